@@ -1,0 +1,77 @@
+# s3dchat.  `make` builds build/s3dchat; `make check` runs every test; see README.md.
+# FLAVOUR=asan|tsan|debug builds the same tree under build/FLAVOUR, never mixing objects.
+FLAVOUR ?= release
+B := build/$(FLAVOUR)
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+
+CC ?= cc
+CSTD := -std=c11 -D_GNU_SOURCE
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Werror
+OPT_release := -O2 -g
+OPT_debug := -O0 -g3 -DS3D_DEBUG
+OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -DS3D_DEBUG
+OPT_tsan := -O1 -g -fsanitize=thread -DS3D_DEBUG
+CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' -pthread
+LDFLAGS += $(OPT_$(FLAVOUR)) -pthread
+LDLIBS += -lpcre2-8 -lreadline -lm
+
+# Kernels that exist once per instruction set are compiled from the same source with other flags.
+X86 := $(filter x86_64,$(shell uname -m))
+ISAS := generic $(if $(X86),avx2 avx512)
+ISA_generic := -O3 -ffp-contract=off
+ISA_avx2 := -O3 -mavx2 -mfma -mf16c -ffp-contract=fast
+ISA_avx512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c \
+	-mprefer-vector-width=512 -ffp-contract=fast
+
+LIB_SRC := $(wildcard engine/*.c kernels/*.c kernels/cpu/*.c)
+ISA_SRC := $(wildcard kernels/cpu/isa/*.c)
+APP_SRC := $(filter-out app/main.c,$(wildcard app/*.c ui/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$B/%.$i.o))
+APP_OBJ := $(APP_SRC:%.c=$B/%.o)
+TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
+TOOLS := $B/tests/mkmodel
+SHELL_TESTS := $(wildcard tests/*.test.sh)
+
+.PHONY: all check check-asan check-tsan fuzz bench lint format install man clean
+all: $B/s3dchat man
+build/s3dchat: $B/s3dchat
+	@ln -sf $(FLAVOUR)/s3dchat $@
+
+$B/libs3d.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+$B/libapp.a: $(APP_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+$B/s3dchat: $B/app/main.o $B/libapp.a $B/libs3d.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@mkdir -p build && ln -sfn $(FLAVOUR)/s3dchat build/s3dchat
+
+$B/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+define isa_rule
+$B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS) $$(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c -o $$@ $$<
+endef
+$(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
+
+$B/tests/test_%: $B/tests/test_%.o $B/libapp.a $B/libs3d.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+$B/tests/%: $B/tests/%.o $B/libapp.a $B/libs3d.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+check: $B/s3dchat $(TESTS) $(TOOLS)
+	@B=$B tests/run $(TESTS) $(SHELL_TESTS)
+check-asan:
+	@$(MAKE) --no-print-directory check FLAVOUR=asan
+check-tsan:
+	@$(MAKE) --no-print-directory check FLAVOUR=tsan
+bench: $B/s3dchat
+	$B/s3dchat bench
+
+clean:
+	rm -rf build
+-include $(wildcard $B/*/*.d $B/*/*/*.d $B/*/*/*/*.d)

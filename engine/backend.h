@@ -1,0 +1,67 @@
+/* backend.h - the only door between the engine and the arithmetic.
+ *
+ * A backend owns device copies of one model's weights and any number of KV caches.  It knows no
+ * text, sampling or strategies.  Prefill, decode, draft and verify are the same call.
+ * Invariants: rows >= pos are overwritten and rows >= pos+n never read, so rollback is a smaller
+ * pos; a row's logits do not depend, to the bit, on how many rows ran with it. */
+#ifndef S3D_BACKEND_H
+#define S3D_BACKEND_H
+#include "model.h"
+#include "util.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct dev;             /* one model resident on one backend */
+struct kv;              /* one cache, rows 0..n_ctx-1 */
+
+/* Which sub-layers run.  Read-only while in use; a skipped sub-layer is a pure residual pass. */
+struct plan {
+	uint64_t skip_attn[MODEL_MAX_LAYERS / 64];
+	uint64_t skip_mlp[MODEL_MAX_LAYERS / 64];
+};
+
+struct batch {
+	const int *tok;         /* (n) token ids */
+	int n, pos;             /* cache rows pos..pos+n-1 are written */
+	const struct plan *plan;        /* NULL: the whole model */
+	int n_out;              /* logits wanted for the last n_out rows, 0..n */
+};
+
+struct backend_opt {
+	int n_threads;          /* 0: as many as the process may use */
+	int n_batch;            /* rows in one forward at most */
+	int n_out;              /* rows of logits in one forward at most */
+	const char *kernels;    /* cpu: "auto", "float", "generic", "avx2", "avx512" */
+	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
+	void *progress_ctx;
+};
+
+struct backend_memory {         /* bytes */
+	size_t weights, work;
+};
+
+struct backend {
+	const char *name;       /* "cpu" */
+	struct dev *(*open)(const struct model *, const struct backend_opt *, char err[ERR_MAX]);
+	void (*close)(struct dev *);
+	struct kv *(*kv_new)(struct dev *, int n_ctx, char err[ERR_MAX]);
+	void (*kv_free)(struct kv *);
+	size_t (*kv_bytes)(const struct kv *);
+	/* Logits (n_out, n_vocab) in host memory, valid until the next call; NULL on failure, and
+	 * then error() has the text.  n_out == 0 returns a pointer that must not be read. */
+	const float *(*forward)(struct dev *, struct kv *, const struct batch *);
+	const char *(*error)(const struct dev *);
+	struct backend_memory (*memory)(const struct dev *);
+	const char *(*describe)(const struct dev *);    /* "avx512, 2 threads" */
+	/* Seconds to stream-read bytes of memory with this device's threads (for bench). */
+	double (*stream)(struct dev *, size_t bytes);
+};
+
+extern const struct backend backend_cpu;
+const struct backend *backend_find(const char *name, char err[ERR_MAX]);        /* NULL name: best */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,45 @@
+/* engine.h - the public door: a model opened for answering.
+ *
+ * Owns model, tokenizer, device, session, sampler and the running strategy.  One thread uses an
+ * engine at a time.  Turn: engine_prompt, engine_prefill until 0, engine_step until it says done. */
+#ifndef S3D_ENGINE_H
+#define S3D_ENGINE_H
+#include "strategy.h"
+#include "template.h"
+#include "tokenizer.h"
+
+struct engine_opt {
+	const char *model;              /* path */
+	const char *backend;            /* NULL or "auto": best; "cpu" */
+	const char *strategy;           /* NULL: "plain" */
+	const char *chat_template;      /* NULL: by fingerprint */
+	int n_ctx;                      /* 0: the model's own, at most 4096 */
+	struct backend_opt be;
+};
+
+struct engine {
+	struct model *model;
+	struct tokenizer *tok;
+	const struct template *tmpl;    /* NULL: the file has none that is known */
+	char tmpl_err[ERR_MAX];         /* why tmpl is NULL */
+	const struct backend *be;
+	struct dev *dev;
+	struct session target;
+	struct strat strat;             /* .law, .opt and .stats are for the caller to set and read */
+	double load_s;
+};
+
+struct engine *engine_open(const struct engine_opt *, char err[ERR_MAX]);
+void engine_close(struct engine *);
+int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);      /* between steps */
+
+/* The context becomes ids[0..n-1]; refuses when it does not leave room for one token. */
+int engine_prompt(struct engine *, const int *ids, int n, char err[ERR_MAX]);
+/* Runs a piece of the prompt; returns the tokens still to run (0: ready), -1 on error. */
+int engine_prefill(struct engine *, char err[ERR_MAX]);
+/* One step.  Returns the tokens emitted (cut after the first end-of-turn token and at limit,
+ * limit >= 1), -1 on error.  *done: end of turn was emitted (it is the last in out). When the
+ * context is full 0 is returned. */
+int engine_step(struct engine *, int limit, struct emit out[STEP_MAX], bool *done,
+		char err[ERR_MAX]);
+#endif

@@ -1,0 +1,41 @@
+/* quant.h - the tensor types of GGUF and what their blocks mean.
+ *
+ * quant_row is the specification of every block layout: kernels are tested against it, and it is
+ * tested against recorded values of the Python gguf package.  No state, no ownership. */
+#ifndef S3D_QUANT_H
+#define S3D_QUANT_H
+#include <stdint.h>
+#include <stddef.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum quant_type {       /* numbered as in the file */
+	QUANT_F32 = 0, QUANT_F16 = 1, QUANT_Q4_0 = 2, QUANT_Q4_1 = 3, QUANT_Q5_0 = 6,
+	QUANT_Q5_1 = 7, QUANT_Q8_0 = 8, QUANT_Q2_K = 10, QUANT_Q3_K = 11, QUANT_Q4_K = 12,
+	QUANT_Q5_K = 13, QUANT_Q6_K = 14, QUANT_BF16 = 30,
+};
+
+struct quant_info {
+	enum quant_type type;
+	const char *name;       /* "Q4_1" */
+	int block;              /* elements in a block */
+	int bytes;              /* bytes in a block */
+};
+
+const struct quant_info *quant_info(int type);          /* NULL: not supported */
+const struct quant_info *quant_find(const char *name);  /* case-insensitive, or NULL */
+const char *quant_supported(void);                      /* "F32 F16 ..." for error messages */
+size_t quant_bytes(const struct quant_info *, int64_t n);  /* n elements, a multiple of block */
+
+/* dst[0..n-1] = the values of n elements (a multiple of the block) at src. */
+void quant_row(enum quant_type, const void *src, float *dst, int64_t n);
+
+float quant_f16_to_f32(uint16_t h);
+uint16_t quant_f32_to_f16(float f);      /* round to nearest even */
+float quant_bf16_to_f32(uint16_t h);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,34 @@
+/* session.h - one token timeline on one model.
+ *
+ * Owns its token list and its KV cache; borrows the device.
+ * Invariant: cache rows 0..n_kv-1 hold tok[0..n_kv-1].  Between decode steps n_kv == n-1: exactly
+ * one token, the last, is pending. */
+#ifndef S3D_SESSION_H
+#define S3D_SESSION_H
+#include "backend.h"
+
+struct session {
+	const struct backend *be;
+	struct dev *dev;
+	struct kv *kv;
+	int *tok;               /* (n_ctx + SESSION_SPARE) */
+	int n, n_kv, n_ctx, n_vocab, n_batch;
+};
+
+#define SESSION_SPARE 64        /* room for drafts behind the last token */
+
+int session_open(struct session *, const struct backend *, struct dev *, int n_ctx, int n_vocab,
+		 int n_batch, char err[ERR_MAX]);
+void session_close(struct session *);
+/* The timeline becomes tok[0..n-1] (n >= 1); the common prefix stays in the cache.  No forward. */
+int session_set(struct session *, const int *tok, int n, char err[ERR_MAX]);
+void session_truncate(struct session *, int n);         /* rollback: lengths only */
+/* Runs at most n_batch of the tokens that are not in the cache, the pending one excepted.
+ * Returns how many are still to run (0: ready to decode), -1 on error. */
+int session_prefill(struct session *, char err[ERR_MAX]);
+/* Runs the pending token and draft[0..k-1] (copied behind the timeline, not part of it yet) under
+ * the whole model; returns k+1 rows of logits, or NULL. */
+const float *session_extend(struct session *, const int *draft, int k, char err[ERR_MAX]);
+/* After session_extend: the first n_kept drafts stay, next becomes the pending token. */
+void session_accept(struct session *, int n_kept, int next);
+#endif

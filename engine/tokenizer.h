@@ -1,0 +1,47 @@
+/* tokenizer.h - text to token ids and back.
+ *
+ * A struct tokenizer owns everything it needs (the GGUF file may be closed later) and is
+ * read-only after tokenizer_open, except for scratch used by tokenizer_encode: one thread at a
+ * time may encode.  Invariant: with special == false no control token is ever produced, and no
+ * user-defined token that looks like chat structure (it begins with '<' and ends with '>'). */
+#ifndef S3D_TOKENIZER_H
+#define S3D_TOKENIZER_H
+#include "gguf.h"
+#include "util.h"
+
+struct tokenizer;
+
+struct tokenizer *tokenizer_open(const struct gguf *, char err[ERR_MAX]);
+void tokenizer_close(struct tokenizer *);
+
+int tokenizer_size(const struct tokenizer *);           /* vocabulary size */
+const char *tokenizer_pre(const struct tokenizer *);    /* "smollm" */
+int tokenizer_bos(const struct tokenizer *);            /* -1: none */
+int tokenizer_eos(const struct tokenizer *);
+bool tokenizer_add_bos(const struct tokenizer *);       /* the file wants BOS before a prompt */
+bool tokenizer_is_end(const struct tokenizer *, int id);        /* EOS, EOT, EOM, <|im_end|> ... */
+bool tokenizer_is_control(const struct tokenizer *, int id);
+int tokenizer_find(const struct tokenizer *, const char *text); /* id of exactly this token, or -1 */
+
+/* The ids of text[0..len-1] (any bytes) into out[0..cap-1]; returns how many there are, which may
+ * exceed cap (then call again with more room), or -1 with err set (out of memory).
+ * special: control tokens in the text become their ids. */
+int tokenizer_encode(struct tokenizer *, const char *text, size_t len, bool special,
+		     int *out, int cap, char err[ERR_MAX]);
+
+/* The raw bytes that token id stands for (control tokens: their literal text); not terminated. */
+struct gguf_str tokenizer_piece(const struct tokenizer *, int id);
+
+/* Decoding with UTF-8 carried across tokens: whole characters only; a sequence that can not be
+ * completed becomes U+FFFD.  Control tokens give nothing unless special is true. */
+struct tokenizer_stream {
+	unsigned char held[4];
+	int n_held;
+};
+#define TOKENIZER_TEXT_MAX 4096
+/* Returns the bytes written to out (at most cap, which must hold 3 * piece + 12 bytes). */
+size_t tokenizer_stream_put(const struct tokenizer *, struct tokenizer_stream *, int id,
+			    bool special, char *out, size_t cap);
+size_t tokenizer_stream_end(struct tokenizer_stream *, char *out, size_t cap);
+size_t tokenizer_piece_max(const struct tokenizer *);   /* longest piece in bytes */
+#endif

@@ -1,0 +1,32 @@
+/* util.h - error text, checked allocation, clock.
+ *
+ * Errors: a function that can fail takes char err[ERR_MAX] and returns -1 or NULL after
+ * fail(err, ...) has said what was wrong, where, and what to do.  err is never left unset. */
+#ifndef S3D_UTIL_H
+#define S3D_UTIL_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ERR_MAX 512
+
+/* Formats into err (cut at ERR_MAX, control bytes made visible) and returns -1. */
+int fail(char err[ERR_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* n * size zeroed bytes, aligned to 64; NULL with err set on overflow or lack of memory.
+ * The owner frees with mem_free (NULL is allowed). */
+void *mem_new(size_t n, size_t size, char err[ERR_MAX]);
+void mem_free(void *p);
+/* Between mem_guard(true) and mem_guard(false) a mem_new in this thread aborts: a decode step
+ * must not allocate.  Calls nest. */
+void mem_guard(bool on);
+
+double clock_now(void);         /* seconds, monotonic */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
