@@ -1,0 +1,117 @@
+/* options.h - every option and setting of the program, each written once.
+ *
+ * From this table come struct options, the parser, --help, /set and the manual's tables.
+ * Defaults are text and go through the same parser as the user's values, so the help cannot
+ * disagree with the program.  Strings in struct options point into argv or into this table.
+ *
+ * A row: kind, field, long name, short name, other long names (space separated), value (for a
+ * CHOICE the words it takes), default, least, greatest, where, group, help text. */
+#ifndef S3D_APP_OPTIONS_H
+#define S3D_APP_OPTIONS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mode { MODE_CHAT, MODE_EVAL, MODE_TOKENIZE, MODE_BENCH, MODE_N };
+enum option_where {
+	IN_CHAT = 1 << MODE_CHAT, IN_EVAL = 1 << MODE_EVAL, IN_TOKENIZE = 1 << MODE_TOKENIZE,
+	IN_BENCH = 1 << MODE_BENCH, IN_ALL = (1 << MODE_N) - 1,
+	IN_RUN = IN_CHAT | IN_EVAL | IN_BENCH,  /* whatever runs the model */
+	LIVE = 1 << MODE_N,                     /* /set may change it during a chat */
+};
+enum option_kind { OPT_BOOL, OPT_INT, OPT_LONG, OPT_FLOAT, OPT_TEXT, OPT_CHOICE };
+enum option_group { GROUP_MODEL, GROUP_ANSWER, GROUP_SAMPLING, GROUP_STRATEGY, GROUP_COMMANDS,
+	GROUP_GENERAL, GROUP_N };
+#define OPTION_GROUPS { "Model", "Prompt and answer", "Sampling", "Strategy", \
+	"For one command only", "General" }
+
+#define OPTIONS(_) \
+_(TEXT, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
+	"GGUF model file (default: the one that ./start fetched)") \
+_(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_RUN, MODEL, \
+	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
+_(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
+	"threads; 0: as many as the process may use") \
+_(CHOICE, backend, "backend", "", "", "auto|cpu", "auto", 0, 0, IN_RUN, MODEL, \
+	"what does the arithmetic") \
+_(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512", "auto", 0, 0, IN_RUN, \
+	MODEL, "dot products of the cpu backend; float: slow and exact, for reference") \
+_(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, IN_CHAT | IN_BENCH, MODEL, \
+	"chat frame by name, instead of guessing it from the model file") \
+_(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
+	"answer TEXT on standard output and leave") \
+_(TEXT, file, "file", "f", "", "FILE", "", 0, 0, IN_CHAT, ANSWER, \
+	"the same with the contents of FILE (after the text of -p)") \
+_(TEXT, system, "system-prompt", "sys", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
+	"system prompt (default: the model file's own, if any)") \
+_(INT, predict, "predict", "n", "n-predict", "N", "-1", -1, 1 << 20, IN_CHAT | LIVE, ANSWER, \
+	"longest answer in tokens; -1: until it is done") \
+_(BOOL, single_turn, "single-turn", "st", "", "", "", 0, 0, IN_CHAT, ANSWER, \
+	"line chat: leave after the first answer") \
+_(FLOAT, temp, "temp", "", "temperature", "X", "0.8", 0, 100, IN_CHAT | LIVE, SAMPLING, \
+	"temperature; 0: always the likeliest token") \
+_(INT, top_k, "top-k", "", "", "N", "40", 0, 1 << 24, IN_CHAT | LIVE, SAMPLING, \
+	"choose among the N likeliest tokens; 0: all") \
+_(FLOAT, top_p, "top-p", "", "", "X", "0.95", 0, 1, IN_CHAT | LIVE, SAMPLING, \
+	"choose among the likeliest that make up X; 1: all") \
+_(FLOAT, min_p, "min-p", "", "", "X", "0.05", 0, 1, IN_CHAT | LIVE, SAMPLING, \
+	"leave out what is less likely than X times the likeliest; 0: nothing") \
+_(FLOAT, repeat_penalty, "repeat-penalty", "", "", "X", "1.0", 0.01, 100, IN_CHAT | LIVE, \
+	SAMPLING, "makes repeated tokens less likely; 1: off") \
+_(INT, repeat_last_n, "repeat-last-n", "", "", "N", "64", -1, 1 << 20, IN_CHAT | LIVE, SAMPLING, \
+	"tokens that the penalties look back on; 0: off, -1: the whole context") \
+_(FLOAT, frequency_penalty, "frequency-penalty", "", "", "X", "0.0", -100, 100, IN_CHAT | LIVE, \
+	SAMPLING, "taken off for each time that a token occurred; 0: off") \
+_(FLOAT, presence_penalty, "presence-penalty", "", "", "X", "0.0", -100, 100, IN_CHAT | LIVE, \
+	SAMPLING, "taken off once if a token occurred; 0: off") \
+_(LONG, seed, "seed", "s", "", "N", "-1", -1, INT64_MAX, IN_CHAT | IN_BENCH | LIVE, SAMPLING, \
+	"the same seed gives the same answer; -1: a new one each time") \
+_(TEXT, strategy, "strategy", "", "", "NAME", "plain", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
+	"how tokens are found: plain, ngram") \
+_(INT, draft_max, "draft-max", "", "draft draft-n spec-draft-n-max", "N", "8", 0, 16, \
+	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "tokens drafted in one round at most") \
+_(INT, draft_min, "draft-min", "", "draft-n-min spec-draft-n-min", "N", "0", 0, 16, \
+	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "drafts shorter than this are not tried") \
+_(TEXT, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
+	"compare with float32 logits recorded in FILE") \
+_(BOOL, decode, "decode", "", "", "", "", 0, 0, IN_TOKENIZE, COMMANDS, \
+	"ids on standard input to text") \
+_(BOOL, special, "special", "", "", "", "", 0, 0, IN_TOKENIZE, COMMANDS, \
+	"let control tokens through") \
+_(BOOL, csv, "csv", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"comma separated values instead of a table") \
+_(INT, reps, "reps", "r", "repetitions", "N", "3", 1, 1000, IN_BENCH, COMMANDS, \
+	"repetitions of each measurement") \
+_(BOOL, line, "line", "", "", "", "", 0, 0, IN_CHAT, GENERAL, \
+	"line chat, also when standard input is not a terminal") \
+_(BOOL, verbose, "verbose", "v", "show-timings", "", "", 0, 0, IN_ALL, GENERAL, \
+	"numbers on standard error") \
+_(BOOL, version, "version", "", "", "", "", 0, 0, IN_ALL, GENERAL, "show the version") \
+_(BOOL, help, "help", "h", "", "", "", 0, 0, IN_ALL, GENERAL, "show this help")
+
+#define OPTION_TYPE_BOOL bool
+#define OPTION_TYPE_INT int
+#define OPTION_TYPE_LONG int64_t
+#define OPTION_TYPE_FLOAT float
+#define OPTION_TYPE_TEXT const char *           /* "": not given */
+#define OPTION_TYPE_CHOICE const char *
+#define OPTION_FIELD(kind, field, ...) OPTION_TYPE_##kind field;
+struct options {
+	enum mode mode;
+	const char *text;       /* the file that eval reads: its one argument */
+	OPTIONS(OPTION_FIELD)
+};
+#undef OPTION_FIELD
+
+struct option_row {
+	enum option_kind kind;
+	size_t offset;          /* of the field in struct options */
+	const char *name, *brief, *also, *value, *preset;
+	double low, high;
+	unsigned where;
+	enum option_group group;
+	const char *help;
+};
+extern const struct option_row option_rows[];
+extern const size_t option_rows_n;
+#endif
