@@ -42,6 +42,8 @@ size_t gguf_size(const struct gguf *);          /* bytes of the whole file */
 
 /* Metadata by key.  A missing key returns false and leaves *out alone; so does a wrong type
  * (integers of every width convert when the value fits; f32 and f64 convert to double). */
+int64_t gguf_n_keys(const struct gguf *);
+struct gguf_str gguf_key_at(const struct gguf *, int64_t i);    /* in file order */
 bool gguf_has(const struct gguf *, const char *key);
 bool gguf_int(const struct gguf *, const char *key, int64_t *out);
 bool gguf_float(const struct gguf *, const char *key, double *out);
@@ -49,7 +51,8 @@ bool gguf_bool(const struct gguf *, const char *key, bool *out);
 bool gguf_string(const struct gguf *, const char *key, struct gguf_str *out);
 
 /* Arrays: *n elements of *type (not nested ones).  Element access is by index, O(1): the parser
- * keeps an offset table for string arrays. */
+ * keeps an offset table for string arrays.  No such array, element or type: "" or 0; a bool is
+ * an int of 0 or 1. */
 bool gguf_array(const struct gguf *, const char *key, enum gguf_type *type, int64_t *n);
 struct gguf_str gguf_array_string(const struct gguf *, const char *key, int64_t i);
 int64_t gguf_array_int(const struct gguf *, const char *key, int64_t i);

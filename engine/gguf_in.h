@@ -1,0 +1,42 @@
+/* gguf_in.h - what gguf.c (files, look-ups) and gguf_parse.c (bytes to tables) share.
+ *
+ * struct gguf owns its tables and, when mapped, the mapping.  at pointers lead into the file. */
+#ifndef S3D_GGUF_IN_H
+#define S3D_GGUF_IN_H
+#include "engine/gguf.h"
+
+#define GGUF_SHOWN 64           /* bytes of a hostile name that an error text repeats */
+
+struct gguf_kv {
+	struct gguf_str key;
+	enum gguf_type type;    /* of the value; GGUF_ARRAY: elem and n say more */
+	enum gguf_type elem;
+	int64_t n;
+	const uint8_t *at;      /* first byte of the value or of element 0 */
+	uint64_t *str;          /* (n) offsets from at of string elements, or NULL */
+};
+
+struct gguf_name {              /* sorted by name, to find entry i */
+	struct gguf_str name;
+	int64_t i;
+};
+
+struct gguf {
+	char *path;
+	char shown[160];        /* the same for error texts: a long one without its beginning */
+	const uint8_t *p;
+	size_t n;
+	bool mapped;
+	struct gguf_kv *kv;
+	int64_t n_kv;
+	struct gguf_tensor *tensor;
+	int64_t n_tensors;
+	struct gguf_name *kv_name, *tensor_name;
+};
+
+/* Fills the tables of g from g->p[0..n-1]. */
+int gguf_read(struct gguf *g, char err[ERR_MAX]);
+size_t gguf_value_size(enum gguf_type type);            /* 0: string or array */
+int gguf_str_cmp(struct gguf_str a, struct gguf_str b);
+
+#endif

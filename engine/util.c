@@ -1,0 +1,163 @@
+/* util.c - error text, checked allocation, clock.
+ *
+ * A block of mem_new belongs to its caller until mem_free; the pointer that calloc gave lies in
+ * the word before the block.  Text that fail() writes is safe to print: whatever came out of a
+ * file or from a user, it holds no control byte and is valid UTF-8. */
+#include "engine/util.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define ALIGN ((size_t)64)
+#define BLOCK_MAX ((size_t)1 << 40)     /* no single block of ours comes near 1 TiB */
+#define HUGE_FROM ((size_t)4 << 20)
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* Length of the well-formed UTF-8 sequence at s[0..n-1], its code point in *cp; 0 if malformed. */
+static size_t utf8_step(const unsigned char *s, size_t n, uint32_t *cp)
+{
+	static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 :
+		     s[0] < 0xf5 ? 4 : 0;
+
+	if (!len || len > n)
+		return 0;
+	*cp = len == 1 ? s[0] : s[0] & (0x7fu >> len);
+	for (size_t i = 1; i < len; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+		*cp = *cp << 6 | (s[i] & 0x3f);
+	}
+	if (*cp < least[len] || *cp > 0x10ffff || (*cp >= 0xd800 && *cp < 0xe000))
+		return 0;
+	return len;
+}
+
+/* Characters that act on a terminal or reorder what stands around them. */
+static bool unsafe(uint32_t cp)
+{
+	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0x200b && cp <= 0x200f) ||
+	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff ||
+	       cp == 0x061c || (cp >= 0xfff9 && cp <= 0xfffb) || (cp >= 0xe0000 && cp < 0xe0080);
+}
+
+/* Copies n bytes of text to out, unsafe ones as \xNN; true if all of it fitted. */
+static bool make_visible(const unsigned char *s, size_t n, char out[ERR_MAX])
+{
+	size_t at = 0;
+	uint32_t cp = 0;
+
+	while (n) {
+		size_t len = utf8_step(s, n, &cp);
+		bool plain = len && !unsafe(cp);
+		size_t take = plain ? len : 1, need = plain ? len : 4;
+
+		if (at + need >= ERR_MAX)
+			break;
+		if (plain)
+			memcpy(out + at, s, len);
+		else
+			snprintf(out + at, 5, "\\x%02x", *s);
+		at += need;
+		s += take;
+		n -= take;
+	}
+	out[at] = 0;
+	return n == 0;
+}
+
+/* Replaces the end of a cut text by dots, without splitting a character. */
+static void mark_cut(char err[ERR_MAX])
+{
+	size_t end = strlen(err);
+
+	if (end > ERR_MAX - 4)
+		end = ERR_MAX - 4;
+	while (end && ((unsigned char)err[end] & 0xc0) == 0x80)
+		end--;
+	memcpy(err + end, "...", 4);
+}
+
+int fail(char err[ERR_MAX], const char *fmt, ...)
+{
+	unsigned char text[4 * ERR_MAX];        /* err itself may be among the arguments */
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf((char *)text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		n = snprintf((char *)text, sizeof(text), "error text could not be made: %s", fmt);
+	bool whole = (size_t)n < sizeof(text);
+	if (!make_visible(text, whole ? (size_t)n : sizeof(text) - 1, err) || !whole)
+		mark_cut(err);
+	return -1;
+}
+
+static _Thread_local int guard_depth;
+
+void mem_guard(bool on)
+{
+	guard_depth += on ? 1 : -1;
+}
+
+/* Whole huge pages of a large block: fewer TLB misses when weights stream through. */
+static void advise_huge(char *p, size_t n)
+{
+	char *first = (char *)(((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
+	char *last = (char *)((uintptr_t)(p + n) & ~(uintptr_t)(HUGE_PAGE - 1));
+
+	if (first < last)
+		madvise(first, (size_t)(last - first), MADV_HUGEPAGE);
+}
+
+void *mem_new(size_t n, size_t size, char err[ERR_MAX])
+{
+	size_t bytes;
+
+	if (guard_depth > 0) {
+		fprintf(stderr, "mem_new(%zu, %zu) during a step that must not allocate\n", n,
+			size);
+		abort();
+	}
+	if (__builtin_mul_overflow(n, size, &bytes) || bytes > BLOCK_MAX) {
+		fail(err, "out of memory: %zu elements of %zu bytes are more than can be had", n,
+		     size);
+		return NULL;
+	}
+	/* calloc: pages of a large block cost nothing until they are touched. */
+	char *raw = calloc(1, bytes + 2 * ALIGN);
+	if (!raw) {
+		fail(err, "out of memory: %zu MiB more are needed; a smaller model, -c or -b "
+			  "needs less", (bytes >> 20) + 1);
+		return NULL;
+	}
+	char *p = (char *)(((uintptr_t)raw + 2 * ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
+	memcpy(p - sizeof(raw), &raw, sizeof(raw));
+	if (bytes >= HUGE_FROM)
+		advise_huge(p, bytes);
+	return p;
+}
+
+void mem_free(void *p)
+{
+	char *raw;
+
+	if (!p)
+		return;
+	memcpy(&raw, (char *)p - sizeof(raw), sizeof(raw));
+	free(raw);
+}
+
+double clock_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
