@@ -1,0 +1,37 @@
+/* tok_vocab.h - the tokens of one vocabulary: their bytes, their kinds, lookup by text.
+ *
+ * struct vocab owns copies of everything.  Pieces are raw bytes: the byte-level alphabet that the
+ * file spells ordinary tokens in is undone when it is read.  Invariant: every id handed out is in
+ * 0..n-1; ids asked for must be too. */
+#ifndef S3D_TOK_VOCAB_H
+#define S3D_TOK_VOCAB_H
+#include "engine/gguf.h"
+
+enum vocab_kind {       /* numbered as in the file */
+	VOCAB_NORMAL = 1, VOCAB_UNKNOWN, VOCAB_CONTROL, VOCAB_USER, VOCAB_UNUSED, VOCAB_BYTE,
+};
+#define VOCAB_ANY (~0u)
+
+struct vocab {
+	int n;
+	char *bytes;            /* all pieces, one behind the other */
+	size_t *at;             /* (n + 1) piece i is bytes[at[i]..at[i+1]-1] */
+	unsigned char *kind;    /* (n) enum vocab_kind */
+	int *slot;              /* (n_slots) ids by hash of the piece, -1: free */
+	size_t n_slots;         /* a power of two */
+	size_t piece_max;
+};
+
+int vocab_open(struct vocab *, const struct gguf *, char err[ERR_MAX]);
+void vocab_close(struct vocab *);
+struct gguf_str vocab_piece(const struct vocab *, int id);
+/* The lowest id with exactly these bytes whose kind k has bit 1u << k in kinds, or -1. */
+int vocab_find(const struct vocab *, const char *s, size_t n, unsigned kinds);
+/* The same for words of plain text: an ordinary token before any other, never a private one. */
+int vocab_find_plain(const struct vocab *, const char *s, size_t n);
+/* Plain text must not become this token: control, unknown, or shaped like <chat structure>. */
+bool vocab_private(const struct vocab *, int id);
+/* Undoes the byte-level spelling of s[0..n-1] into out (n bytes of room); returns the length.
+ * Text that is not spelled so comes out as it is. */
+size_t vocab_unspell(const char *s, size_t n, char *out);
+#endif

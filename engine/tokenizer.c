@@ -1,0 +1,342 @@
+/* tokenizer.c - see tokenizer.h: special tokens, what ends a turn, decoding to text.
+ *
+ * The vocabulary is in tok_vocab.c, plain text to tokens in tok_bpe.c.  Two tables of tokens are
+ * looked for as whole words of the text: [true] when control tokens count, [false] when the text
+ * is content.  Invariant: [false] holds no private token, and plain encoding makes none. */
+#include "engine/tokenizer.h"
+#include "engine/tok_bpe.h"
+#include "engine/utf8.h"
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MODELS_LIST "gpt2"
+
+struct words {
+	int *id;                /* (n) by their bytes, each text once */
+	int n;
+	int first[257];         /* tokens that begin with byte c: first[c]..first[c+1]-1 */
+};
+
+struct tokenizer {
+	struct vocab vocab;
+	struct bpe *bpe;
+	struct words words[2];
+	unsigned char *end;     /* (n) 1: the token ends a turn */
+	int bos, eos;
+	bool add_bos;
+};
+
+/* ---- whole words ---- */
+
+static int compare_bytes(struct gguf_str a, struct gguf_str b)
+{
+	int c = memcmp(a.s, b.s, a.n < b.n ? a.n : b.n);
+	return c ? c : (a.n > b.n) - (a.n < b.n);
+}
+
+static int compare_tokens(const void *a, const void *b, void *vocab)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+	int c = compare_bytes(vocab_piece(vocab, x), vocab_piece(vocab, y));
+	return c ? c : (x > y) - (x < y);
+}
+
+static bool is_word(const struct vocab *v, int id, bool special)
+{
+	if (vocab_piece(v, id).n == 0)
+		return false;
+	return v->kind[id] == VOCAB_USER ? special || !vocab_private(v, id) :
+					   special && vocab_private(v, id);
+}
+
+static int open_words(struct words *w, struct vocab *v, bool special, char err[ERR_MAX])
+{
+	int n = 0;
+	for (int i = 0; i < v->n; i++)
+		n += is_word(v, i, special);
+	w->id = mem_new((size_t)n + 1, sizeof *w->id, err);
+	if (!w->id)
+		return -1;
+	for (int i = 0; i < v->n; i++)
+		if (is_word(v, i, special))
+			w->id[w->n++] = i;
+	qsort_r(w->id, (size_t)n, sizeof *w->id, compare_tokens, v);
+	w->n = 0;
+	for (int i = 0; i < n; i++)
+		if (!w->n || compare_bytes(vocab_piece(v, w->id[w->n - 1]), vocab_piece(v, w->id[i])))
+			w->id[w->n++] = w->id[i];
+	for (int i = 0; i < w->n; i++)
+		w->first[(unsigned char)*vocab_piece(v, w->id[i]).s + 1] = i + 1;
+	for (int c = 1; c <= 256; c++)
+		if (w->first[c] < w->first[c - 1])
+			w->first[c] = w->first[c - 1];
+	return 0;
+}
+
+/* The first of the words lo..hi-1, alike before byte d, whose byte d is c or more. */
+static int bound(const struct words *w, const struct vocab *v, int lo, int hi, size_t d, int c)
+{
+	while (lo < hi) {
+		int mid = lo + (hi - lo) / 2;
+		if ((unsigned char)vocab_piece(v, w->id[mid]).s[d] < c)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The longest word that s[0..n-1] begins with, or -1. */
+static int match_word(const struct words *w, const struct vocab *v, const char *s, size_t n)
+{
+	int best = -1, lo = w->first[(unsigned char)s[0]], hi = w->first[(unsigned char)s[0] + 1];
+	for (size_t d = 1; lo < hi; d++) {
+		if (vocab_piece(v, w->id[lo]).n == d)
+			best = w->id[lo++];
+		if (d == n)
+			break;
+		int c = (unsigned char)s[d];
+		lo = bound(w, v, lo, hi, d, c);
+		hi = bound(w, v, lo, hi, d, c + 1);
+	}
+	return best;
+}
+
+/* ---- opening ---- */
+
+static int check_model(const struct gguf *g, char err[ERR_MAX])
+{
+	struct gguf_str model;
+	if (!gguf_string(g, "tokenizer.ggml.model", &model))
+		return fail(err, "%s: no tokenizer.ggml.model; the file does not say how it "
+			    "splits text", gguf_path(g));
+	if (model.n == 4 && !memcmp(model.s, "gpt2", 4))
+		return 0;
+	return fail(err, "%s: tokenizer.ggml.model \"%.*s\" is not supported; supported are: "
+		    MODELS_LIST, gguf_path(g), model.n > 64 ? 64 : (int)model.n, model.s);
+}
+
+/* A missing key, and -1 as files write it, give -1. */
+static int read_id(const struct tokenizer *t, const struct gguf *g, const char *key, int *id,
+		   char err[ERR_MAX])
+{
+	int64_t v = -1;
+	*id = -1;
+	if (!gguf_has(g, key))
+		return 0;
+	if (!gguf_int(g, key, &v))
+		return fail(err, "%s: %s is not an integer", gguf_path(g), key);
+	if (v == -1 || v == UINT32_MAX)
+		return 0;
+	if (v < 0 || v >= t->vocab.n)
+		return fail(err, "%s: %s is %lld, but the vocabulary has %d tokens", gguf_path(g),
+			    key, (long long)v, t->vocab.n);
+	*id = (int)v;
+	return 0;
+}
+
+static int read_ids(struct tokenizer *t, const struct gguf *g, char err[ERR_MAX])
+{
+	int eot, eom;
+	if (read_id(t, g, "tokenizer.ggml.bos_token_id", &t->bos, err) < 0 ||
+	    read_id(t, g, "tokenizer.ggml.eos_token_id", &t->eos, err) < 0 ||
+	    read_id(t, g, "tokenizer.ggml.eot_token_id", &eot, err) < 0 ||
+	    read_id(t, g, "tokenizer.ggml.eom_token_id", &eom, err) < 0)
+		return -1;
+	const int ends[] = { t->eos, eot, eom };
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+		if (ends[i] >= 0)
+			t->end[ends[i]] = 1;
+	t->add_bos = bpe_wants_bos(t->bpe);
+	gguf_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos);
+	t->add_bos = t->add_bos && t->bos >= 0;
+	return 0;
+}
+
+/* Files often name one end in their metadata where the model knows several. */
+static void mark_known_ends(struct tokenizer *t)
+{
+	static const char *const names[] = {
+		"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|endoftext|>",
+		"<|end_of_text|>", "<end_of_turn>", "</s>", "<|return|>", "<|call|>",
+		"<end_of_utterance>", "<|end_of_turn|>", "<EOT>", "<eos>",
+	};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		int id = vocab_find(&t->vocab, names[i], strlen(names[i]), 1u << VOCAB_CONTROL);
+		if (id >= 0)
+			t->end[id] = 1;
+	}
+}
+
+struct tokenizer *tokenizer_open(const struct gguf *g, char err[ERR_MAX])
+{
+	if (check_model(g, err) < 0)
+		return NULL;
+	struct tokenizer *t = mem_new(1, sizeof *t, err);
+	if (!t)
+		return NULL;
+	if (vocab_open(&t->vocab, g, err) < 0 ||
+	    !(t->end = mem_new((size_t)t->vocab.n, 1, err)) ||
+	    !(t->bpe = bpe_open(g, &t->vocab, err)) || read_ids(t, g, err) < 0 ||
+	    open_words(&t->words[false], &t->vocab, false, err) < 0 ||
+	    open_words(&t->words[true], &t->vocab, true, err) < 0) {
+		tokenizer_close(t);
+		return NULL;
+	}
+	mark_known_ends(t);
+	return t;
+}
+
+void tokenizer_close(struct tokenizer *t)
+{
+	if (!t)
+		return;
+	mem_free(t->words[false].id);
+	mem_free(t->words[true].id);
+	mem_free(t->end);
+	bpe_close(t->bpe);
+	vocab_close(&t->vocab);
+	mem_free(t);
+}
+
+/* ---- what it knows ---- */
+
+static bool in_range(const struct tokenizer *t, int id)
+{
+	return id >= 0 && id < t->vocab.n;
+}
+
+int tokenizer_size(const struct tokenizer *t)
+{
+	return t->vocab.n;
+}
+
+const char *tokenizer_pre(const struct tokenizer *t)
+{
+	return bpe_pre(t->bpe);
+}
+
+int tokenizer_bos(const struct tokenizer *t)
+{
+	return t->bos;
+}
+
+int tokenizer_eos(const struct tokenizer *t)
+{
+	return t->eos;
+}
+
+bool tokenizer_add_bos(const struct tokenizer *t)
+{
+	return t->add_bos;
+}
+
+bool tokenizer_is_end(const struct tokenizer *t, int id)
+{
+	return in_range(t, id) && t->end[id];
+}
+
+bool tokenizer_is_control(const struct tokenizer *t, int id)
+{
+	return in_range(t, id) &&
+	       (t->vocab.kind[id] == VOCAB_CONTROL || t->vocab.kind[id] == VOCAB_UNKNOWN);
+}
+
+int tokenizer_find(const struct tokenizer *t, const char *text)
+{
+	size_t n = strlen(text);
+	int id = vocab_find(&t->vocab, text, n, 1u << VOCAB_CONTROL);
+	return id >= 0 ? id : vocab_find(&t->vocab, text, n, VOCAB_ANY);
+}
+
+size_t tokenizer_piece_max(const struct tokenizer *t)
+{
+	return t->vocab.piece_max;
+}
+
+struct gguf_str tokenizer_piece(const struct tokenizer *t, int id)
+{
+	return in_range(t, id) ? vocab_piece(&t->vocab, id) : (struct gguf_str){ "", 0 };
+}
+
+/* ---- text to ids ---- */
+
+int tokenizer_encode(struct tokenizer *t, const char *text, size_t len, bool special, int *out,
+		     int cap, char err[ERR_MAX])
+{
+	const struct words *w = &t->words[special];
+	struct ids ids = { .v = out, .cap = cap };
+	size_t start = 0;
+	if (len > INT_MAX / 2)
+		return fail(err, "a text of %zu bytes is too long; the limit is %d", len,
+			    INT_MAX / 2);
+	for (size_t at = 0; w->n && at < len;) {
+		int id = match_word(w, &t->vocab, text + at, len - at);
+		if (id < 0) {
+			at++;
+			continue;
+		}
+		if (bpe_encode(t->bpe, text + start, at - start, &ids, err) < 0)
+			return -1;
+		ids_put(&ids, id);
+		start = at += vocab_piece(&t->vocab, id).n;
+	}
+	if (bpe_encode(t->bpe, text + start, len - start, &ids, err) < 0)
+		return -1;
+	return ids.n;
+}
+
+/* ---- ids to text ---- */
+
+struct text {           /* takes whole characters only; what does not fit is left out */
+	char *s;
+	size_t n, cap;
+};
+
+static void text_put(struct text *t, const void *s, size_t n)
+{
+	if (n <= t->cap - t->n) {
+		memcpy(t->s + t->n, s, n);
+		t->n += n;
+	}
+}
+
+static void put_byte(struct tokenizer_stream *st, unsigned char byte, struct text *to)
+{
+	st->held[st->n_held++] = byte;
+	int k = utf8_next((char *)st->held, (size_t)st->n_held);
+	if (k > 0)
+		text_put(to, st->held, (size_t)st->n_held);
+	else if (k < 0)
+		text_put(to, UTF8_REPLACEMENT, 3);
+	if (k == 0)
+		return;
+	/* What was held before was the beginning of a character, so of a failure at most this
+	 * byte is left over, and it begins something new. */
+	bool again = k < 0 && -k < st->n_held;
+	st->n_held = 0;
+	if (again)
+		put_byte(st, byte, to);
+}
+
+size_t tokenizer_stream_put(const struct tokenizer *t, struct tokenizer_stream *st, int id,
+			    bool special, char *out, size_t cap)
+{
+	struct text to = { .s = out, .cap = cap };
+	if (!special && tokenizer_is_control(t, id))
+		return 0;
+	struct gguf_str p = tokenizer_piece(t, id);
+	for (size_t i = 0; i < p.n; i++)
+		put_byte(st, (unsigned char)p.s[i], &to);
+	return to.n;
+}
+
+size_t tokenizer_stream_end(struct tokenizer_stream *st, char *out, size_t cap)
+{
+	struct text to = { .s = out, .cap = cap };
+	if (st->n_held)
+		text_put(&to, UTF8_REPLACEMENT, 3);
+	st->n_held = 0;
+	return to.n;
+}
