@@ -74,6 +74,8 @@ _(INT, draft_min, "draft-min", "", "draft-n-min spec-draft-n-min", "N", "0", 0, 
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "drafts shorter than this are not tried") \
 _(TEXT, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
+_(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \
+	"score the first N chunks only; 0: all") \
 _(BOOL, decode, "decode", "", "", "", "", 0, 0, IN_TOKENIZE, COMMANDS, \
 	"ids on standard input to text") \
 _(BOOL, special, "special", "", "", "", "", 0, 0, IN_TOKENIZE, COMMANDS, \
@@ -82,6 +84,12 @@ _(BOOL, csv, "csv", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"comma separated values instead of a table") \
 _(INT, reps, "reps", "r", "repetitions", "N", "3", 1, 1000, IN_BENCH, COMMANDS, \
 	"repetitions of each measurement") \
+_(BOOL, quick, "quick", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"fewer prompts and tokens: well under a minute") \
+_(BOOL, strategies_only, "strategies-only", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"leave out what does not depend on the strategy") \
+_(TEXT, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \
+	"prompts from a folder's *.txt files, or one file (default: 24 built in)") \
 _(BOOL, line, "line", "", "", "", "", 0, 0, IN_CHAT, GENERAL, \
 	"line chat, also when standard input is not a terminal") \
 _(BOOL, verbose, "verbose", "v", "show-timings", "", "", 0, 0, IN_ALL, GENERAL, \
