@@ -51,6 +51,10 @@ $B/s3dchat: $B/app/main.o $B/libapp.a $B/libs3d.a
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+$B/app/bench_prompts.o: build/gen/prompts.h
+build/gen/prompts.h: tests/tools/embed_prompts.sh $(sort $(wildcard tests/prompts/*.txt))
+	@mkdir -p $(@D)
+	@tests/tools/embed_prompts.sh $(filter %.txt,$^) >$@.tmp && mv $@.tmp $@
 define isa_rule
 $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
 	@mkdir -p $$(@D)

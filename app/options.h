@@ -89,7 +89,7 @@ _(BOOL, quick, "quick", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 _(BOOL, strategies_only, "strategies-only", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"leave out what does not depend on the strategy") \
 _(TEXT, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \
-	"prompts from a folder's *.txt files, or one file (default: 24 built in)") \
+	"prompts from a folder's *.txt files, or one file (default: those built in)") \
 _(BOOL, line, "line", "", "", "", "", 0, 0, IN_CHAT, GENERAL, \
 	"line chat, also when standard input is not a terminal") \
 _(BOOL, verbose, "verbose", "v", "show-timings", "", "", 0, 0, IN_ALL, GENERAL, \
