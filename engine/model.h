@@ -45,6 +45,8 @@ struct model {
 };
 
 struct model *model_open(const char *path, char err[ERR_MAX]);
+/* The same from an open file, which the model then owns (it is closed on failure too). */
+struct model *model_bind(struct gguf *file, char err[ERR_MAX]);
 void model_close(struct model *);
 const char *model_architectures(void);          /* "llama ..." */
 

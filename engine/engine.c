@@ -1,0 +1,149 @@
+/* engine.c - see engine.h.  Opens the parts in order and closes them in reverse. */
+#include "engine/engine.h"
+#include <string.h>
+
+enum { CTX_DEFAULT = 4096 };
+
+static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
+{
+	e->model = model_open(o->model, err);
+	e->tok = e->model ? tokenizer_open(e->model->file, err) : NULL;
+	if (!e->tok)
+		return -1;
+	if (tokenizer_size(e->tok) > e->model->cfg.n_vocab)
+		return fail(err, "%s: %d tokens but only %d embeddings", o->model,
+			    tokenizer_size(e->tok), e->model->cfg.n_vocab);
+	if (!o->chat_template) {
+		e->tmpl = template_guess(e->model->file, e->tok, e->tmpl_err);
+		return 0;
+	}
+	e->tmpl = template_find(o->chat_template);
+	if (!e->tmpl)
+		return fail(err, "no chat template '%s'; there are: %s", o->chat_template,
+			    template_names());
+	return 0;
+}
+
+static int open_device(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
+{
+	struct backend_opt be = o->be;
+	int n_ctx = o->n_ctx, trained = e->model->cfg.n_ctx_train;
+
+	be.n_batch = be.n_batch > 0 ? be.n_batch : 256;
+	be.n_out = be.n_out > STEP_MAX ? be.n_out : STEP_MAX;
+	if (n_ctx <= 0)
+		n_ctx = trained < CTX_DEFAULT ? trained : CTX_DEFAULT;
+	e->be = backend_find(o->backend, err);
+	e->dev = e->be ? e->be->open(e->model, &be, err) : NULL;
+	if (!e->dev)
+		return -1;
+	return session_open(&e->target, e->be, e->dev, n_ctx, e->model->cfg.n_vocab, be.n_batch, err);
+}
+
+static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
+{
+	if (open_model(e, o, err) != 0 || open_device(e, o, err) != 0)
+		return -1;
+	e->strat = (struct strat){ .target = &e->target, .law = SAMPLER_DEFAULTS,
+				   .opt = STRATEGY_DEFAULTS };
+	e->strat.smp = sampler_open(e->model->cfg.n_vocab, err);
+	if (!e->strat.smp)
+		return -1;
+	return engine_strategy(e, o->strategy ? o->strategy : "plain", err);
+}
+
+struct engine *engine_open(const struct engine_opt *o, char err[ERR_MAX])
+{
+	double start = clock_now();
+	struct engine *e = mem_new(1, sizeof(*e), err);
+
+	if (!e)
+		return NULL;
+	if (open_all(e, o, err) != 0) {
+		engine_close(e);
+		return NULL;
+	}
+	e->load_s = clock_now() - start;
+	return e;
+}
+
+void engine_close(struct engine *e)
+{
+	if (!e)
+		return;
+	if (e->strat.ops)
+		e->strat.ops->close(&e->strat);
+	sampler_close(e->strat.smp);
+	if (e->target.tok)
+		session_close(&e->target);
+	if (e->dev)
+		e->be->close(e->dev);
+	tokenizer_close(e->tok);
+	model_close(e->model);
+	mem_free(e);
+}
+
+int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
+{
+	const struct strategy *s = strategy_find(name, err);
+
+	if (!s)
+		return -1;
+	if (s->needs & NEED_DRAFT_MODEL && !e->strat.draft)
+		return fail(err, "strategy %s needs a little model", name);
+	if (e->strat.ops)
+		e->strat.ops->close(&e->strat);
+	e->strat.ops = NULL;
+	if (s->open(&e->strat, err) != 0)
+		return -1;
+	e->strat.ops = s;
+	return 0;
+}
+
+int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
+{
+	if (n >= e->target.n_ctx)
+		return fail(err, "a prompt of %d tokens leaves no room in a context of %d; a "
+			    "larger -c does", n, e->target.n_ctx);
+	return session_set(&e->target, ids, n, err);
+}
+
+int engine_prefill(struct engine *e, char err[ERR_MAX])
+{
+	return session_prefill(&e->target, err);
+}
+
+/* Takes back what a step emitted behind the first keep tokens; counted as never emitted. */
+static void take_back(struct engine *e, const struct emit *out, int n, int keep)
+{
+	struct strategy_stats *st = &e->strat.stats;
+
+	for (int i = keep; i < n; i++) {
+		st->emitted--;
+		if (out[i].origin == ORIGIN_ACCEPTED) {
+			st->accepted--;
+			st->pos_accepted[i]--;
+		}
+	}
+	session_truncate(&e->target, e->target.n - (n - keep));
+}
+
+int engine_step(struct engine *e, int limit, struct emit out[STEP_MAX], bool *done,
+		char err[ERR_MAX])
+{
+	int n, keep = 0;
+
+	*done = false;
+	if (e->target.n >= e->target.n_ctx)
+		return 0;
+	if (!e->strat.ops)
+		return fail(err, "no strategy is open");
+	n = e->strat.ops->step(&e->strat, out, err);
+	if (n < 0)
+		return -1;
+	while (keep < n && keep < limit && !*done)
+		*done = tokenizer_is_end(e->tok, out[keep++].tok);
+	if (keep < n)
+		take_back(e, out, n, keep);
+	return keep;
+}

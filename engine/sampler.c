@@ -1,0 +1,203 @@
+/* sampler.c - see sampler.h for the law.
+ *
+ * Candidates are kept as (id, score) with score = log p up to a constant; the noise is added last,
+ * so everything before it is a plain filter on a distribution.
+ * Invariant: equal inputs give equal choices; ties go to the smaller id. */
+#include "engine/sampler.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct candidate {
+	float score;            /* logit, later logit / temperature */
+	int id;
+};
+
+struct sampler {
+	int n_vocab;
+	struct candidate *cand; /* (n_vocab) */
+	float *changed;         /* (n_vocab) logits after penalties */
+	int *count;             /* (n_vocab) occurrences, all 0 between calls */
+};
+
+struct sampler *sampler_open(int n_vocab, char err[ERR_MAX])
+{
+	struct sampler *s = mem_new(1, sizeof(*s), err);
+
+	if (!s)
+		return NULL;
+	s->n_vocab = n_vocab;
+	s->cand = mem_new((size_t)n_vocab, sizeof(*s->cand), err);
+	s->changed = mem_new((size_t)n_vocab, sizeof(*s->changed), err);
+	s->count = mem_new((size_t)n_vocab, sizeof(*s->count), err);
+	if (s->cand && s->changed && s->count)
+		return s;
+	sampler_close(s);
+	return NULL;
+}
+
+void sampler_close(struct sampler *s)
+{
+	if (!s)
+		return;
+	mem_free(s->cand);
+	mem_free(s->changed);
+	mem_free(s->count);
+	mem_free(s);
+}
+
+/* A 64-bit finaliser (the constants of splitmix64, Steele, Lea, Flood 2014). */
+static uint64_t mix(uint64_t x)
+{
+	x ^= x >> 30;
+	x *= 0xbf58476d1ce4e5b9u;
+	x ^= x >> 27;
+	x *= 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
+double sampler_gumbel(uint64_t seed, uint64_t t, uint32_t v)
+{
+	uint64_t x = mix(seed + 0x9e3779b97f4a7c15u);
+	double u;
+
+	x = mix(x ^ mix(t + 0x9e3779b97f4a7c15u));
+	x = mix(x + (uint64_t)v * 0x9e3779b97f4a7c15u);
+	u = ((double)(x >> 11) + 0.5) / 9007199254740992.0;     /* in (0, 1), 53 bits */
+	return -log(-log(u));
+}
+
+static bool has_penalties(const struct sampler_opt *o)
+{
+	return o->repeat_last_n != 0 && (o->repeat_penalty != 1.0f ||
+	       o->frequency_penalty != 0.0f || o->presence_penalty != 0.0f);
+}
+
+/* Logits after the penalties for the last tokens of hist (llama.cpp's definitions): divided or
+ * multiplied by repeat, less count * frequency, less presence. */
+static const float *penalise(struct sampler *s, const struct sampler_opt *o, const float *logits,
+			     const int *hist, int n)
+{
+	int first = o->repeat_last_n > 0 && o->repeat_last_n < n ? n - o->repeat_last_n : 0;
+
+	memcpy(s->changed, logits, sizeof(*logits) * (size_t)s->n_vocab);
+	for (int i = first; i < n; i++)
+		s->count[hist[i]]++;
+	for (int i = first; i < n; i++) {
+		float *x = &s->changed[hist[i]], c = (float)s->count[hist[i]];
+
+		if (c == 0)
+			continue;       /* done at an earlier occurrence */
+		*x = *x > 0 ? *x / o->repeat_penalty : *x * o->repeat_penalty;
+		*x -= c * o->frequency_penalty + o->presence_penalty;
+		s->count[hist[i]] = 0;
+	}
+	return s->changed;
+}
+
+static int argmax(const float *x, int n)
+{
+	int best = 0;
+
+	for (int i = 1; i < n; i++)
+		if (x[i] > x[best])
+			best = i;
+	return best;
+}
+
+static bool before(struct candidate a, struct candidate b)
+{
+	return a.score > b.score || (a.score == b.score && a.id < b.id);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return before(*(const struct candidate *)a, *(const struct candidate *)b) ? -1 : 1;
+}
+
+/* Restores the heap property (worst candidate on top) below i. */
+static void sift(struct candidate *c, int n, int i)
+{
+	for (;;) {
+		int worst = i, left = 2 * i + 1;
+
+		for (int child = left; child < left + 2 && child < n; child++)
+			if (before(c[worst], c[child]))
+				worst = child;
+		if (worst == i)
+			return;
+		struct candidate t = c[i];
+		c[i] = c[worst];
+		c[worst] = t;
+		i = worst;
+	}
+}
+
+/* The k best of the vocabulary, best first. */
+static int top_k(struct sampler *s, const float *logits, int k)
+{
+	if (k <= 0 || k > s->n_vocab)
+		k = s->n_vocab;
+	for (int i = 0; i < k; i++)
+		s->cand[i] = (struct candidate){ logits[i], i };
+	if (k < s->n_vocab) {
+		for (int i = k / 2; i-- > 0;)
+			sift(s->cand, k, i);
+		for (int i = k; i < s->n_vocab; i++)
+			if (logits[i] > s->cand[0].score) {
+				s->cand[0] = (struct candidate){ logits[i], i };
+				sift(s->cand, k, 0);
+			}
+	}
+	qsort(s->cand, (size_t)k, sizeof(*s->cand), compare);
+	return k;
+}
+
+/* How many of the n candidates, best first, top-p and then min-p leave. */
+static int cut(const struct candidate *c, int n, const struct sampler_opt *o)
+{
+	double all = 0, sum = 0;
+	int keep = 0;
+
+	for (int i = 0; i < n; i++)
+		all += exp((double)c[i].score - (double)c[0].score);
+	if (o->top_p < 1.0f) {
+		while (keep < n && (keep == 0 || sum < (double)o->top_p * all)) {
+			sum += exp((double)c[keep].score - (double)c[0].score);
+			keep++;
+		}
+		n = keep;
+	}
+	if (o->min_p > 0)
+		while (n > 1 && exp((double)c[n - 1].score - (double)c[0].score) < (double)o->min_p)
+			n--;
+	return n;
+}
+
+int sampler_choose(struct sampler *s, const struct sampler_opt *o, const float *logits,
+		   const int *hist, int n, float lambda)
+{
+	int count, best = 0;
+	double top = -INFINITY;
+
+	if (has_penalties(o))
+		logits = penalise(s, o, logits, hist, n);
+	if (o->temp <= 0)
+		return argmax(logits, s->n_vocab);
+	count = top_k(s, logits, o->top_k);
+	for (int i = 0; i < count; i++)
+		s->cand[i].score /= o->temp;
+	count = cut(s->cand, count, o);
+	for (int i = 0; i < count; i++) {
+		double x = (double)s->cand[i].score;
+
+		if (lambda != 0)
+			x += (double)lambda * sampler_gumbel(o->seed, (uint64_t)n,
+							     (uint32_t)s->cand[i].id);
+		if (x > top) {
+			top = x;
+			best = i;
+		}
+	}
+	return s->cand[best].id;
+}

@@ -1,0 +1,94 @@
+/* session.c - see session.h.  Rollback changes lengths only. */
+#include "engine/session.h"
+#include <string.h>
+
+int session_open(struct session *s, const struct backend *be, struct dev *dev, int n_ctx,
+		 int n_vocab, int n_batch, char err[ERR_MAX])
+{
+	*s = (struct session){ .be = be, .dev = dev, .n_ctx = n_ctx, .n_vocab = n_vocab,
+			       .n_batch = n_batch };
+	s->tok = mem_new((size_t)n_ctx + SESSION_SPARE, sizeof(*s->tok), err);
+	s->kv = s->tok ? be->kv_new(dev, n_ctx, err) : NULL;
+	if (s->kv)
+		return 0;
+	session_close(s);
+	return -1;
+}
+
+void session_close(struct session *s)
+{
+	if (s->kv)
+		s->be->kv_free(s->kv);
+	mem_free(s->tok);
+	*s = (struct session){ 0 };
+}
+
+int session_set(struct session *s, const int *tok, int n, char err[ERR_MAX])
+{
+	int common = 0;
+
+	if (n < 1 || n > s->n_ctx)
+		return fail(err, "%d tokens do not fit a context of %d; a larger -c makes room", n,
+			    s->n_ctx);
+	while (common < n && common < s->n_kv && s->tok[common] == tok[common])
+		common++;
+	memmove(s->tok, tok, sizeof(*tok) * (size_t)n);
+	s->n = n;
+	s->n_kv = common < n ? common : n - 1;
+	return 0;
+}
+
+void session_truncate(struct session *s, int n)
+{
+	s->n = n;
+	if (s->n_kv > n - 1)
+		s->n_kv = n > 0 ? n - 1 : 0;
+}
+
+static const float *run(struct session *s, int n, int n_out, char err[ERR_MAX])
+{
+	struct batch b = { .tok = s->tok + s->n_kv, .n = n, .pos = s->n_kv, .n_out = n_out };
+	const float *logits = s->be->forward(s->dev, s->kv, &b);
+
+	if (!logits)
+		fail(err, "%s", s->be->error(s->dev));
+	return logits;
+}
+
+int session_prefill(struct session *s, char err[ERR_MAX])
+{
+	int left = s->n - 1 - s->n_kv, n = left < s->n_batch ? left : s->n_batch;
+
+	if (left <= 0)
+		return 0;
+	if (!run(s, n, 0, err))
+		return -1;
+	s->n_kv += n;
+	return left - n;
+}
+
+const float *session_extend(struct session *s, const int *draft, int k, char err[ERR_MAX])
+{
+	const float *logits;
+
+	if (k > SESSION_SPARE || s->n + k > s->n_ctx) {
+		fail(err, "%d drafts after %d tokens do not fit a context of %d", k, s->n, s->n_ctx);
+		return NULL;
+	}
+	while (s->n_kv < s->n - 1)
+		if (session_prefill(s, err) < 0)
+			return NULL;
+	if (k)
+		memcpy(s->tok + s->n, draft, sizeof(*draft) * (size_t)k);
+	logits = run(s, k + 1, k + 1, err);
+	if (logits)
+		s->n_kv = s->n + k;
+	return logits;
+}
+
+void session_accept(struct session *s, int n_kept, int next)
+{
+	s->n += n_kept;
+	s->n_kv = s->n;
+	s->tok[s->n++] = next;
+}

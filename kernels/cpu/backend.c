@@ -1,0 +1,406 @@
+/* backend.c - the cpu backend: loads and packs a model, owns its buffers and caches.
+ *
+ * Packing copies a tensor 16 rows at a time into one arena and lets its mapped pages go, so that
+ * the peak of memory is little more than the file.  Invariant: dev_close accepts what a failed
+ * open left. */
+#include "kernels/cpu/dev.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Thread-parallel packing of one matrix. */
+struct pack_job {
+	struct dev *d;
+	const struct gguf_tensor *t;
+	struct mat *m;
+};
+
+static void pack_share(void *arg, int t)
+{
+	struct pack_job *j = arg;
+	int units = (j->m->rows + UNIT - 1) / UNIT, from, to;
+
+	pool_share(j->d->pool, t, units, &from, &to);
+	for (int u = from; u < to; u++)
+		pack_unit(j->m->type, j->t->data, j->m->rows, j->m->cols, u,
+			  (uint8_t *)j->m->data + (size_t)u * j->m->unit_bytes);
+}
+
+static bool packs(const struct dev *d, const struct gguf_tensor *t)
+{
+	return !d->floats && d->k->packed(t->type) && pack_can(t->type);
+}
+
+static size_t packed_bytes(const struct dev *d, const struct gguf_tensor *t)
+{
+	size_t units = ((size_t)t->dim[1] + UNIT - 1) / UNIT;
+
+	if (!packs(d, t))
+		return 0;
+	return (units * pack_unit_bytes(t->type, (int)t->dim[0]) + 63) & ~(size_t)63;
+}
+
+/* Fills m; takes its share of the arena from *at on when the type is packed. */
+static void load_mat(struct dev *d, struct mat *m, const struct gguf_tensor *t, size_t *at)
+{
+	struct pack_job job = { d, t, m };
+
+	*m = (struct mat){ .type = t->type, .rows = (int)t->dim[1], .cols = (int)t->dim[0],
+			   .data = t->data, .mul = d->k->floats };
+	if (!packs(d, t))
+		return;
+	m->packed = true;
+	m->mul = d->k->packed(t->type);
+	m->unit_bytes = pack_unit_bytes(t->type, m->cols);
+	m->data = d->arena + *at;
+	*at += packed_bytes(d, t);
+	pool_run(d->pool, pack_share, &job);
+	gguf_tensor_drop(d->model->file, t);
+}
+
+static float *load_floats(const struct gguf_tensor *t, char err[ERR_MAX])
+{
+	float *f = mem_new((size_t)t->dim[0], sizeof(float), err);
+
+	if (f)
+		quant_row(t->type, t->data, f, t->dim[0]);
+	return f;
+}
+
+static size_t arena_needed(const struct dev *d)
+{
+	const struct model *m = d->model;
+	size_t sum = packed_bytes(d, m->output);
+
+	for (int l = 0; l < m->cfg.n_layers; l++) {
+		const struct layer *w = &m->layer[l];
+
+		sum += packed_bytes(d, w->wq) + packed_bytes(d, w->wk) + packed_bytes(d, w->wv) +
+		       packed_bytes(d, w->wo) + packed_bytes(d, w->gate) +
+		       packed_bytes(d, w->up) + packed_bytes(d, w->down);
+	}
+	return sum;
+}
+
+static int load_layer(struct dev *d, int l, size_t *at, char err[ERR_MAX])
+{
+	const struct layer *from = &d->model->layer[l];
+	struct cpu_layer *to = &d->layer[l];
+
+	load_mat(d, &to->wq, from->wq, at);
+	load_mat(d, &to->wk, from->wk, at);
+	load_mat(d, &to->wv, from->wv, at);
+	load_mat(d, &to->wo, from->wo, at);
+	load_mat(d, &to->gate, from->gate, at);
+	load_mat(d, &to->up, from->up, at);
+	load_mat(d, &to->down, from->down, at);
+	to->attn_norm = load_floats(from->attn_norm, err);
+	to->ffn_norm = load_floats(from->ffn_norm, err);
+	return to->attn_norm && to->ffn_norm ? 0 : -1;
+}
+
+static int load_weights(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
+{
+	const struct model *m = d->model;
+	size_t at = 0;
+
+	d->arena_bytes = arena_needed(d);
+	d->layer = mem_new((size_t)m->cfg.n_layers, sizeof(*d->layer), err);
+	d->arena = mem_new(d->arena_bytes + 4096, 1, err);      /* kernels prefetch beyond the end */
+	if (!d->layer || !d->arena)
+		return -1;
+	for (int l = 0; l < m->cfg.n_layers; l++) {
+		if (load_layer(d, l, &at, err) != 0)
+			return -1;
+		if (opt->progress)
+			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
+	}
+	load_mat(d, &d->output, m->output, &at);
+	d->norm = load_floats(m->norm, err);
+	if (opt->progress)
+		opt->progress(opt->progress_ctx, 1.0);
+	return d->norm ? 0 : -1;
+}
+
+static void *room(struct dev *d, size_t n, size_t size, char err[ERR_MAX])
+{
+	void *p = mem_new(n, size, err);
+
+	if (p)
+		d->work_bytes += n * size;
+	return p;
+}
+
+static int act_open(struct dev *d, struct act *a, int rows, int k, bool floats, char err[ERR_MAX])
+{
+	size_t panels = ((size_t)rows + PANEL - 1) / PANEL, blocks = panels * (size_t)(k / BLOCK);
+
+	a->k = a->ldf = k;
+	a->q = room(d, blocks * PANEL, BLOCK, err);
+	a->d = room(d, blocks * PANEL, sizeof(float), err);
+	a->s = room(d, blocks * PANEL, sizeof(float), err);
+	a->h = room(d, blocks * PANEL, 2 * sizeof(int32_t), err);
+	if (floats)
+		a->room = room(d, (size_t)rows * (size_t)k, sizeof(float), err);
+	return a->q && a->d && a->s && a->h && (a->room || !floats) ? 0 : -1;
+}
+
+static void act_close(struct act *a)
+{
+	mem_free(a->q);
+	mem_free(a->d);
+	mem_free(a->s);
+	mem_free(a->h);
+	mem_free(a->room);
+}
+
+static int open_acts(struct dev *d, char err[ERR_MAX])
+{
+	const struct model_config *c = &d->model->cfg;
+	int wide = c->n_heads * c->head_dim > c->n_embd ? c->n_heads * c->head_dim : c->n_embd;
+	int threads = pool_size(d->pool);
+
+	d->own = mem_new((size_t)threads, sizeof(*d->own), err);
+	if (!d->own)
+		return -1;
+	for (int t = 0; t < threads; t++)
+		if (act_open(d, &d->own[t], FEW_ROWS, wide, true, err) != 0)
+			return -1;
+	if (act_open(d, &d->all, d->n_batch, wide, true, err) != 0 ||
+	    act_open(d, &d->ff, d->n_batch, c->n_ff, false, err) != 0)
+		return -1;
+	d->ff.f = d->gate;
+	return 0;
+}
+
+static int open_work(struct dev *d, char err[ERR_MAX])
+{
+	const struct model_config *c = &d->model->cfg;
+	size_t n = (size_t)d->n_batch, f = sizeof(float);
+
+	d->ld_qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
+	d->x = room(d, n * (size_t)c->n_embd, f, err);
+	d->tmp = room(d, n * (size_t)c->n_embd, f, err);
+	d->qkv = room(d, n * (size_t)d->ld_qkv, f, err);
+	d->attn = room(d, n * (size_t)(c->n_heads * c->head_dim), f, err);
+	d->gate = room(d, n * (size_t)c->n_ff, f, err);
+	d->up = room(d, n * (size_t)c->n_ff, f, err);
+	d->turn = room(d, n * (size_t)c->n_rot, f, err);
+	d->logits = room(d, (size_t)d->n_out * (size_t)c->n_vocab, f, err);
+	d->inv_freq = room(d, (size_t)c->n_rot / 2 + 1, f, err);
+	if (!d->x || !d->tmp || !d->qkv || !d->attn || !d->gate || !d->up || !d->turn ||
+	    !d->logits || !d->inv_freq)
+		return -1;
+	return open_acts(d, err);
+}
+
+static void set_freqs(struct dev *d)
+{
+	const struct model *m = d->model;
+	float factor[ATTEND_MAX_DIM / 2];
+	int half = m->cfg.n_rot / 2;
+
+	for (int i = 0; i < half; i++)
+		factor[i] = 1.0f;
+	if (m->rope_freqs)
+		quant_row(m->rope_freqs->type, m->rope_freqs->data, factor, half);
+	for (int i = 0; i < half; i++)
+		d->inv_freq[i] = 1.0f / powf(m->cfg.rope_base, (float)(2 * i) /
+					     (float)m->cfg.n_rot) / factor[i];
+}
+
+static int check_shape(const struct model_config *c, char err[ERR_MAX])
+{
+	if (c->n_embd % BLOCK || c->n_ff % BLOCK || c->n_heads * c->head_dim % BLOCK)
+		return fail(err, "widths %d, %d and %d of this model must be multiples of %d",
+			    c->n_embd, c->n_ff, c->n_heads * c->head_dim, BLOCK);
+	if (c->head_dim > ATTEND_MAX_DIM || c->head_dim % 8 ||
+	    c->n_heads / c->n_kv_heads > CPU_MAX_GROUP)
+		return fail(err, "heads of %d dimensions, %d to a key head: the cpu backend takes "
+			    "multiples of 8 up to %d, and up to %d heads", c->head_dim,
+			    c->n_heads / c->n_kv_heads, ATTEND_MAX_DIM, CPU_MAX_GROUP);
+	return 0;
+}
+
+static void dev_close(struct dev *d)
+{
+	if (!d)
+		return;
+	for (int l = 0; d->layer && l < d->model->cfg.n_layers; l++) {
+		mem_free(d->layer[l].attn_norm);
+		mem_free(d->layer[l].ffn_norm);
+	}
+	for (int t = 0; d->own && t < pool_size(d->pool); t++)
+		act_close(&d->own[t]);
+	act_close(&d->all);
+	act_close(&d->ff);
+	void *all[] = { d->layer, d->arena, d->norm, d->own, d->x, d->tmp, d->qkv, d->attn, d->gate,
+			d->up, d->turn, d->logits, d->inv_freq, d->part, d->part_acc };
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		mem_free(all[i]);
+	pool_close(d->pool);
+	mem_free(d);
+}
+
+static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
+{
+	int threads = opt->n_threads > 0 ? opt->n_threads : cpu_usable_cores();
+
+	if (check_shape(&d->model->cfg, err) != 0)
+		return -1;
+	d->k = cpu_kernels_find(opt->kernels, err);
+	d->pool = d->k ? pool_open(threads, err) : NULL;
+	if (!d->pool)
+		return -1;
+	d->floats = opt->kernels && !strcmp(opt->kernels, "float");
+	d->n_batch = opt->n_batch > 0 ? opt->n_batch : 256;
+	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
+	d->pad_dim = (d->model->cfg.head_dim + 15) & ~15;
+	snprintf(d->describe, sizeof(d->describe), "%s%s, %d thread%s", d->k->name,
+		 d->floats ? " float" : "", threads, threads == 1 ? "" : "s");
+	if (open_work(d, err) != 0 || load_weights(d, opt, err) != 0)
+		return -1;
+	set_freqs(d);
+	return 0;
+}
+
+static struct dev *dev_open(const struct model *m, const struct backend_opt *opt, char err[ERR_MAX])
+{
+	struct dev *d = mem_new(1, sizeof(*d), err);
+
+	if (!d)
+		return NULL;
+	d->model = m;
+	if (dev_fill(d, opt, err) != 0) {
+		dev_close(d);
+		return NULL;
+	}
+	return d;
+}
+
+/* Room for the partial softmaxes of the longest context that any cache of the device has. */
+static int open_parts(struct dev *d, int n_ctx, char err[ERR_MAX])
+{
+	size_t blocks = ((size_t)n_ctx + ATTEND_BLOCK - 1) / ATTEND_BLOCK;
+	size_t rows = FEW_ROWS * blocks > (size_t)d->n_batch ? FEW_ROWS * blocks
+							     : (size_t)d->n_batch;
+	size_t n = rows * (size_t)d->model->cfg.n_heads;
+
+	if (n <= d->n_part)
+		return 0;
+	mem_free(d->part);
+	mem_free(d->part_acc);
+	d->n_part = 0;
+	d->part = room(d, n, sizeof(*d->part), err);
+	d->part_acc = room(d, n * (size_t)d->pad_dim, sizeof(float), err);
+	if (!d->part || !d->part_acc)
+		return -1;
+	d->n_part = n;
+	return 0;
+}
+
+static void kv_free(struct kv *kv)
+{
+	if (!kv)
+		return;
+	mem_free(kv->k);
+	mem_free(kv->v);
+	mem_free(kv);
+}
+
+static size_t kv_plane(const struct kv *kv)
+{
+	const struct model_config *c = &kv->dev->model->cfg;
+
+	return (size_t)c->n_layers * (size_t)c->n_kv_heads * (size_t)kv->n_ctx *
+	       (size_t)kv->dev->pad_dim;
+}
+
+static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
+{
+	struct kv *kv = mem_new(1, sizeof(*kv), err);
+
+	if (!kv)
+		return NULL;
+	kv->dev = d;
+	kv->n_ctx = (n_ctx + 15) & ~15;
+	kv->k = mem_new(kv_plane(kv), sizeof(*kv->k), err);
+	kv->v = mem_new(kv_plane(kv), sizeof(*kv->v), err);
+	if (!kv->k || !kv->v || open_parts(d, kv->n_ctx, err) != 0) {
+		kv_free(kv);
+		return NULL;
+	}
+	return kv;
+}
+
+static size_t kv_bytes(const struct kv *kv)
+{
+	return 2 * kv_plane(kv) * sizeof(*kv->k);
+}
+
+static const char *dev_error(const struct dev *d)
+{
+	return d->err;
+}
+
+static struct backend_memory dev_memory(const struct dev *d)
+{
+	return (struct backend_memory){ .weights = d->arena_bytes, .work = d->work_bytes };
+}
+
+static const char *dev_describe(const struct dev *d)
+{
+	return d->describe;
+}
+
+struct stream_job {
+	struct dev *d;
+	const uint8_t *p;
+	size_t bytes;           /* a thread's part */
+	volatile uint64_t sum;
+};
+
+static void stream_share(void *arg, int t)
+{
+	struct stream_job *j = arg;
+	uint64_t sum = j->d->k->read(j->p + (size_t)t * j->bytes, j->bytes);
+
+	if (sum == 1)           /* never: the memory is zero; keeps the reads from being removed */
+		j->sum = sum;
+}
+
+static double dev_stream(struct dev *d, size_t bytes)
+{
+	char err[ERR_MAX];
+	struct stream_job j = { .d = d, .bytes = bytes / (size_t)pool_size(d->pool) & ~(size_t)4095 };
+	uint8_t *p = mem_new(bytes, 1, err);
+	double best = 0;
+
+	if (!p)
+		return 0;
+	memset(p, 2, bytes);    /* real pages, not the shared zero page */
+	j.p = p;
+	for (int i = 0; i < 4; i++) {
+		double t = clock_now();
+
+		pool_run(d->pool, stream_share, &j);
+		t = clock_now() - t;
+		best = i == 0 || t < best ? t : best;
+	}
+	mem_free(p);
+	return best;
+}
+
+const struct backend backend_cpu = {
+	.name = "cpu",
+	.open = dev_open,
+	.close = dev_close,
+	.kv_new = kv_new,
+	.kv_free = kv_free,
+	.kv_bytes = kv_bytes,
+	.forward = cpu_forward,
+	.error = dev_error,
+	.memory = dev_memory,
+	.describe = dev_describe,
+	.stream = dev_stream,
+};

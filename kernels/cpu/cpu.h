@@ -1,0 +1,83 @@
+/* cpu.h - inside the cpu backend: matrices, activations, and the table of kernels of one
+ * instruction set.
+ *
+ * Matrices are cut into units of 16 rows; units are what threads share out.  Activations are held
+ * in panels of 8 rows of the batch, block by block, so that a kernel reads them in order.
+ * Invariant: what a kernel computes for one activation row depends on nothing but that row: not on
+ * n, not on the panel's other rows, not on which thread ran which unit. */
+#ifndef S3D_CPU_H
+#define S3D_CPU_H
+#include "engine/backend.h"
+
+enum { UNIT = 16, PANEL = 8, BLOCK = 32, CPU_MAX_GROUP = 64 };
+
+struct act {            /* n rows of k columns, quantised to int8 in blocks of 32 */
+	int k;
+	int8_t *q;      /* (n/8, k/32, 8, 32) */
+	float *d;       /* (n/8, k/32, 8) scale */
+	float *s;       /* (n/8, k/32, 8) scale * sum of the block */
+	int32_t *h;     /* (n/8, k/32, 2, 8) sums of the halves */
+	const float *f; /* (n, ldf) the rows themselves */
+	int ldf;
+	float *room;    /* where normed rows go */
+};
+
+struct mat;
+/* y[c*ldy + r] = row r . act row c, for the rows of units u0..u1-1 and c = 0..n-1. */
+typedef void mat_mul_fn(const struct mat *, int u0, int u1, const struct act *, int n, float *y,
+			int ldy);
+
+struct mat {            /* (rows, cols) */
+	enum quant_type type;
+	int rows, cols;
+	const uint8_t *data;    /* packed units, or the file's own rows */
+	size_t unit_bytes;      /* bytes of 16 rows */
+	bool packed;
+	mat_mul_fn *mul;
+};
+
+struct attend {         /* one head group of one layer, see attention.c */
+	const float *q;         /* (n, ldq): the query rows, group heads side by side */
+	int ldq, n, pos;        /* row i sits at position pos+i */
+	int group, head_dim, pad_dim;   /* heads that share this K and V; pad_dim: up to 16s */
+	const uint16_t *k;      /* f16 (n_ctx/16, pad_dim, 16) */
+	const uint16_t *v;      /* f16 (n_ctx, pad_dim) */
+	float scale;
+};
+/* Positions folded at once; query rows in one work item; largest pad_dim. */
+enum { ATTEND_BLOCK = 256, ATTEND_ROWS = 8, ATTEND_MAX_DIM = 256 };
+/* A partial softmax: largest score, sum of exp(score - largest), weighted sum of V rows. */
+struct partial {
+	float max, sum;
+	float *acc;             /* (pad_dim) */
+};
+
+struct cpu_kernels {
+	const char *name;
+	mat_mul_fn *(*packed)(enum quant_type);         /* NULL: no packed kernel for this type */
+	mat_mul_fn *floats;                             /* any type, in the file's layout */
+	void (*quantise)(const struct act *, int row, int b0, int b1);
+	void (*norm)(const float *x, const float *w, int n, float eps, float *y);
+	void (*add)(float *x, const float *y, int n);
+	void (*swiglu)(float *gate, const float *up, int n);    /* gate = silu(gate) * up */
+	void (*halves)(const float *x, uint16_t *y, int n);     /* to f16, nearest even */
+	uint64_t (*read)(const void *p, size_t bytes);          /* touches every byte; for bench */
+	/* Folds positions t0..t1-1 (t0 a multiple of ATTEND_BLOCK, at most that many) into part[i];
+	 * query i is row row0 + i / group, head i % group of the group. */
+	void (*attend)(const struct attend *, int row0, int rows, int t0, int t1,
+		       struct partial *part);
+	/* out = part[0..n-1] folded in order (into part[0]), divided by the sum. */
+	void (*fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
+};
+extern const struct cpu_kernels cpu_kernels_generic, cpu_kernels_avx2, cpu_kernels_avx512;
+
+/* pack.c: 16 rows interleaved, 32 columns at a time. */
+bool pack_can(enum quant_type);
+size_t pack_unit_bytes(enum quant_type, int cols);
+/* Packs unit u of a matrix of rows x cols at src (file layout) into dst. Missing rows are zero. */
+void pack_unit(enum quant_type, const uint8_t *src, int rows, int cols, int u, uint8_t *dst);
+
+/* cpuinfo.c */
+int cpu_usable_cores(void);             /* affinity mask and cgroup quota */
+const struct cpu_kernels *cpu_kernels_find(const char *name, char err[ERR_MAX]);
+#endif

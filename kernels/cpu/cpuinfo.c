@@ -1,0 +1,63 @@
+/* cpuinfo.c - what this machine really allows: instruction sets and cores.
+ *
+ * GCC's cpu model asks the operating system (XGETBV) as well as the processor, so a feature that
+ * is listed but not granted is not used.  No state. */
+#include "kernels/cpu/cpu.h"
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+static bool has_avx2(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	       __builtin_cpu_supports("f16c");
+}
+
+static bool has_avx512(void)
+{
+	return has_avx2() && __builtin_cpu_supports("avx512f") &&
+	       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+	       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+const struct cpu_kernels *cpu_kernels_find(const char *name, char err[ERR_MAX])
+{
+	bool any = !name || !strcmp(name, "auto") || !strcmp(name, "float");
+
+#if defined(__x86_64__)
+	if ((any || !strcmp(name, "avx512")) && has_avx512())
+		return &cpu_kernels_avx512;
+	if ((any || !strcmp(name, "avx2")) && has_avx2())
+		return &cpu_kernels_avx2;
+#endif
+	if (any || !strcmp(name, "generic"))
+		return &cpu_kernels_generic;
+	fail(err, "kernels '%s' cannot run on this processor; use auto, float or generic", name);
+	return NULL;
+}
+
+/* Cores that a cgroup's quota pays for, rounded up; 0 when there is no quota. */
+static int quota_cores(void)
+{
+	long quota = 0, period = 0;
+	FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%ld %ld", &quota, &period) != 2)
+		quota = 0;
+	fclose(f);
+	return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+}
+
+int cpu_usable_cores(void)
+{
+	cpu_set_t set;
+	int n = 1, quota = quota_cores();
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = CPU_COUNT(&set);
+	return quota > 0 && quota < n ? quota : n;
+}

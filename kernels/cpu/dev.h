@@ -1,0 +1,57 @@
+/* dev.h - one model on the cpu backend: matrices, work buffers, cache.
+ *
+ * struct dev owns everything but the model, which it borrows.  All buffers are sized at open.
+ * Invariant: a forward allocates nothing. */
+#ifndef S3D_CPU_DEV_H
+#define S3D_CPU_DEV_H
+#include "kernels/cpu/cpu.h"
+#include "kernels/threads.h"
+
+/* Up to this many rows every thread prepares its own copy of the activations, which is cheaper
+ * than a barrier; and attention is split along the context as well. */
+enum { FEW_ROWS = 16 };
+
+struct cpu_layer {
+	struct mat wq, wk, wv, wo, gate, up, down;
+	float *attn_norm, *ffn_norm;    /* (n_embd) */
+};
+
+struct dev {
+	const struct model *model;
+	const struct cpu_kernels *k;
+	struct pool *pool;
+	bool floats;            /* every matrix by the float kernel */
+	int n_batch, n_out;
+	struct cpu_layer *layer;        /* (n_layers) */
+	struct mat output;
+	float *norm;            /* (n_embd) */
+	uint8_t *arena;         /* packed matrices */
+	size_t arena_bytes, work_bytes;
+	float *inv_freq;        /* (n_rot/2) radians a position */
+
+	float *x;               /* (n_batch, n_embd) the residual stream */
+	float *tmp;             /* (n_batch, n_embd) */
+	float *qkv;             /* (n_batch, ld_qkv) */
+	float *attn;            /* (n_batch, n_heads*head_dim) */
+	float *gate, *up;       /* (n_batch, n_ff) */
+	float *turn;            /* (n_batch, n_rot) cosine and sine in turn */
+	float *logits;          /* (n_out, n_vocab) */
+	struct act *own;        /* (threads) FEW_ROWS rows of max(n_embd, n_heads*head_dim) */
+	struct act all;         /* n_batch rows of the same */
+	struct act ff;          /* n_batch rows of n_ff */
+	struct partial *part;   /* (n_part) */
+	float *part_acc;        /* (n_part, pad_dim) */
+	size_t n_part;
+	int ld_qkv, pad_dim, max_ctx;
+	char describe[64], err[ERR_MAX];
+};
+
+struct kv {             /* f16; see attention.c for the layouts */
+	struct dev *dev;
+	int n_ctx;              /* a multiple of 16 */
+	uint16_t *k, *v;        /* (n_layers, n_kv_heads, n_ctx, pad_dim) each */
+};
+
+/* forward.c */
+const float *cpu_forward(struct dev *, struct kv *, const struct batch *);
+#endif

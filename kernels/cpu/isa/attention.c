@@ -1,0 +1,163 @@
+/* attention.c - scores, softmax and weighted sum over one block of the cache.
+ *
+ * K is held in tiles of 16 positions with positions innermost, so that 16 scores are made at once
+ * without a sum across lanes; V is held row by row.  Blocks are folded in order of position.
+ * Invariant: a query's result does not depend on which other queries ran with it, and no cache row
+ * behind the last query's position is used. */
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/isa/simd.h"
+
+enum { QUERIES = 8 };   /* worked on together */
+
+struct query {
+	const float *q;
+	int count;              /* positions of this block that it sees */
+	struct partial *state;
+	float *p;               /* (ATTEND_BLOCK) scores, then weights */
+};
+
+/* Scores of 16 positions for n queries. */
+INLINE void score_tile(const struct attend *a, int n, const struct query *query, const uint16_t *k,
+		       int at)
+{
+	struct vf s[QUERIES];
+
+	for (int i = 0; i < n; i++)
+		s[i] = v_set(0);
+	for (int d = 0; d < a->head_dim; d++) {
+		struct vf x = v_load_f16(k + d * 16);
+
+#pragma GCC unroll 8
+		for (int i = 0; i < n; i++)
+			s[i] = v_fma(v_set(query[i].q[d]), x, s[i]);
+	}
+	for (int i = 0; i < n; i++)
+		v_store(query[i].p + at, v_mul(s[i], v_set(a->scale)));
+}
+
+/* Scores to weights exp(s - max); positions that the query does not see weigh nothing. */
+static void soften(struct query *x, float *max, float *sum)
+{
+	struct vf m, total = v_set(0);
+	int padded = (x->count + 15) & ~15;
+
+	for (int i = x->count; i < padded; i++)
+		x->p[i] = -INFINITY;
+	m = v_load(x->p);
+	for (int i = 16; i < padded; i += 16)
+		m = v_max(m, v_load(x->p + i));
+	*max = v_largest(m);
+	for (int i = 0; i < padded; i += 16)
+		v_store(x->p + i, v_exp(v_sub(v_load(x->p + i), v_set(*max))));
+	for (int i = x->count; i < padded; i++)
+		x->p[i] = 0;
+	for (int i = 0; i < padded; i += 16)
+		total = v_add(total, v_load(x->p + i));
+	*sum = v_sum(total);
+	for (int i = padded; i < ATTEND_BLOCK; i++)
+		x->p[i] = 0;
+}
+
+/* acc (16 dimensions at d) of n queries = weighted sum of the block's V rows. */
+INLINE void mix(const struct attend *a, int n, const struct query *query, const uint16_t *v, int d,
+		int rows, float out[QUERIES][ATTEND_MAX_DIM])
+{
+	struct vf acc[QUERIES];
+
+	for (int i = 0; i < n; i++)
+		acc[i] = v_set(0);
+	for (int t = 0; t < rows; t++) {
+		struct vf x = v_load_f16(v + (size_t)t * (size_t)a->pad_dim + d);
+
+#pragma GCC unroll 8
+		for (int i = 0; i < n; i++)
+			acc[i] = v_fma(v_set(query[i].p[t]), x, acc[i]);
+	}
+	for (int i = 0; i < n; i++)
+		v_store(out[i] + d, acc[i]);
+}
+
+/* state = state and a partial softmax of later positions, whose weighted sum is acc. */
+INLINE void fold_in(struct partial *state, int pad_dim, float max, float sum, const float *acc)
+{
+	float top = max > state->max ? max : state->max;
+	float keep = expf(state->max - top), take = expf(max - top);
+
+	state->max = top;
+	state->sum = state->sum * keep + sum * take;
+	for (int d = 0; d < pad_dim; d += 16) {
+		struct vf old = v_mul(v_load(state->acc + d), v_set(keep));
+
+		v_store(state->acc + d, v_fma(v_load(acc + d), v_set(take), old));
+	}
+}
+
+INLINE void block(const struct attend *a, int n, struct query *query, int t0, int rows)
+{
+	const uint16_t *v = a->v + (size_t)t0 * (size_t)a->pad_dim;
+	float max[QUERIES], sum[QUERIES], acc[QUERIES][ATTEND_MAX_DIM];
+
+	for (int at = 0; at < rows; at += 16)
+		score_tile(a, n, query, a->k + (size_t)(t0 + at) * (size_t)a->pad_dim, at);
+	for (int i = 0; i < n; i++)
+		soften(&query[i], &max[i], &sum[i]);
+	for (int d = 0; d < a->pad_dim; d += 16)
+		mix(a, n, query, v, d, rows, acc);
+	for (int i = 0; i < n; i++)
+		fold_in(query[i].state, a->pad_dim, max[i], sum[i], acc[i]);
+}
+
+static void block_n(const struct attend *a, int n, struct query *query, int t0, int rows)
+{
+	switch (n) {
+	case 1: block(a, 1, query, t0, rows); break;
+	case 2: block(a, 2, query, t0, rows); break;
+	case 3: block(a, 3, query, t0, rows); break;
+	case 4: block(a, 4, query, t0, rows); break;
+	case 5: block(a, 5, query, t0, rows); break;
+	case 6: block(a, 6, query, t0, rows); break;
+	case 7: block(a, 7, query, t0, rows); break;
+	default: block(a, 8, query, t0, rows); break;
+	}
+}
+
+void K(attend)(const struct attend *a, int row0, int rows, int t0, int t1,
+	       struct partial *part);
+void K(attend)(const struct attend *a, int row0, int rows, int t0, int t1,
+	       struct partial *part)
+{
+	float p[QUERIES][ATTEND_BLOCK];
+	struct query query[QUERIES];
+	int n = 0, seen = 0, total = rows * a->group;
+
+	for (int i = 0; i < total; i++) {
+		int row = row0 + i / a->group, last = a->pos + row + 1;
+
+		query[n] = (struct query){
+			.q = a->q + (size_t)row * (size_t)a->ldq + (i % a->group) * a->head_dim,
+			.count = (last < t1 ? last : t1) - t0,
+			.state = &part[i],
+			.p = p[n],
+		};
+		if (query[n].count <= 0)
+			continue;
+		if (query[n].count > seen)
+			seen = query[n].count;
+		if (++n == QUERIES) {
+			block_n(a, n, query, t0, seen);
+			n = seen = 0;
+		}
+	}
+	if (n)
+		block_n(a, n, query, t0, seen);
+}
+
+void K(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
+void K(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim)
+{
+	for (int i = 1; i < n; i++)
+		if (part[i].sum > 0)
+			fold_in(&part[0], pad_dim, part[i].max, part[i].sum, part[i].acc);
+	for (int d = 0; d < head_dim; d++)
+		out[d] = part[0].acc[d] / part[0].sum;
+}

@@ -1,0 +1,351 @@
+/* packed.c - packed weights times up to 8 columns, each weight decoded once for all of them.
+ *
+ * One source for three instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd);
+ * what differs is the block product.  See pack.c for the layout.
+ * Invariant: y = sum over blocks, in order, of d * (codes . q) [+ m * (sum of q)]. */
+#include "kernels/cpu/isa/packed.h"
+
+#if defined(ISA_avx512)
+enum { WIDTH = 8 };
+struct ints { __m512i v; };     /* one per row */
+
+INLINE struct vf ints_float(struct ints a)
+{
+	return V(_mm512_cvtepi32_ps(a.v));
+}
+
+/* Codes of plane g: lo has the first half's columns, hi those 16 further on. */
+INLINE void codes(enum kind k, const uint8_t *w, int g, __m512i *lo, __m512i *hi)
+{
+	const __m512i nibble = _mm512_set1_epi8(15);
+	__m512i q = _mm512_loadu_si512(w + g * 64), h0, h1;
+
+	if (kind_bits(k) == 8) {
+		*lo = q;
+		*hi = _mm512_loadu_si512(w + (g + 4) * 64);
+		return;
+	}
+	*lo = _mm512_and_si512(q, nibble);
+	*hi = _mm512_and_si512(_mm512_srli_epi16(q, 4), nibble);
+	if (kind_bits(k) == 5) {
+		const __m512i bit = _mm512_set1_epi8(16);
+
+		h0 = _mm512_loadu_si512(w + 256);
+		*lo = _mm512_or_si512(*lo, _mm512_and_si512(_mm512_slli_epi16(h0, 4 - g), bit));
+		*hi = _mm512_or_si512(*hi, _mm512_and_si512(_mm512_srli_epi16(h0, g), bit));
+	} else if (kind_bits(k) == 6) {
+		const __m512i bits = _mm512_set1_epi8(48);
+
+		h0 = _mm512_loadu_si512(w + 256);
+		h1 = _mm512_loadu_si512(w + 320);
+		h0 = g < 2 ? _mm512_slli_epi16(h0, 4 - 2 * g) : _mm512_srli_epi16(h0, 2 * g - 4);
+		h1 = g < 2 ? _mm512_slli_epi16(h1, 4 - 2 * g) : _mm512_srli_epi16(h1, 2 * g - 4);
+		*lo = _mm512_or_si512(*lo, _mm512_and_si512(h0, bits));
+		*hi = _mm512_or_si512(*hi, _mm512_and_si512(h1, bits));
+	}
+}
+
+INLINE __m512i four(const int8_t *q)
+{
+	int32_t x;
+
+	memcpy(&x, q, 4);
+	return _mm512_set1_epi32(x);
+}
+
+/* lo[c], hi[c] = codes . q of the block's halves for column c, less the codes' offset. */
+INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct panel *p, int b,
+			  struct ints *lo, struct ints *hi)
+{
+	const int8_t *q = p->q + b * PANEL * BLOCK;
+	const int32_t *h = p->h + b * PANEL * 2;
+
+	for (int c = 0; c < n; c++) {
+		lo[c].v = _mm512_set1_epi32(-kind_offset(k) * h[c]);
+		hi[c].v = _mm512_set1_epi32(-kind_offset(k) * h[PANEL + c]);
+	}
+#pragma GCC unroll 4
+	for (int g = 0; g < 4; g++) {
+		__m512i wl, wh;
+
+		codes(k, w, g, &wl, &wh);
+#pragma GCC unroll 8
+		for (int c = 0; c < n; c++) {
+			lo[c].v = _mm512_dpbusd_epi32(lo[c].v, wl, four(q + c * BLOCK + 4 * g));
+			hi[c].v = _mm512_dpbusd_epi32(hi[c].v, wh, four(q + c * BLOCK + 16 + 4 * g));
+		}
+	}
+}
+INLINE struct ints ints_add(struct ints a, struct ints b)
+{
+	return (struct ints){ _mm512_add_epi32(a.v, b.v) };
+}
+INLINE struct vf bytes_float(const uint8_t *p, bool is_signed)
+{
+	__m128i b = _mm_loadu_si128((const void *)p);
+
+	return V(_mm512_cvtepi32_ps(is_signed ? _mm512_cvtepi8_epi32(b) : _mm512_cvtepu8_epi32(b)));
+}
+INLINE void prefetch_block(const uint8_t *w, int bytes)
+{
+	for (int i = 0; i < bytes; i += 64)
+		_mm_prefetch((const char *)w + 1280 + i, _MM_HINT_T0);
+}
+#elif defined(ISA_avx2)
+enum { WIDTH = 4 };
+struct ints { __m256i a, b; };
+
+INLINE struct vf ints_float(struct ints x)
+{
+	return V(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b));
+}
+INLINE struct ints ints_add(struct ints x, struct ints y)
+{
+	return (struct ints){ _mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b) };
+}
+
+/* Codes of plane g for rows 8 * part.. */
+INLINE void codes(enum kind k, const uint8_t *w, int g, int part, __m256i *lo, __m256i *hi)
+{
+	const __m256i nibble = _mm256_set1_epi8(15);
+	__m256i q = _mm256_loadu_si256((const void *)(w + g * 64 + part * 32)), h0, h1;
+
+	if (kind_bits(k) == 8) {
+		*lo = q;
+		*hi = _mm256_loadu_si256((const void *)(w + (g + 4) * 64 + part * 32));
+		return;
+	}
+	*lo = _mm256_and_si256(q, nibble);
+	*hi = _mm256_and_si256(_mm256_srli_epi16(q, 4), nibble);
+	h0 = kind_bits(k) > 4 ? _mm256_loadu_si256((const void *)(w + 256 + part * 32)) : nibble;
+	if (kind_bits(k) == 5) {
+		const __m256i bit = _mm256_set1_epi8(16);
+
+		*lo = _mm256_or_si256(*lo, _mm256_and_si256(_mm256_slli_epi16(h0, 4 - g), bit));
+		*hi = _mm256_or_si256(*hi, _mm256_and_si256(_mm256_srli_epi16(h0, g), bit));
+	} else if (kind_bits(k) == 6) {
+		const __m256i bits = _mm256_set1_epi8(48);
+
+		h1 = _mm256_loadu_si256((const void *)(w + 320 + part * 32));
+		h0 = g < 2 ? _mm256_slli_epi16(h0, 4 - 2 * g) : _mm256_srli_epi16(h0, 2 * g - 4);
+		h1 = g < 2 ? _mm256_slli_epi16(h1, 4 - 2 * g) : _mm256_srli_epi16(h1, 2 * g - 4);
+		*lo = _mm256_or_si256(*lo, _mm256_and_si256(h0, bits));
+		*hi = _mm256_or_si256(*hi, _mm256_and_si256(h1, bits));
+	}
+}
+
+/* Four products a row, summed.  Pairs are summed in 16 bits: 2 * 63 * 127 fits; codes of 8 bits do
+ * not, so there the sign moves from the weight (code - 128) to the activation. */
+INLINE __m256i dot4(enum kind k, __m256i w, const int8_t *q)
+{
+	int32_t x;
+	__m256i a;
+
+	memcpy(&x, q, 4);
+	a = _mm256_set1_epi32(x);
+	if (kind_bits(k) == 8) {
+		w = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+		a = _mm256_sign_epi8(a, w);
+		w = _mm256_abs_epi8(w);
+	}
+	return _mm256_madd_epi16(_mm256_maddubs_epi16(w, a), _mm256_set1_epi16(1));
+}
+
+INLINE void half_product(enum kind k, int n, const uint8_t *w, const int8_t *q, int part,
+			 __m256i *lo, __m256i *hi)
+{
+#pragma GCC unroll 4
+	for (int g = 0; g < 4; g++) {
+		__m256i wl, wh;
+
+		codes(k, w, g, part, &wl, &wh);
+#pragma GCC unroll 4
+		for (int c = 0; c < n; c++) {
+			const int8_t *x = q + c * BLOCK + 4 * g;
+
+			lo[c] = _mm256_add_epi32(lo[c], dot4(k, wl, x));
+			hi[c] = _mm256_add_epi32(hi[c], dot4(k, wh, x + 16));
+		}
+	}
+}
+
+INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct panel *p, int b,
+			  struct ints *lo, struct ints *hi)
+{
+	const int8_t *q = p->q + b * PANEL * BLOCK;
+	const int32_t *h = p->h + b * PANEL * 2;
+	int offset = kind_bits(k) == 8 ? 0 : kind_offset(k);
+	__m256i l[PANEL], u[PANEL];
+
+	for (int part = 0; part < 2; part++) {
+		for (int c = 0; c < n; c++) {
+			l[c] = _mm256_set1_epi32(-offset * h[c]);
+			u[c] = _mm256_set1_epi32(-offset * h[PANEL + c]);
+		}
+		half_product(k, n, w, q, part, l, u);
+		for (int c = 0; c < n; c++)
+			if (part == 0) {
+				lo[c].a = l[c];
+				hi[c].a = u[c];
+			} else {
+				lo[c].b = l[c];
+				hi[c].b = u[c];
+			}
+	}
+}
+INLINE struct vf bytes_float(const uint8_t *p, bool is_signed)
+{
+	__m128i x = _mm_loadu_si128((const void *)p), y = _mm_srli_si128(x, 8);
+
+	return is_signed ? V(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x)),
+			     _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(y)))
+			 : V(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x)),
+			     _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(y)));
+}
+INLINE void prefetch_block(const uint8_t *w, int bytes)
+{
+	for (int i = 0; i < bytes; i += 64)
+		_mm_prefetch((const char *)w + 1280 + i, _MM_HINT_T0);
+}
+#else
+enum { WIDTH = 8 };
+struct ints { int32_t v[UNIT]; };
+
+INLINE struct vf ints_float(struct ints a) { struct vf r; V_EACH((float)a.v[i]); }
+INLINE struct ints ints_add(struct ints a, struct ints b)
+{
+	for (int r = 0; r < UNIT; r++)
+		a.v[r] += b.v[r];
+	return a;
+}
+
+/* The code of row r, column j of a block. */
+INLINE int code(enum kind k, const uint8_t *w, int r, int j)
+{
+	int upper = j / 16, g = j % 16 / 4, at = 4 * r + j % 4, low;
+
+	if (kind_bits(k) == 8)
+		return w[(upper * 4 + g) * 64 + at];
+	low = w[g * 64 + at] >> 4 * upper & 15;
+	if (kind_bits(k) == 5)
+		return low | (w[256 + at] >> (4 * upper + g) & 1) << 4;
+	if (kind_bits(k) == 6)
+		return low | (w[256 + upper * 64 + at] >> 2 * g & 3) << 4;
+	return low;
+}
+
+INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct panel *p, int b,
+			  struct ints *lo, struct ints *hi)
+{
+	const int8_t *q = p->q + b * PANEL * BLOCK;
+	const int32_t *h = p->h + b * PANEL * 2;
+
+	for (int c = 0; c < n; c++)
+		for (int r = 0; r < UNIT; r++) {
+			lo[c].v[r] = -kind_offset(k) * h[c];
+			hi[c].v[r] = -kind_offset(k) * h[PANEL + c];
+		}
+	for (int j = 0; j < 16; j++)
+		for (int r = 0; r < UNIT; r++) {
+			int first = code(k, w, r, j), second = code(k, w, r, j + 16);
+
+			for (int c = 0; c < n; c++) {
+				lo[c].v[r] += first * q[c * BLOCK + j];
+				hi[c].v[r] += second * q[c * BLOCK + j + 16];
+			}
+		}
+}
+INLINE struct vf bytes_float(const uint8_t *p, bool is_signed)
+{
+	struct vf r;
+
+	V_EACH(is_signed ? (float)(int8_t)p[i] : (float)p[i]);
+}
+INLINE void prefetch_block(const uint8_t *w, int bytes)
+{
+	(void)w;
+	(void)bytes;
+}
+#endif
+
+/* A unit times n columns of a panel. */
+INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, float *y, int ldy,
+		 int left)
+{
+	const int planes = kind_bits(k) * 64, bytes = planes + (kind_min(k) && !kind_k(k) ? 64 : 32);
+	struct vf sum[PANEL], super_d = v_set(0), super_m = v_set(0), d = v_set(0), m = v_set(0);
+	struct ints lo[PANEL], hi[PANEL];
+
+	for (int c = 0; c < n; c++)
+		sum[c] = v_set(0);
+	for (int b = 0; b < nb; b++) {
+		const uint8_t *scales;
+
+		if (kind_k(k) && b % 8 == 0) {
+			super_d = v_load_f16((const void *)w);
+			super_m = v_load_f16((const void *)(w + 32));
+			w += kind_super_bytes(k) / (kind_min(k) ? 1 : 2);
+		}
+		prefetch_block(w, bytes);
+		scales = w + planes;
+		block_product(k, n, w, &p, b, lo, hi);
+		if (!kind_k(k)) {
+			d = v_load_f16((const void *)scales);
+			if (kind_min(k))
+				m = v_load_f16((const void *)(scales + 32));
+		} else {
+			d = v_mul(super_d, bytes_float(scales, k == KIND_Q6_K));
+			m = v_mul(super_m, bytes_float(scales + 16, k == KIND_Q6_K));
+			if (k == KIND_Q6_K)
+				m = v_mul(super_d, bytes_float(scales + 16, true));
+		}
+#pragma GCC unroll 8
+		for (int c = 0; c < n; c++) {
+			struct vf da = v_set(p.d[b * PANEL + c]);
+
+			if (k == KIND_Q6_K) {
+				sum[c] = v_fma(v_mul(d, da), ints_float(lo[c]), sum[c]);
+				sum[c] = v_fma(v_mul(m, da), ints_float(hi[c]), sum[c]);
+				continue;
+			}
+			sum[c] = v_fma(v_mul(d, da), ints_float(ints_add(lo[c], hi[c])), sum[c]);
+			if (k == KIND_Q4_K || k == KIND_Q5_K)
+				sum[c] = v_fma(m, v_set(-p.s[b * PANEL + c]), sum[c]);
+			else if (kind_min(k))
+				sum[c] = v_fma(m, v_set(p.s[b * PANEL + c]), sum[c]);
+		}
+		w += bytes;
+	}
+	for (int c = 0; c < n; c++)
+		put_rows(y + (size_t)c * (size_t)ldy, sum[c], left);
+}
+
+#if defined(ISA_avx2)           /* sixteen registers hold the sums of four columns, no more */
+#define WIDE_INSTANCES(kind)
+#define WIDE_TILES(kind)
+#else
+#define WIDE_INSTANCES(kind) \
+	INSTANCE(kind, 5) INSTANCE(kind, 6) INSTANCE(kind, 7) INSTANCE(kind, 8)
+#define WIDE_TILES(kind) tile_##kind##_5, tile_##kind##_6, tile_##kind##_7, tile_##kind##_8,
+#endif
+#define INSTANCES(kind) \
+	INSTANCE(kind, 1) INSTANCE(kind, 2) INSTANCE(kind, 3) INSTANCE(kind, 4) \
+	WIDE_INSTANCES(kind) \
+	static void mul_##kind(const struct mat *m, int u0, int u1, const struct act *a, int n, \
+			       float *y, int ldy) \
+	{ \
+		static tile_fn *const tiles[PANEL] = { \
+			tile_##kind##_1, tile_##kind##_2, tile_##kind##_3, tile_##kind##_4, \
+			WIDE_TILES(kind) \
+		}; \
+ \
+		walk(m, u0, u1, a, n, y, ldy, tiles, WIDTH); \
+	}
+KINDS(INSTANCES)
+
+mat_mul_fn *K(packed_mul)(enum quant_type type);
+mat_mul_fn *K(packed_mul)(enum quant_type type)
+{
+	KINDS(TABLE_ENTRY)
+	return NULL;
+}

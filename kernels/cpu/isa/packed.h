@@ -1,0 +1,86 @@
+/* packed.h - what the packed kernels of all instruction sets share: the walk over units and
+ * panels.  Each packed_*.c defines tile_NAME(kind, n, ...) for n = 1..PANEL columns and then
+ * instantiates one mat_mul_fn for each type.  Invariant: a column's arithmetic is the same
+ * whatever n is: integers are exact, and floats are added block by block in order. */
+#ifndef S3D_PACKED_H
+#define S3D_PACKED_H
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/pack.h"
+#include "kernels/cpu/isa/simd.h"
+
+/* Compile-time facts of a type; every use folds away once the kernels are inlined. */
+enum kind { KIND_Q4_0, KIND_Q4_1, KIND_Q5_0, KIND_Q5_1, KIND_Q8_0, KIND_Q4_K, KIND_Q5_K, KIND_Q6_K };
+#define KINDS(_) _(Q4_0) _(Q4_1) _(Q5_0) _(Q5_1) _(Q8_0) _(Q4_K) _(Q5_K) _(Q6_K)
+
+INLINE int kind_bits(enum kind k)
+{
+	return k == KIND_Q8_0 ? 8 : k == KIND_Q6_K ? 6 :
+	       k == KIND_Q5_0 || k == KIND_Q5_1 || k == KIND_Q5_K ? 5 : 4;
+}
+INLINE int kind_offset(enum kind k)     /* what a code has too much */
+{
+	return k == KIND_Q4_0 ? 8 : k == KIND_Q5_0 ? 16 : k == KIND_Q6_K ? 32 :
+	       k == KIND_Q8_0 ? 128 : 0;
+}
+INLINE bool kind_k(enum kind k) { return k >= KIND_Q4_K; }
+INLINE bool kind_min(enum kind k)
+{
+	return k == KIND_Q4_1 || k == KIND_Q5_1 || k == KIND_Q4_K || k == KIND_Q5_K;
+}
+INLINE int kind_super_bytes(enum kind k) { return kind_k(k) ? 64 : 0; }
+
+/* Where a panel's activations are; block b's are at + b * PANEL * (32, 1, 1, 2). */
+struct panel {
+	const int8_t *q;
+	const float *d, *s;
+	const int32_t *h;
+};
+INLINE struct panel panel_at(const struct act *a, int p)
+{
+	size_t nb = (size_t)(a->k / BLOCK) * (size_t)p;
+
+	return (struct panel){ a->q + nb * PANEL * BLOCK, a->d + nb * PANEL, a->s + nb * PANEL,
+			       a->h + nb * PANEL * 2 };
+}
+
+/* Writes one column's 16 results, of which the matrix may have fewer rows. */
+INLINE void put_rows(float *y, struct vf v, int left)
+{
+	float all[UNIT];
+
+	if (left >= UNIT) {
+		v_store(y, v);
+		return;
+	}
+	v_store(all, v);
+	memcpy(y, all, sizeof(float) * (size_t)left);
+}
+
+typedef void tile_fn(const uint8_t *w, int nb, struct panel, float *y, int ldy, int left);
+
+INLINE void walk(const struct mat *m, int u0, int u1, const struct act *a, int n, float *y, int ldy,
+		 tile_fn *const tile[PANEL], int width)
+{
+	for (int u = u0; u < u1; u++)
+		for (int c = 0; c < n; c += width) {
+			struct panel p = panel_at(a, c / PANEL);
+			int left = n - c < width ? n - c : width;
+
+			p.q += c % PANEL * BLOCK;
+			p.d += c % PANEL;
+			p.s += c % PANEL;
+			p.h += c % PANEL;
+			tile[left - 1](m->data + (size_t)u * m->unit_bytes, a->k / BLOCK, p,
+				       y + (size_t)c * (size_t)ldy + u * UNIT, ldy,
+				       m->rows - u * UNIT);
+		}
+}
+
+#define INSTANCE(kind, n) \
+	static void tile_##kind##_##n(const uint8_t *w, int nb, struct panel p, float *y, int ldy, \
+				      int left) \
+	{ \
+		tile(KIND_##kind, n, w, nb, p, y, ldy, left); \
+	}
+#define TABLE_ENTRY(kind) if (type == QUANT_##kind) return mul_##kind;
+#endif

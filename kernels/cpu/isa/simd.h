@@ -1,0 +1,169 @@
+/* simd.h - sixteen float lanes for whichever instruction set this file is compiled for (ISA).
+ *
+ * Nothing here is visible outside the kernels of one instruction set.  Invariant: every operation
+ * works lane by lane, and sums across lanes are taken in one fixed order. */
+#ifndef S3D_SIMD_H
+#define S3D_SIMD_H
+#include "engine/quant.h"
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define CAT2(a, b) a##_##b
+#define CAT(a, b) CAT2(a, b)
+#define K(name) CAT(name, ISA)
+#define INLINE static inline __attribute__((always_inline, unused))
+
+#if defined(ISA_avx512)
+#include <immintrin.h>
+struct vf { __m512 v; };
+#define V(...) ((struct vf){ __VA_ARGS__ })
+INLINE struct vf v_load(const float *p) { return V(_mm512_loadu_ps(p)); }
+INLINE void v_store(float *p, struct vf a) { _mm512_storeu_ps(p, a.v); }
+INLINE struct vf v_set(float x) { return V(_mm512_set1_ps(x)); }
+INLINE struct vf v_add(struct vf a, struct vf b) { return V(_mm512_add_ps(a.v, b.v)); }
+INLINE struct vf v_sub(struct vf a, struct vf b) { return V(_mm512_sub_ps(a.v, b.v)); }
+INLINE struct vf v_mul(struct vf a, struct vf b) { return V(_mm512_mul_ps(a.v, b.v)); }
+INLINE struct vf v_div(struct vf a, struct vf b) { return V(_mm512_div_ps(a.v, b.v)); }
+INLINE struct vf v_max(struct vf a, struct vf b) { return V(_mm512_max_ps(a.v, b.v)); }
+INLINE struct vf v_min(struct vf a, struct vf b) { return V(_mm512_min_ps(a.v, b.v)); }
+INLINE struct vf v_fma(struct vf a, struct vf b, struct vf c)
+{
+	return V(_mm512_fmadd_ps(a.v, b.v, c.v));
+}
+INLINE struct vf v_round(struct vf a)
+{
+	return V(_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+INLINE struct vf v_pow2(struct vf n)    /* 2^n for whole n in -126..127 */
+{
+	__m512i i = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+
+	return V(_mm512_castsi512_ps(_mm512_slli_epi32(i, 23)));
+}
+INLINE struct vf v_load_f16(const uint16_t *p)
+{
+	return V(_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)));
+}
+#elif defined(ISA_avx2)
+#include <immintrin.h>
+struct vf { __m256 a, b; };
+#define V(...) ((struct vf){ __VA_ARGS__ })
+INLINE struct vf v_load(const float *p)
+{
+	return V(_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8));
+}
+INLINE void v_store(float *p, struct vf x)
+{
+	_mm256_storeu_ps(p, x.a);
+	_mm256_storeu_ps(p + 8, x.b);
+}
+INLINE struct vf v_set(float x) { return V(_mm256_set1_ps(x), _mm256_set1_ps(x)); }
+#define V_BINARY(name, op) \
+	INLINE struct vf name(struct vf x, struct vf y) { return V(op(x.a, y.a), op(x.b, y.b)); }
+V_BINARY(v_add, _mm256_add_ps)
+V_BINARY(v_sub, _mm256_sub_ps)
+V_BINARY(v_mul, _mm256_mul_ps)
+V_BINARY(v_div, _mm256_div_ps)
+V_BINARY(v_max, _mm256_max_ps)
+V_BINARY(v_min, _mm256_min_ps)
+INLINE struct vf v_fma(struct vf x, struct vf y, struct vf z)
+{
+	return V(_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b));
+}
+INLINE struct vf v_round(struct vf x)
+{
+	const int to = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+
+	return V(_mm256_round_ps(x.a, to), _mm256_round_ps(x.b, to));
+}
+INLINE __m256 v_pow2_half(__m256 n)
+{
+	__m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+
+	return _mm256_castsi256_ps(_mm256_slli_epi32(i, 23));
+}
+INLINE struct vf v_pow2(struct vf n) { return V(v_pow2_half(n.a), v_pow2_half(n.b)); }
+INLINE struct vf v_load_f16(const uint16_t *p)
+{
+	return V(_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)),
+		 _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8))));
+}
+#else
+struct vf { float f[16]; };
+#define V_EACH(expr) \
+	do { \
+		for (int i = 0; i < 16; i++) \
+			r.f[i] = (expr); \
+		return r; \
+	} while (0)
+#define V_BINARY(name, expr) \
+	INLINE struct vf name(struct vf a, struct vf b) { struct vf r; V_EACH(expr); }
+INLINE struct vf v_load(const float *p) { struct vf r; V_EACH(p[i]); }
+INLINE void v_store(float *p, struct vf a) { memcpy(p, a.f, sizeof(a.f)); }
+INLINE struct vf v_set(float x) { struct vf r; V_EACH(x); }
+V_BINARY(v_add, a.f[i] + b.f[i])
+V_BINARY(v_sub, a.f[i] - b.f[i])
+V_BINARY(v_mul, a.f[i] * b.f[i])
+V_BINARY(v_div, a.f[i] / b.f[i])
+V_BINARY(v_max, a.f[i] > b.f[i] ? a.f[i] : b.f[i])
+V_BINARY(v_min, a.f[i] < b.f[i] ? a.f[i] : b.f[i])
+INLINE struct vf v_fma(struct vf a, struct vf b, struct vf c)
+{
+	struct vf r;
+
+	V_EACH(a.f[i] * b.f[i] + c.f[i]);
+}
+INLINE struct vf v_round(struct vf a) { struct vf r; V_EACH(rintf(a.f[i])); }
+INLINE struct vf v_pow2(struct vf a) { struct vf r; V_EACH(ldexpf(1.0f, (int)a.f[i])); }
+INLINE struct vf v_load_f16(const uint16_t *p) { struct vf r; V_EACH(quant_f16_to_f32(p[i])); }
+#endif
+
+INLINE struct vf v_abs(struct vf a)
+{
+	return v_max(a, v_sub(v_set(0), a));
+}
+
+INLINE float v_sum(struct vf a)
+{
+	float f[16];
+
+	v_store(f, a);
+	for (int step = 8; step; step /= 2)
+		for (int i = 0; i < step; i++)
+			f[i] += f[i + step];
+	return f[0];
+}
+
+INLINE float v_largest(struct vf a)
+{
+	float f[16];
+
+	v_store(f, a);
+	for (int step = 8; step; step /= 2)
+		for (int i = 0; i < step; i++)
+			f[i] = f[i] > f[i + step] ? f[i] : f[i + step];
+	return f[0];
+}
+
+/* exp(x) within 2 ulp for x in -87..88; below it underflows to 2^-126 or less, never to NaN.
+ * x = n ln2 + r, |r| <= ln2/2; the polynomial is the Taylor series of exp(r) to degree 7. */
+INLINE struct vf v_exp(struct vf x)
+{
+	struct vf n, r, p;
+
+	x = v_min(v_max(x, v_set(-87.0f)), v_set(88.0f));
+	n = v_round(v_mul(x, v_set(1.44269504f)));
+	r = v_fma(n, v_set(-0.693359375f), x);
+	r = v_fma(n, v_set(2.12194440e-4f), r);
+	p = v_set(1.0f / 5040);
+	p = v_fma(p, r, v_set(1.0f / 720));
+	p = v_fma(p, r, v_set(1.0f / 120));
+	p = v_fma(p, r, v_set(1.0f / 24));
+	p = v_fma(p, r, v_set(1.0f / 6));
+	p = v_fma(p, r, v_set(0.5f));
+	p = v_fma(p, r, v_set(1.0f));
+	p = v_fma(p, r, v_set(1.0f));
+	return v_mul(p, v_pow2(n));
+}
+#endif

@@ -1,0 +1,107 @@
+/* vectors.c - norm, quantisation of activations, activation function, residual sum.
+ *
+ * All lengths are multiples of 16 (the backend refuses models where they are not).
+ * Invariant: nothing here looks at more than one row. */
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/isa/simd.h"
+
+void K(norm)(const float *x, const float *w, int n, float eps, float *y);
+void K(norm)(const float *x, const float *w, int n, float eps, float *y)
+{
+	struct vf sum = v_set(0), scale;
+
+	for (int i = 0; i < n; i += 16)
+		sum = v_fma(v_load(x + i), v_load(x + i), sum);
+	scale = v_set(1.0f / sqrtf(v_sum(sum) / (float)n + eps));
+	for (int i = 0; i < n; i += 16)
+		v_store(y + i, v_mul(v_mul(v_load(x + i), scale), v_load(w + i)));
+}
+
+void K(add)(float *x, const float *y, int n);
+void K(add)(float *x, const float *y, int n)
+{
+	for (int i = 0; i < n; i += 16)
+		v_store(x + i, v_add(v_load(x + i), v_load(y + i)));
+}
+
+void K(swiglu)(float *gate, const float *up, int n);
+void K(swiglu)(float *gate, const float *up, int n)
+{
+	for (int i = 0; i < n; i += 16) {
+		struct vf g = v_load(gate + i), one = v_set(1.0f);
+		struct vf silu = v_div(g, v_add(one, v_exp(v_sub(v_set(0), g))));
+
+		v_store(gate + i, v_mul(silu, v_load(up + i)));
+	}
+}
+
+/* Sixteen whole floats in -127..127 to bytes; returns their sum. */
+INLINE int to_bytes(struct vf v, int8_t *out)
+{
+	float f[16];
+	int sum = 0;
+
+#if defined(ISA_avx512)
+	__m512i i = _mm512_cvtps_epi32(v.v);
+
+	(void)f;
+	_mm_storeu_si128((void *)out, _mm512_cvtepi32_epi8(i));
+	sum = _mm512_reduce_add_epi32(i);
+#else
+	v_store(f, v);
+	for (int i = 0; i < 16; i++) {
+		out[i] = (int8_t)f[i];
+		sum += out[i];
+	}
+#endif
+	return sum;
+}
+
+void K(quantise)(const struct act *a, int row, int b0, int b1);
+void K(quantise)(const struct act *a, int row, int b0, int b1)
+{
+	const float *f = a->f + (size_t)row * (size_t)a->ldf;
+	size_t panel = (size_t)(row / PANEL) * (size_t)(a->k / BLOCK);
+	size_t lane = (size_t)(row % PANEL);
+
+	for (int b = b0; b < b1; b++) {
+		struct vf lo = v_load(f + b * BLOCK), hi = v_load(f + b * BLOCK + 16);
+		float top = v_largest(v_max(v_abs(lo), v_abs(hi)));
+		struct vf inverse = v_set(top > 0 ? 127.0f / top : 0);
+		size_t block = (panel + (size_t)b) * PANEL, i = block + lane;
+		int32_t *h = a->h + 2 * block + lane;
+		int8_t *q = a->q + i * BLOCK;
+
+		h[0] = to_bytes(v_round(v_mul(lo, inverse)), q);
+		h[PANEL] = to_bytes(v_round(v_mul(hi, inverse)), q + 16);
+		a->d[i] = top / 127.0f;
+		a->s[i] = a->d[i] * (float)(h[0] + h[PANEL]);
+	}
+}
+
+void K(halves)(const float *x, uint16_t *y, int n);
+void K(halves)(const float *x, uint16_t *y, int n)
+{
+	for (int i = 0; i < n; i += 8) {
+#if defined(ISA_generic)
+		for (int j = i; j < i + 8; j++)
+			y[j] = quant_f32_to_f16(x[j]);
+#else
+		_mm_storeu_si128((void *)(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), 0));
+#endif
+	}
+}
+
+uint64_t K(read)(const void *p, size_t bytes);
+uint64_t K(read)(const void *p, size_t bytes)
+{
+	const uint64_t *x = p;
+	uint64_t sum[32] = { 0 }, all = 0;
+
+	for (size_t i = 0; i + 32 <= bytes / 8; i += 32)
+		for (int j = 0; j < 32; j++)
+			sum[j] += x[i + (size_t)j];
+	for (int j = 0; j < 32; j++)
+		all += sum[j];
+	return all;
+}
