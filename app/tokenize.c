@@ -1,0 +1,98 @@
+/* tokenize.c - see tokenize.h.  No BOS is put before the ids: what stands there is the text. */
+#include "app/tokenize.h"
+#include "engine/tokenizer.h"
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* All of stdin, with a zero byte behind it; the caller frees it. */
+static char *read_all(size_t *len, char err[ERR_MAX])
+{
+	size_t cap = 0, n = 0;
+	char *s = NULL;
+	do {
+		char *more = n + 1 < cap ? s : realloc(s, cap = cap ? 2 * cap : 65536);
+		if (!more) {
+			fail(err, "out of memory after %zu bytes of standard input", n);
+			free(s);
+			return NULL;
+		}
+		s = more;
+		n += fread(s + n, 1, cap - n - 1, stdin);
+	} while (!feof(stdin) && !ferror(stdin));
+	if (ferror(stdin)) {
+		fail(err, "standard input can not be read: %s", strerror(errno));
+		free(s);
+		return NULL;
+	}
+	s[n] = '\0';
+	*len = n;
+	return s;
+}
+
+static int print_ids(struct tokenizer *t, const char *text, size_t len, bool special,
+		     char err[ERR_MAX])
+{
+	int *ids = malloc((len + 1) * sizeof *ids);
+	if (!ids)
+		return fail(err, "out of memory for the ids of %zu bytes", len);
+	int n = tokenizer_encode(t, text, len, special, ids, len > INT32_MAX ? 0 : (int)len, err);
+	for (int i = 0; i < n; i++)
+		printf(i ? " %d" : "%d", ids[i]);
+	free(ids);
+	if (n >= 0)
+		putchar('\n');
+	return n < 0 ? -1 : 0;
+}
+
+/* The number at *s, which is moved behind it; -1 if there is no id of this vocabulary. */
+static int read_id(const struct tokenizer *t, const char **s, char err[ERR_MAX])
+{
+	int n_word = (int)strcspn(*s, " \t\r\n\v\f");
+	char *end;
+	errno = 0;
+	long id = strtol(*s, &end, 10);
+	if (!isdigit((unsigned char)**s) || end != *s + n_word)
+		return fail(err, "\"%.*s\" is not a token id; ids are numbers between blanks",
+			    n_word > 40 ? 40 : n_word, *s);
+	if (errno || id >= tokenizer_size(t))
+		return fail(err, "there is no token %.*s; the vocabulary has 0 to %d",
+			    n_word > 40 ? 40 : n_word, *s, tokenizer_size(t) - 1);
+	*s = end;
+	return (int)id;
+}
+
+static int print_text(struct tokenizer *t, const char *s, size_t len, bool special,
+		      char err[ERR_MAX])
+{
+	const char *end = s + len;
+	for (s += strspn(s, " \t\r\n\v\f"); s < end; s += strspn(s, " \t\r\n\v\f")) {
+		int id = read_id(t, &s, err);
+		if (id < 0)
+			return -1;
+		struct gguf_str p = tokenizer_piece(t, id);
+		if (special || !tokenizer_is_control(t, id))
+			fwrite(p.s, 1, p.n, stdout);
+	}
+	return 0;
+}
+
+int tokenize_main(const char *model_path, bool decode, bool special, char err[ERR_MAX])
+{
+	size_t len = 0;
+	int rc = -1;
+	struct gguf *g = gguf_open(model_path, err);
+	struct tokenizer *t = g ? tokenizer_open(g, err) : NULL;
+	char *s = t ? read_all(&len, err) : NULL;
+	gguf_close(g);
+	if (s)
+		rc = decode ? print_text(t, s, len, special, err) :
+			      print_ids(t, s, len, special, err);
+	free(s);
+	tokenizer_close(t);
+	if (rc == 0 && (fflush(stdout) || ferror(stdout)))
+		return fail(err, "standard output can not be written: %s", strerror(errno));
+	return rc;
+}
