@@ -8,7 +8,7 @@ VERSION := 0.1.0
 CC ?= cc
 CSTD := -std=c11 -D_GNU_SOURCE
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Werror
-OPT_release := -O2 -g
+OPT_release := -O2 -g -ftree-vectorize -fvect-cost-model=dynamic
 OPT_debug := -O0 -g3 -DS3D_DEBUG
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -DS3D_DEBUG
 OPT_tsan := -O1 -g -fsanitize=thread -DS3D_DEBUG

@@ -95,14 +95,26 @@ static const float *penalise(struct sampler *s, const struct sampler_opt *o, con
 	return s->changed;
 }
 
+/* The first of the largest.  The maximum comes first, in lanes that the compiler can keep in
+ * vector registers, because this runs over the whole vocabulary for every token. */
 static int argmax(const float *x, int n)
 {
-	int best = 0;
+	enum { LANES = 64 };
+	float lane[LANES], best = x[0];
+	int i = 0;
 
-	for (int i = 1; i < n; i++)
-		if (x[i] > x[best])
-			best = i;
-	return best;
+	for (int j = 0; j < LANES; j++)
+		lane[j] = x[0];
+	for (; i + LANES <= n; i += LANES)
+		for (int j = 0; j < LANES; j++)
+			lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+	for (int j = 0; j < LANES; j++)
+		best = lane[j] > best ? lane[j] : best;
+	for (; i < n; i++)
+		best = x[i] > best ? x[i] : best;
+	for (i = 0; i < n - 1 && x[i] != best; i++)
+		;
+	return i;
 }
 
 static bool before(struct candidate a, struct candidate b)

@@ -14,7 +14,6 @@
 
 #define ALIGN ((size_t)64)
 #define BLOCK_MAX ((size_t)1 << 40)     /* no single block of ours comes near 1 TiB */
-#define HUGE_FROM ((size_t)4 << 20)
 #define HUGE_PAGE ((size_t)2 << 20)
 
 /* Length of the well-formed UTF-8 sequence at s[0..n-1], its code point in *cp; 0 if malformed. */
@@ -106,11 +105,10 @@ void mem_guard(bool on)
 	guard_depth += on ? 1 : -1;
 }
 
-/* Whole huge pages of a large block: fewer TLB misses when weights stream through. */
-static void advise_huge(char *p, size_t n)
+void mem_huge(void *p, size_t n)
 {
 	char *first = (char *)(((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
-	char *last = (char *)((uintptr_t)(p + n) & ~(uintptr_t)(HUGE_PAGE - 1));
+	char *last = (char *)(((uintptr_t)p + n) & ~(uintptr_t)(HUGE_PAGE - 1));
 
 	if (first < last)
 		madvise(first, (size_t)(last - first), MADV_HUGEPAGE);
@@ -139,8 +137,6 @@ void *mem_new(size_t n, size_t size, char err[ERR_MAX])
 	}
 	char *p = (char *)(((uintptr_t)raw + 2 * ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
 	memcpy(p - sizeof(raw), &raw, sizeof(raw));
-	if (bytes >= HUGE_FROM)
-		advise_huge(p, bytes);
 	return p;
 }
 

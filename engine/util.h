@@ -20,6 +20,9 @@ int fail(char err[ERR_MAX], const char *fmt, ...) __attribute__((format(printf, 
  * The owner frees with mem_free (NULL is allowed). */
 void *mem_new(size_t n, size_t size, char err[ERR_MAX]);
 void mem_free(void *p);
+/* For a block that will be used whole and read in order: huge pages, fewer TLB misses.  Not for
+ * one that fills slowly (a cache), where a whole huge page would be cleared at a touch. */
+void mem_huge(void *p, size_t bytes);
 /* Between mem_guard(true) and mem_guard(false) a mem_new in this thread aborts: a decode step
  * must not allocate.  Calls nest. */
 void mem_guard(bool on);

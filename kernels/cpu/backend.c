@@ -109,6 +109,7 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 	d->arena = mem_new(d->arena_bytes + 4096, 1, err);      /* kernels prefetch beyond the end */
 	if (!d->layer || !d->arena)
 		return -1;
+	mem_huge(d->arena, d->arena_bytes);
 	for (int l = 0; l < m->cfg.n_layers; l++) {
 		if (load_layer(d, l, &at, err) != 0)
 			return -1;
