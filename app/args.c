@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ROW(kind_, field_, name_, brief_, also_, value_, preset_, low_, high_, where_, group_, help_) \
+#define ROW(kind_, field_, name_, brief_, also_, value_, preset_, low_, high_, where_, \
+	    group_, help_) \
 	{ .kind = OPT_##kind_, .offset = offsetof(struct options, field_), .name = (name_), \
 	  .brief = (brief_), .also = (also_), .value = (value_), .preset = (preset_), \
 	  .low = (double)(low_), .high = (double)(high_), .where = (where_), \
@@ -49,7 +50,7 @@ static bool parse_long(const char *s, int64_t *out)
 
 	errno = 0;
 	*out = strtoll(s, &end, 10);
-	return (isdigit((unsigned char)*s) || *s == '-' || *s == '+') && !*end && end != s && !errno;
+	return !isspace((unsigned char)*s) && !*end && end != s && !errno;
 }
 
 static bool parse_double(const char *s, double *out)
@@ -228,8 +229,8 @@ static int take_text(struct options *o, const char *arg, char err[ERR_MAX])
 		if (!strcmp(arg, mode_names[m]))
 			return fail(err, "'%s' must come first: s3dchat %s ...", arg, arg);
 	if (o->mode == MODE_CHAT)
-		return fail(err, "unexpected argument '%s' (a prompt goes behind -p, a model behind -m)",
-			    arg);
+		return fail(err, "unexpected argument '%s' (a prompt goes behind -p, a model "
+			    "behind -m)", arg);
 	if (o->mode != MODE_EVAL || o->text)
 		return fail(err, "unexpected argument '%s'", arg);
 	o->text = arg;

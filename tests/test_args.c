@@ -60,8 +60,12 @@ static void test_defaults(void **state)
 
 static void test_every_way_to_write_it(void **state)
 {
+	static const char *const same[] = { "--draft-max 3", "--draft 3", "--draft=3",
+		"--spec-draft-n-max 3" };
+
 	(void)state;
-	assert_int_equal(parse("-m a.gguf --ctx-size=77 -n 5 --temp 1e-1 -s 9000000000 -st -sys x"), 0);
+	assert_int_equal(parse("-m a.gguf --ctx-size=77 -n 5 --temp 1e-1 -s 9000000000 -st "
+			       "-sys x"), 0);
 	assert_string_equal(opts.model, "a.gguf");
 	assert_int_equal(opts.ctx, 77);
 	assert_int_equal(opts.predict, 5);
@@ -69,9 +73,8 @@ static void test_every_way_to_write_it(void **state)
 	assert_true(opts.seed == 9000000000LL);
 	assert_true(opts.single_turn);
 	assert_string_equal(opts.system, "x");
-	for (const char *const *p = (const char *const[]){ "--draft-max 3", "--draft 3", "--draft=3",
-	     "--spec-draft-n-max 3", NULL }; *p; p++) {
-		assert_int_equal(parse(*p), 0);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(parse(same[i]), 0);
 		assert_int_equal(opts.draft_max, 3);
 	}
 	assert_int_equal(parse("-n 5 -n -1 --repeat-last-n -1"), 0);
@@ -111,10 +114,10 @@ static void test_commands(void **state)
 
 static void test_mistakes(void **state)
 {
-	static const char *const numbers[] = { "x", "5x", "0x10", "1e3", "99999999999999999999", "-2",
-		"5.5", NULL };
-	static const char *const reals[] = { "nan", "inf", "0x1p3", "1,5", "-0.1", "1e999", "1.0.0",
-		NULL };
+	static const char *const numbers[] = { "x", "5x", "0x10", "1e3", "99999999999999999999",
+		"-2", "5.5", NULL };
+	static const char *const reals[] = { "nan", "inf", "0x1p3", "1,5", "-0.1", "1e999",
+		"1.0.0", NULL };
 	char line[128];
 
 	(void)state;

@@ -1,0 +1,236 @@
+/* answer.c - see answer.h: conversation to prompt, prompt to tokens, tokens to messages.
+ *
+ * When the context is full the oldest whole turns leave, the system prompt stays.
+ * Invariant: a turn leaves together with its answer, and the last question never leaves. */
+#include "app/answer.h"
+#include "engine/engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SAMPLES = 64 };
+
+struct answer {
+	struct worker *w;
+	struct chat *chat;
+	int dropped;            /* turns that have left: chat->turn[0..dropped-1] */
+	double asked, decode, now;      /* when: CMD_ANSWER came, the prompt was done, last step */
+	struct stats stats;
+	struct {
+		double at;
+		long n;
+	} sample[SAMPLES];      /* for the rate over the last 2 s */
+	unsigned n_samples;
+};
+
+static void add_rates(struct answer *a)
+{
+	struct stats *s = &a->stats;
+	unsigned i = a->n_samples > SAMPLES ? a->n_samples - SAMPLES : 0;
+
+	while (i < a->n_samples && a->now - a->sample[i % SAMPLES].at > 2)
+		i++;
+	s->rate_now = s->rate = -1;
+	if (s->n_tokens && a->now > a->decode)
+		s->rate = (double)s->n_tokens / (a->now - a->decode);
+	if (i < a->n_samples && a->now > a->sample[i % SAMPLES].at)
+		s->rate_now = (double)(s->n_tokens - a->sample[i % SAMPLES].n) /
+			      (a->now - a->sample[i % SAMPLES].at);
+	a->sample[a->n_samples % SAMPLES].at = a->now;
+	a->sample[a->n_samples++ % SAMPLES].n = s->n_tokens;
+}
+
+static void send_stats(struct answer *a)
+{
+	const struct strat *st = &a->w->engine->strat;
+	const struct strategy_stats *from = &st->stats;
+	struct stats *s = &a->stats;
+
+	_Static_assert(MSG_DRAFTS == DRAFT_MAX, "statistics must fit");
+	add_rates(a);
+	s->rounds = from->rounds;
+	s->drafted = from->drafted;
+	s->tested = from->tested;
+	s->accepted = from->accepted;
+	memcpy(s->pos_tested, from->pos_tested, sizeof(s->pos_tested));
+	memcpy(s->pos_accepted, from->pos_accepted, sizeof(s->pos_accepted));
+	s->draft_s = from->draft_s;
+	s->verify_s = from->verify_s;
+	s->choose_s = from->choose_s;
+	s->ctx_used = a->w->engine->target.n;
+	s->ctx_size = a->w->engine->target.n_ctx;
+	snprintf(s->strategy, sizeof(s->strategy), "%s", st->ops->name);
+	s->exact = st->ops->exact;
+	a->w->shown = a->now;
+	msgq_put(&a->w->out, (struct msg){ .kind = MSG_STATS, .stats = *s });
+}
+
+/* Ids of what the model is to see. */
+static int render(struct answer *a, int **ids, int *n, char err[ERR_MAX])
+{
+	const struct engine *e = a->w->engine;
+	const struct chat *c = a->chat;
+	const char *system = c->system ? c->system : a->w->system;
+	struct turn *turns = calloc((size_t)(c->n - a->dropped) + 1, sizeof(*turns));
+	int n_turns = 0, rc;
+
+	if (!turns)
+		return fail(err, "out of memory");
+	if (system && *system)
+		turns[n_turns++] = (struct turn){ SPEAKER_SYSTEM, system, strlen(system) };
+	for (int i = a->dropped; i < c->n; i++)
+		turns[n_turns++] = (struct turn){
+			c->turn[i].who == CHAT_USER ? SPEAKER_USER : SPEAKER_ASSISTANT,
+			c->turn[i].text, c->turn[i].len,
+		};
+	rc = template_render(e->tmpl, e->tok, turns, n_turns, c->turn[c->n - 1].who == CHAT_USER,
+			     ids, n, err);
+	free(turns);
+	return rc;
+}
+
+/* Sets the prompt.  If it takes more than limit tokens, turns leave until there is some air. */
+static int set_prompt(struct answer *a, int limit, char err[ERR_MAX])
+{
+	int n_ctx = a->w->engine->target.n_ctx, before = a->dropped;
+	int *ids, n, rc;
+
+	for (;;) {
+		int last_question = (a->chat->n - 1) & ~1;
+
+		if (render(a, &ids, &n, err))
+			return -1;
+		if (n <= limit || a->dropped >= last_question)
+			break;
+		free(ids);
+		a->dropped += 2;
+		limit = limit < n_ctx * 2 / 3 ? limit : n_ctx * 2 / 3;
+	}
+	if (a->dropped > before)
+		msgq_put(&a->w->out, (struct msg){ .kind = MSG_DROPPED, .count = a->dropped });
+	rc = engine_prompt(a->w->engine, ids, n, err);
+	free(ids);
+	if (!rc)
+		a->stats.n_prompt += a->w->engine->target.n - a->w->engine->target.n_kv;
+	return rc;
+}
+
+/* 0: ready to decode, 1: stopped, -1: error. */
+static int prefill(struct answer *a, char err[ERR_MAX])
+{
+	int left = 1;
+
+	while (left > 0) {
+		worker_settings(a->w);
+		if (a->w->quit || atomic_load(&a->w->stop))
+			return 1;
+		left = engine_prefill(a->w->engine, err);
+	}
+	return left;
+}
+
+static int emit(struct answer *a, const struct emit *e)
+{
+	const struct tokenizer *tok = a->w->engine->tok;
+	struct gguf_str piece = tokenizer_piece(tok, e->tok);
+	struct msg m = { .kind = MSG_TEXT, .origin = (enum msg_origin)e->origin };
+
+	_Static_assert((int)MSG_ACCEPTED == ORIGIN_ACCEPTED && (int)MSG_PLAIN == ORIGIN_PLAIN &&
+		       (int)MSG_CORRECTED == ORIGIN_CORRECTED, "origins are passed on by number");
+	if (!a->stats.n_tokens++)
+		a->stats.first_s = clock_now() - a->asked;
+	if (tokenizer_is_end(tok, e->tok) || tokenizer_is_control(tok, e->tok))
+		return 0;
+	if (a->chat->turn[a->chat->n - 1].who == CHAT_USER && chat_add(a->chat, CHAT_MODEL, "", 0))
+		return -1;
+	if (chat_append(a->chat, piece.s, piece.n))
+		return -1;
+	return msgq_put_text(&a->w->out, m, piece.s, piece.n) ? 0 : -1;
+}
+
+/* The context is full in the middle of the answer. */
+static int make_room(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
+{
+	int before = a->dropped, rc;
+
+	*why = DONE_CONTEXT;
+	if (a->dropped >= ((a->chat->n - 1) & ~1))
+		return 1;
+	rc = set_prompt(a, a->w->engine->target.n_ctx * 2 / 3, err);
+	if (!rc)
+		rc = prefill(a, err);
+	if (rc > 0)
+		*why = DONE_STOPPED;
+	return rc ? rc : a->dropped == before;
+}
+
+/* One step; 0: more to come, 1: over (*why), -1: error. */
+static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
+{
+	struct emit out[STEP_MAX];
+	long left = a->w->opt.predict < 0 ? STEP_MAX : a->w->opt.predict - a->stats.n_tokens;
+	bool done = false;
+	int n;
+
+	*why = a->w->quit || atomic_load(&a->w->stop) ? DONE_STOPPED : DONE_LIMIT;
+	if (*why == DONE_STOPPED || left < 1)
+		return 1;
+	n = engine_step(a->w->engine, left < STEP_MAX ? (int)left : STEP_MAX, out, &done, err);
+	if (n == 0)
+		return make_room(a, why, err);
+	for (int i = 0; i < n; i++)
+		if (emit(a, &out[i]))
+			return fail(err, "out of memory");
+	a->now = clock_now();
+	if (a->now - a->w->shown > 1 / 30.0)
+		send_stats(a);
+	*why = DONE_END;
+	return n < 0 ? -1 : done;
+}
+
+static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
+{
+	struct engine *e = a->w->engine;
+	int n_ctx = e->target.n_ctx, predict = a->w->opt.predict;
+	int air = predict >= 0 && predict < n_ctx / 4 ? predict : n_ctx / 4;
+	enum msg_reason why = DONE_END;
+	double start;
+	int rc;
+
+	if (!e->tmpl) {
+		fail(err, "%s", e->tmpl_err);
+		return DONE_ERROR;
+	}
+	if (set_prompt(a, n_ctx - air, err))
+		return DONE_ERROR;
+	start = clock_now();
+	rc = prefill(a, err);
+	a->decode = a->now = clock_now();
+	if (rc)
+		return rc < 0 ? DONE_ERROR : DONE_STOPPED;
+	if (a->stats.n_prompt > 1 && a->now > start)
+		a->stats.prompt_rate = (double)(a->stats.n_prompt - 1) / (a->now - start);
+	while (!rc) {
+		worker_settings(a->w);
+		rc = step(a, &why, err);
+	}
+	return rc < 0 ? DONE_ERROR : why;
+}
+
+void answer(struct worker *w, struct chat *chat, int64_t seed)
+{
+	struct answer a = { .w = w, .chat = chat, .dropped = chat->first, .asked = clock_now(),
+			    .stats = { .seed = seed, .prompt_rate = -1, .first_s = -1 } };
+	struct strat *s = &w->engine->strat;
+	enum msg_reason why;
+	char err[ERR_MAX];
+
+	s->law.seed = (uint64_t)seed;
+	memset(&s->stats, 0, sizeof(s->stats));
+	why = produce(&a, err);
+	if (why == DONE_ERROR)
+		worker_error(w, err, false);
+	send_stats(&a);
+	msgq_put(&w->out, (struct msg){ .kind = MSG_DONE, .reason = why });
+}

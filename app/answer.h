@@ -1,0 +1,15 @@
+/* answer.h - one answer of the model, in the decode thread; used by worker.c alone.
+ *
+ * Invariant: answer() sends its MSG_DONE last, whatever happened. */
+#ifndef S3D_APP_ANSWER_H
+#define S3D_APP_ANSWER_H
+#include "app/worker.h"
+
+/* Answers the last turn of chat, or goes on with it when it is the model's.  The caller keeps the
+ * chat; the answer is appended to it here too, for when the context has to be made anew. */
+void answer(struct worker *, struct chat *, int64_t seed);
+
+/* From worker.c: takes the settings that wait, in the middle of an answer. */
+void worker_settings(struct worker *);
+void worker_error(struct worker *, const char *text, bool fatal);
+#endif

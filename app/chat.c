@@ -1,0 +1,139 @@
+/* chat.c - see chat.h.  The file format is in chat_file.c.
+ *
+ * Invariant: turn[i] is the user's for even i and the model's for odd i. */
+#include "app/chat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct chat *chat_open(void)
+{
+	return calloc(1, sizeof(struct chat));
+}
+
+void chat_clear(struct chat *c)
+{
+	while (c->n > 0)
+		free(c->turn[--c->n].text);
+	c->first = 0;
+}
+
+void chat_close(struct chat *c)
+{
+	if (!c)
+		return;
+	chat_clear(c);
+	free(c->turn);
+	free(c->system);
+	free(c);
+}
+
+int chat_system(struct chat *c, const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	if (text && !copy)
+		return -1;
+	free(c->system);
+	c->system = copy;
+	return 0;
+}
+
+struct chat_turn *chat_last(struct chat *c)
+{
+	return c->n ? &c->turn[c->n - 1] : NULL;
+}
+
+static char *copy_bytes(const char *text, size_t len)
+{
+	char *p = malloc(len + 1);
+
+	if (p && len)
+		memcpy(p, text, len);
+	if (p)
+		p[len] = '\0';
+	return p;
+}
+
+int chat_add(struct chat *c, enum chat_who who, const char *text, size_t len)
+{
+	struct chat_turn *t;
+	char *copy;
+
+	if (who != (c->n % 2 ? CHAT_MODEL : CHAT_USER))
+		return -1;
+	if (c->n == c->cap) {
+		int cap = c->cap ? 2 * c->cap : 8;
+
+		t = realloc(c->turn, (size_t)cap * sizeof(*t));
+		if (!t)
+			return -1;
+		c->turn = t;
+		c->cap = cap;
+	}
+	copy = copy_bytes(text, len);
+	if (!copy)
+		return -1;
+	c->turn[c->n++] = (struct chat_turn){ .who = who, .text = copy, .len = len };
+	return 0;
+}
+
+int chat_append(struct chat *c, const char *text, size_t len)
+{
+	struct chat_turn *t = chat_last(c);
+	char *p = t ? realloc(t->text, t->len + len + 1) : NULL;
+
+	if (!p)
+		return -1;
+	if (len)
+		memcpy(p + t->len, text, len);
+	t->text = p;
+	t->len += len;
+	p[t->len] = '\0';
+	return 0;
+}
+
+struct chat *chat_copy(const struct chat *c)
+{
+	struct chat *d = chat_open();
+
+	if (!d || chat_system(d, c->system))
+		goto failed;
+	for (int i = 0; i < c->n; i++) {
+		const struct chat_turn *t = &c->turn[i];
+
+		if (chat_add(d, t->who, t->text, t->len))
+			goto failed;
+		d->turn[i].seed = t->seed;
+		d->turn[i].partial = t->partial;
+	}
+	d->first = c->first;
+	return d;
+failed:
+	chat_close(d);
+	return NULL;
+}
+
+static bool drop_last(struct chat *c, enum chat_who who)
+{
+	struct chat_turn *t = chat_last(c);
+
+	if (!t || t->who != who)
+		return false;
+	free(t->text);
+	c->n--;
+	if (c->first >= c->n)
+		c->first = 0;
+	return true;
+}
+
+bool chat_unanswer(struct chat *c)
+{
+	return drop_last(c, CHAT_MODEL);
+}
+
+bool chat_undo(struct chat *c)
+{
+	drop_last(c, CHAT_MODEL);
+	return drop_last(c, CHAT_USER);
+}

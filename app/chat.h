@@ -1,0 +1,53 @@
+/* chat.h - a conversation as data: turns, undo, regenerate, save and load.
+ *
+ * A struct chat owns its texts (len bytes each, any byte, terminated for convenience).
+ * Invariant: turns alternate, beginning with the user's. */
+#ifndef S3D_APP_CHAT_H
+#define S3D_APP_CHAT_H
+#include "engine/util.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum chat_who { CHAT_USER, CHAT_MODEL };
+
+struct chat_turn {
+	enum chat_who who;
+	char *text;
+	size_t len;
+	int64_t seed;           /* of the model's turns */
+	bool partial;           /* the answer was stopped or cut off */
+};
+
+struct chat {
+	char *system;           /* NULL: the model file's own; "": none */
+	struct chat_turn *turn;
+	int n, cap;
+	int first;              /* turns before this one: the model no longer sees them */
+};
+
+struct options;
+
+struct chat *chat_open(void);                           /* empty; NULL without memory */
+void chat_close(struct chat *);
+struct chat *chat_copy(const struct chat *);
+void chat_clear(struct chat *);                         /* turns go, the system prompt stays */
+int chat_system(struct chat *, const char *text);       /* NULL: back to the model's own */
+
+/* Both return -1 without memory or when the invariant forbids it. */
+int chat_add(struct chat *, enum chat_who, const char *text, size_t len);
+int chat_append(struct chat *, const char *text, size_t len);   /* to the last turn */
+struct chat_turn *chat_last(struct chat *);             /* NULL: empty */
+
+bool chat_undo(struct chat *);          /* the last question and its answer go; false: none */
+bool chat_unanswer(struct chat *);      /* the last answer goes, its question stays */
+
+/* JSON lines.  Written to a temporary file beside path and renamed, mode 0600. */
+int chat_save(const struct chat *, const struct options *, const char *model, const char *path,
+	      char err[ERR_MAX]);
+/* A new chat.  The settings of the file go into *options if not NULL.  warning (ERR_MAX) says
+ * what had to be left out, or is "". */
+struct chat *chat_load(struct options *, const char *path, char warning[ERR_MAX],
+		       char err[ERR_MAX]);
+#endif

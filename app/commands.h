@@ -1,0 +1,47 @@
+/* commands.h - what can be typed after a slash, in every kind of chat.
+ *
+ * The table makes the parser, completion, /help and the manual's table.  No state of its own.
+ * Invariant: a line that begins with one slash is never sent to the model. */
+#ifndef S3D_APP_COMMANDS_H
+#define S3D_APP_COMMANDS_H
+#include "app/talk.h"
+
+#include <stdio.h>
+
+/* Name, other names, argument ("": none, [X]: may be left out), help. */
+#define COMMANDS(_) \
+_(HELP, "help", "?", "", "list the commands") \
+_(EXIT, "exit", "quit bye", "", "leave (also Ctrl+D on an empty line)") \
+_(NEW, "new", "clear", "", "forget the conversation, keep the settings") \
+_(REGEN, "regen", "", "", "answer the last question again, with the next seed") \
+_(UNDO, "undo", "", "", "take back the last question and its answer") \
+_(CONTINUE, "continue", "", "", "go on with an answer that was stopped or cut off") \
+_(SYSTEM, "system", "", "[TEXT]", \
+	"set the system prompt from now on; none: without; default: the model's own") \
+_(SET, "set", "", "[KEY [VALUE]]", "show or change a setting, e.g. /set temp 0.5") \
+_(STRATEGY, "strategy", "spec", "[NAME]", "show or choose how tokens are found") \
+_(STATS, "stats", "", "", "numbers about the last answer") \
+_(SAVE, "save", "", "[FILE]", "save the conversation") \
+_(LOAD, "load", "", "FILE", "load a saved conversation and its settings") \
+_(READ, "read", "", "FILE", "put a text file before the next question")
+
+#define COMMAND_ID(id, ...) COMMAND_##id,
+enum command_id { COMMANDS(COMMAND_ID) COMMAND_N };
+#undef COMMAND_ID
+
+struct command_row {
+	const char *name, *also, *arg, *help;
+};
+extern const struct command_row command_rows[COMMAND_N];
+
+struct command {
+	enum command_id id;
+	const char *arg;        /* points into the line; "": none */
+};
+
+/* 1: a command; 0: text for the model, from *text on; -1: neither, with err. */
+int command_parse(const char *line, struct command *, const char **text, char err[ERR_MAX]);
+/* What it has to say goes to out (untrusted bytes included).  *leave: the chat is over. */
+int command_run(struct talk *, const struct command *, FILE *out, bool *leave, char err[ERR_MAX]);
+void command_stats(const struct talk *, FILE *out);
+#endif

@@ -1,0 +1,19 @@
+/* input.h - lines from the user: readline on a terminal, plain lines from a pipe.
+ *
+ * readline is a singleton, so this is one too; the caller polls standard input.
+ * Invariant: between input_end and input_begin the terminal is in the state the shell left it. */
+#ifndef S3D_APP_INPUT_H
+#define S3D_APP_INPUT_H
+#include <stdbool.h>
+
+void input_open(bool editing);          /* editing: with readline, history and completion */
+void input_close(void);
+void input_begin(void);                 /* shows the prompt */
+void input_end(void);
+/* readable: poll says that there is something.  true: *line is a malloc'ed line, or NULL at the
+ * end of the input. */
+bool input_take(bool readable, char **line);
+bool input_discard(void);               /* Ctrl+C: true if there was a text to throw away */
+void input_suspend(void);               /* Ctrl+Z; returns when the program goes on */
+void input_resize(void);
+#endif

@@ -1,0 +1,89 @@
+/* main.c - chooses what to do; the only place that ends the program.
+ *
+ * Exit status: 0 well, 1 error while running, 2 wrong usage, 128 + n stopped by signal n. */
+#include "app/args.h"
+#include "app/bench.h"
+#include "app/eval.h"
+#include "app/line.h"
+#include "app/model_path.h"
+#include "app/run.h"
+#include "app/text.h"
+#include "app/tokenize.h"
+#include "engine/strategy.h"
+#include "engine/template.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Names whose lists the engine keeps are still mistakes of usage. */
+static int check_names(const struct options *o, char err[ERR_MAX])
+{
+	if (!strategy_find(o->strategy, err))
+		return -1;
+	if (*o->chat_template && !template_find(o->chat_template))
+		return fail(err, "--chat-template: '%s' is not one of: %s", o->chat_template,
+			    template_names());
+	return 0;
+}
+
+static int chat(const struct options *o, char err[ERR_MAX])
+{
+	if (!o->line && (*o->prompt || *o->file || !isatty(STDIN_FILENO)))
+		return run_once(o, err);
+	return line_main(o, err);
+}
+
+/* Commands that take a model get the default one when none is named. */
+static int with_model(struct options *o, char err[ERR_MAX])
+{
+	char *path = model_path(o->model, err);
+	int rc = -1;
+
+	if (!path)
+		return -1;
+	o->model = path;
+	if (o->mode == MODE_EVAL)
+		rc = eval_main(o, err);
+	else if (o->mode == MODE_BENCH)
+		rc = bench_main(o, err);
+	else
+		rc = tokenize_main(path, o->decode, o->special, err);
+	free(path);
+	return rc;
+}
+
+static int run(int argc, char **argv, char err[ERR_MAX])
+{
+	struct options o;
+
+	if (args_parse(&o, argc, argv, err))
+		return 2;
+	if (o.help || o.version) {
+		if (o.help)
+			args_help(stdout, o.mode);
+		else
+			printf("s3dchat %s\n", S3D_VERSION);
+		return fflush(stdout) ? fail(err, "cannot write to standard output") : 0;
+	}
+	if (check_names(&o, err))
+		return 2;
+	return o.mode == MODE_CHAT ? chat(&o, err) : with_model(&o, err);
+}
+
+int main(int argc, char **argv)
+{
+	char err[ERR_MAX] = "";
+	int rc;
+
+	setlocale(LC_CTYPE, "");
+	signal(SIGPIPE, SIG_IGN);
+	rc = run(argc, argv, err);
+	if (*err && (rc < 0 || rc == 2)) {
+		fputs("s3dchat: ", stderr);
+		text_print(stderr, err);
+		fputs(rc == 2 ? "\nTry s3dchat --help.\n" : "\n", stderr);
+	}
+	return rc < 0 ? 1 : rc;
+}

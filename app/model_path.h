@@ -1,0 +1,15 @@
+/* model_path.h - where the default model is.
+ *
+ * Invariant: the first place that is looked in is the one where scripts/get-model puts it. */
+#ifndef S3D_APP_MODEL_PATH_H
+#define S3D_APP_MODEL_PATH_H
+#include "engine/util.h"
+
+#define MODEL_DEFAULT "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+/* given if it is not "", else the default model: malloc'ed; NULL with err saying how to
+ * get it. */
+char *model_path(const char *given, char err[ERR_MAX]);
+/* $NAME, or ~/fallback, then /s3dchat/rest: malloc'ed, NULL without a home or memory. */
+char *model_path_xdg(const char *name, const char *fallback, const char *rest);
+#endif

@@ -1,0 +1,92 @@
+/* msg.h - what the two threads say to each other, and the mailboxes.
+ *
+ * Plain data: nothing of the engine.  A mailbox is filled by one thread and emptied by the other.
+ * text and chat in a message belong to whoever received it (msg_free).
+ * Invariant: while messages wait, the reading end of wake[] is readable, so poll() sees them. */
+#ifndef S3D_APP_MSG_H
+#define S3D_APP_MSG_H
+#include "app/chat.h"
+#include "app/options.h"
+
+#include <pthread.h>
+
+enum msg_kind {
+	CMD_ANSWER,     /* chat, seed: answer its last turn, or go on with it */
+	CMD_SET,        /* options: the LIVE ones hold from the next step on */
+	CMD_STRATEGY,   /* text: name */
+	CMD_QUIT,
+	MSG_LOADING,    /* share */
+	MSG_READY,      /* info; text: the model's name */
+	MSG_TEXT,       /* text: bytes of one token; origin */
+	MSG_DROPPED,    /* count: turns at the start that the model no longer sees */
+	MSG_STATS,      /* stats */
+	MSG_STRATEGY,   /* text: name; exact */
+	MSG_DONE,       /* reason; the stats came before */
+	MSG_ERROR,      /* text; fatal: the thread is gone */
+};
+
+enum msg_reason { DONE_END, DONE_LIMIT, DONE_STOPPED, DONE_CONTEXT, DONE_ERROR };
+enum msg_origin { MSG_PLAIN, MSG_ACCEPTED, MSG_CORRECTED };
+
+#define MSG_DRAFTS 16
+
+/* Of the running or the last answer; a negative number is unknown. */
+struct stats {
+	long n_tokens;          /* written */
+	long n_prompt;          /* tokens of the prompt that had to be run */
+	double rate, rate_now;  /* tokens/s: whole answer, last 2 s */
+	double prompt_rate;     /* prompt tokens/s */
+	double first_s;         /* from the request to the first token */
+	long rounds, drafted, tested, accepted;
+	long pos_tested[MSG_DRAFTS], pos_accepted[MSG_DRAFTS];
+	double draft_s, verify_s, choose_s;
+	int ctx_used, ctx_size;
+	int64_t seed;
+	char strategy[16];
+	bool exact;
+};
+
+struct model_info {
+	int ctx_size, ctx_train;
+	char arch[32], frame[32], device[96];
+	double load_s;
+	size_t weights, kv, work;       /* bytes */
+};
+
+struct msg {
+	enum msg_kind kind;
+	char *text;
+	size_t len;
+	union {
+		struct {
+			struct chat *chat;
+			int64_t seed;
+		};
+		struct options options;
+		struct stats stats;
+		struct model_info info;
+		double share;
+		enum msg_origin origin;
+		enum msg_reason reason;
+		int count;
+		bool exact, fatal;
+	};
+};
+
+struct msgq {
+	pthread_mutex_t lock;
+	pthread_cond_t filled;
+	struct msg *v;
+	size_t head, n, cap;
+	int wake[2];            /* poll() wake[0]; -1 when there is no pipe */
+};
+
+/* pipe: with a wake pipe.  -1 with err set. */
+int msgq_init(struct msgq *, bool pipe, char err[ERR_MAX]);
+void msgq_free(struct msgq *);                          /* and the messages left in it */
+bool msgq_put(struct msgq *, struct msg);               /* takes it over; false: no memory, freed */
+bool msgq_put_text(struct msgq *, struct msg, const char *text, size_t len);    /* with a copy */
+bool msgq_get(struct msgq *, struct msg *);             /* false: empty */
+void msgq_wait(struct msgq *, struct msg *);            /* blocks until there is one */
+void msg_free(struct msg *);
+#endif

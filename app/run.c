@@ -1,0 +1,163 @@
+/* run.c - see run.h.
+ *
+ * The answer's bytes pass as they are into files and pipes; a terminal gets them made visible.
+ * Invariant: a byte that could not be written makes the run fail. */
+#include "app/run.h"
+#include "app/commands.h"
+#include "app/text.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct talk talk;
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+	interrupted = sig;
+	talk_stop(&talk);
+}
+
+char *run_prompt(const struct options *o, size_t *len, char err[ERR_MAX])
+{
+	size_t n = 0, p = strlen(o->prompt);
+	char *text, *both;
+
+	if (*o->prompt && !*o->file) {
+		*len = p;
+		text = strdup(o->prompt);
+		if (!text)
+			fail(err, "out of memory");
+		return text;
+	}
+	text = talk_read_file(*o->file ? o->file : "-", &n, err);
+	if (!text)
+		return NULL;
+	while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+		n--;
+	both = malloc(p + n + 3);
+	if (!both) {
+		free(text);
+		fail(err, "out of memory");
+		return NULL;
+	}
+	memcpy(both, o->prompt, p);
+	if (p && n)
+		memcpy(both + p, "\n\n", 2);
+	*len = p && n ? p + 2 + n : p + n;
+	memcpy(both + *len - n, text, n);
+	both[*len] = '\0';
+	free(text);
+	return both;
+}
+
+struct output {
+	bool visible;           /* a terminal */
+	struct text_filter filter;
+	char last;              /* byte written */
+	int error;              /* errno of the first failed write */
+};
+
+static void put_bytes(struct output *o, const char *s, size_t n)
+{
+	while (n && !o->error) {
+		ssize_t k = TEMP_FAILURE_RETRY(write(STDOUT_FILENO, s, n));
+
+		if (k < 0) {
+			o->error = errno;
+			return;
+		}
+		o->last = s[k - 1];
+		s += k;
+		n -= (size_t)k;
+	}
+}
+
+static void put_text(struct output *o, const char *s, size_t n)
+{
+	char buf[TEXT_GROWTH * 64];
+
+	for (size_t k; n && o->visible; s += k, n -= k) {
+		k = n < 64 ? n : 64;
+		put_bytes(o, buf, text_filter_put(&o->filter, s, k, buf));
+	}
+	put_bytes(o, s, n);
+}
+
+static void put_end(struct output *o)
+{
+	char buf[TEXT_GROWTH];
+
+	put_bytes(o, buf, text_filter_end(&o->filter, buf));
+	if (o->last != '\n')
+		put_bytes(o, "\n", 1);
+}
+
+/* Waits until the model owes nothing; what it writes goes to out. */
+static int wait_for(struct output *out, char err[ERR_MAX])
+{
+	struct msg m;
+	int rc = 0;
+
+	while (talk.busy) {
+		msgq_wait(&talk.worker->out, &m);
+		talk_take(&talk, &m);
+		if (m.kind == MSG_TEXT)
+			put_text(out, m.text, m.len);
+		else if (m.kind == MSG_ERROR)
+			rc = fail(err, "%s", m.text);
+		if (out->error)
+			talk_stop(&talk);
+		msg_free(&m);
+	}
+	return rc;
+}
+
+static int ask(const char *prompt, size_t len, struct output *out, char err[ERR_MAX])
+{
+	int rc = wait_for(out, err);
+
+	if (rc || interrupted)
+		return rc;
+	rc = talk_ask(&talk, prompt, len, err);
+	if (interrupted)
+		talk_stop(&talk);       /* it came while talk_ask cleared the flag */
+	if (!rc)
+		rc = wait_for(out, err);
+	put_end(out);
+	if (out->error)
+		return fail(err, "cannot write the answer: %s", strerror(out->error));
+	return rc;
+}
+
+int run_once(const struct options *o, char err[ERR_MAX])
+{
+	struct output out = { .visible = isatty(STDOUT_FILENO), .last = '\n' };
+	struct sigaction act = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
+	size_t len;
+	char *prompt = run_prompt(o, &len, err);
+	int rc = -1;
+
+	if (!prompt)
+		return -1;
+	if (!len) {
+		free(prompt);
+		return fail(err, "the prompt is empty (a prompt comes from -p, -f or a pipe; "
+			    "--line chats without a terminal)");
+	}
+	if (!talk_open(&talk, o, err)) {
+		sigaction(SIGINT, &act, NULL);
+		sigaction(SIGTERM, &act, NULL);
+		rc = ask(prompt, len, &out, err);
+		if (!rc && o->verbose)
+			command_stats(&talk, stderr);
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
+	}
+	free(prompt);
+	talk_close(&talk);
+	return rc ? rc : interrupted ? 128 + interrupted : 0;
+}

@@ -1,0 +1,347 @@
+/* talk.c - see talk.h.
+ *
+ * Invariant: the conversation here is the only one that counts; the decode thread gets copies. */
+#include "app/talk.h"
+#include "app/args.h"
+#include "app/model_path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { READ_LIMIT = 16 << 20 };
+
+static int64_t new_seed(const struct options *o)
+{
+	uint32_t n;
+
+	if (o->seed >= 0)
+		return o->seed;
+	if (getrandom(&n, sizeof(n), 0) != sizeof(n))
+		n = (uint32_t)time(NULL);
+	return n;
+}
+
+int talk_open(struct talk *t, const struct options *o, char err[ERR_MAX])
+{
+	char *model = model_path(o->model, err);
+
+	memset(t, 0, sizeof(*t));
+	if (!model)
+		return -1;
+	t->opt = *o;
+	t->seed = new_seed(o);
+	t->stats.n_tokens = -1;
+	t->chat = chat_open();
+	if (!t->chat || (*o->system && chat_system(t->chat, o->system)))
+		fail(err, "out of memory");
+	else
+		t->worker = worker_open(o, model, err);
+	free(model);
+	t->busy = t->worker != NULL;
+	return t->worker ? 0 : -1;
+}
+
+void talk_close(struct talk *t)
+{
+	worker_close(t->worker);
+	chat_close(t->chat);
+	free(t->model);
+	free(t->attached);
+	free(t->path);
+}
+
+static int request(struct talk *t, char err[ERR_MAX])
+{
+	struct chat *copy = chat_copy(t->chat);
+
+	if (!copy)
+		return fail(err, "out of memory");
+	atomic_store(&t->worker->stop, false);
+	if (!msgq_put(&t->worker->in, (struct msg){ .kind = CMD_ANSWER, .chat = copy,
+						    .seed = t->seed }))
+		return fail(err, "out of memory");
+	t->busy = true;
+	return 0;
+}
+
+static bool is_busy(const struct talk *t, char err[ERR_MAX])
+{
+	if (t->failed || t->busy)
+		fail(err, t->failed ? "there is no model" : "the model is busy");
+	return t->failed || t->busy;
+}
+
+int talk_ask(struct talk *t, const char *text, size_t len, char err[ERR_MAX])
+{
+	struct chat_turn *last = chat_last(t->chat);
+	const char *first = t->attached ? t->attached : "";
+
+	if (is_busy(t, err))
+		return -1;
+	if (last && last->who == CHAT_USER)     /* a question that failed gives way */
+		chat_undo(t->chat);
+	if (chat_add(t->chat, CHAT_USER, first, strlen(first)) ||
+	    (*first && chat_append(t->chat, "\n\n", 2)) || chat_append(t->chat, text, len))
+		return fail(err, "out of memory");
+	free(t->attached);
+	t->attached = NULL;
+	return request(t, err);
+}
+
+int talk_regen(struct talk *t, char err[ERR_MAX])
+{
+	if (is_busy(t, err))
+		return -1;
+	if (!t->chat->n)
+		return fail(err, "there is no answer yet");
+	if (chat_unanswer(t->chat))
+		t->seed++;
+	return request(t, err);
+}
+
+int talk_continue(struct talk *t, char err[ERR_MAX])
+{
+	if (is_busy(t, err))
+		return -1;
+	if (!t->chat->n)
+		return fail(err, "there is no answer yet");
+	return request(t, err);
+}
+
+int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MAX])
+{
+	const struct option_row *r = args_find(key);
+	struct options changed = t->opt;
+
+	if (!r || !(r->where & LIVE))
+		return fail(err, "there is no setting '%s'; /set alone lists them", key);
+	if (args_set(&changed, r, value, err))
+		return -1;
+	t->opt = changed;
+	if (r->offset == offsetof(struct options, seed))
+		t->seed = new_seed(&t->opt);
+	if (!msgq_put(&t->worker->in, (struct msg){ .kind = CMD_SET, .options = t->opt }))
+		return fail(err, "out of memory");
+	return 0;
+}
+
+int talk_strategy(struct talk *t, const char *name, char err[ERR_MAX])
+{
+	if (t->failed || !t->ready)
+		return fail(err, "there is no model yet");
+	if (!msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_STRATEGY }, name,
+			   strlen(name)))
+		return fail(err, "out of memory");
+	return 0;
+}
+
+static char *read_all(int fd, size_t *n, char why[ERR_MAX])
+{
+	char *buf = malloc(READ_LIMIT + 1), *fit;
+	ssize_t got = 1;
+
+	for (*n = 0; buf && got > 0 && *n <= READ_LIMIT; *n += (size_t)got) {
+		got = TEMP_FAILURE_RETRY(read(fd, buf + *n, READ_LIMIT + 1 - *n));
+		if (got < 0)
+			break;
+	}
+	if (!buf || got < 0 || *n > READ_LIMIT) {
+		fail(why, "%s", !buf || got < 0 ? strerror(errno) : "over 16 MiB");
+		free(buf);
+		return NULL;
+	}
+	buf[*n] = '\0';
+	fit = realloc(buf, *n + 1);
+	return fit ? fit : buf;
+}
+
+char *talk_read_file(const char *path, size_t *n, char err[ERR_MAX])
+{
+	bool is_stdin = !strcmp(path, "-");
+	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	char why[ERR_MAX];
+	char *buf;
+
+	if (fd < 0) {
+		fail(err, "cannot read '%s': %s", path, strerror(errno));
+		return NULL;
+	}
+	buf = read_all(fd, n, why);
+	if (!buf)
+		fail(err, "cannot read %s: %s", is_stdin ? "standard input" : path, why);
+	if (!is_stdin)
+		close(fd);
+	return buf;
+}
+
+int talk_attach(struct talk *t, const char *path, size_t *n, char err[ERR_MAX])
+{
+	struct stat st;
+	char *text, *both;
+
+	if (stat(path, &st))
+		return fail(err, "cannot read '%s': %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return fail(err, "'%s' is not an ordinary file", path);
+	text = talk_read_file(path, n, err);
+	if (!text)
+		return -1;
+	if (memchr(text, 0, *n)) {
+		free(text);
+		return fail(err, "'%s' is not a text file: it holds zero bytes", path);
+	}
+	if (t->attached) {
+		both = realloc(t->attached, strlen(t->attached) + *n + 3);
+		if (!both) {
+			free(text);
+			return fail(err, "out of memory");
+		}
+		strcat(strcat(both, "\n\n"), text);
+		free(text);
+		text = both;
+	}
+	t->attached = text;
+	return 0;
+}
+
+/* Makes the folders above path, for us alone. */
+static void make_folders(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		mkdir(path, 0700);
+		*p = '/';
+	}
+}
+
+static char *own_place(void)
+{
+	char name[64];
+	time_t now = time(NULL);
+	struct tm tm;
+	char *path;
+
+	strftime(name, sizeof(name), "chats/%Y%m%d-%H%M%S.jsonl", localtime_r(&now, &tm));
+	path = model_path_xdg("XDG_DATA_HOME", ".local/share", name);
+	if (path)
+		make_folders(path);
+	return path;
+}
+
+int talk_save(struct talk *t, const char *path, char err[ERR_MAX])
+{
+	char *to = *path ? strdup(path) : t->path ? strdup(t->path) : own_place();
+	int rc;
+
+	if (!to)
+		return fail(err, "where to? Say /save FILE (there is no home folder)");
+	rc = chat_save(t->chat, &t->opt, t->model ? t->model : "", to, err);
+	if (rc) {
+		free(to);
+		return rc;
+	}
+	free(t->path);
+	t->path = to;
+	return 0;
+}
+
+int talk_load(struct talk *t, const char *path, char warning[ERR_MAX], char err[ERR_MAX])
+{
+	struct options changed = t->opt;
+	struct chat *c;
+
+	if (is_busy(t, err))
+		return -1;
+	c = chat_load(&changed, path, warning, err);
+	if (!c)
+		return -1;
+	chat_close(t->chat);
+	t->chat = c;
+	t->opt = changed;
+	t->seed = new_seed(&t->opt);
+	for (int i = 0; i < c->n; i++)
+		if (c->turn[i].who == CHAT_MODEL)
+			t->seed = c->turn[i].seed;
+	free(t->path);
+	t->path = strdup(path);
+	if (!msgq_put(&t->worker->in, (struct msg){ .kind = CMD_SET, .options = t->opt }))
+		return fail(err, "out of memory");
+	return 0;
+}
+
+void talk_new(struct talk *t)
+{
+	chat_clear(t->chat);
+	t->seed = new_seed(&t->opt);
+	free(t->path);
+	t->path = NULL;
+	free(t->attached);
+	t->attached = NULL;
+}
+
+void talk_stop(struct talk *t)
+{
+	atomic_store(&t->worker->stop, true);
+}
+
+static void take_text(struct talk *t, const struct msg *m)
+{
+	if (chat_last(t->chat)->who == CHAT_USER && chat_add(t->chat, CHAT_MODEL, "", 0))
+		return;
+	chat_append(t->chat, m->text, m->len);
+}
+
+static void take_done(struct talk *t, enum msg_reason why)
+{
+	struct chat_turn *last = chat_last(t->chat);
+
+	t->busy = false;
+	if (last && last->who == CHAT_USER && why != DONE_ERROR &&
+	    !chat_add(t->chat, CHAT_MODEL, "", 0))
+		last = chat_last(t->chat);
+	if (last && last->who == CHAT_MODEL) {
+		last->seed = t->seed;
+		last->partial = why != DONE_END;
+	}
+}
+
+void talk_take(struct talk *t, const struct msg *m)
+{
+	switch (m->kind) {
+	case MSG_READY:
+		t->info = m->info;
+		t->ready = true;
+		t->busy = false;
+		free(t->model);
+		t->model = strdup(m->text);
+		break;
+	case MSG_TEXT:
+		take_text(t, m);
+		break;
+	case MSG_DROPPED:
+		t->chat->first = m->count;
+		break;
+	case MSG_STATS:
+		t->stats = m->stats;
+		break;
+	case MSG_STRATEGY:
+		memcpy(t->strategy, m->text, m->len < sizeof(t->strategy) ? m->len + 1 : 0);
+		t->exact = m->exact;
+		break;
+	case MSG_DONE:
+		take_done(t, m->reason);
+		break;
+	case MSG_ERROR:
+		t->failed |= m->fatal;
+		t->busy &= !m->fatal;
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,137 @@
+/* text.c - see text.h.
+ *
+ * A UTF-8 decoder that narrows what the next byte may be (so overlong forms, surrogates and
+ * numbers past U+10FFFF never form) feeds a writer that spells out what a terminal would obey. */
+#include "app/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t put_utf8(uint32_t c, char *out)
+{
+	if (c < 0x80) {
+		out[0] = (char)c;
+		return 1;
+	}
+	if (c < 0x800) {
+		out[0] = (char)(0xC0 | c >> 6);
+		out[1] = (char)(0x80 | (c & 0x3F));
+		return 2;
+	}
+	if (c < 0x10000) {
+		out[0] = (char)(0xE0 | c >> 12);
+		out[1] = (char)(0x80 | (c >> 6 & 0x3F));
+		out[2] = (char)(0x80 | (c & 0x3F));
+		return 3;
+	}
+	out[0] = (char)(0xF0 | c >> 18);
+	out[1] = (char)(0x80 | (c >> 12 & 0x3F));
+	out[2] = (char)(0x80 | (c >> 6 & 0x3F));
+	out[3] = (char)(0x80 | (c & 0x3F));
+	return 4;
+}
+
+/* Characters that reorder or hide text, or that some terminals take for a line break. */
+static bool is_deceptive(uint32_t c)
+{
+	return (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x200B ||
+	       c == 0x2028 || c == 0x2029 || c == 0xFEFF;
+}
+
+static size_t put_char(const struct text_filter *f, uint32_t c, char *out)
+{
+	char buf[TEXT_GROWTH + 1];
+
+	if (f->keep_controls || c == '\n' || c == '\t')
+		return put_utf8(c, out);
+	if (c < 0x20 || c == 0x7F) {
+		out[0] = '^';
+		out[1] = (char)(c ^ 0x40);
+		return 2;
+	}
+	if ((c < 0x80 || c >= 0xA0) && !is_deceptive(c))
+		return put_utf8(c, out);
+	snprintf(buf, sizeof(buf), "<U+%04X>", (unsigned)c & 0xFFFF);
+	memcpy(out, buf, TEXT_GROWTH);
+	return TEXT_GROWTH;
+}
+
+/* The first byte of a character; returns the bytes written. */
+static size_t put_lead(struct text_filter *f, unsigned char b, char *out)
+{
+	if (b < 0x80)
+		return put_char(f, b, out);
+	if (b < 0xC2 || b > 0xF4)
+		return put_utf8(0xFFFD, out);
+	f->low = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
+	f->high = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
+	f->need = b < 0xE0 ? 1 : b < 0xF0 ? 2 : 3;
+	f->code = b & (0x3Fu >> f->need);
+	return 0;
+}
+
+size_t text_filter_put(struct text_filter *f, const char *in, size_t n, char *out)
+{
+	size_t w = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char b = (unsigned char)in[i];
+
+		if (f->need && (b < f->low || b > f->high)) {
+			f->need = 0;
+			w += put_utf8(0xFFFD, out + w);
+		}
+		if (!f->need) {
+			w += put_lead(f, b, out + w);
+			continue;
+		}
+		f->code = f->code << 6 | (b & 0x3F);
+		f->low = 0x80;
+		f->high = 0xBF;
+		if (--f->need == 0)
+			w += put_char(f, f->code, out + w);
+	}
+	return w;
+}
+
+size_t text_filter_end(struct text_filter *f, char *out)
+{
+	if (!f->need)
+		return 0;
+	f->need = 0;
+	return put_utf8(0xFFFD, out);
+}
+
+static char *whole(struct text_filter f, const char *s, size_t n, size_t *len)
+{
+	char *out = n < SIZE_MAX / TEXT_GROWTH - 2 ? malloc(TEXT_GROWTH * (n + 1) + 1) : NULL;
+	size_t w;
+
+	if (!out)
+		return NULL;
+	w = text_filter_put(&f, s, n, out);
+	w += text_filter_end(&f, out + w);
+	out[w] = '\0';
+	if (len)
+		*len = w;
+	return out;
+}
+
+char *text_visible(const char *s, size_t n, size_t *len)
+{
+	return whole((struct text_filter){ 0 }, s, n, len);
+}
+
+char *text_utf8(const char *s, size_t n, size_t *len)
+{
+	return whole((struct text_filter){ .keep_controls = true }, s, n, len);
+}
+
+void text_print(FILE *f, const char *s)
+{
+	char *seen = text_visible(s, strlen(s), NULL);
+
+	if (seen)
+		fputs(seen, f);
+	free(seen);
+}

@@ -1,0 +1,215 @@
+/* worker.c - see worker.h: takes commands, loads the model, hands answers to answer.c.
+ *
+ * Invariant: only this thread touches the engine. */
+#include "app/worker.h"
+#include "app/answer.h"
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void on_progress(void *ctx, double done)
+{
+	struct worker *w = ctx;
+	double now = clock_now();
+
+	if (now - w->shown < 0.05)
+		return;
+	w->shown = now;
+	msgq_put(&w->out, (struct msg){ .kind = MSG_LOADING, .share = done });
+}
+
+void worker_error(struct worker *w, const char *text, bool fatal)
+{
+	msgq_put_text(&w->out, (struct msg){ .kind = MSG_ERROR, .fatal = fatal }, text, strlen(text));
+}
+
+static void tell_strategy(struct worker *w)
+{
+	const struct strategy *s = w->engine->strat.ops;
+
+	msgq_put_text(&w->out, (struct msg){ .kind = MSG_STRATEGY, .exact = s->exact }, s->name,
+		      strlen(s->name));
+}
+
+static void apply_settings(struct worker *w)
+{
+	const struct options *o = &w->opt;
+	struct strat *s = &w->engine->strat;
+
+	s->law = (struct sampler_opt){
+		.temp = o->temp, .top_k = o->top_k, .top_p = o->top_p, .min_p = o->min_p,
+		.repeat_penalty = o->repeat_penalty, .repeat_last_n = o->repeat_last_n,
+		.frequency_penalty = o->frequency_penalty,
+		.presence_penalty = o->presence_penalty, .seed = s->law.seed,
+	};
+	s->opt.draft_max = o->draft_max;
+	s->opt.draft_min = o->draft_min;
+}
+
+static void tell_ready(struct worker *w)
+{
+	struct engine *e = w->engine;
+	struct backend_memory mem = e->be->memory(e->dev);
+	struct msg m = { .kind = MSG_READY, .info = {
+		.ctx_size = e->target.n_ctx, .ctx_train = e->model->cfg.n_ctx_train,
+		.load_s = e->load_s, .weights = mem.weights, .work = mem.work,
+		.kv = e->be->kv_bytes(e->target.kv),
+	} };
+	const char *slash = strrchr(w->model, '/');
+	struct gguf_str name = { .s = slash ? slash + 1 : w->model };
+
+	name.n = strlen(name.s);
+	gguf_string(e->model->file, "general.name", &name);
+	snprintf(m.info.arch, sizeof(m.info.arch), "%s", e->model->cfg.arch);
+	snprintf(m.info.frame, sizeof(m.info.frame), "%s",
+		 e->tmpl ? template_name(e->tmpl) : "none");
+	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", e->be->name,
+		 e->be->describe(e->dev));
+	tell_strategy(w);
+	msgq_put_text(&w->out, m, name.s, name.n);
+}
+
+static int load(struct worker *w, char err[ERR_MAX])
+{
+	struct engine_opt opt = {
+		.model = w->model, .backend = w->opt.backend, .strategy = w->opt.strategy,
+		.chat_template = *w->opt.chat_template ? w->opt.chat_template : NULL,
+		.n_ctx = w->opt.ctx,
+		.be = { .n_threads = w->opt.threads, .kernels = w->opt.kernels,
+			.progress = on_progress, .progress_ctx = w },
+	};
+
+	w->engine = engine_open(&opt, err);
+	if (!w->engine)
+		return -1;
+	if (w->engine->tmpl)
+		w->system = template_default_system(w->engine->tmpl, w->engine->model->file);
+	apply_settings(w);
+	return 0;
+}
+
+static void switch_strategy(struct worker *w, const char *name)
+{
+	uint64_t seed = w->engine->strat.law.seed;
+	char err[ERR_MAX];
+
+	if (engine_strategy(w->engine, name, err))
+		worker_error(w, err, false);
+	w->engine->strat.law.seed = seed;
+	apply_settings(w);
+	tell_strategy(w);
+}
+
+/* What may come at any time; true if the message was one of these. */
+static bool take_setting(struct worker *w, struct msg *m)
+{
+	if (m->kind == CMD_SET) {
+		w->opt = m->options;
+		apply_settings(w);
+	} else if (m->kind == CMD_STRATEGY) {
+		switch_strategy(w, m->text);
+	} else if (m->kind == CMD_QUIT) {
+		w->quit = true;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+void worker_settings(struct worker *w)
+{
+	struct msg m;
+
+	while (!w->quit && msgq_get(&w->in, &m)) {
+		take_setting(w, &m);
+		msg_free(&m);
+	}
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+	char err[ERR_MAX];
+	struct msg m;
+
+	if (load(w, err)) {
+		worker_error(w, err, true);
+		return NULL;
+	}
+	tell_ready(w);
+	while (!w->quit) {
+		msgq_wait(&w->in, &m);
+		if (!take_setting(w, &m))
+			answer(w, m.chat, m.seed);
+		msg_free(&m);
+	}
+	return NULL;
+}
+
+/* Signals are for the thread that owns the terminal. */
+static int start(struct worker *w)
+{
+	sigset_t all, old;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = pthread_create(&w->thread, NULL, run, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
+static void release(struct worker *w)
+{
+	engine_close(w->engine);
+	msgq_free(&w->in);
+	msgq_free(&w->out);
+	free(w->system);
+	free(w->model);
+	free(w);
+}
+
+struct worker *worker_open(const struct options *o, const char *model, char err[ERR_MAX])
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int rc;
+
+	if (!w || !(w->model = strdup(model))) {
+		free(w);
+		fail(err, "out of memory");
+		return NULL;
+	}
+	w->opt = *o;
+	if (msgq_init(&w->in, false, err)) {
+		free(w->model);
+		free(w);
+		return NULL;
+	}
+	if (msgq_init(&w->out, true, err)) {
+		msgq_free(&w->in);
+		free(w->model);
+		free(w);
+		return NULL;
+	}
+	rc = start(w);
+	if (rc) {
+		fail(err, "cannot start the decode thread: %s", strerror(rc));
+		release(w);
+		return NULL;
+	}
+	return w;
+}
+
+void worker_close(struct worker *w)
+{
+	if (!w)
+		return;
+	atomic_store(&w->stop, true);
+	msgq_put(&w->in, (struct msg){ .kind = CMD_QUIT });
+	pthread_join(w->thread, NULL);
+	release(w);
+}

@@ -1,0 +1,31 @@
+/* worker.h - the decode thread, which owns engine and sessions.
+ *
+ * The other thread puts CMD_* into .in, takes MSG_* from .out (whose wake pipe goes into poll)
+ * and sets .stop; nothing else is shared.  Messages are described in msg.h.
+ * Invariant: every CMD_ANSWER is followed by exactly one MSG_DONE, unless a fatal error comes. */
+#ifndef S3D_APP_WORKER_H
+#define S3D_APP_WORKER_H
+#include "app/msg.h"
+#include "engine/util.h"
+
+#include <stdatomic.h>
+
+struct engine;
+
+struct worker {
+	struct msgq in, out;
+	atomic_bool stop;       /* ends the running answer; whoever asks for the next clears it */
+	pthread_t thread;
+	/* From here on the decode thread's own. */
+	struct options opt;
+	char *model;            /* path */
+	struct engine *engine;
+	char *system;           /* the model file's own system prompt, or NULL */
+	double shown;           /* when the last progress or stats went out */
+	bool quit;
+};
+
+/* Loads model in the new thread; .out tells how that goes. */
+struct worker *worker_open(const struct options *, const char *model, char err[ERR_MAX]);
+void worker_close(struct worker *);     /* stops, waits for the thread, frees; NULL allowed */
+#endif
