@@ -12,9 +12,10 @@ OPT_release := -O2 -g -ftree-vectorize -fvect-cost-model=dynamic
 OPT_debug := -O0 -g3 -DS3D_DEBUG
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -DS3D_DEBUG
 OPT_tsan := -O1 -g -fsanitize=thread -DS3D_DEBUG
-CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' -pthread
+CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' \
+	-DS3D_PREFIX='"$(PREFIX)"' -pthread
 LDFLAGS += $(OPT_$(FLAVOUR)) -pthread
-LDLIBS += -lpcre2-8 -lreadline -lm
+LDLIBS += -lpcre2-8 -lreadline -ljansson -lm
 
 # Kernels that exist once per instruction set are compiled from the same source with other flags.
 X86 := $(filter x86_64,$(shell uname -m))
@@ -34,7 +35,7 @@ TOOLS := $B/tests/mkmodel
 SHELL_TESTS := $(wildcard tests/*.test.sh)
 
 .PHONY: all check check-asan check-tsan fuzz bench lint format install man clean
-all: $B/s3dchat man
+all: $B/s3dchat
 build/s3dchat: $B/s3dchat
 	@ln -sf $(FLAVOUR)/s3dchat $@
 

@@ -108,10 +108,9 @@ static int strategy(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX
 			return -1;
 		return 0;
 	}
-	for (int i = 0; strategies[i]; i++)
-		fprintf(out, "%c %-8s %-12s %s\n", strcmp(strategies[i]->name, t->strategy) ? ' ' : '*',
-			strategies[i]->name, strategies[i]->exact ? "exact" : "approximate",
-			strategies[i]->help);
+	for (const struct strategy *const *s = strategies; *s; s++)
+		fprintf(out, "%c %-8s %-12s %s\n", strcmp((*s)->name, t->strategy) ? ' ' : '*',
+			(*s)->name, (*s)->exact ? "exact" : "approximate", (*s)->help);
 	return 0;
 }
 

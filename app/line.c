@@ -137,8 +137,8 @@ static void on_message(struct line_chat *l, const struct msg *m)
 		show_text(l, m->text, m->len);
 		break;
 	case MSG_DROPPED:
-		snprintf(note, sizeof(note), "(the context is full: the first %d turns are out of the "
-			 "model's sight)\n", m->count);
+		snprintf(note, sizeof(note), "(the context is full: the model no longer sees the "
+			 "first %d turns)\n", m->count);
 		if (l->terminal)
 			say(l, note);
 		break;

@@ -2,7 +2,6 @@
  *
  * Exit status: 0 well, 1 error while running, 2 wrong usage, 128 + n stopped by signal n. */
 #include "app/args.h"
-#include "app/bench.h"
 #include "app/eval.h"
 #include "app/line.h"
 #include "app/model_path.h"
@@ -45,9 +44,9 @@ static int with_model(struct options *o, char err[ERR_MAX])
 		return -1;
 	o->model = path;
 	if (o->mode == MODE_EVAL)
-		rc = eval_main(o, err);
+		rc = eval_run(o, stdout, err);
 	else if (o->mode == MODE_BENCH)
-		rc = bench_main(o, err);
+		rc = fail(err, "bench is not built yet");
 	else
 		rc = tokenize_main(path, o->decode, o->special, err);
 	free(path);

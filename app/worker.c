@@ -24,7 +24,9 @@ static void on_progress(void *ctx, double done)
 
 void worker_error(struct worker *w, const char *text, bool fatal)
 {
-	msgq_put_text(&w->out, (struct msg){ .kind = MSG_ERROR, .fatal = fatal }, text, strlen(text));
+	struct msg m = { .kind = MSG_ERROR, .fatal = fatal };
+
+	msgq_put_text(&w->out, m, text, strlen(text));
 }
 
 static void tell_strategy(struct worker *w)
@@ -97,8 +99,14 @@ static void switch_strategy(struct worker *w, const char *name)
 	uint64_t seed = w->engine->strat.law.seed;
 	char err[ERR_MAX];
 
-	if (engine_strategy(w->engine, name, err))
+	if (engine_strategy(w->engine, name, err)) {
 		worker_error(w, err, false);
+		if (!w->engine->strat.ops && engine_strategy(w->engine, "plain", err)) {
+			worker_error(w, err, true);
+			w->quit = true;
+			return;
+		}
+	}
 	w->engine->strat.law.seed = seed;
 	apply_settings(w);
 	tell_strategy(w);
