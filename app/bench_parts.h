@@ -1,0 +1,64 @@
+/* bench_parts.h - what the files of bench share: the open engine and the series of values.
+ *
+ * A series is one figure, measured once in every repetition.  struct bench owns all it points to.
+ * Invariant: bench_add never fails; a series that the table has no room for is a bug (assert). */
+#ifndef S3D_APP_BENCH_PARTS_H
+#define S3D_APP_BENCH_PARTS_H
+#include "app/bench_prompts.h"
+#include "app/options.h"
+#include "engine/engine.h"
+
+#include <stdio.h>
+
+enum { BENCH_SERIES_MAX = 256, BENCH_ROWS_MAX = 8, BENCH_TEMPS = 2 };
+
+struct series {
+	char name[48];
+	const char *unit;
+	double *v;              /* (reps) */
+	int n;
+};
+
+struct spread {
+	double median, min, max;        /* NAN when there is nothing */
+};
+
+struct bench {
+	const struct options *opt;
+	struct engine *e;
+	struct prompt_set prompts;
+	int prompt_step;        /* 1: every prompt is used, 4: every fourth */
+	int n_predict;          /* longest answer in tokens */
+	int n_decode;           /* tokens in a decode measurement */
+	int reps;
+	struct kv *kv;          /* the probes' own cache: row i holds ids[i], always */
+	int *ids;               /* (n_ids) */
+	int n_ids;
+	size_t token_bytes;     /* weights that one token needs, in the file's types */
+	struct series series[BENCH_SERIES_MAX];
+	int n_series;
+	double *pool;           /* (BENCH_SERIES_MAX * reps) */
+};
+
+extern const float bench_temps[BENCH_TEMPS];
+extern const int bench_depths[];        /* context lengths for decoding, ends with -1 */
+
+void bench_add(struct bench *, double value, const char *unit, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+struct spread bench_spread(const struct bench *, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+struct spread bench_values(const double *v, int n);
+void bench_progress(const struct bench *, int rep, const char *what);
+
+int bench_probe_open(struct bench *, char err[ERR_MAX]);
+int bench_probe_run(struct bench *, int rep, char err[ERR_MAX]);
+void bench_probe_close(struct bench *);
+
+/* Whether the strategy can run with what is open, and was asked for. */
+bool bench_strategy_wanted(const struct bench *, const struct strategy *);
+int bench_strategy_run(struct bench *, int rep, char err[ERR_MAX]);
+/* After all repetitions: an error if an exact strategy wrote something else than plain. */
+int bench_strategy_check(const struct bench *, char err[ERR_MAX]);
+
+void bench_report(const struct bench *, FILE *out);
+#endif

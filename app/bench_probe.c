@@ -1,0 +1,155 @@
+/* bench_probe.c - what does not depend on the strategy: bandwidth, prompt, decode, R(k).
+ *
+ * Invariant: row i of the probes' cache is always token ids[i] at position i, so any measurement
+ * may run anywhere at any time and leaves the cache as it found it. */
+#include "app/bench_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PROMPT_ROWS = 512, STREAM_MIB = 512, STREAM_TIMES = 3, VERIFY_POS = 256 };
+
+const int bench_depths[] = { 0, 1024, 4096, -1 };
+
+/* Seconds for ids[pos..pos+n-1] with logits for the last n_out of them; -1 on error. */
+static double run_rows(struct bench *b, int pos, int n, int n_out, char err[ERR_MAX])
+{
+	struct engine *e = b->e;
+	double start = clock_now();
+	int done = 0;
+
+	while (done < n) {
+		int most = e->target.n_batch, rows = n - done < most ? n - done : most;
+		struct batch batch = {
+			.tok = b->ids + pos + done, .n = rows, .pos = pos + done,
+			.n_out = done + rows == n ? n_out : 0,
+		};
+
+		if (!e->be->forward(e->dev, b->kv, &batch))
+			return fail(err, "%s", e->be->error(e->dev));
+		done += rows;
+	}
+	return clock_now() - start;
+}
+
+/* The prompt set's text, again and again. */
+static int fill_ids(struct bench *b, char err[ERR_MAX])
+{
+	int n = 0, n_got;
+
+	for (int i = 0; n < b->n_ids; i = (i + 1) % b->prompts.n) {
+		const struct prompt *p = &b->prompts.p[i];
+
+		n_got = tokenizer_encode(b->e->tok, p->text, p->len, false, b->ids + n, b->n_ids - n,
+					 err);
+		if (n_got < 0)
+			return -1;
+		if (!n_got)
+			return fail(err, "prompt %s has no tokens", p->name);
+		n += n_got;
+	}
+	return 0;
+}
+
+static bool depth_fits(const struct bench *b, int depth)
+{
+	return depth + b->n_decode <= b->n_ids;
+}
+
+int bench_probe_open(struct bench *b, char err[ERR_MAX])
+{
+	int most = b->e->model->cfg.n_ctx_train, deepest = b->opt->quick ? 1024 : 4096;
+
+	b->n_ids = deepest + b->n_decode;
+	if (most > 0 && b->n_ids > most)
+		b->n_ids = most;
+	if (b->n_ids < PROMPT_ROWS)
+		return fail(err, "the model's context of %d tokens is too short to measure a prompt of "
+			    "%d; use --strategies-only", b->n_ids, PROMPT_ROWS);
+	b->ids = mem_new((size_t)b->n_ids, sizeof(*b->ids), err);
+	if (!b->ids || fill_ids(b, err))
+		return -1;
+	b->kv = b->e->be->kv_new(b->e->dev, b->n_ids, err);
+	if (!b->kv)
+		return -1;
+	bench_progress(b, 0, "filling the context");
+	return run_rows(b, 0, b->n_ids, 0, err) < 0 ? -1 : 0;
+}
+
+void bench_probe_close(struct bench *b)
+{
+	if (b->kv)
+		b->e->be->kv_free(b->kv);
+	mem_free(b->ids);
+}
+
+/* Returns the fastest of a few passes in GB/s. */
+static double stream(struct bench *b)
+{
+	size_t bytes = (size_t)STREAM_MIB << 20;
+	double best = INFINITY;
+
+	for (int i = 0; i < STREAM_TIMES; i++) {
+		double s = b->e->be->stream(b->e->dev, bytes);
+
+		if (s > 0 && s < best)
+			best = s;
+	}
+	return isinf(best) ? NAN : (double)bytes / best / 1e9;
+}
+
+static int decode(struct bench *b, int depth, double gbps, char err[ERR_MAX])
+{
+	double seconds = 0, per_s;
+
+	for (int i = 0; i < b->n_decode; i++) {
+		double s = run_rows(b, depth + i, 1, 1, err);
+
+		if (s < 0)
+			return -1;
+		seconds += s;
+	}
+	per_s = b->n_decode / seconds;
+	bench_add(b, per_s, "tokens/s", "decode@%d", depth);
+	if (!depth) {
+		bench_add(b, per_s * (double)b->token_bytes / 1e9, "GB/s", "decode_read");
+		bench_add(b, per_s * (double)b->token_bytes / 1e7 / gbps, "%", "decode_share");
+	}
+	return 0;
+}
+
+/* Rows 1..8 in turn, many times: the median of each against the median of one row. */
+static int verify_cost(struct bench *b, char err[ERR_MAX])
+{
+	enum { TIMES = 15 };
+	double t[BENCH_ROWS_MAX][TIMES], one;
+	int times = b->opt->quick ? 5 : TIMES;
+
+	for (int i = 0; i < times; i++)
+		for (int k = 0; k < BENCH_ROWS_MAX; k++) {
+			t[k][i] = run_rows(b, VERIFY_POS, k + 1, k + 1, err);
+			if (t[k][i] < 0)
+				return -1;
+		}
+	one = bench_values(t[0], times).median;
+	for (int k = 0; k < BENCH_ROWS_MAX; k++)
+		bench_add(b, bench_values(t[k], times).median / one, "x", "R%d", k + 1);
+	return 0;
+}
+
+int bench_probe_run(struct bench *b, int rep, char err[ERR_MAX])
+{
+	double gbps, seconds;
+
+	bench_progress(b, rep, "streaming read, prompt, decode, R(k)");
+	gbps = stream(b);
+	bench_add(b, gbps, "GB/s", "stream");
+	seconds = run_rows(b, 0, PROMPT_ROWS, 1, err);
+	if (seconds < 0)
+		return -1;
+	bench_add(b, PROMPT_ROWS / seconds, "tokens/s", "prompt@%d", PROMPT_ROWS);
+	for (int i = 0; bench_depths[i] >= 0; i++)
+		if (depth_fits(b, bench_depths[i]) && decode(b, bench_depths[i], gbps, err))
+			return -1;
+	return verify_cost(b, err);
+}

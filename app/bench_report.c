@@ -1,0 +1,180 @@
+/* bench_report.c - the machine, and the series as a table or as comma separated values.
+ *
+ * CSV: name,unit,median,min,max,repetitions; a text (unit "text") stands quoted in "median".
+ * Invariant: what was not measured is '-' in the table and absent from the CSV. */
+#include "app/bench_parts.h"
+
+#include <math.h>
+#include <sched.h>
+#include <string.h>
+#include <unistd.h>
+
+static void cpu_name(char *out, size_t cap)
+{
+	FILE *f = fopen("/proc/cpuinfo", "r");
+	char line[256];
+
+	snprintf(out, cap, "unknown CPU");
+	while (f && fgets(line, sizeof(line), f)) {
+		char *colon = strchr(line, ':');
+
+		if (!colon || strncmp(line, "model name", 10))
+			continue;
+		colon += 1 + strspn(colon + 1, " ");
+		snprintf(out, cap, "%.*s", (int)strcspn(colon, "\n"), colon);
+		break;
+	}
+	if (f)
+		fclose(f);
+}
+
+static int usable_cores(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return (int)sysconf(_SC_NPROCESSORS_ONLN);
+	return CPU_COUNT(&set);
+}
+
+static const char *file_name(const struct bench *b)
+{
+	const char *slash = strrchr(b->opt->model, '/');
+
+	return slash ? slash + 1 : b->opt->model;
+}
+
+/* Names come from outside: no control bytes to the terminal, quotes doubled in CSV. */
+static void put_text(FILE *f, const char *s, bool csv)
+{
+	for (; *s; s++) {
+		if (*s == '"' && csv)
+			fputc('"', f);
+		fputc((unsigned char)*s < 32 || *s == 127 ? '?' : *s, f);
+	}
+}
+
+static void text_row(FILE *f, const char *name, const char *value, bool csv)
+{
+	if (csv)
+		fprintf(f, "%s,text,\"", name);
+	else
+		fprintf(f, "%-10s", name);
+	put_text(f, value, csv);
+	fputs(csv ? "\",,,\n" : "\n", f);
+}
+
+static void describe(const struct bench *b, FILE *f)
+{
+	const struct model_config *c = &b->e->model->cfg;
+	double gib = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / (1 << 30);
+	char cpu[128], line[512];
+
+	cpu_name(cpu, sizeof(cpu));
+	text_row(f, "program", "s3dchat " S3D_VERSION, b->opt->csv);
+	snprintf(line, sizeof(line), "%s, %d of %ld cores, %.1f GiB", cpu, usable_cores(),
+		 sysconf(_SC_NPROCESSORS_CONF), gib);
+	text_row(f, "machine", line, b->opt->csv);
+	snprintf(line, sizeof(line), "%s: %s", b->e->be->name, b->e->be->describe(b->e->dev));
+	text_row(f, "kernels", line, b->opt->csv);
+	snprintf(line, sizeof(line), "%.300s (%s, %d layers of width %d, %.1f MB a token)",
+		 file_name(b), c->arch, c->n_layers, c->n_embd, (double)b->token_bytes / 1e6);
+	text_row(f, "model", line, b->opt->csv);
+}
+
+static void report_csv(const struct bench *b, FILE *f)
+{
+	fputs("name,unit,median,min,max,repetitions\n", f);
+	describe(b, f);
+	fprintf(f, "token_bytes,bytes,%zu,,,\n", b->token_bytes);
+	for (int i = 0; i < b->n_series; i++) {
+		const struct series *s = &b->series[i];
+		struct spread v = bench_values(s->v, s->n);
+
+		fprintf(f, "%s,%s,%.6g,%.6g,%.6g,%d\n", s->name, s->unit, v.median, v.min, v.max, s->n);
+	}
+}
+
+/* A number of the given width, or '-' when there is none. */
+static void put_cell(FILE *f, double x, int width, int decimals)
+{
+	if (isnan(x))
+		fprintf(f, "%*s", width, "-");
+	else
+		fprintf(f, "%*.*f", width, decimals, x);
+}
+
+static void put_row(FILE *f, const char *label, struct spread v, int decimals, const char *unit)
+{
+	fprintf(f, "%-28s", label);
+	put_cell(f, v.median, 10, decimals);
+	put_cell(f, v.min, 10, decimals);
+	put_cell(f, v.max, 10, decimals);
+	fprintf(f, "  %s\n", unit);
+}
+
+static void table_probes(const struct bench *b, FILE *f)
+{
+	char label[48];
+
+	fprintf(f, "\n%-28s%10s%10s%10s\n", "", "median", "least", "most");
+	put_row(f, "load", bench_spread(b, "load"), 3, "s");
+	put_row(f, "streaming read", bench_spread(b, "stream"), 2, "GB/s");
+	put_row(f, "prompt of 512", bench_spread(b, "prompt@512"), 1, "tokens/s");
+	for (int i = 0; bench_depths[i] >= 0; i++) {
+		snprintf(label, sizeof(label), "decode after %d", bench_depths[i]);
+		put_row(f, label, bench_spread(b, "decode@%d", bench_depths[i]), 1, "tokens/s");
+	}
+	put_row(f, "weights read by decode", bench_spread(b, "decode_read"), 2, "GB/s");
+	put_row(f, "share of streaming read", bench_spread(b, "decode_share"), 1, "%");
+	for (int k = 1; k <= BENCH_ROWS_MAX; k++) {
+		snprintf(label, sizeof(label), "R(%d) = T(%d)/T(1)", k, k);
+		put_row(f, label, bench_spread(b, "R%d", k), 3, "");
+	}
+}
+
+static void strategy_row(const struct bench *b, FILE *f, const struct strategy *s, double temp)
+{
+	struct spread speed = bench_spread(b, "%s@%g/speed", s->name, temp);
+	struct spread ratio = bench_spread(b, "%s@%g/ratio", s->name, temp);
+	struct spread same = bench_spread(b, "%s@%g/identical", s->name, temp);
+	struct spread all = bench_spread(b, "%s@%g/prompts", s->name, temp);
+
+	fprintf(f, "%-10s%5.1f", s->name, temp);
+	put_cell(f, speed.median, 10, 1);
+	put_cell(f, speed.min, 8, 1);
+	put_cell(f, speed.max, 8, 1);
+	put_cell(f, ratio.median, 9, 3);
+	put_cell(f, ratio.min, 7, 3);
+	put_cell(f, ratio.max, 7, 3);
+	put_cell(f, bench_spread(b, "%s@%g/acceptance", s->name, temp).median, 9, 1);
+	put_cell(f, bench_spread(b, "%s@%g/per_round", s->name, temp).median, 8, 2);
+	fprintf(f, "  %.0f of %.0f%s\n", same.min, all.min,
+		s->exact ? same.min < all.min ? "  NOT THE SAME" : "" : "  approximate");
+}
+
+static void table_strategies(const struct bench *b, FILE *f)
+{
+	int used = (b->prompts.n + b->prompt_step - 1) / b->prompt_step;
+
+	fprintf(f, "\n%d prompts, answers of at most %d tokens, %d repetitions, strategies in turn\n",
+		used, b->n_predict, b->reps);
+	fprintf(f, "%-10s%5s%10s%8s%8s%9s%7s%7s%9s%8s  %s\n", "strategy", "temp", "tokens/s", "least",
+		"most", "x plain", "least", "most", "accept %", "a round", "same as plain");
+	for (int temp = 0; temp < BENCH_TEMPS; temp++)
+		for (int i = 0; strategies[i]; i++)
+			if (bench_strategy_wanted(b, strategies[i]))
+				strategy_row(b, f, strategies[i], (double)bench_temps[temp]);
+}
+
+void bench_report(const struct bench *b, FILE *f)
+{
+	if (b->opt->csv) {
+		report_csv(b, f);
+		return;
+	}
+	describe(b, f);
+	if (!b->opt->strategies_only)
+		table_probes(b, f);
+	table_strategies(b, f);
+}
