@@ -63,9 +63,9 @@ $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
-$B/tests/test_%: $B/tests/test_%.o $B/libapp.a $B/libs3d.a
+$B/tests/test_%: $B/tests/test_%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
-$B/tests/%: $B/tests/%.o $B/libapp.a $B/libs3d.a
+$B/tests/%: $B/tests/%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 check: $B/s3dchat $(TESTS) $(TOOLS)

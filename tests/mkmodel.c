@@ -1,0 +1,76 @@
+/* mkmodel.c - command line over mk.h: mkmodel [--shape NAME] [--type T] [--seed N] OUT.gguf */
+#include "tests/mk.h"
+#include "engine/quant.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	struct mk_spec s;
+} shapes[] = {
+	{ "tiny", MK_TINY },
+	{ "smollm2-135m", { 30, 576, 9, 3, 1536, 49152, 8192, "Q4_1", "Q8_0", true, false, 1 } },
+	{ "smollm2-360m", { 32, 960, 15, 5, 2560, 49152, 8192, "Q4_K_M", NULL, true, false, 1 } },
+	{ "llama-3.2-1b", { 16, 2048, 32, 8, 8192, 128256, 8192, "Q4_K_M", NULL, true, true, 1 } },
+};
+enum { N_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: mkmodel [--shape NAME] [--type TYPE] [--seed N] OUT.gguf\nshapes:");
+	for (int i = 0; i < N_SHAPES; i++)
+		fprintf(stderr, " %s", shapes[i].name);
+	fprintf(stderr, "\n");
+	return 2;
+}
+
+static char *upper(const char *s)
+{
+	static char out[16];
+	size_t i;
+
+	for (i = 0; s[i] && i < sizeof(out) - 1; i++)
+		out[i] = s[i] >= 'a' && s[i] <= 'z' ? (char)(s[i] - 32) : s[i];
+	out[i] = 0;
+	return out;
+}
+
+int main(int argc, char **argv)
+{
+	struct mk_spec s = shapes[0].s;
+	const char *type = NULL;
+	char err[ERR_MAX];
+	int i = 1;
+
+	for (; i + 2 < argc; i += 2) {
+		int k = 0;
+
+		if (!strcmp(argv[i], "--shape")) {
+			while (k < N_SHAPES && strcmp(shapes[k].name, argv[i + 1]))
+				k++;
+			if (k == N_SHAPES)
+				return usage();
+			s = shapes[k].s;
+		} else if (!strcmp(argv[i], "--type")) {
+			type = upper(argv[i + 1]);
+		} else if (!strcmp(argv[i], "--seed")) {
+			s.seed = strtoull(argv[i + 1], NULL, 10);
+		} else {
+			return usage();
+		}
+	}
+	if (i + 1 != argc)
+		return usage();
+	if (type) {
+		s.type = type;
+		s.embd_type = NULL;
+	}
+	if (strcmp(s.type, "Q4_K_M") && strcmp(s.type, "q4_k_m") && !quant_find(s.type))
+		return usage();
+	if (mk_write(argv[i], &s, err) != 0) {
+		fprintf(stderr, "mkmodel: %s\n", err);
+		return 1;
+	}
+	return 0;
+}

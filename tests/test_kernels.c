@@ -1,0 +1,255 @@
+/* test_kernels.c - packed and float matrix kernels of every instruction set against plain sums in
+ * double precision over quant_row's values (which have their own, independent vectors). */
+#include "kernels/cpu/cpu.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { COLS = 512, ROWS = 40, N = 16 };         /* 40 rows: the last unit is half empty */
+
+static const enum quant_type types[] = {
+	QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0, QUANT_Q5_1,
+	QUANT_Q8_0, QUANT_Q2_K, QUANT_Q3_K, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K,
+};
+static const char *const kernel_names[] = { "generic", "avx2", "avx512" };
+
+static uint32_t seed = 7;
+static uint32_t rnd(void)
+{
+	seed = seed * 1664525u + 1013904223u;
+	return seed >> 8;
+}
+static float uniform(void)
+{
+	return (float)rnd() / 8388608.0f - 1.0f;
+}
+
+struct fixture {
+	struct mat m;
+	struct act a;
+	uint8_t *raw, *packed;
+	float x[N][COLS], w[ROWS][COLS];
+};
+
+/* Random blocks; f16 fields are kept finite by clearing the exponent's top bits. */
+static void random_rows(struct fixture *f, enum quant_type type)
+{
+	const struct quant_info *q = quant_info((int)type);
+	size_t bytes = quant_bytes(q, (int64_t)ROWS * COLS);
+
+	f->raw = malloc(bytes);
+	for (size_t i = 0; i < bytes; i++)
+		f->raw[i] = (uint8_t)rnd();
+	if (type == QUANT_F32)
+		for (size_t i = 0; i < bytes / 4; i++) {
+			float v = uniform();
+			memcpy(f->raw + 4 * i, &v, 4);
+		}
+	for (size_t b = 0; type != QUANT_F32 && b < bytes; b += (size_t)q->bytes) {
+		size_t at[2] = { 0, 2 };
+
+		if (type == QUANT_Q2_K) {
+			at[0] = 80;
+			at[1] = 82;
+		} else if (type == QUANT_Q3_K || type == QUANT_Q6_K) {
+			at[0] = at[1] = (size_t)q->bytes - 2;
+		} else if (type == QUANT_Q4_0 || type == QUANT_Q5_0 || type == QUANT_Q8_0 ||
+			   q->block == 1) {
+			at[1] = 0;
+		}
+		for (int i = 0; i < 2; i++)
+			f->raw[b + at[i] + 1] &= type == QUANT_BF16 ? 0xbf : 0xb7;
+	}
+	for (int r = 0; r < ROWS; r++)
+		quant_row(type, f->raw + (size_t)r * quant_bytes(q, COLS), f->w[r], COLS);
+}
+
+static void activations(struct fixture *f, const struct cpu_kernels *k)
+{
+	size_t blocks = N / PANEL * COLS / BLOCK * PANEL;
+
+	for (int c = 0; c < N; c++)
+		for (int j = 0; j < COLS; j++)
+			f->x[c][j] = uniform() * (j == 77 ? 30.0f : 1.0f);
+	memset(f->x[3], 0, sizeof(f->x[3]));    /* an all-zero row must not divide by zero */
+	f->a = (struct act){ .k = COLS, .ldf = COLS, .f = f->x[0], .q = malloc(blocks * BLOCK),
+			     .d = malloc(blocks * 4), .s = malloc(blocks * 4),
+			     .h = malloc(blocks * 8) };
+	for (int c = 0; c < N; c++)
+		k->quantise(&f->a, c, 0, COLS / BLOCK);
+}
+
+static struct fixture *open_fixture(const struct cpu_kernels *k, enum quant_type type, bool packed)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+	int units = (ROWS + UNIT - 1) / UNIT;
+
+	random_rows(f, type);
+	activations(f, k);
+	f->m = (struct mat){ .type = type, .rows = ROWS, .cols = COLS, .data = f->raw,
+			     .mul = k->floats };
+	if (!packed)
+		return f;
+	f->m.unit_bytes = pack_unit_bytes(type, COLS);
+	f->packed = malloc((size_t)units * f->m.unit_bytes + 4096);
+	for (int u = 0; u < units; u++)
+		pack_unit(type, f->raw, ROWS, COLS, u, f->packed + (size_t)u * f->m.unit_bytes);
+	f->m.data = f->packed;
+	f->m.mul = k->packed(type);
+	return f;
+}
+
+static void close_fixture(struct fixture *f)
+{
+	free(f->raw);
+	free(f->packed);
+	free(f->a.q);
+	free(f->a.d);
+	free(f->a.s);
+	free(f->a.h);
+	free(f);
+}
+
+/* What the kernel should see of activation (c, j): its int8 code times the scale, or the float. */
+static double seen(const struct fixture *f, bool packed, int c, int j)
+{
+	size_t block = ((size_t)(c / PANEL) * (COLS / BLOCK) + (size_t)(j / BLOCK)) * PANEL +
+		       (size_t)(c % PANEL);
+
+	if (!packed)
+		return (double)f->x[c][j];
+	return (double)f->a.d[block] * f->a.q[block * BLOCK + (size_t)(j % BLOCK)];
+}
+
+static void check_type(const struct cpu_kernels *k, enum quant_type type, bool packed)
+{
+	struct fixture *f = open_fixture(k, type, packed);
+	float y[N][ROWS + 1], one[N][ROWS + 1];
+
+	for (int c = 0; c < N; c++)
+		y[c][ROWS] = one[c][ROWS] = 12345.0f;
+	f->m.mul(&f->m, 0, 3, &f->a, N, y[0], ROWS + 1);
+	for (int c = 0; c < N; c++) {
+		assert_true(y[c][ROWS] == 12345.0f);
+		for (int r = 0; r < ROWS; r++) {
+			double sum = 0, size = 0;
+
+			for (int j = 0; j < COLS; j++) {
+				double p = (double)f->w[r][j] * seen(f, packed, c, j);
+				sum += p;
+				size += fabs(p);
+			}
+			if (!(fabs((double)y[c][r] - sum) <= 2e-5 * size + 1e-30))
+				fail_msg("%s %s column %d row %d: %g, expected %g", k->name,
+					 quant_info((int)type)->name, c, r, (double)y[c][r], sum);
+		}
+	}
+	for (int n = 1; n < N; n++) {           /* the same bits for every n, unit by unit */
+		for (int u = 0; u < 3; u++)
+			f->m.mul(&f->m, u, u + 1, &f->a, n, one[0], ROWS + 1);
+		assert_memory_equal(one, y, (size_t)n * sizeof(y[0]));
+	}
+	close_fixture(f);
+}
+
+static void test_products(void **state)
+{
+	const struct cpu_kernels *k = *state;
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		check_type(k, types[i], false);
+		if (pack_can(types[i]))
+			check_type(k, types[i], true);
+	}
+}
+
+static void test_packing_covers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		assert_int_equal(pack_can(types[i]),
+				 types[i] != QUANT_F32 && types[i] != QUANT_F16 &&
+				 types[i] != QUANT_BF16 && types[i] != QUANT_Q2_K &&
+				 types[i] != QUANT_Q3_K);
+}
+
+/* int8 codes within half a step of the value, sums exact. */
+static void test_quantise(void **state)
+{
+	const struct cpu_kernels *k = *state;
+	struct fixture *f = open_fixture(k, QUANT_F32, false);
+
+	for (int c = 0; c < N; c++)
+		for (int j = 0; j < COLS; j++) {
+			size_t b = ((size_t)(c / PANEL) * (COLS / BLOCK) + (size_t)(j / BLOCK)) *
+				   PANEL + (size_t)(c % PANEL);
+
+			assert_true(fabs(seen(f, true, c, j) - (double)f->x[c][j]) <=
+				    0.5001 * (double)f->a.d[b]);
+		}
+	for (int c = 0; c < N; c++)
+		for (int b = 0; b < COLS / BLOCK; b++) {
+			size_t at = ((size_t)(c / PANEL) * (COLS / BLOCK) + (size_t)b) * PANEL;
+			const int8_t *q = f->a.q + (at + (size_t)(c % PANEL)) * BLOCK;
+			int lo = 0, hi = 0;
+
+			for (int i = 0; i < 16; i++) {
+				lo += q[i];
+				hi += q[16 + i];
+			}
+			assert_int_equal(f->a.h[2 * at + (size_t)(c % PANEL)], lo);
+			assert_int_equal(f->a.h[2 * at + PANEL + (size_t)(c % PANEL)], hi);
+		}
+	close_fixture(f);
+}
+
+static void test_vectors(void **state)
+{
+	const struct cpu_kernels *k = *state;
+	float x[64], w[64], y[64], g[64];
+	double sum = 0;
+
+	for (int i = 0; i < 64; i++) {
+		x[i] = uniform() * 3;
+		w[i] = uniform();
+		g[i] = (float)(i - 32) * 3.0f;
+		sum += (double)x[i] * (double)x[i];
+	}
+	k->norm(x, w, 64, 1e-5f, y);
+	for (int i = 0; i < 64; i++)
+		assert_true(fabs((double)y[i] - (double)x[i] / sqrt(sum / 64 + 1e-5) *
+				 (double)w[i]) < 2e-6);
+	memcpy(y, g, sizeof(y));
+	k->swiglu(y, x, 64);
+	for (int i = 0; i < 64; i++) {
+		double want = (double)g[i] / (1 + exp(-(double)g[i])) * (double)x[i];
+
+		assert_true(fabs((double)y[i] - want) <= 3e-6 * fabs(want) + 1e-30);
+	}
+}
+
+int main(void)
+{
+	int failed = 0;
+	char err[ERR_MAX];
+
+	for (size_t i = 0; i < sizeof(kernel_names) / sizeof(kernel_names[0]); i++) {
+		const struct cpu_kernels *k = cpu_kernels_find(kernel_names[i], err);
+		const struct CMUnitTest tests[] = {
+			cmocka_unit_test_prestate(test_products, (void *)k),
+			cmocka_unit_test_prestate(test_quantise, (void *)k),
+			cmocka_unit_test_prestate(test_vectors, (void *)k),
+			cmocka_unit_test(test_packing_covers),
+		};
+
+		if (k)
+			failed += cmocka_run_group_tests_name(kernel_names[i], tests, NULL, NULL);
+		else
+			printf("ok - %s # SKIP %s\n", kernel_names[i], err);
+	}
+	return failed;
+}
