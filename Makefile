@@ -34,8 +34,8 @@ TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
 TOOLS := $B/tests/mkmodel
 SHELL_TESTS := $(wildcard tests/*.test.sh)
 
-.PHONY: all check check-asan check-tsan fuzz bench lint format install man clean
-all: $B/s3dchat
+.PHONY: all check check-asan check-tsan fuzz bench model lint format install man clean
+all: $B/s3dchat man
 build/s3dchat: $B/s3dchat
 	@ln -sf $(FLAVOUR)/s3dchat $@
 
@@ -76,6 +76,23 @@ check-tsan:
 	@$(MAKE) --no-print-directory check FLAVOUR=tsan
 bench: $B/s3dchat
 	$B/s3dchat bench
+model:
+	scripts/get-model
+lint: build/man/s3dchat.1
+	@tests/lint
+format:
+	clang-format -i $(wildcard app/*.[ch] engine/*.[ch] kernels/*.[ch] kernels/*/*.[ch])
+
+# The manual's tables come from the same X-macros as the parser and /help.
+man: build/man/s3dchat.1
+build/man/s3dchat.1: man/s3dchat.1 $B/man/mangen
+	@mkdir -p $(@D)
+	$B/man/mangen <man/s3dchat.1 >$@.tmp && mv $@.tmp $@
+$B/man/mangen: $B/man/mangen.o $B/libapp.a $B/libs3d.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+install: $B/s3dchat man
+	install -D -m 755 $B/s3dchat $(DESTDIR)$(PREFIX)/bin/s3dchat
+	install -D -m 644 build/man/s3dchat.1 $(DESTDIR)$(PREFIX)/share/man/man1/s3dchat.1
 
 clean:
 	rm -rf build

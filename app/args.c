@@ -20,7 +20,8 @@ const size_t option_rows_n = sizeof(option_rows) / sizeof(option_rows[0]);
 #undef ROW
 
 static const char *const mode_names[MODE_N] = {
-	[MODE_CHAT] = "", [MODE_EVAL] = "eval", [MODE_TOKENIZE] = "tokenize", [MODE_BENCH] = "bench",
+	[MODE_CHAT] = "", [MODE_EVAL] = "eval", [MODE_TOKENIZE] = "tokenize",
+	[MODE_BENCH] = "bench",
 };
 
 const char *args_mode_name(enum mode m)

@@ -2,6 +2,7 @@
  *
  * Exit status: 0 well, 1 error while running, 2 wrong usage, 128 + n stopped by signal n. */
 #include "app/args.h"
+#include "app/bench.h"
 #include "app/eval.h"
 #include "app/line.h"
 #include "app/model_path.h"
@@ -46,7 +47,7 @@ static int with_model(struct options *o, char err[ERR_MAX])
 	if (o->mode == MODE_EVAL)
 		rc = eval_run(o, stdout, err);
 	else if (o->mode == MODE_BENCH)
-		rc = fail(err, "bench is not built yet");
+		rc = bench_run(o, stdout, err);
 	else
 		rc = tokenize_main(path, o->decode, o->special, err);
 	free(path);

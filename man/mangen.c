@@ -1,0 +1,139 @@
+/* mangen.c - fills the tables of the manual: stdin to stdout, at build time.
+ *
+ * A line "@OPTIONS chat" (or eval, tokenize, bench) becomes the options of that command by group,
+ * "@COMMANDS" the table of commands, "@SETTINGS" the names that /set takes, "@VERSION" the version.
+ * Invariant: nothing about an option or a command is said in the manual's source. */
+#include "app/args.h"
+#include "app/commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Text of the table as mdoc: no escapes, no macro at the start of a line. */
+static void put(const char *s)
+{
+	for (; *s; s++)
+		if (*s == '\\')
+			fputs("\\e", stdout);
+		else if (*s == '-')
+			fputs("\\-", stdout);
+		else
+			putchar(*s);
+}
+
+static void put_option(const struct option_row *r)
+{
+	const char *arg = *r->value ? " Ar " : "";
+
+	printf(".It");
+	if (*r->brief)
+		printf(" Fl %s%s%s ,", r->brief, arg, r->value);
+	printf(" Fl \\-%s%s%s\n", r->name, arg, r->value);
+	put(r->help);
+	printf(".\n");
+	if (*r->preset)
+		printf("The default is %s.\n", r->preset);
+	for (const char *p = r->also; *p; p += strcspn(p, " "), p += *p == ' ')
+		printf("Also\n.Fl \\-%.*s .\n", (int)strcspn(p, " "), p);
+}
+
+static void options(enum mode m)
+{
+	static const char *const groups[GROUP_N] = OPTION_GROUPS;
+
+	for (int g = 0; g < GROUP_N; g++) {
+		bool any = false;
+
+		for (size_t i = 0; i < option_rows_n; i++) {
+			const struct option_row *r = &option_rows[i];
+
+			/* What the chat has is said once, there. */
+			if ((int)r->group != g || !(r->where & 1u << m) ||
+			    (m != MODE_CHAT && r->where & IN_CHAT))
+				continue;
+			if (!any && m == MODE_CHAT)
+				printf(".Ss %s\n", groups[g]);
+			if (!any)
+				puts(".Bl -tag -width Ds");
+			any = true;
+			put_option(r);
+		}
+		if (any)
+			puts(".El");
+	}
+}
+
+static void shared(enum mode m)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < option_rows_n; i++) {
+		const struct option_row *r = &option_rows[i];
+
+		if (!(r->where & 1u << m) || !(r->where & IN_CHAT) || r->group == GROUP_GENERAL)
+			continue;
+		printf("%s.Fl \\-%s\n", any ? "" : "It also takes\n", r->name);
+		any = true;
+	}
+	if (any)
+		puts("as described above.");
+}
+
+static void commands(void)
+{
+	puts(".Bl -tag -width Ds");
+	for (int i = 0; i < COMMAND_N; i++) {
+		const struct command_row *r = &command_rows[i];
+
+		printf(".It Ic /%s%s%s\n", r->name, *r->arg ? " Ar " : "", r->arg);
+		put(r->help);
+		printf(".\n");
+		for (const char *p = r->also; *p; p += strcspn(p, " "), p += *p == ' ')
+			printf("Also\n.Ic /%.*s .\n", (int)strcspn(p, " "), p);
+	}
+	puts(".El");
+}
+
+static void settings(void)
+{
+	const char *before = "";
+
+	for (size_t i = 0; i < option_rows_n; i++)
+		if (option_rows[i].where & LIVE) {
+			printf("%s.Cm %s", before, option_rows[i].name);
+			before = " ,\n";
+		}
+	puts(" .");
+}
+
+static void line(const char *s)
+{
+	if (*s != '@') {
+		fputs(s, stdout);
+		return;
+	}
+	for (int m = 0; m < MODE_N; m++) {
+		const char *name = m == MODE_CHAT ? "chat" : args_mode_name(m);
+
+		if (!strncmp(s, "@OPTIONS ", 9) && !strncmp(s + 9, name, strlen(name))) {
+			options(m);
+			if (m != MODE_CHAT)
+				shared(m);
+		}
+	}
+	if (!strcmp(s, "@COMMANDS\n"))
+		commands();
+	else if (!strcmp(s, "@SETTINGS\n"))
+		settings();
+	else if (!strcmp(s, "@VERSION\n"))
+		puts(".Os s3dchat " S3D_VERSION);
+}
+
+int main(void)
+{
+	char buf[1024];
+
+	while (fgets(buf, sizeof(buf), stdin))
+		line(buf);
+	return ferror(stdin) || fflush(stdout) ? 1 : 0;
+}
