@@ -1,0 +1,248 @@
+/* test_strategies.c - every exact strategy writes what plain writes, on tiny random models, at any
+ * temperature, also when strategies change between steps; statistics add up; nothing allocates. */
+#include "engine/engine.h"
+#include "tests/mk.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { LEN = 160, PROMPTS = 6 };
+
+static struct engine *engine;
+
+static int make_prompt(int which, int *ids)
+{
+	int n = 5 + which * 7;
+
+	for (int i = 0; i < n; i++)     /* some repetition, so that n-grams find something */
+		ids[i] = 3 + (i % (3 + which) * 37 + which * 11) % 256;
+	return n;
+}
+
+static void begin(int which, float temp, uint64_t seed, float penalty)
+{
+	char err[ERR_MAX];
+	int ids[64], n = make_prompt(which, ids), left;
+
+	engine->strat.law = (struct sampler_opt)SAMPLER_DEFAULTS;
+	engine->strat.law.temp = temp;
+	engine->strat.law.seed = seed;
+	engine->strat.law.repeat_penalty = penalty;
+	engine->strat.opt = (struct strategy_opt)STRATEGY_DEFAULTS;
+	memset(&engine->strat.stats, 0, sizeof(engine->strat.stats));
+	assert_int_equal(engine_prompt(engine, ids, n, err), 0);
+	while ((left = engine_prefill(engine, err)) > 0)
+		;
+	assert_int_equal(left, 0);
+}
+
+/* Writes up to LEN tokens; switcher(step) names the strategy of each step. */
+static int answer(const char *(*switcher)(int), int *out)
+{
+	struct emit e[STEP_MAX];
+	char err[ERR_MAX];
+	bool done = false;
+	int n = 0;
+
+	for (int step = 0; n < LEN && !done; step++) {
+		int got;
+
+		if (engine_strategy(engine, switcher(step), err) != 0)
+			fail_msg("%s", err);
+		mem_guard(true);
+		got = engine_step(engine, LEN - n, e, &done, err);
+		mem_guard(false);
+		assert_in_range(got, 1, LEN - n);
+		assert_int_equal(engine->target.n_kv, engine->target.n - 1);
+		for (int i = 0; i < got; i++)
+			out[n++] = e[i].tok;
+	}
+	return n;
+}
+
+static const char *plain(int step)
+{
+	(void)step;
+	return "plain";
+}
+
+static const char *ngram(int step)
+{
+	(void)step;
+	return "ngram";
+}
+
+static const char *random_one(int step)
+{
+	int n = 0;
+
+	(void)step;
+	while (strategies[n])
+		n++;
+	for (;;) {
+		const struct strategy *s = strategies[rand() % n];
+
+		if (s->exact && !(s->needs & NEED_DRAFT_MODEL))
+			return s->name;
+	}
+}
+
+static void check_stats(int n)
+{
+	const struct strategy_stats *st = &engine->strat.stats;
+	long tested = 0, accepted = 0;
+
+	for (int i = 0; i < DRAFT_MAX; i++) {
+		tested += st->pos_tested[i];
+		accepted += st->pos_accepted[i];
+		assert_true(st->pos_accepted[i] <= st->pos_tested[i]);
+	}
+	assert_int_equal(st->emitted, n);
+	assert_int_equal(tested, st->tested);
+	assert_int_equal(accepted, st->accepted);
+	assert_true(st->accepted <= st->tested && st->tested <= st->drafted);
+	/* every round ends with one token that was not a draft, unless the answer was cut there */
+	assert_in_range(st->emitted - st->accepted, st->rounds - 1, st->rounds);
+}
+
+static void identity(const char *(*switcher)(int), long *accepted)
+{
+	static const float temps[] = { 0, 0.7f, 1.5f };
+
+	for (int p = 0; p < PROMPTS; p++)
+		for (int t = 0; t < 3; t++)
+			for (int penalty = 0; penalty < 2; penalty++) {
+				int want[LEN], got[LEN], n, m;
+
+				begin(p, temps[t], (uint64_t)(p * 3 + t), penalty ? 1.2f : 1.0f);
+				n = answer(plain, want);
+				check_stats(n);
+				begin(p, temps[t], (uint64_t)(p * 3 + t), penalty ? 1.2f : 1.0f);
+				m = answer(switcher, got);
+				check_stats(m);
+				assert_int_equal(n, m);
+				assert_memory_equal(want, got, sizeof(int) * (size_t)n);
+				*accepted += engine->strat.stats.accepted;
+			}
+}
+
+static void test_ngram_is_plain(void **state)
+{
+	long accepted = 0;
+
+	(void)state;
+	identity(ngram, &accepted);
+	print_message("# %ld drafts accepted\n", accepted);
+	assert_true(accepted > 100);    /* else the test has shown nothing */
+}
+
+static void test_switching_is_plain(void **state)
+{
+	long accepted = 0;
+
+	(void)state;
+	srand(11);
+	for (int i = 0; i < 5; i++)
+		identity(random_one, &accepted);
+	assert_true(accepted > 100);
+}
+
+/* The seed matters, and at temperature 0 it does not. */
+static void test_seed(void **state)
+{
+	int a[LEN], b[LEN], n, m;
+
+	(void)state;
+	begin(1, 1.0f, 1, 1);
+	n = answer(plain, a);
+	begin(1, 1.0f, 2, 1);
+	m = answer(plain, b);
+	assert_true(n != m || memcmp(a, b, sizeof(int) * (size_t)n) != 0);
+	begin(1, 0, 1, 1);
+	n = answer(plain, a);
+	begin(1, 0, 2, 1);
+	assert_int_equal(answer(plain, b), n);
+	assert_memory_equal(a, b, sizeof(int) * (size_t)n);
+}
+
+/* An answer runs into the end of the context without an error, and then gives nothing more. */
+static void test_context_end(void **state)
+{
+	struct emit e[STEP_MAX];
+	char err[ERR_MAX];
+	int ids[512], got, total = 0;
+	bool done = false;
+
+	(void)state;
+	begin(0, 0, 1, 1);
+	for (int i = 0; i < 505; i++)
+		ids[i] = 3 + i % 7;
+	assert_int_equal(engine_strategy(engine, "ngram", err), 0);
+	assert_int_equal(engine_prompt(engine, ids, 505, err), 0);
+	while (engine_prefill(engine, err) > 0)
+		;
+	while ((got = engine_step(engine, 1000, e, &done, err)) > 0 && !done)
+		total += got;
+	assert_int_equal(got, 0);
+	assert_int_equal(total, 512 - 505);
+	assert_int_equal(engine_prompt(engine, ids, 512, err), -1);
+	assert_non_null(strstr(err, "-c"));
+}
+
+/* Turning back to an earlier prompt keeps the common prefix and gives the same answer again. */
+static void test_prefix_reuse(void **state)
+{
+	int a[LEN], b[LEN], c[LEN], n;
+
+	(void)state;
+	begin(4, 0, 1, 1);
+	n = answer(plain, a);
+	begin(5, 0, 1, 1);
+	answer(plain, c);
+	begin(4, 0, 1, 1);
+	assert_int_equal(answer(plain, b), n);
+	assert_memory_equal(a, b, sizeof(int) * (size_t)n);
+}
+
+static void test_unknown(void **state)
+{
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(engine_strategy(engine, "nonesuch", err), -1);
+	assert_non_null(strstr(err, "nonesuch"));
+	assert_non_null(strstr(err, "ngram"));
+	assert_non_null(engine->strat.ops);     /* the old one is still open */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ngram_is_plain),
+		cmocka_unit_test(test_switching_is_plain),
+		cmocka_unit_test(test_seed),
+		cmocka_unit_test(test_context_end),
+		cmocka_unit_test(test_prefix_reuse),
+		cmocka_unit_test(test_unknown),
+	};
+	struct mk_spec spec = MK_TINY;
+	struct engine_opt o = { .model = "build/test-strategies.gguf", .n_ctx = 512,
+				.be = { .n_threads = 2, .n_batch = 64 } };
+	char err[ERR_MAX];
+	int rc;
+
+	spec.type = "Q8_0";
+	spec.tied = true;       /* a tied random model likes to repeat itself */
+	spec.n_layers = 2;
+	if (mk_write(o.model, &spec, err) != 0 || !(engine = engine_open(&o, err))) {
+		printf("not ok - setup: %s\n", err);
+		return 1;
+	}
+	rc = cmocka_run_group_tests_name("strategies", tests, NULL, NULL);
+	engine_close(engine);
+	remove(o.model);
+	return rc;
+}
