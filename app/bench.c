@@ -150,8 +150,8 @@ static int measure(struct bench *b, char err[ERR_MAX])
 int bench_run(const struct options *o, FILE *out, char err[ERR_MAX])
 {
 	struct bench b = {
-		.opt = o, .reps = o->reps, .prompt_step = o->quick && !*o->prompts ? 4 : 1,
-		.n_predict = o->quick ? 32 : 128, .n_decode = o->quick ? 16 : 64,
+		.opt = o, .reps = o->reps, .prompt_step = o->quick && !*o->prompts ? 3 : 1,
+		.n_predict = o->quick ? 48 : 128, .n_decode = o->quick ? 16 : 64,
 	};
 	int rc = bench_open(&b, err);
 

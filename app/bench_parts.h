@@ -27,7 +27,7 @@ struct bench {
 	const struct options *opt;
 	struct engine *e;
 	struct prompt_set prompts;
-	int prompt_step;        /* 1: every prompt is used, 4: every fourth */
+	int prompt_step;        /* 1: every prompt is used, 3: every third */
 	int n_predict;          /* longest answer in tokens */
 	int n_decode;           /* tokens in a decode measurement */
 	int reps;

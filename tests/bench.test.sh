@@ -1,0 +1,76 @@
+#!/bin/sh
+# s3dchat bench on the default model: that every figure is there and is possible, that exact
+# strategies wrote what plain wrote, and that mistakes are refused.  Speeds are not judged here.
+B=${B:-build/release}
+n=0
+tmp=$(mktemp -d) && trap 'rm -rf "$tmp"' EXIT
+model=${S3D_TEST_MODEL:-build/model/SmolLM2-135M-Instruct.Q4_1.gguf}
+
+result() {      # result NAME: of the last command
+	rc=$?
+	n=$((n + 1))
+	if [ "$rc" -eq 0 ]; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		sed 's/^/# /' "$tmp/out" "$tmp/err" 2>/dev/null
+	fi
+}
+
+bench() {
+	"$B/s3dchat" bench -m "$model" --reps 1 "$@" >"$tmp/out" 2>"$tmp/err"
+}
+
+if [ ! -f "$model" ]; then
+	echo "ok 1 - bench # SKIP no model at $model (S3D_TEST_MODEL names another)"
+	exit 0
+fi
+
+mkdir "$tmp/set"
+cp tests/prompts/chat-02.txt tests/prompts/edit-03.txt "$tmp/set"
+
+# The same figures must be there for both strategies and temperatures, each once, none negative.
+bench --quick --strategies-only --csv --prompts "$tmp/set" && awk -F, '
+	$3 + 0 < 0 { exit bad = 1 }
+	{ count[$1]++; value[$1] = $3 }
+	END {
+		if (bad || count["load"] || count["stream"]) exit 1
+		for (s = 0; s < 2; s++) for (t = 0; t < 2; t++) {
+			p = (s ? "ngram" : "plain") "@" (t ? "0.7" : "0")
+			if (count[p "/speed"] != 1 || value[p "/speed"] <= 0) exit 1
+			if (value[p "/prompts"] != 2 || value[p "/identical"] != 2) exit 1
+			if (value[p "/tokens"] < 3 || value[p "/tokens"] > 96) exit 1
+		}
+		if (value["plain@0/per_round"] != 1 || value["ngram@0/per_round"] <= 1) exit 1
+		if (value["plain@0/ratio"] != 1 || count["plain@0/acceptance"]) exit 1
+		exit !(value["ngram@0/acceptance"] > 0 && value["ngram@0/acceptance"] <= 100)
+	}' "$tmp/out"
+result "strategies on a folder of prompts, as CSV"
+
+if [ "$(basename "$B")" = release ]; then
+	# One token needs what the file holds less its metadata: 96.6 of 98.4 MB.
+	bench --quick --csv --prompts tests/prompts/chat-02.txt && awk -F, '
+		{ value[$1] = $3 }
+		END {
+			exit !(value["token_bytes"] > 96e6 && value["token_bytes"] < 98362432 &&
+				value["load"] > 0 && value["stream"] > 0 && value["prompt@512"] > 0 &&
+				value["decode@0"] > 0 && value["decode@1024"] > 0 &&
+				!("decode@4096" in value) && value["R1"] == 1 && value["R8"] > 0)
+		}' "$tmp/out"
+	result "what does not depend on the strategy, as CSV"
+fi
+
+bench --quick --strategies-only --prompts tests/prompts/list-01.txt &&
+	grep -q '^ngram  *0\.0 .*  1 of 1$' "$tmp/out" && ! grep -q "$(printf '\033')" "$tmp/out"
+result "a table for one prompt file"
+
+mkdir "$tmp/empty"
+! bench --prompts "$tmp/empty" && grep -q 'no \*.txt files' "$tmp/err" && [ ! -s "$tmp/out" ]
+result "a folder without prompts is refused"
+
+: >"$tmp/set/a.txt"
+! bench --prompts "$tmp/set" && grep -q 'prompt a.txt is empty' "$tmp/err" && [ ! -s "$tmp/out" ]
+result "an empty prompt is refused"
+
+! bench --strategies-only -c 64 && grep -q 'give a larger -c' "$tmp/err" && [ ! -s "$tmp/out" ]
+result "a context that a prompt does not fit in is refused"
