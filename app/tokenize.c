@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BLANKS " \t\r\n\v\f"
+
 /* All of stdin, with a zero byte behind it; the caller frees it. */
 static char *read_all(size_t *len, char err[ERR_MAX])
 {
@@ -50,7 +52,7 @@ static int print_ids(struct tokenizer *t, const char *text, size_t len, bool spe
 /* The number at *s, which is moved behind it; -1 if there is no id of this vocabulary. */
 static int read_id(const struct tokenizer *t, const char **s, char err[ERR_MAX])
 {
-	int n_word = (int)strcspn(*s, " \t\r\n\v\f");
+	int n_word = (int)strcspn(*s, BLANKS);
 	char *end;
 	errno = 0;
 	long id = strtol(*s, &end, 10);
@@ -64,19 +66,33 @@ static int read_id(const struct tokenizer *t, const char **s, char err[ERR_MAX])
 	return (int)id;
 }
 
+/* The ids of s[0..len-1] into ids, which has room for len / 2 + 1. */
+static int read_ids(const struct tokenizer *t, const char *s, size_t len, int *ids,
+		    char err[ERR_MAX])
+{
+	const char *end = s + len;
+	int n = 0;
+	for (s += strspn(s, BLANKS); s < end; s += strspn(s, BLANKS))
+		if ((ids[n++] = read_id(t, &s, err)) < 0)
+			return -1;
+	return n;
+}
+
+/* Nothing is written before all ids are known to be good. */
 static int print_text(struct tokenizer *t, const char *s, size_t len, bool special,
 		      char err[ERR_MAX])
 {
-	const char *end = s + len;
-	for (s += strspn(s, " \t\r\n\v\f"); s < end; s += strspn(s, " \t\r\n\v\f")) {
-		int id = read_id(t, &s, err);
-		if (id < 0)
-			return -1;
-		struct gguf_str p = tokenizer_piece(t, id);
-		if (special || !tokenizer_is_control(t, id))
+	int *ids = malloc((len / 2 + 1) * sizeof *ids);
+	if (!ids)
+		return fail(err, "out of memory for the ids in %zu bytes", len);
+	int n = read_ids(t, s, len, ids, err);
+	for (int i = 0; i < n; i++) {
+		struct gguf_str p = tokenizer_piece(t, ids[i]);
+		if (special || !tokenizer_is_control(t, ids[i]))
 			fwrite(p.s, 1, p.n, stdout);
 	}
-	return 0;
+	free(ids);
+	return n < 0 ? -1 : 0;
 }
 
 int tokenize_main(const char *model_path, bool decode, bool special, char err[ERR_MAX])

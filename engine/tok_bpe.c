@@ -100,8 +100,8 @@ static int compile(struct bpe *b, char err[ERR_MAX])
 		b->code[b->n_code] = pcre2_compile(pattern, PCRE2_ZERO_TERMINATED,
 						   PCRE2_UTF | PCRE2_UCP, &code, &at, NULL);
 		if (!b->code[b->n_code])
-			return fail(err, "PCRE2 does not take rule %s (error %d at %zu); it must be "
-				    "built with Unicode", b->rule->name, code, (size_t)at);
+			return fail(err, "PCRE2 does not take rule %s (error %d at %zu); it must "
+				    "be built with Unicode", b->rule->name, code, (size_t)at);
 		/* Where machine code is not allowed PCRE2 interprets: slower, same matches. */
 		(void)pcre2_jit_compile(b->code[b->n_code], PCRE2_JIT_COMPLETE);
 	}

@@ -63,9 +63,11 @@ static int open_words(struct words *w, struct vocab *v, bool special, char err[E
 			w->id[w->n++] = i;
 	qsort_r(w->id, (size_t)n, sizeof *w->id, compare_tokens, v);
 	w->n = 0;
-	for (int i = 0; i < n; i++)
-		if (!w->n || compare_bytes(vocab_piece(v, w->id[w->n - 1]), vocab_piece(v, w->id[i])))
+	for (int i = 0; i < n; i++) {
+		struct gguf_str p = vocab_piece(v, w->id[i]);
+		if (!w->n || compare_bytes(vocab_piece(v, w->id[w->n - 1]), p))
 			w->id[w->n++] = w->id[i];
+	}
 	for (int i = 0; i < w->n; i++)
 		w->first[(unsigned char)*vocab_piece(v, w->id[i]).s + 1] = i + 1;
 	for (int c = 1; c <= 256; c++)

@@ -21,10 +21,12 @@ int tokenizer_eos(const struct tokenizer *);
 bool tokenizer_add_bos(const struct tokenizer *);       /* the file wants BOS before a prompt */
 bool tokenizer_is_end(const struct tokenizer *, int id);        /* EOS, EOT, EOM, <|im_end|> ... */
 bool tokenizer_is_control(const struct tokenizer *, int id);
-int tokenizer_find(const struct tokenizer *, const char *text); /* id of exactly this token, or -1 */
+/* The id of exactly this token (a control token before any other), or -1. */
+int tokenizer_find(const struct tokenizer *, const char *text);
 
 /* The ids of text[0..len-1] (any bytes) into out[0..cap-1]; returns how many there are, which may
- * exceed cap (then call again with more room), or -1 with err set (out of memory).
+ * exceed cap (then call again with more room), or -1 with err set (out of memory).  A byte that
+ * the vocabulary has no token for is left out (the default model lacks 21 of the 256).
  * special: control tokens in the text become their ids. */
 int tokenizer_encode(struct tokenizer *, const char *text, size_t len, bool special,
 		     int *out, int cap, char err[ERR_MAX]);

@@ -172,7 +172,7 @@ cafe\u0301 a\u030angstro\u0308m
 \uc548\ub155\ud558\uc138\uc694 \uc138\uacc4
 \u1112\u1161\u11ab\u1100\u1173\u11af
 \u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645
-\u0627\u0644\u0633\u064e\u0651\u0644\u064e\u0627\u0645\u064f \u0639\u064e\u0644\u064e\u064a\u0652\u0643\u064f\u0645
+\u0627\u0644\u0633\u064e\u0651\u0644\u064e\u0627\u0645\u064f \u0639\u064e\u0644\u064e\u064a\u0652\u0643
 \u0634\u0643\u0631\u0627\u060c \u0661\u0662\u0663\u061f
 \u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd
 \u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e
@@ -237,8 +237,8 @@ def random_strings(rng, n):
     return ["".join(rng.choice(parts) for _ in range(rng.randint(2, 14))) for _ in range(n)]
 
 
-BAD = [b"\x80", b"\xff\xfe", b"a\xc3", b"a\xc3b", b"\xe2\x82", b"\xe2\x82 x", b"\xf0\x9f\x98",
-       b"\xf0\x9f\x98\x80\xf0\x9f", b"\xc0\xaf", b"\xed\xa0\x80", b"\xed\xb0\x80", b"\xf4\x90\x80\x80",
+BAD = [b"\x80", b"\xf4\x90\x80\x80", b"\xff\xfe", b"a\xc3", b"a\xc3b", b"\xe2\x82", b"\xe2\x82 x", b"\xf0\x9f\x98",
+       b"\xf0\x9f\x98\x80\xf0\x9f", b"\xc0\xaf", b"\xed\xa0\x80", b"\xed\xb0\x80",
        b"\xf8\x88\x80\x80\x80", b"x\xbf\xbfy", b"caf\xe9 au lait", b"\xe4\xb8\xad\xe6\x96 ok",
        b"<|im_end\xff|>", b"\x00", b"a\x00b\x00\x00", b"\xff" * 40, bytes(range(256)),
        b"'\xffs 1\xfe2 \n\xfd\n"]
