@@ -77,7 +77,7 @@ static void activations(struct fixture *f, const struct cpu_kernels *k)
 			f->x[c][j] = uniform() * (j == 77 ? 30.0f : 1.0f);
 	memset(f->x[3], 0, sizeof(f->x[3]));    /* an all-zero row must not divide by zero */
 	f->a = (struct act){ .k = COLS, .ldf = COLS, .f = f->x[0], .q = malloc(blocks * BLOCK),
-			     .d = malloc(blocks * 4), .s = malloc(blocks * 4),
+			     .d = malloc(blocks * 8), .s = malloc(blocks * 4),
 			     .h = malloc(blocks * 8) };
 	for (int c = 0; c < N; c++)
 		k->quantise(&f->a, c, 0, COLS / BLOCK);
@@ -114,6 +114,14 @@ static void close_fixture(struct fixture *f)
 	free(f);
 }
 
+/* The scale of activation (c, j). */
+static float step_of(const struct fixture *f, int c, int j)
+{
+	size_t block = (size_t)(c / PANEL) * (COLS / BLOCK) + (size_t)(j / BLOCK);
+
+	return f->a.d[(2 * block + (size_t)(j % BLOCK / 16)) * PANEL + (size_t)(c % PANEL)];
+}
+
 /* What the kernel should see of activation (c, j): its int8 code times the scale, or the float. */
 static double seen(const struct fixture *f, bool packed, int c, int j)
 {
@@ -122,7 +130,7 @@ static double seen(const struct fixture *f, bool packed, int c, int j)
 
 	if (!packed)
 		return (double)f->x[c][j];
-	return (double)f->a.d[block] * f->a.q[block * BLOCK + (size_t)(j % BLOCK)];
+	return (double)step_of(f, c, j) * f->a.q[block * BLOCK + (size_t)(j % BLOCK)];
 }
 
 static void check_type(const struct cpu_kernels *k, enum quant_type type, bool packed)
@@ -185,11 +193,8 @@ static void test_quantise(void **state)
 
 	for (int c = 0; c < N; c++)
 		for (int j = 0; j < COLS; j++) {
-			size_t b = ((size_t)(c / PANEL) * (COLS / BLOCK) + (size_t)(j / BLOCK)) *
-				   PANEL + (size_t)(c % PANEL);
-
 			assert_true(fabs(seen(f, true, c, j) - (double)f->x[c][j]) <=
-				    0.5001 * (double)f->a.d[b]);
+				    0.5001 * (double)step_of(f, c, j));
 		}
 	for (int c = 0; c < N; c++)
 		for (int b = 0; b < COLS / BLOCK; b++) {

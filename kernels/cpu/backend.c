@@ -138,7 +138,7 @@ static int act_open(struct dev *d, struct act *a, int rows, int k, bool floats, 
 
 	a->k = a->ldf = k;
 	a->q = room(d, blocks * PANEL, BLOCK, err);
-	a->d = room(d, blocks * PANEL, sizeof(float), err);
+	a->d = room(d, blocks * PANEL, 2 * sizeof(float), err);
 	a->s = room(d, blocks * PANEL, sizeof(float), err);
 	a->h = room(d, blocks * PANEL, 2 * sizeof(int32_t), err);
 	if (floats)

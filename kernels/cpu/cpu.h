@@ -11,12 +11,12 @@
 
 enum { UNIT = 16, PANEL = 8, BLOCK = 32, CPU_MAX_GROUP = 64 };
 
-struct act {            /* n rows of k columns, quantised to int8 in blocks of 32 */
+struct act {            /* n rows of k columns, quantised to int8 in half blocks of 16 */
 	int k;
 	int8_t *q;      /* (n/8, k/32, 8, 32) */
-	float *d;       /* (n/8, k/32, 8) scale */
-	float *s;       /* (n/8, k/32, 8) scale * sum of the block */
-	int32_t *h;     /* (n/8, k/32, 2, 8) sums of the halves */
+	float *d;       /* (n/8, k/32, 2, 8) scales of the halves */
+	float *s;       /* (n/8, k/32, 8) sum of the block's values */
+	int32_t *h;     /* (n/8, k/32, 2, 8) sums of the halves' codes */
 	const float *f; /* (n, ldf) the rows themselves */
 	int ldf;
 	float *room;    /* where normed rows go */

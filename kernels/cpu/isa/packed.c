@@ -2,7 +2,7 @@
  *
  * One source for three instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd);
  * what differs is the block product.  See pack.c for the layout.
- * Invariant: y = sum over blocks, in order, of d * (codes . q) [+ m * (sum of q)]. */
+ * Invariant: y = sum over blocks, in order, of d * (the halves' scales * (codes . q)) [+ m * sum]. */
 #include "kernels/cpu/isa/packed.h"
 
 #if defined(ISA_avx512)
@@ -76,10 +76,6 @@ INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct pan
 		}
 	}
 }
-INLINE struct ints ints_add(struct ints a, struct ints b)
-{
-	return (struct ints){ _mm512_add_epi32(a.v, b.v) };
-}
 INLINE struct vf bytes_float(const uint8_t *p, bool is_signed)
 {
 	__m128i b = _mm_loadu_si128((const void *)p);
@@ -98,10 +94,6 @@ struct ints { __m256i a, b; };
 INLINE struct vf ints_float(struct ints x)
 {
 	return V(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b));
-}
-INLINE struct ints ints_add(struct ints x, struct ints y)
-{
-	return (struct ints){ _mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b) };
 }
 
 /* Codes of plane g for rows 8 * part.. */
@@ -212,12 +204,6 @@ enum { WIDTH = 8 };
 struct ints { int32_t v[UNIT]; };
 
 INLINE struct vf ints_float(struct ints a) { struct vf r; V_EACH((float)a.v[i]); }
-INLINE struct ints ints_add(struct ints a, struct ints b)
-{
-	for (int r = 0; r < UNIT; r++)
-		a.v[r] += b.v[r];
-	return a;
-}
 
 /* The code of row r, column j of a block. */
 INLINE int code(enum kind k, const uint8_t *w, int r, int j)
@@ -296,23 +282,25 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 		} else {
 			d = v_mul(super_d, bytes_float(scales, k == KIND_Q6_K));
 			m = v_mul(super_m, bytes_float(scales + 16, k == KIND_Q6_K));
-			if (k == KIND_Q6_K)
+			if (k == KIND_Q6_K)     /* of the second half */
 				m = v_mul(super_d, bytes_float(scales + 16, true));
+			else
+				m = v_sub(v_set(0), m);
 		}
 #pragma GCC unroll 8
 		for (int c = 0; c < n; c++) {
-			struct vf da = v_set(p.d[b * PANEL + c]);
+			const float *scale = p.d + b * PANEL * 2 + c;
+			struct vf l = v_mul(v_set(scale[0]), ints_float(lo[c]));
+			struct vf h = ints_float(hi[c]), s = v_set(p.s[b * PANEL + c]);
 
 			if (k == KIND_Q6_K) {
-				sum[c] = v_fma(v_mul(d, da), ints_float(lo[c]), sum[c]);
-				sum[c] = v_fma(v_mul(m, da), ints_float(hi[c]), sum[c]);
+				sum[c] = v_fma(d, l, sum[c]);
+				sum[c] = v_fma(m, v_mul(v_set(scale[PANEL]), h), sum[c]);
 				continue;
 			}
-			sum[c] = v_fma(v_mul(d, da), ints_float(ints_add(lo[c], hi[c])), sum[c]);
-			if (k == KIND_Q4_K || k == KIND_Q5_K)
-				sum[c] = v_fma(m, v_set(-p.s[b * PANEL + c]), sum[c]);
-			else if (kind_min(k))
-				sum[c] = v_fma(m, v_set(p.s[b * PANEL + c]), sum[c]);
+			sum[c] = v_fma(d, v_fma(v_set(scale[PANEL]), h, l), sum[c]);
+			if (kind_min(k))
+				sum[c] = v_fma(m, s, sum[c]);
 		}
 		w += bytes;
 	}

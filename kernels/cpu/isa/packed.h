@@ -29,7 +29,7 @@ INLINE bool kind_min(enum kind k)
 }
 INLINE int kind_super_bytes(enum kind k) { return kind_k(k) ? 64 : 0; }
 
-/* Where a panel's activations are; block b's are at + b * PANEL * (32, 1, 1, 2). */
+/* Where a panel's activations are; block b's are at + b * PANEL * (32, 2, 1, 2). */
 struct panel {
 	const int8_t *q;
 	const float *d, *s;
@@ -39,7 +39,7 @@ INLINE struct panel panel_at(const struct act *a, int p)
 {
 	size_t nb = (size_t)(a->k / BLOCK) * (size_t)p;
 
-	return (struct panel){ a->q + nb * PANEL * BLOCK, a->d + nb * PANEL, a->s + nb * PANEL,
+	return (struct panel){ a->q + nb * PANEL * BLOCK, a->d + nb * PANEL * 2, a->s + nb * PANEL,
 			       a->h + nb * PANEL * 2 };
 }
 

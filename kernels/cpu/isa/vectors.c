@@ -65,17 +65,19 @@ void K(quantise)(const struct act *a, int row, int b0, int b1)
 	size_t lane = (size_t)(row % PANEL);
 
 	for (int b = b0; b < b1; b++) {
-		struct vf lo = v_load(f + b * BLOCK), hi = v_load(f + b * BLOCK + 16);
-		float top = v_largest(v_max(v_abs(lo), v_abs(hi)));
-		struct vf inverse = v_set(top > 0 ? 127.0f / top : 0);
-		size_t block = (panel + (size_t)b) * PANEL, i = block + lane;
-		int32_t *h = a->h + 2 * block + lane;
-		int8_t *q = a->q + i * BLOCK;
+		size_t block = (panel + (size_t)b) * PANEL, half = 2 * block + lane;
+		int8_t *q = a->q + (block + lane) * BLOCK;
 
-		h[0] = to_bytes(v_round(v_mul(lo, inverse)), q);
-		h[PANEL] = to_bytes(v_round(v_mul(hi, inverse)), q + 16);
-		a->d[i] = top / 127.0f;
-		a->s[i] = a->d[i] * (float)(h[0] + h[PANEL]);
+		a->s[block + lane] = 0;
+		for (int i = 0; i < 2; i++, half += PANEL) {
+			struct vf x = v_load(f + b * BLOCK + i * 16);
+			float top = v_largest(v_abs(x));
+			struct vf inverse = v_set(top > 0 ? 127.0f / top : 0);
+
+			a->h[half] = to_bytes(v_round(v_mul(x, inverse)), q + 16 * i);
+			a->d[half] = top / 127.0f;
+			a->s[block + lane] += a->d[half] * (float)a->h[half];
+		}
 	}
 }
 
