@@ -31,7 +31,7 @@ APP_SRC := $(filter-out app/main.c,$(wildcard app/*.c ui/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$B/%.$i.o))
 APP_OBJ := $(APP_SRC:%.c=$B/%.o)
 TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
-TOOLS := $B/tests/mkmodel
+TOOLS := $B/tests/mkmodel $B/tests/fuzz_gguf
 SHELL_TESTS := $(wildcard tests/*.test.sh)
 
 .PHONY: all check check-asan check-tsan fuzz bench model lint format install man clean
@@ -65,6 +65,10 @@ $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
 $B/tests/test_%: $B/tests/test_%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+# Only what reads files: the sanitizers take minutes over the kernels.
+$B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine/gguf*.c \
+		engine/tok*.c) engine/model.c engine/quant.c engine/utf8.c engine/util.c)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $B/tests/%: $B/tests/%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
@@ -74,6 +78,9 @@ check-asan:
 	@$(MAKE) --no-print-directory check FLAVOUR=asan
 check-tsan:
 	@$(MAKE) --no-print-directory check FLAVOUR=tsan
+fuzz:
+	@$(MAKE) --no-print-directory build/asan/tests/fuzz_gguf FLAVOUR=asan
+	build/asan/tests/fuzz_gguf 100000 1
 bench: $B/s3dchat
 	$B/s3dchat bench
 model:
