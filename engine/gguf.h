@@ -34,7 +34,7 @@ struct gguf_tensor {
 };
 
 struct gguf *gguf_open(const char *path, char err[ERR_MAX]);
-/* The same over bytes in memory (kept by the caller), for tests and the fuzzer; name is for errors. */
+/* The same over bytes in memory (kept by the caller), for tests and fuzzer; name: for errors. */
 struct gguf *gguf_parse(const void *bytes, size_t n, const char *name, char err[ERR_MAX]);
 void gguf_close(struct gguf *);
 const char *gguf_path(const struct gguf *);

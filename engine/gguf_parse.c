@@ -324,9 +324,8 @@ static void take_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t *offse
 	if (t->dim[0] % q->block)
 		say(c, at, "its first dimension %lld is no multiple of %d, the block of %s",
 		    (long long)t->dim[0], q->block, q->name);
-	else if (__builtin_mul_overflow(elements / q->block, q->bytes, &t->bytes) ||
-		 t->bytes > INT64_MAX)
-		say(c, at, "its size in bytes does not fit 63 bits");
+	else if (__builtin_mul_overflow(elements / q->block, q->bytes, &t->bytes))
+		say(c, at, "its size in bytes does not fit 64 bits");
 }
 
 struct place {          /* where a tensor's bytes are wanted */

@@ -188,7 +188,7 @@ static void arrays(void **state)
 		put_key(&b, key, GGUF_ARRAY);
 		put_array(&b, (enum gguf_type)t, 3);
 		for (int i = 0; i < 3 * width[t]; i++)
-			put_u8(&b, t == GGUF_BOOL ? i != 1 : t == GGUF_F32 ? 0 : (uint8_t)(128 + i));
+			put_u8(&b, t == GGUF_BOOL ? i != 1 : (uint8_t)(128 + i));
 	}
 	put_key(&b, "empty", GGUF_ARRAY);
 	put_array(&b, GGUF_STRING, 0);
