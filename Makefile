@@ -20,10 +20,11 @@ LDLIBS += -lpcre2-8 -lreadline -ljansson -lm
 # Kernels that exist once per instruction set are compiled from the same source with other flags.
 X86 := $(filter x86_64,$(shell uname -m))
 ISAS := generic $(if $(X86),avx2 avx512)
-ISA_generic := -O3 -ffp-contract=off
-ISA_avx2 := -O3 -mavx2 -mfma -mf16c -ffp-contract=fast
-ISA_avx512 := -O3 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c \
-	-mprefer-vector-width=512 -ffp-contract=fast
+ISA_OPT := $(if $(filter release,$(FLAVOUR)),-O3)
+ISA_generic := $(ISA_OPT) -ffp-contract=off
+ISA_avx2 := $(ISA_OPT) -mavx2 -mfma -mf16c -ffp-contract=off
+ISA_avx512 := $(ISA_OPT) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c \
+	-mprefer-vector-width=512 -ffp-contract=off
 
 LIB_SRC := $(wildcard engine/*.c kernels/*.c kernels/cpu/*.c)
 ISA_SRC := $(wildcard kernels/cpu/isa/*.c)

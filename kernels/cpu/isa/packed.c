@@ -308,28 +308,42 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 		put_rows(y + (size_t)c * (size_t)ldy, sum[c], left);
 }
 
-#if defined(ISA_avx2)           /* sixteen registers hold the sums of four columns, no more */
-#define WIDE_INSTANCES(kind)
-#define WIDE_TILES(kind)
-#else
-#define WIDE_INSTANCES(kind) \
-	INSTANCE(kind, 5) INSTANCE(kind, 6) INSTANCE(kind, 7) INSTANCE(kind, 8)
-#define WIDE_TILES(kind) tile_##kind##_5, tile_##kind##_6, tile_##kind##_7, tile_##kind##_8,
-#endif
-#define INSTANCES(kind) \
+/* One function for each number of columns, so that their sums stay in registers: sixteen hold
+ * those of four columns, thirty-two of eight.  The generic kernel has no registers to save. */
+#if defined(ISA_generic)
+#define TILES(kind) \
+	static void any_##kind(int n, const uint8_t *w, int nb, struct panel p, float *y, int ldy, \
+			       int left) \
+	{ \
+		tile(KIND_##kind, n, w, nb, p, y, ldy, left); \
+	} \
+	static tile_fn *const tiles_##kind[PANEL] = { \
+		any_##kind, any_##kind, any_##kind, any_##kind, \
+		any_##kind, any_##kind, any_##kind, any_##kind, \
+	};
+#elif defined(ISA_avx2)
+#define TILES(kind) \
 	INSTANCE(kind, 1) INSTANCE(kind, 2) INSTANCE(kind, 3) INSTANCE(kind, 4) \
-	WIDE_INSTANCES(kind) \
+	static tile_fn *const tiles_##kind[PANEL] = { \
+		tile_##kind##_1, tile_##kind##_2, tile_##kind##_3, tile_##kind##_4, \
+	};
+#else
+#define TILES(kind) \
+	INSTANCE(kind, 1) INSTANCE(kind, 2) INSTANCE(kind, 3) INSTANCE(kind, 4) \
+	INSTANCE(kind, 5) INSTANCE(kind, 6) INSTANCE(kind, 7) INSTANCE(kind, 8) \
+	static tile_fn *const tiles_##kind[PANEL] = { \
+		tile_##kind##_1, tile_##kind##_2, tile_##kind##_3, tile_##kind##_4, \
+		tile_##kind##_5, tile_##kind##_6, tile_##kind##_7, tile_##kind##_8, \
+	};
+#endif
+#define MULTIPLY(kind) \
+	TILES(kind) \
 	static void mul_##kind(const struct mat *m, int u0, int u1, const struct act *a, int n, \
 			       float *y, int ldy) \
 	{ \
-		static tile_fn *const tiles[PANEL] = { \
-			tile_##kind##_1, tile_##kind##_2, tile_##kind##_3, tile_##kind##_4, \
-			WIDE_TILES(kind) \
-		}; \
- \
-		walk(m, u0, u1, a, n, y, ldy, tiles, WIDTH); \
+		walk(m, u0, u1, a, n, y, ldy, tiles_##kind, WIDTH); \
 	}
-KINDS(INSTANCES)
+KINDS(MULTIPLY)
 
 mat_mul_fn *K(packed_mul)(enum quant_type type);
 mat_mul_fn *K(packed_mul)(enum quant_type type)

@@ -56,7 +56,7 @@ INLINE void put_rows(float *y, struct vf v, int left)
 	memcpy(y, all, sizeof(float) * (size_t)left);
 }
 
-typedef void tile_fn(const uint8_t *w, int nb, struct panel, float *y, int ldy, int left);
+typedef void tile_fn(int n, const uint8_t *w, int nb, struct panel, float *y, int ldy, int left);
 
 INLINE void walk(const struct mat *m, int u0, int u1, const struct act *a, int n, float *y, int ldy,
 		 tile_fn *const tile[PANEL], int width)
@@ -70,16 +70,17 @@ INLINE void walk(const struct mat *m, int u0, int u1, const struct act *a, int n
 			p.d += c % PANEL;
 			p.s += c % PANEL;
 			p.h += c % PANEL;
-			tile[left - 1](m->data + (size_t)u * m->unit_bytes, a->k / BLOCK, p,
+			tile[left - 1](left, m->data + (size_t)u * m->unit_bytes, a->k / BLOCK, p,
 				       y + (size_t)c * (size_t)ldy + u * UNIT, ldy,
 				       m->rows - u * UNIT);
 		}
 }
 
 #define INSTANCE(kind, n) \
-	static void tile_##kind##_##n(const uint8_t *w, int nb, struct panel p, float *y, int ldy, \
-				      int left) \
+	static void tile_##kind##_##n(int columns, const uint8_t *w, int nb, struct panel p, \
+				      float *y, int ldy, int left) \
 	{ \
+		(void)columns; \
 		tile(KIND_##kind, n, w, nb, p, y, ldy, left); \
 	}
 #define TABLE_ENTRY(kind) if (type == QUANT_##kind) return mul_##kind;

@@ -12,7 +12,11 @@
 #define CAT2(a, b) a##_##b
 #define CAT(a, b) CAT2(a, b)
 #define K(name) CAT(name, ISA)
+#if defined(ISA_generic)        /* plain code: what to inline is the compiler's business */
+#define INLINE static inline __attribute__((unused))
+#else
 #define INLINE static inline __attribute__((always_inline, unused))
+#endif
 
 #if defined(ISA_avx512)
 #include <immintrin.h>
