@@ -8,7 +8,7 @@
 #   Final estimate: PPL = 18.3914 +/- 0.86455
 # tests/vectors/gpl3-256x2-top64.ref (transformers 4.40.2, torch 1.13.0, float32):
 #   tests/tools/make_reference_logits.py MODEL LICENSE OUT --chunk 256 --chunks 2 --top 64
-# Such a reference gives a lower bound; on these rows it was 89 to 94 % of the full divergence.
+# Such a reference gives a lower bound; on these rows it was 88 to 94 % of the full divergence.
 B=${B:-build/release}
 n=0
 tmp=$(mktemp -d) && trap 'rm -rf "$tmp"' EXIT
@@ -63,10 +63,10 @@ eval_text --kl $ref --kernels float --chunks 1 LICENSE && least kl_mean 1e-5 &&
 	grep -q '^kl_kind lower_bound_top_64$' "$tmp/out" && grep -q '^rows 127$' "$tmp/out"
 result "float kernels: divergence from transformers at most 1e-5"
 
-# 2.6e-3 was measured; llama.cpp's own divergence is 2.98e-3 on the whole rows of four chunks.
-eval_text --kl $ref LICENSE && least kl_mean 3.2e-3 && least kl_p99 2e-2 &&
+# 1.47e-3 was measured; with one scale for 32 activations, as in llama.cpp, it was 2.62e-3.
+eval_text --kl $ref LICENSE && least kl_mean 2.2e-3 && least kl_p99 1.4e-2 &&
 	grep -q '^rows 254$' "$tmp/out"
-result "fast kernels: divergence from transformers as llama.cpp's"
+result "fast kernels: divergence from transformers less than llama.cpp's"
 
 eval_text --kl $ref -c 128 LICENSE; rc=$?
 refused "chunks of 256 tokens"
