@@ -1,0 +1,33 @@
+/* theme.h - what each role looks like, for the colours that a terminal has.
+ *
+ * struct theme is plain data.  Invariant: every role has a look; on a terminal without colours (or
+ * with NO_COLOR set) only attributes are left. */
+#ifndef S3D_UI_THEME_H
+#define S3D_UI_THEME_H
+#include "engine/util.h"
+#include "ui/grid.h"
+
+struct colour {
+	enum { COLOUR_DEFAULT, COLOUR_INDEX, COLOUR_RGB } kind;
+	int index;              /* 0..255 */
+	unsigned char r, g, b;
+};
+
+struct look {
+	struct colour fg, bg;
+	int attr;               /* GRID_* */
+};
+
+struct theme {
+	struct look look[ROLE_N];
+};
+
+void theme_default(struct theme *);             /* from the ROLES table */
+int theme_role(const char *key);                /* enum role, or -1 */
+/* "red", "brightred", "0".."255", "#rrggbb", "default". */
+int theme_colour(const char *text, struct colour *, char err[ERR_MAX]);
+/* fg, bg and attribute words as in the ROLES table. */
+int theme_look(const char *const *word, int n, struct look *, char err[ERR_MAX]);
+/* The nearest of n_colours (8, 16, 256, or 1 << 24): an index, or -1 for the default colour. */
+int theme_nearest(const struct colour *, int n_colours);
+#endif
