@@ -246,7 +246,7 @@ static void turn(struct line_chat *l, const sigset_t *during)
 	struct pollfd fds[2] = { { .fd = l->talk.worker->out.wake[0], .events = POLLIN },
 				 { .fd = STDIN_FILENO, .events = POLLIN } };
 	char *line = NULL;
-	bool idle = !l->talk.busy;
+	bool idle = !talk_waits(&l->talk);
 	int n;
 
 	if (idle)

@@ -102,7 +102,7 @@ static int wait_for(struct output *out, char err[ERR_MAX])
 	struct msg m;
 	int rc = 0;
 
-	while (talk.busy) {
+	while (talk_waits(&talk)) {
 		msgq_wait(&talk.worker->out, &m);
 		talk_take(&talk, &m);
 		if (m.kind == MSG_TEXT)

@@ -138,7 +138,13 @@ int talk_strategy(struct talk *t, const char *name, char err[ERR_MAX])
 	if (!msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_STRATEGY }, name,
 			   strlen(name)))
 		return fail(err, "out of memory");
+	t->switching++;
 	return 0;
+}
+
+bool talk_waits(const struct talk *t)
+{
+	return !t->failed && (t->busy || t->switching);
 }
 
 static char *read_all(int fd, size_t *n, char why[ERR_MAX])
@@ -333,13 +339,14 @@ void talk_take(struct talk *t, const struct msg *m)
 	case MSG_STRATEGY:
 		memcpy(t->strategy, m->text, m->len < sizeof(t->strategy) ? m->len + 1 : 0);
 		t->exact = m->exact;
+		t->switching -= t->switching > 0;
 		break;
 	case MSG_DONE:
 		take_done(t, m->reason);
 		break;
 	case MSG_ERROR:
 		t->failed |= m->fatal;
-		t->busy &= !m->fatal;
+		t->busy = t->busy && !m->fatal;
 		break;
 	default:
 		break;

@@ -3,7 +3,7 @@
  * What the line chat, the one-shot run and a full-screen interface have in common; it prints
  * nothing.  A struct talk owns all that it points to.  The caller polls worker->out.wake[0],
  * takes messages with msgq_get and shows each to talk_take before it draws it.
- * Invariant: while busy is set the model owes a message that will clear it. */
+ * Invariant: while talk_waits() the model owes a message that will end that. */
 #ifndef S3D_APP_TALK_H
 #define S3D_APP_TALK_H
 #include "app/worker.h"
@@ -12,7 +12,8 @@ struct talk {
 	struct options opt;
 	struct chat *chat;
 	struct worker *worker;
-	bool busy;              /* loading, switching the strategy, or answering */
+	bool busy;              /* loading or answering */
+	int switching;          /* strategies asked for that are not in force yet */
 	bool ready;             /* the model is loaded */
 	bool failed;            /* the decode thread is gone */
 	struct stats stats;     /* of the last answer; n_tokens < 0: none yet */
@@ -40,6 +41,7 @@ int talk_load(struct talk *, const char *path, char warning[ERR_MAX], char err[E
 void talk_new(struct talk *);
 void talk_stop(struct talk *);          /* the running answer; async-signal-safe */
 
+bool talk_waits(const struct talk *);   /* there is something to wait for */
 /* Takes what a message says into the state.  The message stays the caller's. */
 void talk_take(struct talk *, const struct msg *);
 
