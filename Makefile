@@ -60,7 +60,7 @@ build/gen/prompts.h: tests/tools/embed_prompts.sh $(sort $(wildcard tests/prompt
 define isa_rule
 $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c -o $$@ $$<
+	$$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 
