@@ -134,22 +134,42 @@ static void read_block(const struct pack_shape *s, const uint8_t *row, int b, st
 		read_k45(s->type, row + (size_t)(b / 8) * (size_t)q->bytes, b % 8, out);
 }
 
+/* The upper bits of a row's codes, in the bytes of planes high5 or high6. */
+static void put_high(int bits, const uint8_t code[32], uint8_t *dst)
+{
+	uint8_t h[2][4] = { { 0 } };
+
+	for (int g = 0; g < 4; g++)
+		for (int i = 0; i < 4; i++) {
+			uint8_t first = code[4 * g + i] >> 4, second = code[16 + 4 * g + i] >> 4;
+
+			if (bits == 5) {
+				h[0][i] |= (uint8_t)(first << g | second << (4 + g));
+			} else {
+				h[0][i] |= (uint8_t)(first << 2 * g);
+				h[1][i] |= (uint8_t)(second << 2 * g);
+			}
+		}
+	memcpy(dst, h[0], 4);
+	if (bits == 6)
+		memcpy(dst + 64, h[1], 4);
+}
+
 static void put_codes(const struct pack_shape *s, const uint8_t code[32], int r, uint8_t *dst)
 {
-	for (int j = 0; j < 32; j++) {
-		int upper = j / 16, g = j % 16 / 4, at = 4 * r + j % 4;
-		uint8_t high = code[j] >> 4;
+	uint8_t both[16];
 
-		if (s->bits == 8) {
-			dst[(upper * 4 + g) * 64 + at] = code[j];
-			continue;
-		}
-		dst[g * 64 + at] |= (uint8_t)((code[j] & 15) << 4 * upper);
-		if (s->bits == 5)
-			dst[256 + at] |= (uint8_t)(high << (4 * upper + g));
-		else if (s->bits == 6)
-			dst[256 + upper * 64 + at] |= (uint8_t)(high << 2 * g);
+	if (s->bits == 8) {
+		for (int g = 0; g < 8; g++)
+			memcpy(dst + g * 64 + 4 * r, code + 4 * g, 4);
+		return;
 	}
+	for (int i = 0; i < 16; i++)
+		both[i] = (uint8_t)((code[i] & 15) | code[i + 16] << 4);
+	for (int g = 0; g < 4; g++)
+		memcpy(dst + g * 64 + 4 * r, both + 4 * g, 4);
+	if (s->bits > 4)
+		put_high(s->bits, code, dst + 256 + 4 * r);
 }
 
 /* Scales behind the planes of a block, and in front of every eighth one. */
