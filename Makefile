@@ -22,8 +22,8 @@ ISAS := generic $(if $(X86),avx2 avx512)
 ISA_OPT := $(if $(filter release,$(FLAVOUR)),-O3)
 ISA_generic := $(ISA_OPT) -ffp-contract=off
 ISA_avx2 := $(ISA_OPT) -mavx2 -mfma -mf16c -ffp-contract=off
-ISA_avx512 := $(ISA_OPT) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c \
-	-mprefer-vector-width=512 -ffp-contract=off
+ISA_avx512 := $(ISA_OPT) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma \
+	-mf16c -mprefer-vector-width=512 -ffp-contract=off
 
 LIB_SRC := $(wildcard engine/*.c kernels/*.c kernels/cpu/*.c)
 ISA_SRC := $(wildcard kernels/cpu/isa/*.c)
@@ -59,7 +59,8 @@ build/gen/prompts.h: tests/tools/embed_prompts.sh $(sort $(wildcard tests/prompt
 define isa_rule
 $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP -c -o $$@ $$<
+	$$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP \
+		-c -o $$@ $$<
 endef
 $(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
 

@@ -114,7 +114,7 @@ t "full disk and closed pipe: status 1 and a message" bad_output
 interrupt() {
 	"$s3dchat" -m "$work/slow.gguf" -s 1 -n -1 -p x >"$work/out" 2>"$work/err" &
 	pid=$!
-	for _ in $(seq 100); do [ -s "$work/out" ] && break; sleep 0.05; done
+	for _ in $(seq 1200); do [ -s "$work/out" ] && break; sleep 0.05; done
 	kill -INT $pid
 	wait $pid
 	[ $? -eq 130 ] && [ -s "$work/out" ]
@@ -181,7 +181,8 @@ else
 fi
 
 install_tree() {
-	make -s FLAVOUR="${B#build/}" install DESTDIR="$work/dest" PREFIX=/opt/x >"$work/out" 2>&1 &&
+	make -s FLAVOUR="${B#build/}" install DESTDIR="$work/dest" PREFIX=/opt/x \
+		>"$work/out" 2>&1 &&
 	[ -x "$work/dest/opt/x/bin/s3dchat" ] &&
 	[ -s "$work/dest/opt/x/share/man/man1/s3dchat.1" ] &&
 	[ -z "$(find "$work/dest" -path "$work/dest/opt" -prune -o -type f -print)" ]

@@ -220,7 +220,7 @@ static void test_hostile_files(void **state)
 	chat_close(c);
 }
 
-static void test_failed_save_changes_nothing(void **state)
+static void test_failed_save(void **state)
 {
 	struct rlimit old, small = { .rlim_cur = 64 };
 	char link[80], *bytes;
@@ -266,7 +266,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_file_keeps_everything, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut_off_anywhere, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hostile_files, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_failed_save_changes_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_failed_save, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

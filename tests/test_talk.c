@@ -1,4 +1,4 @@
-/* test_talk.c - a chat with a tiny random model: answers, seeds, stopping, a full context, commands.
+/* test_talk.c - a chat with a tiny random model: answers, seeds, stopping, full context, commands.
  *
  * The model's text is noise, so what is compared is one run with another, never with a constant. */
 #include "app/args.h"
