@@ -40,8 +40,8 @@ static int fill_ids(struct bench *b, char err[ERR_MAX])
 	for (int i = 0; n < b->n_ids; i = (i + 1) % b->prompts.n) {
 		const struct prompt *p = &b->prompts.p[i];
 
-		n_got = tokenizer_encode(b->e->tok, p->text, p->len, false, b->ids + n, b->n_ids - n,
-					 err);
+		n_got = tokenizer_encode(b->e->tok, p->text, p->len, false, b->ids + n,
+					 b->n_ids - n, err);
 		if (n_got < 0)
 			return -1;
 		if (!n_got)
@@ -64,8 +64,8 @@ int bench_probe_open(struct bench *b, char err[ERR_MAX])
 	if (most > 0 && b->n_ids > most)
 		b->n_ids = most;
 	if (b->n_ids < PROMPT_ROWS)
-		return fail(err, "the model's context of %d tokens is too short to measure a prompt of "
-			    "%d; use --strategies-only", b->n_ids, PROMPT_ROWS);
+		return fail(err, "the model's context of %d tokens is too short to measure a prompt "
+			    "of %d; use --strategies-only", b->n_ids, PROMPT_ROWS);
 	b->ids = mem_new((size_t)b->n_ids, sizeof(*b->ids), err);
 	if (!b->ids || fill_ids(b, err))
 		return -1;

@@ -1,4 +1,6 @@
-/* bench_prompts.c - see bench_prompts.h.  The built-in set comes from tests/tools/embed_prompts.sh. */
+/* bench_prompts.c - see bench_prompts.h.
+ *
+ * The built-in set is build/gen/prompts.h, which tests/tools/embed_prompts.sh writes. */
 #include "app/bench_prompts.h"
 
 #include <dirent.h>

@@ -1,4 +1,4 @@
-/* bench_prompts.h - the fixed prompt set of tests/prompts, built into the program, or the user's own.
+/* bench_prompts.h - the prompt set of tests/prompts, built into the program, or the user's own.
  *
  * struct prompt_set owns its texts.  A prompt's name begins with its kind: "chat-01".
  * Invariant: a loaded set has at least one prompt, and no prompt is empty. */

@@ -91,7 +91,8 @@ static void report_csv(const struct bench *b, FILE *f)
 		const struct series *s = &b->series[i];
 		struct spread v = bench_values(s->v, s->n);
 
-		fprintf(f, "%s,%s,%.6g,%.6g,%.6g,%d\n", s->name, s->unit, v.median, v.min, v.max, s->n);
+		fprintf(f, "%s,%s,%.6g,%.6g,%.6g,%d\n", s->name, s->unit, v.median, v.min,
+			v.max, s->n);
 	}
 }
 
@@ -157,10 +158,10 @@ static void table_strategies(const struct bench *b, FILE *f)
 {
 	int used = (b->prompts.n + b->prompt_step - 1) / b->prompt_step;
 
-	fprintf(f, "\n%d prompts, answers of at most %d tokens, %d repetitions, strategies in turn\n",
-		used, b->n_predict, b->reps);
-	fprintf(f, "%-10s%5s%10s%8s%8s%9s%7s%7s%9s%8s  %s\n", "strategy", "temp", "tokens/s", "least",
-		"most", "x plain", "least", "most", "accept %", "a round", "same as plain");
+	fprintf(f, "\n%d prompts, answers of at most %d tokens, %d repetitions, strategies in "
+		"turn\n", used, b->n_predict, b->reps);
+	fprintf(f, "%-10s%5s%10s%8s%8s%9s%7s%7s%9s%8s  %s\n", "strategy", "temp", "tokens/s",
+		"least", "most", "x plain", "least", "most", "accept %", "a round", "same as plain");
 	for (int temp = 0; temp < BENCH_TEMPS; temp++)
 		for (int i = 0; strategies[i]; i++)
 			if (bench_strategy_wanted(b, strategies[i]))

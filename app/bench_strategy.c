@@ -52,8 +52,8 @@ static int render(struct bench *b, const struct prompt *p, int **ids, int *n, ch
 	rc = template_render(e->tmpl, e->tok, turns, n_turns, true, ids, n, err);
 	free(system);
 	if (!rc && *n + b->n_predict > e->target.n_ctx)
-		return fail(err, "prompt %s has %d tokens; with an answer of %d that is more than the "
-			    "context of %d; give a larger -c", p->name, *n, b->n_predict,
+		return fail(err, "prompt %s has %d tokens; with an answer of %d that is more than "
+			    "the context of %d; give a larger -c", p->name, *n, b->n_predict,
 			    e->target.n_ctx);
 	return rc;
 }
@@ -88,7 +88,8 @@ static int answer(struct bench *b, struct answer *a, char err[ERR_MAX])
 	return 0;
 }
 
-static void count(struct tally *t, const struct answer *a, const struct strategy_stats *s, bool same)
+static void count(struct tally *t, const struct answer *a, const struct strategy_stats *s,
+		  bool same)
 {
 	t->seconds += a->seconds;
 	t->emitted += a->n;
@@ -139,7 +140,8 @@ static void record(struct bench *b, const struct tally *t, const struct tally *p
 	if (t->drafted)
 		bench_add(b, 100.0 * (double)t->accepted / (double)t->drafted, "%",
 			  "%s@%g/acceptance", name, temp);
-	bench_add(b, (double)t->emitted / (double)t->rounds, "tokens", "%s@%g/per_round", name, temp);
+	bench_add(b, (double)t->emitted / (double)t->rounds, "tokens", "%s@%g/per_round", name,
+		  temp);
 	bench_add(b, t->same, "prompts", "%s@%g/identical", name, temp);
 	bench_add(b, t->prompts, "prompts", "%s@%g/prompts", name, temp);
 	bench_add(b, (double)t->emitted, "tokens", "%s@%g/tokens", name, temp);
@@ -155,9 +157,9 @@ int bench_strategy_check(const struct bench *b, char err[ERR_MAX])
 			double all = bench_spread(b, "%s@%g/prompts", name, t).min;
 
 			if (strategies[i]->exact && same < all)
-				return fail(err, "%s is exact, but at temperature %g only %.0f of %.0f "
-					    "answers are those of plain; please report this", name, t,
-					    same, all);
+				return fail(err, "%s is exact, but at temperature %g only %.0f of "
+					    "%.0f answers are those of plain; please report this",
+					    name, t, same, all);
 		}
 	return 0;
 }

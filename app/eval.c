@@ -42,7 +42,8 @@ static char *read_text(const char *path, size_t *len, char err[ERR_MAX])
 		cap = cap ? 2 * cap : 1 << 16;
 		more = cap <= TEXT_MAX ? realloc(text, cap) : NULL;
 		if (!more) {
-			fail(err, "%s: too long to evaluate (at most %zu MiB)", path, TEXT_MAX >> 20);
+			fail(err, "%s: too long to evaluate (at most %zu MiB)", path,
+			     TEXT_MAX >> 20);
 			goto bad;
 		}
 		text = more;
@@ -116,8 +117,8 @@ static int check_ref(struct eval *v, char err[ERR_MAX])
 			    r->n_vocab, v->e->target.n_vocab);
 	for (int i = 0; i < v->n_chunks * v->chunk; i++)
 		if (v->ids[i] != r->ids[i])
-			return fail(err, "%s: made for another text: token %d is %d there and %d in "
-				    "%s", r->path, i, r->ids[i], v->ids[i], v->opt->text);
+			return fail(err, "%s: made for another text: token %d is %d there and %d "
+				    "in %s", r->path, i, r->ids[i], v->ids[i], v->opt->text);
 	v->kl = mem_new((size_t)v->n_chunks * (size_t)r->n_rows, sizeof(*v->kl), err);
 	return v->kl ? 0 : -1;
 }
@@ -266,8 +267,8 @@ static int run_chunks(struct eval *v, char err[ERR_MAX])
 	for (int i = 0; i < v->n_chunks; i++) {
 		if (run_chunk(v, v->ids + (size_t)i * (size_t)v->chunk, err))
 			return -1;
-		fprintf(stderr, "chunk %d of %d: perplexity %.4f so far, %.1f s\n", i + 1, v->n_chunks,
-			exp(v->nll / (double)v->n), clock_now() - v->start);
+		fprintf(stderr, "chunk %d of %d: perplexity %.4f so far, %.1f s\n", i + 1,
+			v->n_chunks, exp(v->nll / (double)v->n), clock_now() - v->start);
 	}
 	return 0;
 }

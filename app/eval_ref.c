@@ -81,7 +81,8 @@ static int read_header(struct eval_ref *r, char err[ERR_MAX])
 	for (int i = 0; i < 6; i++)
 		v[i] = get_u32(h + 8 + 4 * i);
 	if (v[0] != 1)
-		return fail(err, "%s: version %u of the format, this program reads 1", r->path, v[0]);
+		return fail(err, "%s: version %u of the format, this program reads 1", r->path,
+			    v[0]);
 	if (v[1] < 1 || v[1] > 1 << 20 || v[2] < 4 || v[2] > 1 << 20 ||
 	    v[3] != v[2] - 1 - v[2] / 2 || v[4] < 2 || v[4] > 1 << 24 || v[5] >= v[4])
 		return fail(err, "%s: impossible header: %u chunks of %u tokens, %u rows, "
@@ -167,8 +168,8 @@ static int unpack_top(struct eval_ref *r, char err[ERR_MAX])
 		uint32_t id = get_u32(r->raw + 4 * (size_t)i);
 
 		if (id >= (uint32_t)r->n_vocab)
-			return fail(err, "%s: token %u in a row, but the vocabulary has %d", r->path,
-				    id, r->n_vocab);
+			return fail(err, "%s: token %u in a row, but the vocabulary has %d",
+				    r->path, id, r->n_vocab);
 		r->top[i] = (int)id;
 		r->logp[i] = get_f32(logp + 4 * (size_t)i);
 	}
