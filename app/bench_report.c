@@ -161,7 +161,8 @@ static void table_strategies(const struct bench *b, FILE *f)
 	fprintf(f, "\n%d prompts, answers of at most %d tokens, %d repetitions, strategies in "
 		"turn\n", used, b->n_predict, b->reps);
 	fprintf(f, "%-10s%5s%10s%8s%8s%9s%7s%7s%9s%8s  %s\n", "strategy", "temp", "tokens/s",
-		"least", "most", "x plain", "least", "most", "accept %", "a round", "same as plain");
+		"least", "most", "x plain", "least", "most", "accept %", "a round",
+		"same as plain");
 	for (int temp = 0; temp < BENCH_TEMPS; temp++)
 		for (int i = 0; strategies[i]; i++)
 			if (bench_strategy_wanted(b, strategies[i]))
