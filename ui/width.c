@@ -1,0 +1,223 @@
+/* width.c - see width.h.
+ *
+ * A cluster's width is the sum of its code points' widths, two at most: that gives 2 for flags,
+ * skin tones, joined emoji and decomposed Hangul without a case for each; only the emoji
+ * selector (VS16) needs one.  A cluster starts with a code point that has a width of its own;
+ * any other first code point is spelt out, or gets a dotted circle to sit on. */
+#include "ui/width.h"
+#include "engine/utf8.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <utf8proc.h>
+
+enum { VS16 = 0xFE0F, JOINER = 0x200D, BLACK_FLAG = 0x1F3F4, TAB = 8 };
+#define DOTTED_CIRCLE "\xE2\x97\x8C"
+
+static bool is_ascii(char c)
+{
+	return (unsigned char)c < 0x80;
+}
+
+static bool is_pictograph(int32_t c)
+{
+	return utf8proc_get_property(c)->boundclass == UTF8PROC_BOUNDCLASS_EXTENDED_PICTOGRAPHIC;
+}
+
+static bool is_emoji_base(int32_t c)
+{
+	return is_pictograph(c) || (c >= '0' && c <= '9') || c == '#' || c == '*';
+}
+
+static bool is_skin_tone(int32_t c)
+{
+	return c >= 0x1F3FB && c <= 0x1F3FF;
+}
+
+/* Characters that only tags and flags may hold; elsewhere they carry text that nobody sees. */
+static bool is_tag(int32_t c)
+{
+	return c >= 0xE0000 && c <= 0xE007F;
+}
+
+static bool is_mark(int32_t c)
+{
+	utf8proc_category_t k = utf8proc_category(c);
+
+	return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+}
+
+/* Not to be sent to a terminal as it is: controls, what reorders or hides text, line separators,
+ * and what this Unicode version does not know (so nobody can say how wide it is). */
+static bool is_spelt_out(int32_t c)
+{
+	return c < 0x20 || (c >= 0x7F && c < 0xA0) ||
+	       utf8proc_category(c) == UTF8PROC_CATEGORY_CN || utf8proc_charwidth(c) == 0;
+}
+
+static void spell(int32_t c, struct glyph *g)
+{
+	if (c < 0x20 || c == 0x7F)
+		g->width = snprintf(g->text, sizeof(g->text), "^%c", (char)(c ^ 0x40));
+	else
+		g->width = snprintf(g->text, sizeof(g->text), "<U+%04X>", (unsigned)c);
+}
+
+/* True if c goes on the cluster that began with base and whose last code point is prev. */
+static bool joins(int32_t base, int32_t prev, int32_t c, int32_t *state)
+{
+	if (utf8proc_grapheme_break_stateful(prev, c, state))
+		return false;
+	if (is_tag(c))
+		return base == BLACK_FLAG;
+	if (is_skin_tone(c))
+		return is_pictograph(base);
+	return !is_spelt_out(c) || is_mark(c) || c == JOINER || utf8proc_charwidth(c) == 0;
+}
+
+static int width_with(int width, int32_t base, int32_t c)
+{
+	width += c == VS16 && is_emoji_base(base) ? 2 : utf8proc_charwidth(c);
+	return width > 2 ? 2 : width;
+}
+
+/* Takes the cluster whose first code point has k bytes.  What does not fit into g->text is left
+ * out of the picture at a code point's border, never in the middle of a joined pair. */
+static void take_cluster(const char *s, size_t n, int k, struct glyph *g)
+{
+	int32_t base = (int32_t)utf8_value(s, k), prev = base, state = 0;
+	size_t used = strlen(g->text), bytes = (size_t)k;
+	bool full = false;
+
+	memcpy(g->text + used, s, bytes);
+	used += bytes;
+	while (bytes < n && (k = utf8_next(s + bytes, n - bytes)) > 0) {
+		int32_t c = (int32_t)utf8_value(s + bytes, k);
+
+		if (!joins(base, prev, c, &state))
+			break;
+		full = full || used + (size_t)k >= GLYPH_MAX;
+		if (!full) {
+			memcpy(g->text + used, s + bytes, (size_t)k);
+			used += (size_t)k;
+		}
+		g->width = width_with(g->width, base, c);
+		bytes += (size_t)k;
+		prev = c;
+	}
+	if (full && used > 3 && !memcmp(g->text + used - 3, "\xE2\x80\x8D", 3))
+		used -= 3;
+	g->text[used] = '\0';
+	g->bytes = bytes;
+}
+
+static void replace(size_t bytes, struct glyph *g)
+{
+	*g = (struct glyph){ .bytes = bytes, .width = 1, .text = UTF8_REPLACEMENT };
+}
+
+/* Returns true if bytes that come after it can change it. */
+static bool take(const char *s, size_t n, struct glyph *g)
+{
+	int k;
+	int32_t c;
+
+	if (*s >= 0x20 && *s < 0x7F && n > 1 && is_ascii(s[1])) {
+		*g = (struct glyph){ .bytes = 1, .width = 1, .text = { *s } };
+		return false;
+	}
+	k = utf8_next(s, n);
+	if (k <= 0) {
+		replace(k ? (size_t)-k : n, g);
+		return k == 0;
+	}
+	*g = (struct glyph){ .bytes = (size_t)k };
+	c = (int32_t)utf8_value(s, k);
+	if (is_mark(c)) {
+		strcpy(g->text, DOTTED_CIRCLE);
+		g->width = 1;
+	} else if (is_spelt_out(c)) {
+		spell(c, g);
+		return false;
+	} else {
+		g->width = utf8proc_charwidth(c);
+	}
+	take_cluster(s, n, k, g);
+	return g->bytes == n || utf8_next(s + g->bytes, n - g->bytes) == 0;
+}
+
+void text_glyph(const char *s, size_t n, struct glyph *g)
+{
+	take(s, n, g);
+}
+
+/* Columns that the glyph at s takes when it begins in column col. */
+static int step(const char *s, size_t n, int col, struct glyph *g)
+{
+	if (*s != '\t') {
+		text_glyph(s, n, g);
+		return g->width;
+	}
+	g->bytes = 1;
+	return TAB - col % TAB;
+}
+
+int text_width(const char *s, size_t n)
+{
+	int col = 0;
+	struct glyph g;
+
+	for (size_t i = 0; i < n && col < INT_MAX / 2; i += g.bytes)
+		col += step(s + i, n - i, col, &g);
+	return col;
+}
+
+size_t text_fit(const char *s, size_t n, int cols, int *used)
+{
+	size_t i = 0;
+	int col = 0;
+	struct glyph g;
+
+	while (i < n) {
+		int w = step(s + i, n - i, col, &g);
+
+		if (w > cols - col)
+			break;
+		col += w;
+		i += g.bytes;
+	}
+	if (used)
+		*used = col;
+	return i;
+}
+
+/* A place near the end where a cluster certainly begins: an ASCII byte after an ASCII byte. */
+static size_t sure_border(const char *s, size_t n)
+{
+	size_t i = n - 1;
+
+	while (i > 0 && !(is_ascii(s[i]) && is_ascii(s[i - 1])))
+		i--;
+	return i;
+}
+
+size_t text_unfinished(const char *s, size_t n)
+{
+	size_t start = n;
+
+	if (!n)
+		return 0;
+	for (size_t i = sure_border(s, n); i < n;) {
+		struct glyph g;
+		bool open = take(s + i, n - i, &g);
+
+		if (!open)
+			start = n;
+		else if (start == n)
+			start = i;
+		i += g.bytes;
+	}
+	return n - start;
+}
