@@ -30,4 +30,8 @@ int theme_colour(const char *text, struct colour *, char err[ERR_MAX]);
 int theme_look(const char *const *word, int n, struct look *, char err[ERR_MAX]);
 /* The nearest of n_colours (8, 16, 256, or 1 << 24): an index, or -1 for the default colour. */
 int theme_nearest(const struct colour *, int n_colours);
+/* Both colours of a look by theme_nearest; where few colours make two different ones the same, the
+ * text turns black or white, so that it can be read. */
+void theme_pair(const struct look *, int n_colours, int *fg, int *bg);
+void theme_strip(struct theme *);               /* only attributes stay (NO_COLOR) */
 #endif
