@@ -84,8 +84,9 @@ fuzz:
 	build/asan/tests/fuzz_gguf 100000 1
 bench: $B/s3dchat
 	$B/s3dchat bench
+# The default model, and a link to it where the tests look.
 model:
-	scripts/get-model
+	@mkdir -p build/model && file=$$(scripts/get-model) && ln -sfn "$$file" build/model/
 lint: build/man/s3dchat.1
 	@tests/lint
 format:
