@@ -254,6 +254,7 @@ static void test_default_system(void **state)
 	check_own("'<|im_start|>system\\", "");
 	check_own("'<|im_start|>system\nnever closed<|im_end|", "");
 	check_own("'<|im_start|>system\n<|im_end|>", "");
+	check_own("'<|im_start|>system\n<|im_end|>' '<|im_start|>system\nB<|im_end|>'", "B");
 	check_own("", "");
 	check_own(NULL, "");
 }

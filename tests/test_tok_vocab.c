@@ -3,6 +3,7 @@
  * Every file is made here, key by key; a struct spec says what differs from a sound one.  The
  * sound one has the tokens of base[]; expected ids are places in that list. */
 #include "engine/tokenizer.h"
+#include "engine/utf8.h"
 #include "tests/gguf_build.h"
 
 #include <setjmp.h>
@@ -134,9 +135,11 @@ static void gives(struct tokenizer *t, const char *text, bool special, const int
 {
 	char err[ERR_MAX];
 	int ids[64], n = tokenizer_encode(t, text, strlen(text), special, ids, 64, err);
-	for (int i = 0; i <= n; i++)
-		if (want[i] != (i < n ? ids[i] : -1))
-			fail_msg("\"%s\": id %d is %d, not %d", text, i, i < n ? ids[i] : -1, want[i]);
+	for (int i = 0; i <= n; i++) {
+		int id = i < n ? ids[i] : -1;
+		if (want[i] != id)
+			fail_msg("\"%s\": id %d is %d, not %d", text, i, id, want[i]);
+	}
 }
 #define GIVES(t, text, special, ...) gives(t, text, special, (const int[]){ __VA_ARGS__, -1 })
 #define NOTHING(t, text, special) gives(t, text, special, (const int[]){ -1 })
@@ -220,7 +223,7 @@ static void test_ids(void **state)
 	};
 	for (size_t i = 0; i < 4; i++) {
 		refused((struct spec){ .id_key = keys[i], .id = N_BASE }, keys[i], "14 tokens");
-		refused((struct spec){ .id_key = keys[i], .id = 0x80000000u }, keys[i], "214748364");
+		refused((struct spec){ .id_key = keys[i], .id = 1u << 31 }, keys[i], "2147483648");
 		struct tokenizer *t = taken((struct spec){ .id_key = keys[i], .id = UINT32_MAX });
 		assert_int_equal(tokenizer_bos(t), -1);
 		tokenizer_close(t);
@@ -264,16 +267,34 @@ static void test_odd_merges(void **state)
 	struct tokenizer *t = taken((struct spec){ .merge = merge, .n_merges = 18 });
 	GIVES(t, "abcabba", false, ABC, AB, B, A);
 	tokenizer_close(t);
-	static const char *const token[] = { "<", "u", ">", "<u", "<u>", "<c>", "c", "<c" };
-	static const uint32_t kind[] = { 1, 1, 1, 1, 4, 3, 1, 1 };
-	static const char *const lure[] = { "< u", "<u >", "< c", "<c >" };
-	t = taken((struct spec){ .token = token, .kind = kind, .n_tokens = 8, .merge = lure,
-				 .n_merges = 4 });
-	GIVES(t, "<u", false, 0, 1);
-	GIVES(t, "<u>", true, 4);
-	GIVES(t, "<u>", false, 0, 1, 2);
-	GIVES(t, "<c>", false, 0, 6, 2);
+	/* Of equal merges the first counts, so it comes before b c. */
+	static const char *const token[] = { "a", "b", "c", "ab", "bc" };
+	static const char *const again[] = { "a b", "b c", "a b" };
+	t = taken((struct spec){ .token = token, .kind = (const uint32_t[]){ 1, 1, 1, 1, 1 },
+				 .n_tokens = 5, .merge = again, .n_merges = 3 });
+	GIVES(t, "abc", false, 3, 2);
 	tokenizer_close(t);
+}
+
+/* Merges that lead to tokens which content must not become. */
+static void test_luring_merges(void **state)
+{
+	(void)state;
+	static const char *const token[] = { "<", "-", ">", "<-", "<->", "<=>", "=", "<=" };
+	static const uint32_t kind[] = { 1, 1, 1, 1, 4, 3, 1, 1 };
+	static const char *const merge[] = { "< -", "<- >", "< =", "<= >" };
+	static const char *const rules[] = { "gpt-2", "llama-bpe" };
+	for (int i = 0; i < 2; i++) {
+		struct tokenizer *t = taken((struct spec){
+			.pre = rules[i], .token = token, .kind = kind, .n_tokens = 8,
+			.merge = merge, .n_merges = 4 });
+		GIVES(t, "<-", false, 3);
+		GIVES(t, "<-><=>", true, 4, 5);
+		GIVES(t, "<->", false, 3, 2);
+		GIVES(t, "<=>", false, 7, 2);
+		GIVES(t, "<=><->", false, 7, 2, 3, 2);
+		tokenizer_close(t);
+	}
 }
 
 static void test_odd_tokens(void **state)
@@ -294,6 +315,11 @@ static void test_odd_tokens(void **state)
 	assert_int_equal(tokenizer_piece(t, 4).n, 2);
 	GIVES(t, "ab", false, 7);       /* user-defined: whole before any merge */
 	tokenizer_close(t);
+	static const char *const user[] = { "a", "z1", "a", "z2", "a", "z3", "ab", "z4" };
+	static const uint32_t all_user[] = { 4, 4, 4, 4, 4, 4, 4, 4 };
+	t = taken((struct spec){ .token = user, .kind = all_user, .n_tokens = 8 });
+	GIVES(t, "abaz3az", false, 6, 0, 5, 0);
+	tokenizer_close(t);
 	/* Many equal tokens must not make opening or encoding slow. */
 	enum { MANY = 200000 };
 	const char **same = calloc(MANY, sizeof *same);
@@ -311,13 +337,35 @@ static void test_odd_tokens(void **state)
 	free(kinds);
 }
 
+/* Unicode's table 3-7, its edges and what stands just outside of them. */
+static void test_utf8(void **state)
+{
+	(void)state;
+	static const struct { const char *s; int n, want; } cases[] = {
+		{ "a", 1, 1 }, { "\0", 1, 1 }, { "\x7F", 1, 1 }, { "\x80", 1, -1 },
+		{ "\xBF", 1, -1 },
+		{ "\xC1\x80", 2, -1 }, { "\xC2\x80", 2, 2 }, { "\xC2", 1, 0 }, { "\xC2z", 2, -1 },
+		{ "\xE0\x9F\x80", 3, -1 }, { "\xE0\xA0\x80", 3, 3 }, { "\xE0\xA0", 2, 0 },
+		{ "\xE1\x80z", 3, -2 }, { "\xED\x9F\xBF", 3, 3 }, { "\xED\xA0\x80", 3, -1 },
+		{ "\xEF\xBF\xBF", 3, 3 }, { "\xF0\x8F\x80\x80", 4, -1 },
+		{ "\xF0\x90\x80\x80", 4, 4 }, { "\xF1\x80\x80z", 4, -3 },
+		{ "\xF4\x8F\xBF\xBF", 4, 4 }, { "\xF4\x90\x80\x80", 4, -1 },
+		{ "\xF3\x80\x80", 3, 0 }, { "\xF5\x80\x80\x80", 4, -1 }, { "\xFF", 1, -1 },
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		assert_int_equal(utf8_next(cases[i].s, (size_t)cases[i].n), cases[i].want);
+	assert_int_equal(utf8_value("\xF4\x8F\xBF\xBF", 4), 0x10FFFF);
+	assert_int_equal(utf8_value("\xE2\x82\xAC", 3), 0x20AC);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sound), cmocka_unit_test(test_model_and_rule),
 		cmocka_unit_test(test_arrays), cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_add_bos), cmocka_unit_test(test_odd_merges),
-		cmocka_unit_test(test_odd_tokens),
+		cmocka_unit_test(test_luring_merges), cmocka_unit_test(test_odd_tokens),
+		cmocka_unit_test(test_utf8),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

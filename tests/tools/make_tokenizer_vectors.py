@@ -82,6 +82,8 @@ I'm YoU'Re he'S we'Ll they'vE 'tis 'twas rock'n'roll ''s '''t
 'S 'T 'RE 'VE 'M 'LL 'D 's't're've'm'll'd
 it\u2019s don\u2019t we\u2019ll
 '\u017f '\u017f's x'\u017f
+I'Sx she'LLx he'Dx 'ſx 'sx they'llx
+a \\rb\\r\\rc!\\r!\\n!x
 0 1 12 123 1234 12345 123456 1234567 12345678
 3.14159 -1e-10 0x1F 1,000,000 1/2 50% $9.99
 a1b2c3 v2.0.1 x86_64 utf8 H2O 2nd 3rd
@@ -172,7 +174,7 @@ cafe\u0301 a\u030angstro\u0308m
 \uc548\ub155\ud558\uc138\uc694 \uc138\uacc4
 \u1112\u1161\u11ab\u1100\u1173\u11af
 \u0645\u0631\u062d\u0628\u0627 \u0628\u0627\u0644\u0639\u0627\u0644\u0645
-\u0627\u0644\u0633\u064e\u0651\u0644\u064e\u0627\u0645\u064f \u0639\u064e\u0644\u064e\u064a\u0652\u0643
+\u0644\u0633\u064e\u0651\u0644\u064e\u0627\u0645\u064f \u0639\u064e\u0644\u064e\u064a\u0652\u0643
 \u0634\u0643\u0631\u0627\u060c \u0661\u0662\u0663\u061f
 \u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd
 \u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e
@@ -237,7 +239,8 @@ def random_strings(rng, n):
     return ["".join(rng.choice(parts) for _ in range(rng.randint(2, 14))) for _ in range(n)]
 
 
-BAD = [b"\x80", b"\xf4\x90\x80\x80", b"\xff\xfe", b"a\xc3", b"a\xc3b", b"\xe2\x82", b"\xe2\x82 x", b"\xf0\x9f\x98",
+BAD = [b"\x80", b"\xf4\x90\x80\x80", b"\xff\xfe", b"a\xc3", b"a\xc3b", b"\xe2\x82", b"\xe2\x82 x",
+       b"\xf0\x9f\x98",
        b"\xf0\x9f\x98\x80\xf0\x9f", b"\xc0\xaf", b"\xed\xa0\x80", b"\xed\xb0\x80",
        b"\xf8\x88\x80\x80\x80", b"x\xbf\xbfy", b"caf\xe9 au lait", b"\xe4\xb8\xad\xe6\x96 ok",
        b"<|im_end\xff|>", b"\x00", b"a\x00b\x00\x00", b"\xff" * 40, bytes(range(256)),
@@ -255,12 +258,25 @@ def escape(data):
 
 # ---- vocabularies ----
 
-def train(name, strings):
+SEAMS = ["'s", "'S", "'ll", "'LL", "'re", "'d", "x", "Y", "é", "中", "1", "2", "34", "٣", "²", "!",
+         ".", "$", "+", "~", "_", " ", " ", "\n", "\r\n", "\t", "\u00a0",
+         "\u0085", "\u180e", "'ſ"]
+# Seams that are rare at random: a contraction inside a longer word, old line breaks.
+RARE = ["'Sx", "'LLx", "'Dx", "'ſx", "'sx", "'llx", " \r", "\r\r", "x\r", "!\r", "!\n", "!x"]
+
+def train(strings, rng):
+    """Trained on stretches of text cut anywhere, so that tokens reach across what the rules cut:
+    a rule that cuts in the wrong place then gives other ids."""
     tok = Tokenizer(models.BPE())
-    tok.pre_tokenizer = rule(name)
+    tok.pre_tokenizer = pre_tokenizers.Sequence([
+        split(r"(?m:.|\n){1,7}"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     corpus = [Path("LICENSE").read_text()] * 2 + [p.read_text() for p in
                                                   sorted(Path("tests/prompts").glob("*.txt"))]
-    corpus += strings * 8
+    whole = CONTROL + PRIVATE + USER + UNUSED           # must not be learned a second time
+    corpus += [s for s in strings if not any(t in s for t in whole)] * 4
+    corpus += ["".join(rng.choice(SEAMS) for _ in range(7)) for _ in range(3000)]
+    corpus += RARE * 100
     trainer = trainers.BpeTrainer(vocab_size=1280, show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     tok.train_from_iterator(corpus, trainer)
@@ -327,6 +343,7 @@ TALKS = [
     ("empty-system", True, [("system", ""), ("user", "x")]),
     ("turns", True, [("user", "Hi"), ("assistant", "Hello! How can I help?"), ("user", "1+1?")]),
     ("closed", False, [("user", "Hi")]),
+    ("closed-later", False, [("user", "Hi"), ("assistant", "Yes?"), ("user", "Bye")]),
     ("continue", False, [("user", "Count to 5"), ("assistant", "1, 2,")]),
     ("after-answer", True, [("user", "a"), ("assistant", "b")]),
     ("spaces", True, [("user", "  two spaces before and after  ")]),
@@ -380,8 +397,9 @@ def main():
             f.write("!" + escape(s) + "\n")
     write_utf8(random.Random(8))
     small = None
+    trained = train(strings, random.Random(9))
     for name in "smollm", "llama-bpe", "qwen2", "gpt-2", "default":
-        vocab = write_vocab(name, *train(name, strings))
+        vocab = write_vocab(name, *trained)
         write_ids(f"tokenizer-{name}.txt", name, vocab, strings)
         small = small or vocab
     tokens, kinds, merges, template = read_vocab(sys.argv[1])
