@@ -4,11 +4,16 @@
  * follows the last one within microseconds) and then sleep on a condition variable.
  * Invariant: the barrier counts exactly n arrivals per phase. */
 #include "kernels/threads.h"
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-enum { SPIN_IDLE = 20000, SPIN_BARRIER = 4000 };
+/* Pauses (about 10 to 40 ns each) before a thread stops to spin.  At a barrier that must be soon:
+ * where other programs want the cores too, whoever sleeps lets the late thread run. */
+enum { SPIN_IDLE = 20000, SPIN_BARRIER = 300 };
 
 struct worker {
 	struct pool *pool;
@@ -25,6 +30,7 @@ struct pool {
 	_Alignas(64) atomic_uint generation;
 	_Alignas(64) atomic_int arrived;
 	_Alignas(64) atomic_uint phase;
+	atomic_int asleep;      /* threads in futex_wait on phase */
 	_Alignas(64) bool quit;
 	void (*fn)(void *arg, int thread);
 	void *arg;
@@ -37,6 +43,24 @@ static void pause_cpu(void)
 #endif
 }
 
+static void futex(atomic_uint *word, int op, unsigned value)
+{
+	syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+static void wait_phase(struct pool *p, unsigned phase)
+{
+	for (int i = 0; i < SPIN_BARRIER; i++) {
+		if (atomic_load_explicit(&p->phase, memory_order_acquire) != phase)
+			return;
+		pause_cpu();
+	}
+	atomic_fetch_add(&p->asleep, 1);
+	while (atomic_load(&p->phase) == phase)
+		futex(&p->phase, FUTEX_WAIT, phase);
+	atomic_fetch_sub(&p->asleep, 1);
+}
+
 void pool_sync(struct pool *p)
 {
 	unsigned phase;
@@ -44,17 +68,14 @@ void pool_sync(struct pool *p)
 	if (p->n == 1)
 		return;
 	phase = atomic_load_explicit(&p->phase, memory_order_relaxed);
-	if (atomic_fetch_add_explicit(&p->arrived, 1, memory_order_acq_rel) == p->n - 1) {
-		atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
-		atomic_store_explicit(&p->phase, phase + 1, memory_order_release);
+	if (atomic_fetch_add_explicit(&p->arrived, 1, memory_order_acq_rel) < p->n - 1) {
+		wait_phase(p, phase);
 		return;
 	}
-	for (int i = 0; atomic_load_explicit(&p->phase, memory_order_acquire) == phase; i++) {
-		if (i < SPIN_BARRIER)
-			pause_cpu();
-		else
-			sched_yield();
-	}
+	atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
+	atomic_store(&p->phase, phase + 1);
+	if (atomic_load(&p->asleep))
+		futex(&p->phase, FUTEX_WAKE, INT_MAX);
 }
 
 static bool wait_generation(struct pool *p, unsigned seen)
