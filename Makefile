@@ -14,7 +14,7 @@ OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 OPT_tsan := -O1 -g -fsanitize=thread -DS3D_DEBUG
 CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' -pthread
 LDFLAGS += $(OPT_$(FLAVOUR)) -pthread
-LDLIBS += -lpcre2-8 -lreadline -ljansson -lutf8proc -lm
+LDLIBS += -lpcre2-8 -lreadline -ljansson -lutf8proc -lncursesw -lm
 
 # Kernels that exist once per instruction set are compiled from the same source with other flags.
 X86 := $(filter x86_64,$(shell uname -m))
@@ -56,6 +56,10 @@ $B/app/bench_prompts.o: build/gen/prompts.h
 build/gen/prompts.h: tests/tools/embed_prompts.sh $(sort $(wildcard tests/prompts/*.txt))
 	@mkdir -p $(@D)
 	@tests/tools/embed_prompts.sh $(filter %.txt,$^) >$@.tmp && mv $@.tmp $@
+$B/app/config_themes.o: build/gen/themes.h
+build/gen/themes.h: scripts/embed-themes $(sort $(wildcard themes/*.theme))
+	@mkdir -p $(@D)
+	@scripts/embed-themes $(filter %.theme,$^) >$@.tmp && mv $@.tmp $@
 define isa_rule
 $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
 	@mkdir -p $$(@D)
@@ -90,7 +94,7 @@ model:
 lint: build/man/s3dchat.1
 	@tests/lint
 format:
-	clang-format -i $(wildcard app/*.[ch] engine/*.[ch] kernels/*.[ch] kernels/*/*.[ch])
+	clang-format -i $(wildcard app/*.[ch] engine/*.[ch] kernels/*.[ch] kernels/*/*.[ch] ui/*.[ch])
 
 # The manual's tables come from the same X-macros as the parser and /help.
 man: build/man/s3dchat.1

@@ -240,10 +240,15 @@ static int take_text(struct options *o, const char *arg, char err[ERR_MAX])
 
 int args_parse(struct options *o, int argc, char *const *argv, char err[ERR_MAX])
 {
+	args_defaults(o);
+	return args_parse_over(o, argc, argv, err);
+}
+
+int args_parse_over(struct options *o, int argc, char *const *argv, char err[ERR_MAX])
+{
 	bool only_text = false;
 	int i = 1, n;
 
-	args_defaults(o);
 	for (int m = MODE_CHAT + 1; m < MODE_N && argc > 1; m++)
 		if (!strcmp(argv[1], mode_names[m])) {
 			o->mode = m;

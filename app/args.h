@@ -12,6 +12,8 @@
 void args_defaults(struct options *);
 /* argv[1] may name a command (eval, tokenize, bench).  -1: usage error, err says which option. */
 int args_parse(struct options *, int argc, char *const *argv, char err[ERR_MAX]);
+/* The same over options that have values already, such as those of the configuration file. */
+int args_parse_over(struct options *, int argc, char *const *argv, char err[ERR_MAX]);
 
 /* By any long name, '_' and '-' alike; NULL if there is none. */
 const struct option_row *args_find(const char *name);

@@ -1,0 +1,15 @@
+/* config_parts.h - what the two halves of the configuration share: where files are, and which
+ * themes are built in.  No state. */
+#ifndef S3D_APP_CONFIG_PARTS_H
+#define S3D_APP_CONFIG_PARTS_H
+#include <limits.h>
+#include <stdbool.h>
+
+enum { THEME_NAME = 64 };       /* bytes, the last 0 included */
+
+extern const char config_data_folder[];                 /* of the installation; ends in a slash */
+/* The user's folder, with a slash at the end; false: there is none. */
+bool config_folder(char out[PATH_MAX]);
+bool config_theme_name(const char *name);               /* fit to be one, and no path */
+const char *config_builtin(const char *name);           /* a theme's text; NULL: not built in */
+#endif

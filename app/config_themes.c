@@ -1,0 +1,90 @@
+/* config_themes.c - where themes are, and what they are called; see config.h. */
+#include "app/config.h"
+#include "app/config_parts.h"
+#include "app/model_path.h"
+#include "themes.h"     /* build/gen */
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUILTIN_N = sizeof(builtin_themes) / sizeof(builtin_themes[0]) };
+
+const char config_data_folder[] = S3D_PREFIX "/share/s3dchat/";
+
+bool config_folder(char out[PATH_MAX])
+{
+	char *path = model_path_xdg("XDG_CONFIG_HOME", ".config", "");
+	bool fits = path && snprintf(out, PATH_MAX, "%s", path) < PATH_MAX;
+
+	free(path);
+	return fits;
+}
+
+bool config_theme_name(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n && n < THEME_NAME && *name != '.' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n;
+}
+
+const char *config_builtin(const char *name)
+{
+	for (int i = 0; i < BUILTIN_N; i++)
+		if (!strcmp(builtin_themes[i].name, name))
+			return builtin_themes[i].text;
+	return NULL;
+}
+
+/* A new name; returns how many there are now. */
+static int add(char names[][64], int n, int max, const char *name)
+{
+	for (int i = 0; i < n; i++)
+		if (!strcmp(names[i], name))
+			return n;
+	if (n == max)
+		return n;
+	snprintf(names[n], THEME_NAME, "%s", name);
+	return n + 1;
+}
+
+static int add_folder(char names[][64], int n, int max, const char *folder)
+{
+	char path[PATH_MAX], name[THEME_NAME];
+	DIR *d;
+
+	if (snprintf(path, sizeof(path), "%sthemes", folder) >= PATH_MAX || !(d = opendir(path)))
+		return n;
+	for (struct dirent *e; (e = readdir(d));) {
+		size_t len = strlen(e->d_name);
+
+		if (len < 7 || len - 6 >= sizeof(name) || strcmp(e->d_name + len - 6, ".theme"))
+			continue;
+		snprintf(name, sizeof(name), "%.*s", (int)len - 6, e->d_name);
+		if (config_theme_name(name))
+			n = add(names, n, max, name);
+	}
+	closedir(d);
+	return n;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+int config_themes(char names[][64], int max)
+{
+	char folder[PATH_MAX];
+	int n = 0;
+
+	for (int i = 0; i < BUILTIN_N; i++)
+		n = add(names, n, max, builtin_themes[i].name);
+	if (config_folder(folder))
+		n = add_folder(names, n, max, folder);
+	n = add_folder(names, n, max, config_data_folder);
+	qsort(names, (size_t)n, sizeof(*names), by_name);
+	return n;
+}
