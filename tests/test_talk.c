@@ -190,9 +190,14 @@ static void test_stop_and_continue(void **state)
 
 	(void)state;
 	begin(512, 300);
-	assert_int_equal(talk_ask(&t, "x", 1, err), 0);
-	assert_int_equal(talk_ask(&t, "y", 1, err), -1);        /* busy */
-	drain(3);
+	for (int tries = 0; tries < 100; tries++) {     /* the model may be done before we look */
+		chat_undo(t.chat);
+		assert_int_equal(talk_ask(&t, "x", 1, err), 0);
+		assert_int_equal(talk_ask(&t, "y", 1, err), -1);        /* busy */
+		drain(3);
+		if (reason == DONE_STOPPED)
+			break;
+	}
 	assert_int_equal(reason, DONE_STOPPED);
 	assert_true(t.stats.n_tokens >= 3 && t.stats.n_tokens < 300);
 	n = chat_last(t.chat)->len;
@@ -217,10 +222,12 @@ static void test_full_context(void **state)
 	begin(256, 30);
 	ask("one");
 	assert_int_equal(n_dropped, 0);
-	for (int i = 0; i < 8; i++)
-		ask("and another question of some length, to fill it");
-	assert_int_equal(t.chat->n, 18);
-	assert_true(t.chat->first > 0 && t.chat->first % 2 == 0 && t.chat->first < 16);
+	for (int i = 0; i < 24; i++) {
+		ask("and another question of some length, to fill it" + i);
+		assert_int_equal(t.chat->first % 2, 0);
+	}
+	assert_int_equal(t.chat->n, 50);
+	assert_true(t.chat->first > 30 && t.chat->first < 49);
 	assert_true(t.stats.ctx_used <= 256);
 	/* In mid-answer the oldest leave too, and the answer goes on to its limit. */
 	run("/set predict 150");
