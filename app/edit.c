@@ -1,0 +1,112 @@
+/* edit.c - see edit.h.
+ *
+ * Entries of several lines survive in the history file because readline writes a time stamp before
+ * each.  Invariant: a file name is only completed where a command takes one. */
+#include "app/edit.h"
+#include "app/commands.h"
+#include "app/model_path.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <readline/history.h>
+#include <readline/readline.h>
+
+enum { HISTORY_LINES = 2000 };
+
+static char *history;           /* path, or NULL: none is kept */
+
+static char *command_name(const char *start, int state)
+{
+	static int i;
+
+	if (!state)
+		i = 0;
+	while (i < COMMAND_N) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "/%s", command_rows[i++].name);
+		if (!strncmp(name, start, strlen(start)))
+			return strdup(name);
+	}
+	return NULL;
+}
+
+/* Commands at the start of the line, file names behind those that take one, else nothing. */
+static char **complete(const char *word, int start, int end)
+{
+	(void)end;
+	if (start == 0 && *word == '/') {
+		rl_attempted_completion_over = 1;
+		return rl_completion_matches(word, command_name);
+	}
+	rl_attempted_completion_over = strncmp(rl_line_buffer, "/load ", 6) &&
+				       strncmp(rl_line_buffer, "/save ", 6) &&
+				       strncmp(rl_line_buffer, "/read ", 6);
+	return NULL;
+}
+
+static int insert_newline(int count, int key)
+{
+	(void)key;
+	while (count-- > 0)
+		rl_insert_text("\n");
+	return 0;
+}
+
+static void make_folders(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		mkdir(path, 0700);
+		*p = '/';
+	}
+}
+
+static void open_history(void)
+{
+	using_history();
+	history_comment_char = '#';
+	history_write_timestamps = 1;
+	stifle_history(HISTORY_LINES);
+	history = model_path_xdg("XDG_STATE_HOME", ".local/state", "history");
+	if (!history)
+		return;
+	make_folders(history);
+	read_history(history);
+	history_truncate_file(history, HISTORY_LINES);
+	chmod(history, 0600);
+}
+
+void edit_open(void)
+{
+	rl_readline_name = "s3dchat";
+	rl_catch_signals = 0;
+	rl_catch_sigwinch = 0;
+	rl_attempted_completion_function = complete;
+	rl_completer_word_break_characters = " \t\n";
+	rl_bind_keyseq("\\e\\C-m", insert_newline);
+	open_history();
+}
+
+void edit_close(void)
+{
+	free(history);
+	history = NULL;
+	clear_history();
+}
+
+void edit_remember(const char *line)
+{
+	if (!*line)
+		return;
+	add_history(line);
+	if (history && append_history(1, history)) {
+		mode_t old = umask(077);
+
+		write_history(history);         /* the first line of a new file */
+		umask(old);
+	}
+}

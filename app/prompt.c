@@ -1,0 +1,179 @@
+/* prompt.c - see prompt.h.
+ *
+ * Invariant: readline believes that its terminal is /dev/null, so what it prints is lost. */
+#include "app/prompt.h"
+#include "app/edit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <readline/history.h>
+#include <readline/readline.h>
+
+static FILE *nowhere;
+static const char *fed;
+static size_t fed_n;
+static char *taken, *matches;
+
+static int next_byte(FILE *f)
+{
+	(void)f;
+	if (!fed_n)
+		return 'G' & 0x1f;
+	fed_n--;
+	return (unsigned char)*fed++;
+}
+
+static int bytes_left(void)
+{
+	return fed_n > 0;
+}
+
+static void draw_nothing(void)
+{
+}
+
+static void on_line(char *line)
+{
+	free(taken);
+	taken = line;
+}
+
+static void keep_matches(char **list, int n, int longest)
+{
+	size_t len = 1;
+
+	(void)longest;
+	for (int i = 1; i <= n; i++)
+		len += strlen(list[i]) + 2;
+	free(matches);
+	matches = malloc(len);
+	if (!matches)
+		return;
+	*matches = '\0';
+	for (int i = 1; i <= n; i++)
+		strcat(strcat(matches, i > 1 ? "  " : ""), list[i]);
+}
+
+static void bind_keys(void)
+{
+	static const struct {
+		const char *seq, *command;
+	} keys[] = {
+		{ "\\e[3~", "delete-char" }, { "\\e[1~", "beginning-of-line" },
+		{ "\\e[4~", "end-of-line" }, { "\\e[7~", "beginning-of-line" },
+		{ "\\e[8~", "end-of-line" }, { "\\e[1;5C", "forward-word" },
+		{ "\\e[1;5D", "backward-word" }, { "\\e[1;3C", "forward-word" },
+		{ "\\e[1;3D", "backward-word" },
+	};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		rl_bind_keyseq(keys[i].seq, rl_named_function(keys[i].command));
+	rl_bind_keyseq("\\C-m", rl_newline);
+}
+
+int prompt_open(void)
+{
+	nowhere = fopen("/dev/null", "r+e");
+	if (!nowhere)
+		return -1;
+	rl_instream = rl_outstream = nowhere;
+	rl_getc_function = next_byte;
+	rl_input_available_hook = bytes_left;
+	rl_redisplay_function = draw_nothing;
+	rl_prep_term_function = NULL;
+	rl_deprep_term_function = NULL;
+	rl_change_environment = 0;
+	rl_completion_display_matches_hook = keep_matches;
+	edit_open();
+	rl_initialize();
+	rl_variable_bind("bell-style", "none");
+	rl_variable_bind("enable-bracketed-paste", "off");
+	bind_keys();
+	rl_callback_handler_install("", on_line);
+	return 0;
+}
+
+void prompt_close(void)
+{
+	if (!nowhere)
+		return;
+	rl_callback_handler_remove();
+	edit_close();
+	free(taken);
+	free(matches);
+	taken = matches = NULL;
+	fclose(nowhere);
+	nowhere = NULL;
+}
+
+void prompt_feed(const char *bytes, size_t n)
+{
+	fed = bytes;
+	for (fed_n = n; fed_n; )
+		rl_callback_read_char();
+}
+
+void prompt_insert(const char *text, size_t n)
+{
+	char *copy = malloc(n + 1);
+	size_t k = 0;
+
+	if (!copy)
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (text[i])
+			copy[k++] = text[i];
+	copy[k] = '\0';
+	rl_insert_text(copy);
+	free(copy);
+}
+
+void prompt_view(struct input_view *v)
+{
+	const char *label = rl_display_prompt;
+
+	*v = (struct input_view){ .label = label && *label ? label : "> ", .text = rl_line_buffer,
+				  .n = (size_t)rl_end, .point = (size_t)rl_point };
+}
+
+void prompt_move(size_t point)
+{
+	rl_point = (int)point;
+}
+
+void prompt_set(const char *text)
+{
+	if (prompt_searching())
+		prompt_feed("\033", 1);
+	rl_replace_line(text, 1);
+	rl_point = rl_end;
+}
+
+char *prompt_take(void)
+{
+	char *line;
+
+	if (prompt_searching())
+		prompt_feed("\033", 1);
+	prompt_feed("\r", 1);
+	line = taken;
+	taken = NULL;
+	if (line)
+		edit_remember(line);
+	return line;
+}
+
+bool prompt_searching(void)
+{
+	return RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH) != 0;
+}
+
+char *prompt_matches(void)
+{
+	char *m = matches;
+
+	matches = NULL;
+	return m;
+}
