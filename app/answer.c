@@ -170,6 +170,8 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 {
 	struct emit out[STEP_MAX];
 	long left = a->w->opt.predict < 0 ? STEP_MAX : a->w->opt.predict - a->stats.n_tokens;
+	long drafted = a->w->engine->strat.stats.drafted;
+	double start = clock_now();
 	bool done = false;
 	int n;
 
@@ -179,6 +181,10 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 	n = engine_step(a->w->engine, left < STEP_MAX ? (int)left : STEP_MAX, out, &done, err);
 	if (n == 0)
 		return make_room(a, why, err);
+	if (n == 1 && a->w->engine->strat.stats.drafted == drafted) {
+		a->stats.plain_n++;
+		a->stats.plain_s += clock_now() - start;
+	}
 	for (int i = 0; i < n; i++)
 		if (emit(a, &out[i]))
 			return fail(err, "out of memory");

@@ -154,6 +154,8 @@ static int undo(struct talk *t, FILE *out, char err[ERR_MAX])
 
 int command_run(struct talk *t, const struct command *c, FILE *out, bool *leave, char err[ERR_MAX])
 {
+	if (t->busy && (c->id == COMMAND_NEW || c->id == COMMAND_UNDO))
+		return fail(err, "the model is busy");  /* it writes into this conversation */
 	switch (c->id) {
 	case COMMAND_HELP:
 		help(out);

@@ -72,6 +72,10 @@ _(INT, draft_max, "draft-max", "", "draft draft-n spec-draft-n-max", "N", "8", 0
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "tokens drafted in one round at most") \
 _(INT, draft_min, "draft-min", "", "draft-n-min spec-draft-n-min", "N", "0", 0, 16, \
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "drafts shorter than this are not tried") \
+_(FLOAT, fallback, "fallback", "", "", "X", "0.6", 0, 1, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
+	"below this probability the little model hands over to the big one") \
+_(FLOAT, rollback, "rollback", "", "", "X", "3.0", 0, 100, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
+	"a token stays while -log p of the big model is at most this") \
 _(TEXT, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
 _(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \

@@ -50,6 +50,8 @@ static void apply_settings(struct worker *w)
 	};
 	s->opt.draft_max = o->draft_max;
 	s->opt.draft_min = o->draft_min;
+	s->opt.fallback = o->fallback;
+	s->opt.rollback = o->rollback;
 }
 
 static void tell_ready(struct worker *w)

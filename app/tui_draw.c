@@ -1,0 +1,200 @@
+/* tui_draw.c - the state of the full screen into a grid.
+ *
+ * Invariant: drawing changes nothing but what has to be clamped to the size (scrolling). */
+#include "app/commands.h"
+#include "app/model_path.h"
+#include "app/prompt.h"
+#include "app/tui.h"
+#include "ui/pane_input.h"
+#include "ui/width.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void put(struct grid *g, struct rect r, int x, enum role role, const char *s)
+{
+	grid_put(g, r, 0, x, role, 0, s, strlen(s));
+}
+
+static const char *file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static const char *model_name(const struct tui *t)
+{
+	if (t->talk.model)
+		return t->talk.model;
+	return *t->talk.opt.model ? file_name(t->talk.opt.model) : MODEL_DEFAULT;
+}
+
+static void draw_title(const struct tui *t, struct grid *g, const struct layout *l)
+{
+	struct rect r = l->pane[PANE_TITLE], left = r;
+	const char *mode = t->talk.failed ? "no model" : !t->talk.ready ? "loading" :
+			   t->stopping ? "stopping" : t->talk.busy ? "answering" : "";
+	int x = 2;
+
+	for (int i = 0; i < r.w; i++)
+		put(g, r, i, ROLE_BORDER, "─");
+	if (l->stats == STATS_SIDE) {
+		struct rect side = l->pane[PANE_STATS];
+
+		left.w = side.x;
+		put(g, r, side.x, ROLE_BORDER, "┬");
+		put(g, r, side.x + 2, ROLE_TITLE, " stats ");
+	}
+	left.w--;
+	x += grid_printf(g, left, 0, x, ROLE_TITLE, 0, " s3dchat ");
+	if (*mode)
+		x += grid_printf(g, left, 0, x, ROLE_NOTICE, 0, "· %s ", mode);
+	if (*t->talk.strategy) {
+		x += grid_printf(g, left, 0, x, ROLE_TITLE, 0, "· %s ", t->talk.strategy);
+		x += grid_printf(g, left, 0, x, t->talk.exact ? ROLE_TITLE : ROLE_APPROXIMATE, 0,
+				 "(%s) ", t->talk.exact ? "exact" : "approximate");
+	}
+	if (transcript_scrolled(t->log) > 0)
+		x += grid_printf(g, left, 0, x, ROLE_NOTICE, 0, "· %d rows below ",
+				 transcript_scrolled(t->log));
+	grid_printf(g, left, 0, x, ROLE_TITLE, 0, "· %s ", model_name(t));
+}
+
+static void draw_loading(const struct tui *t, struct grid *g, struct rect r)
+{
+	int w = r.w - 4 < 50 ? r.w - 4 : 50, x = (r.w - w) / 2, y = r.h / 2;
+	int full = t->progress > 0 ? (int)(t->progress * w + 0.5) : 0;
+	const char *name = model_name(t);
+
+	if (w < 4 || r.h < 1)
+		return;
+	if (y)
+		grid_put(g, (struct rect){ r.y, r.x + x, r.h, w }, y - 1, 0, ROLE_NOTICE, 0, name,
+			 text_fit(name, strlen(name), w, NULL));
+	for (int i = 0; i < w; i++) {
+		const char *b = i < full ? "█" : "░";
+
+		grid_put(g, r, y, x + i, ROLE_GRAPH, 0, b, strlen(b));
+	}
+	if (y + 1 < r.h && t->progress >= 0)
+		grid_printf(g, r, y + 1, x, ROLE_NOTICE, 0, "loading, %.0f %%", 100 * t->progress);
+	else if (y + 1 < r.h)
+		grid_printf(g, r, y + 1, x, ROLE_NOTICE, 0, "loading");
+}
+
+static void draw_stats(struct tui *t, struct grid *g, const struct layout *l)
+{
+	struct rect r = l->pane[PANE_STATS];
+	struct stats_view *v = &t->stats;
+
+	v->fallback = t->talk.opt.fallback;
+	v->rollback = t->talk.opt.rollback;
+	v->temp = t->talk.opt.temp;
+	v->seed = t->talk.seed;
+	if (l->stats == STATS_SIDE) {
+		for (int y = 0; y < r.h; y++)
+			grid_put(g, r, y, 0, ROLE_BORDER, 0, "│", strlen("│"));
+		r = (struct rect){ r.y, r.x + 2, r.h, r.w - 3 };
+	}
+	pane_stats_draw(g, r, v, l->stats);
+}
+
+static bool is_hinted(int action)
+{
+	return action == ACTION_HELP || action == ACTION_PANES || action == ACTION_THEME ||
+	       (action >= ACTION_AUTO && action <= ACTION_NEXT_STRATEGY) ||
+	       action == ACTION_STOP || action == ACTION_LEAVE;
+}
+
+static const char *hint_text(int action)
+{
+	const char *name = action_rows[action].name;
+
+	return strncmp(name, "strategy-", 9) ? name : name + 9;
+}
+
+/* Keys as they are bound now. */
+static void draw_hints(const struct tui *t, struct grid *g, struct rect r)
+{
+	const struct keymap *k = &t->cfg.keys;
+	int x = 0;
+
+	for (int action = 0; action < ACTION_N; action++) {
+		char key[32] = "";
+		int w;
+
+		for (int i = 0; i < k->n && !*key; i++)
+			if (k->row[i].action == action)
+				keys_name(k->row[i].key, key);
+		if (!*key || !is_hinted(action))
+			continue;
+		w = (int)(strlen(key) + strlen(hint_text(action))) + 3;
+		if (x + w - 1 > r.w)
+			break;
+		x += grid_printf(g, r, 0, x, ROLE_HINT_KEY, 0, "%s", key);
+		x += 1 + grid_printf(g, r, 0, x, ROLE_HINT, 0, " %s", hint_text(action));
+		x++;
+	}
+}
+
+/* A remark takes the place of the hints, or of the last row above the input. */
+static void draw_flash(struct tui *t, struct grid *g, const struct layout *l)
+{
+	struct rect r = l->pane[PANE_HINTS];
+
+	if (!*t->flash || t->now >= t->flash_until) {
+		*t->flash = '\0';
+		return;
+	}
+	if (!r.h) {
+		r = l->pane[PANE_CHAT];
+		r.y += r.h - 1;
+		r.h = 1;
+	}
+	grid_clear(g, r, ROLE_TEXT);
+	put(g, r, 0, t->flash_role, t->flash);
+}
+
+static void draw_panes(struct tui *t, struct grid *g, const struct layout *l,
+		       const struct input_view *v)
+{
+	struct rect chat = l->pane[PANE_CHAT];
+
+	draw_title(t, g, l);
+	if (l->stats == STATS_SIDE)
+		chat.w--;
+	t->chat_rows = chat.h;
+	transcript_draw(t->log, g, chat, &t->view);
+	if (!t->talk.ready && !t->talk.failed)
+		draw_loading(t, g, chat);
+	if (t->page_open)
+		pane_help_draw(g, chat, &t->page);
+	if (l->stats != STATS_NONE)
+		draw_stats(t, g, l);
+	if (l->pane[PANE_HINTS].h)
+		draw_hints(t, g, l->pane[PANE_HINTS]);
+	pane_input_draw(g, l->pane[PANE_INPUT], v);
+	draw_flash(t, g, l);
+}
+
+void tui_draw(struct tui *t, struct grid *g)
+{
+	struct rect all = { 0, 0, g->rows, g->cols };
+	struct layout_want want = t->panes;
+	struct input_view v;
+	struct layout l;
+
+	g->cursor_y = g->cursor_x = -1;
+	grid_clear(g, all, ROLE_TEXT);
+	layout_compute(g->rows, g->cols, &want, &l);
+	if (l.too_small) {
+		grid_printf(g, all, 0, 0, ROLE_ERROR, 0, "at least 20x5, please");
+		return;
+	}
+	prompt_view(&v);
+	want.input_rows = pane_input_rows(&v, l.pane[PANE_INPUT].w);
+	layout_compute(g->rows, g->cols, &want, &l);
+	draw_panes(t, g, &l, &v);
+}

@@ -1,0 +1,335 @@
+/* tui_keys.c - bytes of the keyboard to keys, keys to what they do.
+ *
+ * Keys that no action has are readline's.  Invariant: a paste is text, whatever bytes it holds. */
+#include "app/args.h"
+#include "app/prompt.h"
+#include "app/tui.h"
+#include "engine/strategy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PASTE_END "\033[201~"
+enum { PASTE_MAX = 4 << 20 };
+
+static bool is_empty(void)
+{
+	struct input_view v;
+
+	prompt_view(&v);
+	return !v.n;
+}
+
+static void send(struct tui *t)
+{
+	struct input_view v;
+	char *line;
+
+	if (t->page_open && is_empty()) {
+		tui_page_close(t);
+		return;
+	}
+	prompt_view(&v);
+	if (t->talk.busy && v.n && (v.text[0] != '/' || v.text[1] == '/')) {
+		tui_flash(t, ROLE_NOTICE, t->talk.ready ?
+			  "The model is answering: Esc stops it. Your text is kept." :
+			  "The model is still loading. Your text is kept.");
+		return;
+	}
+	line = prompt_take();
+	if (line)
+		tui_send(t, line);
+	free(line);
+}
+
+/* Esc and Ctrl+C; only Ctrl+C throws away text and leaves. */
+static void stop(struct tui *t, bool leaves)
+{
+	bool warned = t->warned;
+
+	t->warned = false;
+	if (t->page_open) {
+		tui_page_close(t);
+	} else if (prompt_searching()) {
+		prompt_feed(leaves ? "\007" : "\033", 1);
+	} else if (tui_answering(t) && !t->stopping) {
+		talk_stop(&t->talk);
+		t->stopping = true;
+	} else if (!leaves) {
+		transcript_scroll_to(t->log, false);
+	} else if (!is_empty()) {
+		prompt_set("");
+	} else if (warned || t->stopping || !t->talk.ready) {
+		t->want |= TUI_LEAVE;
+	} else {
+		t->warned = true;
+		tui_flash(t, ROLE_NOTICE, "Ctrl+C once more, or Ctrl+D, leaves.");
+	}
+}
+
+static void scroll(struct tui *t, int by)
+{
+	int page = t->chat_rows > 2 ? t->chat_rows - 1 : 1;
+
+	if (t->page_open)
+		t->page.top -= by * page;
+	else
+		transcript_scroll(t->log, by * page);
+}
+
+static void scroll_to(struct tui *t, bool top)
+{
+	if (t->page_open)
+		t->page.top = top ? 0 : INT16_MAX;
+	else
+		transcript_scroll_to(t->log, top);
+}
+
+static void panes(struct tui *t)
+{
+	struct layout_want *p = &t->panes;
+
+	if (p->stats) {
+		p->stats = false;
+	} else if (p->hints) {
+		p->hints = false;
+	} else {
+		p->stats = p->hints = true;
+	}
+}
+
+static void strategy(struct tui *t, const char *name)
+{
+	char line[32], note[64];
+
+	for (int i = 0; strategies[i]; i++)
+		if (!strcmp(strategies[i]->name, name))
+			t->strategy_at = i;
+	snprintf(line, sizeof(line), "/strategy %s", name);
+	snprintf(note, sizeof(note), "strategy %s", name);
+	tui_flash(t, ROLE_NOTICE, note);
+	tui_send(t, line);
+}
+
+/* The one behind the last that was tried: one that cannot be had is passed over. */
+static void next_strategy(struct tui *t)
+{
+	int n = 0;
+
+	while (strategies[n])
+		n++;
+	strategy(t, strategies[(t->strategy_at + 1) % n]->name);
+}
+
+/* Moves a threshold by a step. */
+static void threshold(struct tui *t, const char *key, double by)
+{
+	const struct option_row *r = args_find(key);
+	char value[32], note[64], err[ERR_MAX];
+	double x;
+
+	if (!r)
+		return;
+	x = strtod(args_show(&t->talk.opt, r, value, sizeof(value)), NULL) + by;
+	x = x < r->low ? r->low : x > r->high ? r->high : x;
+	snprintf(value, sizeof(value), "%.2f", x);
+	if (talk_set(&t->talk, key, value, err)) {
+		tui_say(t, BLOCK_ERROR, err);
+		return;
+	}
+	snprintf(note, sizeof(note), "%s %s", key, value);
+	tui_flash(t, ROLE_NOTICE, note);
+}
+
+static void toggle(struct tui *t, bool *what, const char *on, const char *off)
+{
+	*what = !*what;
+	tui_flash(t, ROLE_NOTICE, *what ? on : off);
+}
+
+/* Actions that change how things look. */
+static bool act_view(struct tui *t, int action)
+{
+	switch (action) {
+	case ACTION_SCROLL_UP: scroll(t, 1); return true;
+	case ACTION_SCROLL_DOWN: scroll(t, -1); return true;
+	case ACTION_SCROLL_TOP: scroll_to(t, true); return true;
+	case ACTION_SCROLL_END: scroll_to(t, false); return true;
+	case ACTION_HELP:
+		if (t->page_open)
+			tui_page_close(t);
+		else
+			tui_help(t);
+		return true;
+	case ACTION_PANES: panes(t); return true;
+	case ACTION_THEME: tui_next_theme(t); return true;
+	case ACTION_ORIGINS:
+		toggle(t, &t->view.origins, "token colours on", "token colours off");
+		return true;
+	case ACTION_MARKDOWN:
+		toggle(t, &t->view.markdown, "Markdown", "raw text");
+		return true;
+	case ACTION_FOLD:
+		toggle(t, &t->view.fold_think, "<think> blocks folded", "<think> blocks shown");
+		return true;
+	case ACTION_REDRAW: t->want |= TUI_REDRAW; return true;
+	case ACTION_EDITOR: t->want |= TUI_EDITOR; return true;
+	case ACTION_SUSPEND: t->want |= TUI_SUSPEND; return true;
+	default: return false;
+	}
+}
+
+/* Actions that change how the model works. */
+static bool act_model(struct tui *t, int action)
+{
+	switch (action) {
+	case ACTION_AUTO: strategy(t, "auto"); return true;
+	case ACTION_PLAIN: strategy(t, "plain"); return true;
+	case ACTION_NGRAM: strategy(t, "ngram"); return true;
+	case ACTION_DRAFT: strategy(t, "draft"); return true;
+	case ACTION_BILD: strategy(t, "bild"); return true;
+	case ACTION_S3D: strategy(t, "s3d"); return true;
+	case ACTION_NEXT_STRATEGY: next_strategy(t); return true;
+	case ACTION_FALLBACK_DOWN: threshold(t, "fallback", -0.05); return true;
+	case ACTION_FALLBACK_UP: threshold(t, "fallback", 0.05); return true;
+	case ACTION_ROLLBACK_DOWN: threshold(t, "rollback", -0.5); return true;
+	case ACTION_ROLLBACK_UP: threshold(t, "rollback", 0.5); return true;
+	default: return false;
+	}
+}
+
+/* A key of readline's; in a text of several lines Up and Down first move within it. */
+static void edit(struct tui *t, unsigned key, const char *bytes, size_t n)
+{
+	struct input_view v;
+	char *matches;
+	size_t to;
+
+	prompt_view(&v);
+	if ((key == KEYSYM_UP || key == KEYSYM_DOWN) && !prompt_searching()) {
+		to = pane_input_move(&v, key == KEYSYM_UP ? -1 : 1);
+		if (to <= v.n) {
+			prompt_move(to);
+			return;
+		}
+	}
+	prompt_feed(bytes, n);
+	matches = prompt_matches();
+	if (matches)
+		tui_flash(t, ROLE_NOTICE, matches);
+	free(matches);
+}
+
+static bool page_key(struct tui *t, unsigned key)
+{
+	if (!t->page_open)
+		return false;
+	if (key != KEYSYM_UP && key != KEYSYM_DOWN)
+		return false;
+	t->page.top += key == KEYSYM_UP ? -1 : 1;
+	return true;
+}
+
+void tui_key(struct tui *t, unsigned key, const char *bytes, size_t n)
+{
+	int action = keymap_find(&t->cfg.keys, key);
+
+	if (key == KEYSYM_PASTE_BEGIN) {
+		t->pasting = true;
+		return;
+	}
+	if (page_key(t, key) || key == KEYSYM_PASTE_END || key == KEYSYM_UNKNOWN)
+		return;
+	if (action != ACTION_STOP)
+		t->warned = false;
+	if (action == ACTION_SEND)
+		send(t);
+	else if (action == ACTION_NEWLINE)
+		prompt_insert("\n", 1);
+	else if (action == ACTION_STOP)
+		stop(t, n == 1 && *bytes == ('C' & 0x1f));
+	else if (action == ACTION_LEAVE && is_empty())
+		t->want |= TUI_LEAVE;
+	else if (!act_view(t, action) && !act_model(t, action))
+		edit(t, key, bytes, n);
+}
+
+/* Line ends of other systems become our own. */
+static void insert_paste(char *s, size_t n)
+{
+	size_t k = 0;
+	char last = '\0';
+
+	for (size_t i = 0; i < n; i++) {
+		char c = s[i];
+
+		if (c != '\n' || last != '\r')
+			s[k++] = c == '\r' ? '\n' : c;
+		last = c;
+	}
+	prompt_insert(s, k);
+}
+
+/* Bytes of a paste that can be taken now; the end of one is among them or nothing is. */
+static size_t take_paste(struct tui *t, size_t from)
+{
+	size_t n = t->n_pending - from, end = strlen(PASTE_END);
+	char *s = t->pending + from, *stop_at = memmem(s, n, PASTE_END, end);
+
+	if (!stop_at && n > PASTE_MAX) {        /* its end may have begun */
+		t->paste_lost = true;
+		return n - end + 1;
+	}
+	if (!stop_at)
+		return 0;
+	if (t->paste_lost)
+		tui_flash(t, ROLE_ERROR, "The pasted text was over 4 MiB; /read takes a file.");
+	else
+		insert_paste(s, (size_t)(stop_at - s));
+	t->pasting = t->paste_lost = false;
+	return (size_t)(stop_at - s) + end;
+}
+
+static bool keep_bytes(struct tui *t, const char *s, size_t n)
+{
+	if (t->pending_cap - t->n_pending < n + 1) {
+		size_t cap = 2 * (t->n_pending + n) + 64;
+		char *more = realloc(t->pending, cap);
+
+		if (!more)
+			return false;
+		t->pending = more;
+		t->pending_cap = cap;
+	}
+	if (n)
+		memcpy(t->pending + t->n_pending, s, n);
+	t->n_pending += n;
+	return true;
+}
+
+void tui_input(struct tui *t, const char *s, size_t n, bool final)
+{
+	size_t at = 0, used = 1;
+	unsigned key;
+
+	if (!keep_bytes(t, s, n))
+		return;
+	while (at < t->n_pending && used) {
+		if (t->pasting) {
+			used = take_paste(t, at);
+		} else {
+			used = keys_decode(t->pending + at, t->n_pending - at, final, &key);
+			if (used)
+				tui_key(t, key, t->pending + at, used);
+		}
+		at += used;
+	}
+	t->n_pending -= at;
+	if (at)
+		memmove(t->pending, t->pending + at, t->n_pending);
+}
+
+bool tui_input_waits(const struct tui *t)
+{
+	return t->n_pending && !t->pasting;
+}
