@@ -101,41 +101,32 @@ static void draw_stats(struct tui *t, struct grid *g, const struct layout *l)
 	pane_stats_draw(g, r, v, l->stats);
 }
 
-static bool is_hinted(int action)
-{
-	return action == ACTION_HELP || action == ACTION_PANES || action == ACTION_THEME ||
-	       (action >= ACTION_AUTO && action <= ACTION_NEXT_STRATEGY) ||
-	       action == ACTION_STOP || action == ACTION_LEAVE;
-}
-
-static const char *hint_text(int action)
-{
-	const char *name = action_rows[action].name;
-
-	return strncmp(name, "strategy-", 9) ? name : name + 9;
-}
-
-/* Keys as they are bound now. */
+/* Keys as they are bound now, the most useful first. */
 static void draw_hints(const struct tui *t, struct grid *g, struct rect r)
 {
+	static const int hinted[] = {
+		ACTION_HELP, ACTION_PANES, ACTION_THEME, ACTION_STOP, ACTION_AUTO, ACTION_PLAIN,
+		ACTION_NGRAM, ACTION_DRAFT, ACTION_BILD, ACTION_S3D, ACTION_LEAVE,
+		ACTION_NEXT_STRATEGY, ACTION_ORIGINS, ACTION_MARKDOWN, ACTION_SCROLL_UP,
+	};
 	const struct keymap *k = &t->cfg.keys;
 	int x = 0;
 
-	for (int action = 0; action < ACTION_N; action++) {
+	for (size_t h = 0; h < sizeof(hinted) / sizeof(hinted[0]); h++) {
+		const char *name = action_rows[hinted[h]].name;
 		char key[32] = "";
 		int w;
 
 		for (int i = 0; i < k->n && !*key; i++)
-			if (k->row[i].action == action)
+			if (k->row[i].action == hinted[h])
 				keys_name(k->row[i].key, key);
-		if (!*key || !is_hinted(action))
+		name += strncmp(name, "strategy-", 9) ? 0 : 9;
+		w = text_width(key, strlen(key)) + (int)strlen(name) + 1;
+		if (!*key || x + w > r.w)
 			continue;
-		w = (int)(strlen(key) + strlen(hint_text(action))) + 3;
-		if (x + w - 1 > r.w)
-			break;
-		x += grid_printf(g, r, 0, x, ROLE_HINT_KEY, 0, "%s", key);
-		x += 1 + grid_printf(g, r, 0, x, ROLE_HINT, 0, " %s", hint_text(action));
-		x++;
+		grid_printf(g, r, 0, x, ROLE_HINT_KEY, 0, "%s", key);
+		grid_printf(g, r, 0, x + w - (int)strlen(name), ROLE_HINT, 0, "%s", name);
+		x += w + 2;
 	}
 }
 

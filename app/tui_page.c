@@ -66,7 +66,7 @@ void tui_help(struct tui *t)
 	size_t room = (size_t)(KEYMAP_MAX + COMMAND_N) * 64 + ACTION_N;
 	char *at;
 
-	open_page(t, " help ");
+	open_page(t, "help");
 	at = t->page_text = malloc(room);
 	if (!at)
 		return;

@@ -24,8 +24,8 @@ void tui_next_theme(struct tui *t)
 		return;
 	}
 	t->cfg = changed;
-	snprintf(t->theme, sizeof(t->theme), "%s", names[at]);
-	snprintf(note, sizeof(note), "theme %s", names[at]);
+	memcpy(t->theme, names[at], sizeof(t->theme));
+	snprintf(note, sizeof(note), "theme %.63s", names[at]);
 	tui_flash(t, ROLE_NOTICE, note);
 	t->want |= TUI_THEME;
 }
