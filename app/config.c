@@ -219,7 +219,7 @@ static bool find_source(const struct place *at, const char *name, char out[PATH_
 			return true;
 	}
 	if ((config_folder(folder) && exists_in(out, folder, name)) ||
-	    exists_in(out, config_data_folder, name))
+	    (config_data_folder(folder) && exists_in(out, folder, name)))
 		return true;
 	*out = '\0';
 	return false;
@@ -437,7 +437,7 @@ int config_theme(struct config *c, const char *name, char err[ERR_MAX])
 	if (no_color())
 		theme_strip(&c->theme);
 	if ((config_folder(folder) && join(path, folder, "", file) && !access(path, F_OK)) ||
-	    (join(path, config_data_folder, "", file) && !access(path, F_OK)))
+	    (config_data_folder(folder) && join(path, folder, "", file) && !access(path, F_OK)))
 		rc = read_path(&rd, NULL, path, err);
 	else
 		rc = read_builtin(&rd, NULL, name, err);

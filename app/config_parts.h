@@ -7,9 +7,9 @@
 
 enum { THEME_NAME = 64 };       /* bytes, the last 0 included */
 
-extern const char config_data_folder[];                 /* of the installation; ends in a slash */
-/* The user's folder, with a slash at the end; false: there is none. */
+/* The user's folder, and that of the installation, with a slash at the end; false: none. */
 bool config_folder(char out[PATH_MAX]);
+bool config_data_folder(char out[PATH_MAX]);
 bool config_theme_name(const char *name);               /* fit to be one, and no path */
 const char *config_builtin(const char *name);           /* a theme's text; NULL: not built in */
 #endif

@@ -11,15 +11,22 @@
 
 enum { BUILTIN_N = sizeof(builtin_themes) / sizeof(builtin_themes[0]) };
 
-const char config_data_folder[] = S3D_PREFIX "/share/s3dchat/";
-
-bool config_folder(char out[PATH_MAX])
+static bool copy_path(char *path, char out[PATH_MAX])
 {
-	char *path = model_path_xdg("XDG_CONFIG_HOME", ".config", "");
 	bool fits = path && snprintf(out, PATH_MAX, "%s", path) < PATH_MAX;
 
 	free(path);
 	return fits;
+}
+
+bool config_folder(char out[PATH_MAX])
+{
+	return copy_path(model_path_xdg("XDG_CONFIG_HOME", ".config", ""), out);
+}
+
+bool config_data_folder(char out[PATH_MAX])
+{
+	return copy_path(model_path_installed(""), out);
 }
 
 bool config_theme_name(const char *name)
@@ -84,7 +91,8 @@ int config_themes(char names[][64], int max)
 		n = add(names, n, max, builtin_themes[i].name);
 	if (config_folder(folder))
 		n = add_folder(names, n, max, folder);
-	n = add_folder(names, n, max, config_data_folder);
+	if (config_data_folder(folder))
+		n = add_folder(names, n, max, folder);
 	qsort(names, (size_t)n, sizeof(*names), by_name);
 	return n;
 }

@@ -34,8 +34,7 @@ char *model_path_xdg(const char *name, const char *fallback, const char *rest)
 	return path;
 }
 
-/* share/s3dchat/models beside the folder (bin) that the program itself is in. */
-static char *installed(void)
+char *model_path_installed(const char *rest)
 {
 	char self[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -47,7 +46,7 @@ static char *installed(void)
 	if (n < 0)
 		return NULL;
 	self[n] = '\0';
-	return join(self, "/share/s3dchat/models/", MODEL_DEFAULT);
+	return join(self, "/share/s3dchat/", rest);
 }
 
 char *model_path(const char *given, char err[ERR_MAX])
@@ -56,7 +55,7 @@ char *model_path(const char *given, char err[ERR_MAX])
 		*given ? strdup(given) : NULL,
 		model_path_xdg("XDG_DATA_HOME", ".local/share", "models/" MODEL_DEFAULT),
 		strdup("models/" MODEL_DEFAULT),
-		installed(),
+		model_path_installed("models/" MODEL_DEFAULT),
 	};
 	char *found = place[0];
 

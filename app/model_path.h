@@ -12,4 +12,6 @@
 char *model_path(const char *given, char err[ERR_MAX]);
 /* $NAME, or ~/fallback, then /s3dchat/rest: malloc'ed, NULL without a home or memory. */
 char *model_path_xdg(const char *name, const char *fallback, const char *rest);
+/* share/s3dchat/rest beside the folder (bin) that the program itself is in; the same. */
+char *model_path_installed(const char *rest);
 #endif
