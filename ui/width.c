@@ -13,7 +13,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum { VS16 = 0xFE0F, JOINER = 0x200D, BLACK_FLAG = 0x1F3F4, TAB = 8 };
+enum { VS16 = 0xFE0F, BLACK_FLAG = 0x1F3F4, TAB = 8 };
 #define DOTTED_CIRCLE "\xE2\x97\x8C"
 
 static bool is_ascii(char c)
@@ -74,7 +74,7 @@ static bool joins(int32_t base, int32_t prev, int32_t c, int32_t *state)
 		return base == BLACK_FLAG;
 	if (is_skin_tone(c))
 		return is_pictograph(base);
-	return !is_spelt_out(c) || is_mark(c) || c == JOINER || utf8proc_charwidth(c) == 0;
+	return utf8proc_category(c) != UTF8PROC_CATEGORY_CN;
 }
 
 static int width_with(int width, int32_t base, int32_t c)

@@ -1,0 +1,227 @@
+/* test_width.c - graphemes, their widths and their visible forms.
+ *
+ * Widths come from tests/vectors/widths.txt, which tests/tools/make_width_vectors.py made with
+ * Python's wcwidth.  Visible forms are written out by hand from ui/width.h. */
+#include "ui/width.h"
+
+#include <stdarg.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define B(s) s, sizeof(s) - 1
+
+static size_t put_utf8(uint32_t c, char *out)
+{
+	int k = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
+
+	for (int i = k - 1; i > 0; i--, c >>= 6)
+		out[i] = (char)(0x80 | (c & 0x3F));
+	out[0] = (char)(lead[k] | c);
+	return (size_t)k;
+}
+
+static void test_widths_of_wcwidth(void **state)
+{
+	FILE *f = fopen("tests/vectors/widths.txt", "r");
+	char line[256];
+	int cases = 0, wrong = 0;
+
+	(void)state;
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		char text[128], *p;
+		size_t n = 0;
+		int want = (int)strtol(line, &p, 10), got;
+
+		for (char *q = p; n + 4 < sizeof(text); p = q) {
+			unsigned long c = strtoul(p, &q, 16);
+
+			if (q == p)
+				break;
+			n += put_utf8((uint32_t)c, text + n);
+		}
+		got = text_width(text, n);
+		if (got != want && ++wrong)
+			print_error("%d, not %d: %s", got, want, line);
+		cases++;
+	}
+	fclose(f);
+	assert_int_equal(wrong, 0);
+	assert_true(cases > 1000);
+}
+
+static void check(const char *s, size_t n, const char *text, int width, size_t bytes)
+{
+	struct glyph g;
+
+	text_glyph(s, n, &g);
+	assert_string_equal(g.text, text);
+	assert_int_equal(g.width, width);
+	assert_int_equal(g.bytes, bytes);
+}
+
+static void test_visible_forms(void **state)
+{
+	(void)state;
+	check(B("\x1b[2J"), "^[", 2, 1);
+	check(B("\0"), "^@", 2, 1);
+	check(B("\x7fx"), "^?", 2, 1);
+	check(B("\xc2\x85x"), "<U+0085>", 8, 2);
+	check(B("\xe2\x80\xaex"), "<U+202E>", 8, 3);
+	check(B("\xe2\x81\xa6x"), "<U+2066>", 8, 3);
+	check(B("\xe2\x80\x8bx"), "<U+200B>", 8, 3);
+	check(B("\xe2\x80\xa8"), "<U+2028>", 8, 3);
+	check(B("\xef\xbb\xbfx"), "<U+FEFF>", 8, 3);
+	check(B("\xcc\x81x"), "\xe2\x97\x8c\xcc\x81", 1, 2);
+	check(B("\xff\xfe"), "\xef\xbf\xbd", 1, 1);
+	check(B("\xe2\x82x"), "\xef\xbf\xbd", 1, 2);
+	check(B("\xed\xa0\x80"), "\xef\xbf\xbd", 1, 1);
+	check(B("\xf4\x90\x80\x80"), "\xef\xbf\xbd", 1, 1);
+	check(B("\xf0\x9f\x98"), "\xef\xbf\xbd", 1, 3);
+	check(B("\xf3\xa0\x81\x81x"), "<U+E0041>", 9, 4);
+	check(B("a\xf3\xa0\x81\x81"), "a", 1, 1);       /* a tag hides nothing behind a letter */
+	check(B("a\xf0\x9f\x8f\xbb"), "a", 1, 1);       /* a skin tone needs an emoji */
+	check(B("\xcd\xb8"), "<U+0378>", 8, 2);         /* not assigned */
+	check(B("e\xcc\x81x"), "e\xcc\x81", 1, 3);
+	check(B("\xe2\x9d\xa4\xef\xb8\x8fx"), "\xe2\x9d\xa4\xef\xb8\x8f", 2, 6);
+}
+
+/* A letter under 1000 accents covers them all and stays small. */
+static void test_zalgo_is_bounded(void **state)
+{
+	char text[2001] = "a";
+	struct glyph g;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		memcpy(text + 1 + 2 * i, "\xcc\x81", 2);
+	text_glyph(text, sizeof(text), &g);
+	assert_int_equal(g.bytes, 2001);
+	assert_int_equal(g.width, 1);
+	assert_true(strlen(g.text) < GLYPH_MAX);
+	assert_int_equal(strlen(g.text) % 2, 1);
+}
+
+/* Four people with skin tones take 41 bytes: some of them are drawn, whole, without a joiner at
+ * the end. */
+static void test_long_family(void **state)
+{
+	static const char family[] = "\xf0\x9f\x91\xa8\xf0\x9f\x8f\xbd\xe2\x80\x8d"
+		"\xf0\x9f\x91\xa9\xf0\x9f\x8f\xbd\xe2\x80\x8d" "\xf0\x9f\x91\xa7\xf0\x9f\x8f\xbd\xe2\x80\x8d"
+		"\xf0\x9f\x91\xa6\xf0\x9f\x8f\xbd";
+	struct glyph g;
+
+	(void)state;
+	text_glyph(B(family), &g);
+	assert_int_equal(g.bytes, sizeof(family) - 1);
+	assert_int_equal(g.width, 2);
+	assert_int_equal(strlen(g.text), 30);
+	assert_memory_equal(g.text, family, 30);
+}
+
+static void test_fit_and_tabs(void **state)
+{
+	int used;
+
+	(void)state;
+	assert_int_equal(text_width(B("a\tb")), 9);
+	assert_int_equal(text_width(B("12345678\tb")), 17);
+	assert_int_equal(text_fit(B("a\tb"), 8, &used), 2);
+	assert_int_equal(used, 8);
+	assert_int_equal(text_fit(B("\xe6\xbc\xa2\xe5\xad\x97"), 3, &used), 3);
+	assert_int_equal(used, 2);
+	assert_int_equal(text_fit(B("e\xcc\x81"), 0, &used), 0);
+	assert_int_equal(text_fit(B("abc"), 80, NULL), 3);
+}
+
+static void test_unfinished(void **state)
+{
+	(void)state;
+	assert_int_equal(text_unfinished(B("")), 0);
+	assert_int_equal(text_unfinished(B("ab")), 1);
+	assert_int_equal(text_unfinished(B("ab\xcc")), 2);
+	assert_int_equal(text_unfinished(B("a\n")), 0);
+	assert_int_equal(text_unfinished(B("a\xff")), 0);
+	assert_int_equal(text_unfinished(B("\xe6\xbc\xa2\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa")), 8);
+	assert_int_equal(text_unfinished(B("\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f")), 9);
+}
+
+/* Bytes and pieces that make trouble likely. */
+static size_t nasty(char *out, size_t cap)
+{
+	static const char *const piece[] = { "\xcc\x81", "\xf0\x9f\x8f\xbd", "\xe2\x80\x8d",
+		"\xf0\x9f\x91\xa9", "\xf0\x9f\x87\xa9", "\xef\xb8\x8f", "\xe6\xbc\xa2", "\xe1\x84\x92",
+		"\xe1\x85\xa1", "\xe2\x80\xae", "\xc2\x9b", "a", " ", "\x1b", "\t", "1",
+		"\xf3\xa0\x81\xa7", "\xf0\x9f\x8f\xb4", "\xe0\xb5\x8e", "\xd8\x80" };
+	size_t n = 0;
+
+	while (n + 4 <= cap) {
+		const char *p = piece[(size_t)rand() % (sizeof(piece) / sizeof(piece[0]))];
+
+		if (rand() % 4) {
+			memcpy(out + n, p, strlen(p));
+			n += strlen(p);
+		} else {
+			out[n++] = (char)rand();
+		}
+	}
+	return n;
+}
+
+static void check_clean(const char *s)
+{
+	for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
+		assert_true(*p >= 0x20 && *p != 0x7F);
+		assert_false(*p == 0xC2 && p[1] < 0xA0);
+		assert_false(*p == 0xE2 && p[1] == 0x80 && p[2] >= 0xAA && p[2] <= 0xAE);
+	}
+}
+
+/* Clean glyphs that end; and what text_unfinished calls finished does not change with more text. */
+static void test_random_bytes(void **state)
+{
+	(void)state;
+	srand(1);
+	for (int round = 0; round < 20000; round++) {
+		char s[48];
+		size_t n = nasty(s, sizeof(s)), cut = (size_t)rand() % (n + 1);
+		size_t safe = cut - text_unfinished(s, cut), at = 0;
+		struct glyph g, h;
+
+		for (size_t i = 0; i < n; i += g.bytes) {
+			text_glyph(s + i, n - i, &g);
+			assert_true(g.bytes >= 1 && g.bytes <= n - i);
+			assert_true(g.width >= 1 && strlen(g.text) < GLYPH_MAX);
+			check_clean(g.text);
+			if (i >= safe)
+				continue;
+			assert_int_equal(i, at);
+			text_glyph(s + i, cut - i, &h);
+			assert_int_equal(g.bytes, h.bytes);
+			assert_int_equal(g.width, h.width);
+			assert_string_equal(g.text, h.text);
+			at += h.bytes;
+		}
+		assert_int_equal(at, safe);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_widths_of_wcwidth),
+		cmocka_unit_test(test_visible_forms),
+		cmocka_unit_test(test_zalgo_is_bounded),
+		cmocka_unit_test(test_long_family),
+		cmocka_unit_test(test_fit_and_tabs),
+		cmocka_unit_test(test_unfinished),
+		cmocka_unit_test(test_random_bytes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
