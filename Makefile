@@ -12,8 +12,7 @@ OPT_release := -O2 -g -ftree-vectorize -fvect-cost-model=dynamic
 OPT_debug := -O0 -g3 -DS3D_DEBUG
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -DS3D_DEBUG
 OPT_tsan := -O1 -g -fsanitize=thread -DS3D_DEBUG
-CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' \
-	-DS3D_PREFIX='"$(PREFIX)"' -pthread
+CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' -pthread
 LDFLAGS += $(OPT_$(FLAVOUR)) -pthread
 LDLIBS += -lpcre2-8 -lreadline -ljansson -lutf8proc -lncursesw -lm
 
