@@ -1,5 +1,6 @@
 /* engine.c - see engine.h.  Opens the parts in order and closes them in reverse. */
 #include "engine/engine.h"
+#include "engine/pair.h"
 #include <string.h>
 
 enum { CTX_DEFAULT = 4096 };
@@ -40,6 +41,43 @@ static int open_device(struct engine *e, const struct engine_opt *o, char err[ER
 	return session_open(&e->target, e->be, e->dev, n_ctx, e->model->cfg.n_vocab, be.n_batch, err);
 }
 
+/* The little model beside the big one, on the same threads. */
+static int open_little(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
+{
+	struct backend_opt be = o->be;
+
+	e->draft_model = model_open(o->model_draft, err);
+	if (!e->draft_model || pair_check(e->model, e->tok, e->draft_model, err) != 0)
+		return -1;
+	be.n_batch = e->target.n_batch;
+	be.n_out = STEP_MAX;
+	be.share = e->dev;
+	e->draft_dev = e->be->open(e->draft_model, &be, err);
+	if (!e->draft_dev)
+		return -1;
+	e->strat.draft_smp = sampler_open(e->draft_model->cfg.n_vocab, err);
+	if (!e->strat.draft_smp ||
+	    session_open(&e->draft, e->be, e->draft_dev, e->target.n_ctx,
+			 e->draft_model->cfg.n_vocab, be.n_batch, err) != 0)
+		return -1;
+	e->strat.draft = &e->draft;
+	return 0;
+}
+
+static void close_little(struct engine *e)
+{
+	e->strat.draft = NULL;
+	sampler_close(e->strat.draft_smp);
+	e->strat.draft_smp = NULL;
+	if (e->draft.tok)
+		session_close(&e->draft);
+	if (e->draft_dev)
+		e->be->close(e->draft_dev);
+	e->draft_dev = NULL;
+	model_close(e->draft_model);
+	e->draft_model = NULL;
+}
+
 static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
 	if (open_model(e, o, err) != 0 || open_device(e, o, err) != 0)
@@ -49,6 +87,8 @@ static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_M
 	e->strat.smp = sampler_open(e->model->cfg.n_vocab, err);
 	if (!e->strat.smp)
 		return -1;
+	if (o->model_draft && open_little(e, o, e->draft_err) != 0)
+		close_little(e);
 	return engine_strategy(e, o->strategy ? o->strategy : "plain", err);
 }
 
@@ -74,6 +114,7 @@ void engine_close(struct engine *e)
 	if (e->strat.ops)
 		e->strat.ops->close(&e->strat);
 	sampler_close(e->strat.smp);
+	close_little(e);
 	if (e->target.tok)
 		session_close(&e->target);
 	if (e->dev)
@@ -90,7 +131,8 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 	if (!s)
 		return -1;
 	if (s->needs & NEED_DRAFT_MODEL && !e->strat.draft)
-		return fail(err, "strategy %s needs a little model", name);
+		return fail(err, "strategy %s needs a little model: %s", name,
+			    *e->draft_err ? e->draft_err : "-md FILE names one");
 	if (e->strat.ops)
 		e->strat.ops->close(&e->strat);
 	e->strat.ops = NULL;

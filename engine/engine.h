@@ -10,6 +10,7 @@
 
 struct engine_opt {
 	const char *model;              /* path */
+	const char *model_draft;        /* path of a little model, or NULL */
 	const char *backend;            /* NULL or "auto": best; "cpu" */
 	const char *strategy;           /* NULL: "plain" */
 	const char *chat_template;      /* NULL: by fingerprint */
@@ -25,6 +26,10 @@ struct engine {
 	const struct backend *be;
 	struct dev *dev;
 	struct session target;
+	struct model *draft_model;      /* NULL: no little model, and draft_err says why if asked */
+	struct dev *draft_dev;
+	struct session draft;
+	char draft_err[ERR_MAX];
 	struct strat strat;             /* .law, .opt and .stats are for the caller to set and read */
 	double load_s;
 };

@@ -71,16 +71,16 @@ const float *session_extend(struct session *s, const int *draft, int k, char err
 {
 	const float *logits;
 
-	if (k > SESSION_SPARE || s->n + k > s->n_ctx) {
+	if (k > SESSION_SPARE || k >= s->n_batch || s->n + k > s->n_ctx) {
 		fail(err, "%d drafts after %d tokens do not fit a context of %d", k, s->n, s->n_ctx);
 		return NULL;
 	}
-	while (s->n_kv < s->n - 1)
+	while (s->n - s->n_kv + k > s->n_batch)         /* what is left goes into one pass */
 		if (session_prefill(s, err) < 0)
 			return NULL;
 	if (k)
 		memcpy(s->tok + s->n, draft, sizeof(*draft) * (size_t)k);
-	logits = run(s, k + 1, k + 1, err);
+	logits = run(s, s->n - s->n_kv + k, k + 1, err);
 	if (logits)
 		s->n_kv = s->n + k;
 	return logits;

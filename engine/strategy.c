@@ -3,12 +3,54 @@
  * Invariant: statistics count a draft as tested only when all before it held, and as accepted only
  * when it was emitted. */
 #include "engine/strategy.h"
+#include "engine/probs.h"
 #include "engine/verify.h"
 #include <stdio.h>
 #include <string.h>
 
-extern const struct strategy strategy_plain, strategy_ngram;
-const struct strategy *const strategies[] = { &strategy_plain, &strategy_ngram, NULL };
+extern const struct strategy strategy_plain, strategy_ngram, strategy_draft, strategy_bild;
+const struct strategy *const strategies[] = {
+	&strategy_plain, &strategy_ngram, &strategy_draft, &strategy_bild, NULL,
+};
+
+bool strategy_exact(const struct strat *s)
+{
+	return s->ops->exact || (s->ops->can_be_exact && s->opt.rollback_exact);
+}
+
+/* The little model's timeline becomes the target's.  1: it cannot, a token is unknown to it. */
+static int follow(struct strat *s, char err[ERR_MAX])
+{
+	const struct session *t = s->target;
+
+	for (int i = 0; i < t->n; i++)
+		if (t->tok[i] >= s->draft->n_vocab)
+			return 1;
+	return session_set(s->draft, t->tok, t->n, err);
+}
+
+int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int *draft,
+		   char err[ERR_MAX])
+{
+	struct session *d = s->draft;
+	int k = 0, top, rc = follow(s, err);
+
+	if (rc)
+		return rc < 0 ? -1 : 0;
+	while (k < max) {
+		const float *logits = session_extend(d, NULL, 0, err);
+
+		if (!logits)
+			return -1;
+		if (stop_below > 0 && probs_top(logits, d->n_vocab, &top) < (double)stop_below)
+			break;
+		draft[k] = sampler_choose(s->draft_smp, &s->law, logits, d->tok, d->n, lambda);
+		if (draft[k] >= s->target->n_vocab)
+			break;          /* a padded vocabulary may know more */
+		session_accept(d, 0, draft[k++]);
+	}
+	return k;
+}
 
 const struct strategy *strategy_find(const char *name, char err[ERR_MAX])
 {
@@ -33,18 +75,19 @@ int strategy_room(const struct strat *s)
 	return left < max ? (left > 0 ? left : 0) : max;
 }
 
-static void count(struct strategy_stats *st, int k, int emitted)
+void strategy_count(struct strat *s, int k, int n_kept)
 {
-	int tested = emitted <= k ? emitted : k;
+	struct strategy_stats *st = &s->stats;
+	int tested = n_kept < k ? n_kept + 1 : k;
 
 	st->rounds++;
-	st->emitted += emitted;
+	st->emitted += n_kept + 1;
 	st->drafted += k;
 	st->tested += tested;
-	st->accepted += emitted - 1;
+	st->accepted += n_kept;
 	for (int i = 0; i < tested; i++)
 		st->pos_tested[i]++;
-	for (int i = 0; i < emitted - 1; i++)
+	for (int i = 0; i < n_kept; i++)
 		st->pos_accepted[i]++;
 }
 
@@ -64,7 +107,7 @@ int strategy_round(struct strat *s, const int *drafts, int k, double draft_s, st
 		out[i] = (struct emit){ y[i], i < n - 1 ? ORIGIN_ACCEPTED :
 					n <= k ? ORIGIN_CORRECTED : ORIGIN_PLAIN };
 	session_accept(t, n - 1, y[n - 1]);
-	count(&s->stats, k, n);
+	strategy_count(s, k, n - 1);
 	s->stats.draft_s += draft_s;
 	s->stats.verify_s += verified - start;
 	s->stats.choose_s += clock_now() - verified;

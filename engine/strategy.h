@@ -10,6 +10,9 @@
 #define DRAFT_MAX 16                    /* drafts in one round at most */
 #define STEP_MAX (DRAFT_MAX + 1)        /* tokens out of one step at most */
 
+/* Best measured weight of the noise for a drafter whose distribution only resembles the target's. */
+#define STRATEGY_LAMBDA 0.6f
+
 enum origin { ORIGIN_PLAIN, ORIGIN_ACCEPTED, ORIGIN_CORRECTED };
 
 struct emit {
@@ -20,7 +23,9 @@ struct emit {
 struct strategy_opt {           /* may change between two steps */
 	int draft_max, draft_min;
 	float draft_p_min;      /* stop drafting below this probability */
-	float fallback, rollback;
+	float fallback;         /* bild: the little model hands over below this probability */
+	float rollback;         /* bild: the big model keeps a draft up to this -log p */
+	bool rollback_exact;    /* bild: keeps only what it would have chosen itself */
 };
 #define STRATEGY_DEFAULTS { .draft_max = 8, .fallback = 0.6f, .rollback = 3.0f }
 
@@ -40,6 +45,7 @@ enum { NEED_DRAFT_MODEL = 1 };
 struct strategy {
 	const char *name, *help;
 	bool exact;             /* same text as plain for the same seed */
+	bool can_be_exact;      /* also, when opt.rollback_exact is set */
 	unsigned needs;
 	int (*open)(struct strat *, char err[ERR_MAX]);
 	/* Emits 1..STEP_MAX tokens into out, returns how many, -1 on error. */
@@ -50,7 +56,7 @@ struct strategy {
 struct strat {
 	const struct strategy *ops;
 	struct session *target, *draft; /* draft: NULL without a little model */
-	struct sampler *smp;
+	struct sampler *smp, *draft_smp;        /* one for each vocabulary */
 	struct sampler_opt law;
 	struct strategy_opt opt;
 	struct strategy_stats stats;
@@ -62,6 +68,14 @@ const struct strategy *strategy_find(const char *name, char err[ERR_MAX]);
 /* For strategies: verify drafts[0..k-1] in one target pass, emit, accept, count. */
 int strategy_round(struct strat *, const int *drafts, int k, double draft_s, struct emit *out,
 		   char err[ERR_MAX]);
+bool strategy_exact(const struct strat *);      /* as the options are now */
+/* For strategies: up to max tokens of the little model into draft, guesses of the target's choices
+ * with the noise weighted by lambda; it stops where its top probability is below stop_below (that
+ * guess is thrown away).  Returns how many, -1 on error. */
+int strategy_guess(struct strat *, int max, float stop_below, float lambda, int *draft,
+		   char err[ERR_MAX]);
+/* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */
+void strategy_count(struct strat *, int k, int n_kept);
 /* Drafts allowed now: draft_max, less what the context has no room for. */
 int strategy_room(const struct strat *);
 #endif

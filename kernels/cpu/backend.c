@@ -239,7 +239,8 @@ static void dev_close(struct dev *d)
 			d->up, d->turn, d->logits, d->inv_freq, d->part, d->part_acc };
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		mem_free(all[i]);
-	pool_close(d->pool);
+	if (d->owns_pool)
+		pool_close(d->pool);
 	mem_free(d);
 }
 
@@ -250,9 +251,13 @@ static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_M
 	if (check_shape(&d->model->cfg, err) != 0)
 		return -1;
 	d->k = cpu_kernels_find(opt->kernels, err);
-	d->pool = d->k ? pool_open(threads, err) : NULL;
+	if (!d->k)
+		return -1;
+	d->owns_pool = !opt->share;
+	d->pool = opt->share ? opt->share->pool : pool_open(threads, err);
 	if (!d->pool)
 		return -1;
+	threads = pool_size(d->pool);
 	d->floats = opt->kernels && !strcmp(opt->kernels, "float");
 	d->n_batch = opt->n_batch > 0 ? opt->n_batch : 256;
 	d->n_out = opt->n_out > 0 ? opt->n_out : 32;

@@ -20,6 +20,7 @@ struct dev {
 	const struct model *model;
 	const struct cpu_kernels *k;
 	struct pool *pool;
+	bool owns_pool;         /* false: another device's, which outlives this one */
 	bool floats;            /* every matrix by the float kernel */
 	int n_batch, n_out;
 	struct cpu_layer *layer;        /* (n_layers) */

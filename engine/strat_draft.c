@@ -1,0 +1,38 @@
+/* strat_draft.c - the little model writes up to k tokens, the big one checks them in one pass.
+ *
+ * The drafter knows the law of choice and its noise, so it guesses the big model's choice with the
+ * noise damped by STRATEGY_LAMBDA, and stops when its top probability falls below
+ * opt.draft_p_min.  Invariant: on return the little model's cache holds a prefix of the timeline,
+ * so the next step runs only what is new, in one pass. */
+#include "engine/strategy.h"
+
+static int draft_open(struct strat *s, char err[ERR_MAX])
+{
+	(void)s;
+	(void)err;
+	return 0;
+}
+
+static void draft_close(struct strat *s)
+{
+	(void)s;
+}
+
+static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
+{
+	double start = clock_now();
+	int draft[DRAFT_MAX], k;
+
+	k = strategy_guess(s, strategy_room(s), s->opt.draft_p_min, STRATEGY_LAMBDA, draft, err);
+	if (k < 0)
+		return -1;
+	if (k < s->opt.draft_min)
+		k = 0;
+	return strategy_round(s, draft, k, clock_now() - start, out, err);
+}
+
+const struct strategy strategy_draft = {
+	.name = "draft", .help = "the little model drafts, the big one decides", .exact = true,
+	.needs = NEED_DRAFT_MODEL,
+	.open = draft_open, .step = draft_step, .close = draft_close,
+};
