@@ -2,6 +2,7 @@
  * temperature, also when strategies change between steps; statistics add up; nothing allocates. */
 #include "engine/engine.h"
 #include "tests/mk.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,6 +33,8 @@ static void begin(int which, float temp, uint64_t seed, float penalty)
 	engine->strat.law.seed = seed;
 	engine->strat.law.repeat_penalty = penalty;
 	engine->strat.opt = (struct strategy_opt)STRATEGY_DEFAULTS;
+	engine->strat.opt.rollback_exact = true;
+	engine->strat.opt.draft_p_min = which % 2 ? 0.3f : 0;
 	memset(&engine->strat.stats, 0, sizeof(engine->strat.stats));
 	assert_int_equal(engine_prompt(engine, ids, n, err), 0);
 	while ((left = engine_prefill(engine, err)) > 0)
@@ -75,6 +78,18 @@ static const char *ngram(int step)
 	return "ngram";
 }
 
+static const char *draft(int step)
+{
+	(void)step;
+	return "draft";
+}
+
+static const char *bild(int step)
+{
+	(void)step;
+	return "bild";
+}
+
 static const char *random_one(int step)
 {
 	int n = 0;
@@ -85,7 +100,7 @@ static const char *random_one(int step)
 	for (;;) {
 		const struct strategy *s = strategies[rand() % n];
 
-		if (s->exact && !(s->needs & NEED_DRAFT_MODEL))
+		if (s->exact || s->can_be_exact)
 			return s->name;
 	}
 }
@@ -137,6 +152,121 @@ static void test_ngram_is_plain(void **state)
 	identity(ngram, &accepted);
 	print_message("# %ld drafts accepted\n", accepted);
 	assert_true(accepted > 100);    /* else the test has shown nothing */
+}
+
+static void test_draft_is_plain(void **state)
+{
+	long accepted = 0;
+
+	(void)state;
+	identity(draft, &accepted);
+	print_message("# %ld drafts accepted\n", accepted);
+	assert_true(accepted > 100);
+}
+
+static void test_exact_bild_is_plain(void **state)
+{
+	long accepted = 0;
+
+	(void)state;
+	identity(bild, &accepted);
+	assert_true(accepted > 100);
+}
+
+/* Every draft held, but for those cut off with the last round. */
+static void all_accepted(void)
+{
+	const struct strategy_stats *st = &engine->strat.stats;
+
+	assert_true(st->rounds > 1);
+	assert_in_range(st->tested - st->accepted, 0, DRAFT_MAX);
+	assert_true(st->emitted > (st->rounds - 1) * engine->strat.opt.draft_max / 2);
+}
+
+/* Writes an answer with bild's lossy rule; returns its length. */
+static int lossy(int which, float fallback, float rollback, int *out)
+{
+	begin(which, 0, 1, 1);
+	engine->strat.opt.rollback_exact = false;
+	engine->strat.opt.fallback = fallback;
+	engine->strat.opt.rollback = rollback;
+	return answer(bild, out);
+}
+
+static void test_bild_limits(void **state)
+{
+	const struct strategy_stats *st = &engine->strat.stats;
+	int want[LEN], got[LEN], n, differs = 0;
+
+	(void)state;
+	for (int p = 0; p < PROMPTS; p++) {
+		begin(p, 0, 1, 1);
+		n = answer(plain, want);
+		assert_int_equal(lossy(p, 1.01f, 3, got), n);   /* the big model alone */
+		assert_memory_equal(want, got, sizeof(int) * (size_t)n);
+		assert_int_equal(st->drafted, 0);
+		assert_int_equal(lossy(p, 0.1f, 0, got), n);    /* only its first choices stay */
+		assert_memory_equal(want, got, sizeof(int) * (size_t)n);
+		assert_true(st->drafted > 0);
+		n = lossy(p, 0.0f, INFINITY, got);              /* nothing is ever taken back */
+		all_accepted();
+		differs += n < LEN || memcmp(want, got, sizeof(want)) != 0;
+	}
+	assert_true(differs > 0);       /* lossy is lossy */
+	assert_false(strategy_exact(&engine->strat));
+	engine->strat.opt.rollback_exact = true;
+	assert_true(strategy_exact(&engine->strat));
+}
+
+/* A model that drafts for itself is always right at temperature 0: k+1 tokens a round. */
+static void test_oracle(void **state)
+{
+	struct engine_opt o = { .model = "build/test-strategies.gguf",
+				.model_draft = "build/test-strategies.gguf", .n_ctx = 512,
+				.be = { .n_threads = 2, .n_batch = 64 } };
+	struct engine *other = engine;
+	char err[ERR_MAX];
+	int got[LEN];
+
+	(void)state;
+	engine = engine_open(&o, err);
+	assert_non_null(engine);
+	begin(2, 0, 1, 1);
+	answer(draft, got);
+	all_accepted();
+	engine_close(engine);
+	engine = other;
+}
+
+static void test_pairs(void **state)
+{
+	struct mk_spec spec = MK_TINY;
+	struct engine_opt o = { .model = "build/test-strategies.gguf",
+				.model_draft = "build/test-other.gguf", .n_ctx = 64,
+				.be = { .n_threads = 1, .n_batch = 64 } };
+	struct engine *e;
+	char err[ERR_MAX];
+
+	(void)state;
+	spec.n_vocab = MK_VOCAB_MIN + 129;
+	assert_int_equal(mk_write(o.model_draft, &spec, err), 0);
+	e = engine_open(&o, err);
+	assert_non_null(e);             /* the chat goes on with what works */
+	assert_int_equal(engine_strategy(e, "draft", err), -1);
+	assert_non_null(strstr(err, "vocabulary of 401"));
+	engine_close(e);
+	o.model_draft = "build/none.gguf";
+	e = engine_open(&o, err);
+	assert_non_null(e);
+	assert_int_equal(engine_strategy(e, "bild", err), -1);
+	assert_non_null(strstr(err, "none.gguf"));
+	engine_close(e);
+	o.model_draft = NULL;
+	e = engine_open(&o, err);
+	assert_int_equal(engine_strategy(e, "draft", err), -1);
+	assert_non_null(strstr(err, "-md"));
+	engine_close(e);
+	remove("build/test-other.gguf");
 }
 
 static void test_switching_is_plain(void **state)
@@ -222,6 +352,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ngram_is_plain),
+		cmocka_unit_test(test_draft_is_plain),
+		cmocka_unit_test(test_exact_bild_is_plain),
+		cmocka_unit_test(test_bild_limits),
+		cmocka_unit_test(test_oracle),
+		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_switching_is_plain),
 		cmocka_unit_test(test_seed),
 		cmocka_unit_test(test_context_end),
@@ -229,7 +364,8 @@ int main(void)
 		cmocka_unit_test(test_unknown),
 	};
 	struct mk_spec spec = MK_TINY;
-	struct engine_opt o = { .model = "build/test-strategies.gguf", .n_ctx = 512,
+	struct engine_opt o = { .model = "build/test-strategies.gguf",
+				.model_draft = "build/test-little.gguf", .n_ctx = 512,
 				.be = { .n_threads = 2, .n_batch = 64 } };
 	char err[ERR_MAX];
 	int rc;
@@ -237,12 +373,18 @@ int main(void)
 	spec.type = "Q8_0";
 	spec.tied = true;       /* a tied random model likes to repeat itself */
 	spec.n_layers = 2;
-	if (mk_write(o.model, &spec, err) != 0 || !(engine = engine_open(&o, err))) {
+	if (mk_write(o.model, &spec, err) == 0) {
+		spec.n_layers = 1;      /* the same embeddings, so the two agree now and then */
+		rc = mk_write(o.model_draft, &spec, err);
+		engine = rc ? NULL : engine_open(&o, err);
+	}
+	if (!engine || !engine->strat.draft) {
 		printf("not ok - setup: %s\n", err);
 		return 1;
 	}
 	rc = cmocka_run_group_tests_name("strategies", tests, NULL, NULL);
 	engine_close(engine);
 	remove(o.model);
+	remove(o.model_draft);
 	return rc;
 }
