@@ -61,7 +61,7 @@ static void send_stats(struct answer *a)
 	s->ctx_used = a->w->engine->target.n;
 	s->ctx_size = a->w->engine->target.n_ctx;
 	snprintf(s->strategy, sizeof(s->strategy), "%s", st->ops->name);
-	s->exact = st->ops->exact;
+	s->exact = strategy_exact(st);
 	a->w->shown = a->now;
 	msgq_put(&a->w->out, (struct msg){ .kind = MSG_STATS, .stats = *s });
 }

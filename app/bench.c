@@ -98,6 +98,7 @@ static int load(struct bench *b, char err[ERR_MAX])
 	const struct options *o = b->opt;
 	struct engine_opt eo = {
 		.model = o->model, .backend = o->backend, .n_ctx = o->ctx,
+		.model_draft = *o->model_draft ? o->model_draft : NULL,
 		.chat_template = *o->chat_template ? o->chat_template : NULL,
 		.be = { .n_threads = o->threads, .n_batch = BATCH_ROWS, .n_out = STEP_MAX,
 			.kernels = o->kernels },

@@ -113,6 +113,9 @@ static int run_prompt(struct bench *b, const int *ids, int n, float temp,
 	st->law.seed = o->seed < 0 ? SEED : (uint64_t)o->seed;
 	st->opt.draft_max = o->draft_max;
 	st->opt.draft_min = o->draft_min;
+	st->opt.draft_p_min = o->draft_p_min;
+	st->opt.fallback = o->fallback;
+	st->opt.rollback = o->rollback;
 	for (int i = 0; strategies[i]; i++) {
 		if (!bench_strategy_wanted(b, strategies[i]))
 			continue;

@@ -31,10 +31,10 @@ void worker_error(struct worker *w, const char *text, bool fatal)
 
 static void tell_strategy(struct worker *w)
 {
-	const struct strategy *s = w->engine->strat.ops;
+	const struct strat *s = &w->engine->strat;
+	struct msg m = { .kind = MSG_STRATEGY, .exact = strategy_exact(s) };
 
-	msgq_put_text(&w->out, (struct msg){ .kind = MSG_STRATEGY, .exact = s->exact }, s->name,
-		      strlen(s->name));
+	msgq_put_text(&w->out, m, s->ops->name, strlen(s->ops->name));
 }
 
 static void apply_settings(struct worker *w)
@@ -50,6 +50,7 @@ static void apply_settings(struct worker *w)
 	};
 	s->opt.draft_max = o->draft_max;
 	s->opt.draft_min = o->draft_min;
+	s->opt.draft_p_min = o->draft_p_min;
 	s->opt.fallback = o->fallback;
 	s->opt.rollback = o->rollback;
 }
@@ -80,7 +81,9 @@ static void tell_ready(struct worker *w)
 static int load(struct worker *w, char err[ERR_MAX])
 {
 	struct engine_opt opt = {
-		.model = w->model, .backend = w->opt.backend, .strategy = w->opt.strategy,
+		.model = w->model,
+		.model_draft = *w->opt.model_draft ? w->opt.model_draft : NULL,
+		.backend = w->opt.backend, .strategy = w->opt.strategy,
 		.chat_template = *w->opt.chat_template ? w->opt.chat_template : NULL,
 		.n_ctx = w->opt.ctx,
 		.be = { .n_threads = w->opt.threads, .kernels = w->opt.kernels,
@@ -93,6 +96,8 @@ static int load(struct worker *w, char err[ERR_MAX])
 	if (w->engine->tmpl)
 		w->system = template_default_system(w->engine->tmpl, w->engine->model->file);
 	apply_settings(w);
+	if (*w->engine->draft_err)
+		worker_error(w, w->engine->draft_err, false);
 	return 0;
 }
 
