@@ -28,8 +28,8 @@ enum option_group { GROUP_MODEL, GROUP_ANSWER, GROUP_SAMPLING, GROUP_STRATEGY, G
 #define OPTIONS(_) \
 _(TEXT, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
 	"GGUF model file (default: the one that ./start fetched)") \
-_(TEXT, model_draft, "model-draft", "md", "spec-draft-model", "FILE", "", 0, 0, IN_CHAT | IN_BENCH, \
-	MODEL, "little model with the same vocabulary, which drafts for the other") \
+_(TEXT, model_draft, "model-draft", "md", "spec-draft-model", "FILE", "", 0, 0, \
+	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts") \
 _(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_RUN, MODEL, \
 	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
 _(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
@@ -75,7 +75,7 @@ _(INT, draft_max, "draft-max", "", "draft draft-n spec-draft-n-max", "N", "8", 0
 _(INT, draft_min, "draft-min", "", "draft-n-min spec-draft-n-min", "N", "0", 0, 16, \
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "drafts shorter than this are not tried") \
 _(FLOAT, draft_p_min, "draft-p-min", "", "spec-draft-p-min", "X", "0.0", 0, 1, \
-	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "the little model stops drafting below this probability") \
+	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "the little model stops below this probability") \
 _(FLOAT, fallback, "fallback", "", "", "X", "0.6", 0, 1, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
 	"below this probability the little model hands over to the big one") \
 _(FLOAT, rollback, "rollback", "", "", "X", "3.0", 0, 100, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \

@@ -60,7 +60,8 @@ struct backend {
 };
 
 extern const struct backend backend_cpu;
-const struct backend *backend_find(const char *name, char err[ERR_MAX]);        /* NULL name: best */
+/* NULL or "auto": the best of this build. */
+const struct backend *backend_find(const char *name, char err[ERR_MAX]);
 
 #ifdef __cplusplus
 }

@@ -38,7 +38,8 @@ static int open_device(struct engine *e, const struct engine_opt *o, char err[ER
 	e->dev = e->be ? e->be->open(e->model, &be, err) : NULL;
 	if (!e->dev)
 		return -1;
-	return session_open(&e->target, e->be, e->dev, n_ctx, e->model->cfg.n_vocab, be.n_batch, err);
+	return session_open(&e->target, e->be, e->dev, n_ctx, e->model->cfg.n_vocab, be.n_batch,
+			    err);
 }
 
 /* The little model beside the big one, on the same threads. */

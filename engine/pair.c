@@ -12,7 +12,8 @@ static struct gguf_str key_text(const struct model *m, const char *key)
 	return s;
 }
 
-static int same_key(const struct model *a, const struct model *b, const char *key, char err[ERR_MAX])
+static int same_key(const struct model *a, const struct model *b, const char *key,
+		    char err[ERR_MAX])
 {
 	struct gguf_str x = key_text(a, key), y = key_text(b, key);
 

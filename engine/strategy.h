@@ -10,14 +10,14 @@
 #define DRAFT_MAX 16                    /* drafts in one round at most */
 #define STEP_MAX (DRAFT_MAX + 1)        /* tokens out of one step at most */
 
-/* Best measured weight of the noise for a drafter whose distribution only resembles the target's. */
+/* Best measured weight of the noise for a drafter whose distribution only resembles the big one. */
 #define STRATEGY_LAMBDA 0.6f
 
 enum origin { ORIGIN_PLAIN, ORIGIN_ACCEPTED, ORIGIN_CORRECTED };
 
 struct emit {
 	int tok;
-	enum origin origin;     /* accepted: a draft that held; corrected: replaced a failed draft */
+	enum origin origin;     /* accepted: a draft that held; corrected: replaced a failed one */
 };
 
 struct strategy_opt {           /* may change between two steps */

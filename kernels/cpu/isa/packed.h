@@ -9,8 +9,10 @@
 #include "kernels/cpu/isa/simd.h"
 
 /* Compile-time facts of a type; every use folds away once the kernels are inlined. */
-enum kind { KIND_Q4_0, KIND_Q4_1, KIND_Q5_0, KIND_Q5_1, KIND_Q8_0, KIND_Q4_K, KIND_Q5_K, KIND_Q6_K };
 #define KINDS(_) _(Q4_0) _(Q4_1) _(Q5_0) _(Q5_1) _(Q8_0) _(Q4_K) _(Q5_K) _(Q6_K)
+#define KIND_ENUM(type) KIND_##type,
+enum kind { KINDS(KIND_ENUM) };
+#undef KIND_ENUM
 
 INLINE int kind_bits(enum kind k)
 {
