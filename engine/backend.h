@@ -59,7 +59,7 @@ struct backend {
 };
 
 extern const struct backend backend_cpu;
-const struct backend *backend_find(const char *name, char err[ERR_MAX]);        /* NULL name: best */
+const struct backend *backend_find(const char *name, char err[ERR_MAX]);  /* NULL name: best */
 
 #ifdef __cplusplus
 }

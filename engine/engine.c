@@ -37,7 +37,8 @@ static int open_device(struct engine *e, const struct engine_opt *o, char err[ER
 	e->dev = e->be ? e->be->open(e->model, &be, err) : NULL;
 	if (!e->dev)
 		return -1;
-	return session_open(&e->target, e->be, e->dev, n_ctx, e->model->cfg.n_vocab, be.n_batch, err);
+	return session_open(&e->target, e->be, e->dev, n_ctx, e->model->cfg.n_vocab, be.n_batch,
+			    err);
 }
 
 static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])

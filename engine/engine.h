@@ -1,7 +1,7 @@
 /* engine.h - the public door: a model opened for answering.
  *
  * Owns model, tokenizer, device, session, sampler and the running strategy.  One thread uses an
- * engine at a time.  Turn: engine_prompt, engine_prefill until 0, engine_step until it says done. */
+ * engine at a time. Turn: engine_prompt, engine_prefill until 0, engine_step until it says done. */
 #ifndef S3D_ENGINE_H
 #define S3D_ENGINE_H
 #include "strategy.h"
@@ -25,7 +25,7 @@ struct engine {
 	const struct backend *be;
 	struct dev *dev;
 	struct session target;
-	struct strat strat;             /* .law, .opt and .stats are for the caller to set and read */
+	struct strat strat;     /* .law, .opt and .stats are for the caller to set and read */
 	double load_s;
 };
 

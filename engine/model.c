@@ -133,7 +133,8 @@ static int read_config(struct model *m, char err[ERR_MAX])
 	    want(g, c->arch, "context_length", 1, 1 << 24, -1, &c->n_ctx_train, err) ||
 	    read_heads(m, err))
 		return -1;
-	if (want_float(g, c->arch, "attention.layer_norm_rms_epsilon", 0, 1, -1, &c->norm_eps, err) ||
+	if (want_float(g, c->arch, "attention.layer_norm_rms_epsilon", 0, 1, -1, &c->norm_eps,
+		       err) ||
 	    want_float(g, c->arch, "rope.freq_base", 1, 1e12, 10000, &c->rope_base, err))
 		return -1;
 	return read_scaling(m, err);

@@ -72,7 +72,8 @@ const float *session_extend(struct session *s, const int *draft, int k, char err
 	const float *logits;
 
 	if (k > SESSION_SPARE || s->n + k > s->n_ctx) {
-		fail(err, "%d drafts after %d tokens do not fit a context of %d", k, s->n, s->n_ctx);
+		fail(err, "%d drafts after %d tokens do not fit a context of %d", k, s->n,
+		     s->n_ctx);
 		return NULL;
 	}
 	while (s->n_kv < s->n - 1)

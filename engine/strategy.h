@@ -14,7 +14,7 @@ enum origin { ORIGIN_PLAIN, ORIGIN_ACCEPTED, ORIGIN_CORRECTED };
 
 struct emit {
 	int tok;
-	enum origin origin;     /* accepted: a draft that held; corrected: replaced a failed draft */
+	enum origin origin;  /* accepted: a draft that held; corrected: replaced a failed draft */
 };
 
 struct strategy_opt {           /* may change between two steps */

@@ -115,7 +115,8 @@ static void token_text(int id, char out[64])
 
 static void tokenizer(struct mk *m)
 {
-	static const char frame[] = "{% for message in messages %}{{'<|im_start|>' + message['role']"
+	static const char frame[] =
+		"{% for message in messages %}{{'<|im_start|>' + message['role']"
 		" + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
 		"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 	size_t n_merges = sizeof(merges) / sizeof(merges[0]);
@@ -189,10 +190,13 @@ static void layer(struct mk *m, int l)
 		int64_t rows, cols;
 		float spread;
 	} all[] = {
-		{ "attn_norm", "F32", 0, s->n_embd, 0 }, { "attn_q", type, s->n_embd, s->n_embd, 2 * in },
+		{ "attn_norm", "F32", 0, s->n_embd, 0 },
+		{ "attn_q", type, s->n_embd, s->n_embd, 2 * in },
 		{ "attn_k", type, kv, s->n_embd, 2 * in }, { "attn_v", finer, kv, s->n_embd, in },
-		{ "attn_output", type, s->n_embd, s->n_embd, in }, { "ffn_norm", "F32", 0, s->n_embd, 0 },
-		{ "ffn_gate", type, s->n_ff, s->n_embd, in }, { "ffn_up", type, s->n_ff, s->n_embd, in },
+		{ "attn_output", type, s->n_embd, s->n_embd, in },
+		{ "ffn_norm", "F32", 0, s->n_embd, 0 },
+		{ "ffn_gate", type, s->n_ff, s->n_embd, in },
+		{ "ffn_up", type, s->n_ff, s->n_embd, in },
 		{ "ffn_down", finer, s->n_embd, s->n_ff, ff },
 	};
 
@@ -208,7 +212,8 @@ static void plan_tensors(struct mk *m)
 {
 	const struct mk_spec *s = m->s;
 	float out = 3.0f / sqrtf((float)s->n_embd);
-	const char *embd = s->embd_type ? s->embd_type : strcmp(s->type, "Q4_K_M") ? s->type : "Q6_K";
+	const char *embd = s->embd_type ? s->embd_type :
+			   strcmp(s->type, "Q4_K_M") ? s->type : "Q6_K";
 
 	tensor(m, "token_embd.weight", embd, s->n_vocab, s->n_embd, out);
 	for (int l = 0; l < s->n_layers; l++)

@@ -330,7 +330,8 @@ static void test_skip_all(void **state)
 	double x[64], n[64], want[MK_VOCAB_MIN];
 
 	(void)state;
-	quant_row(QUANT_F32, (const uint8_t *)r.m->embd->data + (size_t)tokens[0] * 64 * 4, row, 64);
+	quant_row(QUANT_F32, (const uint8_t *)r.m->embd->data + (size_t)tokens[0] * 64 * 4, row,
+		  64);
 	for (int i = 0; i < 64; i++)
 		x[i] = (double)row[i];
 	rms(r.m->norm, x, n, 1e-5);

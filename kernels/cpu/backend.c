@@ -106,7 +106,7 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 
 	d->arena_bytes = arena_needed(d);
 	d->layer = mem_new((size_t)m->cfg.n_layers, sizeof(*d->layer), err);
-	d->arena = mem_new(d->arena_bytes + 4096, 1, err);      /* kernels prefetch beyond the end */
+	d->arena = mem_new(d->arena_bytes + 4096, 1, err);  /* kernels prefetch beyond the end */
 	if (!d->layer || !d->arena)
 		return -1;
 	mem_huge(d->arena, d->arena_bytes);
@@ -373,7 +373,8 @@ static void stream_share(void *arg, int t)
 static double dev_stream(struct dev *d, size_t bytes)
 {
 	char err[ERR_MAX];
-	struct stream_job j = { .d = d, .bytes = bytes / (size_t)pool_size(d->pool) & ~(size_t)4095 };
+	size_t share = bytes / (size_t)pool_size(d->pool) & ~(size_t)4095;
+	struct stream_job j = { .d = d, .bytes = share };
 	uint8_t *p = mem_new(bytes, 1, err);
 	double best = 0;
 

@@ -77,7 +77,8 @@ static void multiply(struct dev *d, int t, const struct act *a, int n, int count
 	pool_share(d->pool, t, total, &from, &to);
 	for (int i = 0; i < count; i++) {
 		int units = (m[i]->rows + UNIT - 1) / UNIT;
-		int u0 = from > first ? from - first : 0, u1 = to < first + units ? to - first : units;
+		int u0 = from > first ? from - first : 0;
+		int u1 = to < first + units ? to - first : units;
 
 		if (u0 < u1)
 			m[i]->mul(m[i], u0, u1, a, n, y[i], ldy);

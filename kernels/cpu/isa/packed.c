@@ -2,7 +2,7 @@
  *
  * One source for three instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd);
  * what differs is the block product.  See pack.c for the layout.
- * Invariant: y = sum over blocks, in order, of d * (the halves' scales * (codes . q)) [+ m * sum]. */
+ * Invariant: y = sum over blocks, in order, of d * (halves' scales * (codes . q)) [+ m * sum]. */
 #include "kernels/cpu/isa/packed.h"
 
 #if defined(ISA_avx512)
@@ -72,7 +72,8 @@ INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct pan
 #pragma GCC unroll 8
 		for (int c = 0; c < n; c++) {
 			lo[c].v = _mm512_dpbusd_epi32(lo[c].v, wl, four(q + c * BLOCK + 4 * g));
-			hi[c].v = _mm512_dpbusd_epi32(hi[c].v, wh, four(q + c * BLOCK + 16 + 4 * g));
+			hi[c].v = _mm512_dpbusd_epi32(hi[c].v, wh,
+						      four(q + c * BLOCK + 16 + 4 * g));
 		}
 	}
 }
@@ -258,7 +259,8 @@ INLINE void prefetch_block(const uint8_t *w, int bytes)
 INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, float *y, int ldy,
 		 int left)
 {
-	const int planes = kind_bits(k) * 64, bytes = planes + (kind_min(k) && !kind_k(k) ? 64 : 32);
+	const int planes = kind_bits(k) * 64;
+	const int bytes = planes + (kind_min(k) && !kind_k(k) ? 64 : 32);
 	struct vf sum[PANEL], super_d = v_set(0), super_m = v_set(0), d = v_set(0), m = v_set(0);
 	struct ints lo[PANEL], hi[PANEL];
 

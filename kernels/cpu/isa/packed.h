@@ -9,7 +9,9 @@
 #include "kernels/cpu/isa/simd.h"
 
 /* Compile-time facts of a type; every use folds away once the kernels are inlined. */
-enum kind { KIND_Q4_0, KIND_Q4_1, KIND_Q5_0, KIND_Q5_1, KIND_Q8_0, KIND_Q4_K, KIND_Q5_K, KIND_Q6_K };
+enum kind {
+	KIND_Q4_0, KIND_Q4_1, KIND_Q5_0, KIND_Q5_1, KIND_Q8_0, KIND_Q4_K, KIND_Q5_K, KIND_Q6_K,
+};
 #define KINDS(_) _(Q4_0) _(Q4_1) _(Q5_0) _(Q5_1) _(Q8_0) _(Q4_K) _(Q5_K) _(Q6_K)
 
 INLINE int kind_bits(enum kind k)
