@@ -94,7 +94,8 @@ model:
 lint: build/man/s3dchat.1
 	@tests/lint
 format:
-	clang-format -i $(wildcard app/*.[ch] engine/*.[ch] kernels/*.[ch] kernels/*/*.[ch] ui/*.[ch])
+	clang-format -i $(wildcard app/*.[ch] engine/*.[ch] kernels/*.[ch] kernels/*/*.[ch] \
+		ui/*.[ch])
 
 # The manual's tables come from the same X-macros as the parser and /help.
 man: build/man/s3dchat.1

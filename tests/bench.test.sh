@@ -53,7 +53,8 @@ if [ "$(basename "$B")" = release ]; then
 		{ value[$1] = $3 }
 		END {
 			exit !(value["token_bytes"] > 96e6 && value["token_bytes"] < 98362432 &&
-				value["load"] > 0 && value["stream"] > 0 && value["prompt@512"] > 0 &&
+				value["load"] > 0 && value["stream"] > 0 &&
+				value["prompt@512"] > 0 &&
 				value["decode@0"] > 0 && value["decode@1024"] > 0 &&
 				!("decode@4096" in value) && value["R1"] == 1 && value["R8"] > 0)
 		}' "$tmp/out"

@@ -1,0 +1,453 @@
+/* term.c - see term.h.
+ *
+ * curses draws and compares; input never goes through it.  The escape sequences that put the
+ * terminal back are made when it is opened, so that a crash handler has only bytes to write.
+ * Invariant: `taken` is set exactly while the terminal's modes are ours. */
+#include "ui/term.h"
+#include "engine/utf8.h"
+
+#define NCURSES_WIDECHAR 1
+#include <curses.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <term.h>
+#include <termios.h>
+#include <unistd.h>
+#include <wchar.h>
+#include <wctype.h>
+
+enum {
+	ROWS_MOST = 500, COLS_MOST = 1000,      /* a hostile window size must not eat the memory */
+	PAIRS_MOST = 64,
+	RESET_MOST = 512,
+};
+
+static const char paste_on[] = "\033[?2004h", paste_off[] = "\033[?2004l";
+
+static struct {
+	SCREEN *screen;
+	struct termios before;
+	volatile sig_atomic_t taken;
+	bool gone;
+	bool defaults;          /* the terminal has default colours */
+	bool unicode;           /* the locale can say more than ASCII */
+	char reset[RESET_MOST];
+	size_t reset_n;
+	struct theme theme;     /* what pair[] was made for */
+	struct { int fg, bg; } pair[PAIRS_MOST];        /* number 0 is the terminal's own */
+	int pair_n;
+	short role_pair[ROLE_N];
+} term;
+
+static void put_raw(const char *s, size_t n)
+{
+	while (n && !term.gone) {
+		ssize_t k = write(STDOUT_FILENO, s, n);
+
+		if (k < 0 && errno == EAGAIN)
+			poll(&(struct pollfd){ .fd = STDOUT_FILENO, .events = POLLOUT }, 1, 100);
+		else if (k < 0 && errno != EINTR)
+			term.gone = true;
+		else if (k > 0) {
+			s += k;
+			n -= (size_t)k;
+		}
+	}
+}
+
+/* A string of the terminal's description, without the pauses that old terminals needed. */
+static void add_reset(const char *s)
+{
+	while (s && s != (const char *)-1 && *s && term.reset_n < RESET_MOST) {
+		const char *end = s[0] == '$' && s[1] == '<' ? strchr(s, '>') : NULL;
+
+		if (end)
+			s = end + 1;
+		else
+			term.reset[term.reset_n++] = *s++;
+	}
+}
+
+static void make_reset(void)
+{
+	term.reset_n = 0;
+	add_reset(paste_off);
+	add_reset(tigetstr("sgr0"));
+	add_reset(tigetstr("op"));
+	add_reset(tigetstr("cnorm"));
+	add_reset(tigetstr("rmcup"));
+	add_reset(tigetstr("rmcup") ? NULL : "\r\n");
+}
+
+/* curses takes some signals for itself; they are the program's. */
+static SCREEN *open_screen(void)
+{
+	static const int taken[] = { SIGINT, SIGTERM, SIGTSTP, SIGWINCH };
+	struct sigaction was[sizeof(taken) / sizeof(taken[0])];
+	SCREEN *s;
+
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		sigaction(taken[i], NULL, &was[i]);
+	/* The size comes from the kernel: LINES and COLUMNS do not follow the window. */
+	use_env(FALSE);
+	use_tioctl(TRUE);
+	s = newterm(NULL, stdout, stdin);
+	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
+		sigaction(taken[i], &was[i], NULL);
+	return s;
+}
+
+static void take_modes(void)
+{
+	raw();
+	noecho();
+	nonl();
+	keypad(stdscr, FALSE);
+	meta(stdscr, TRUE);
+	leaveok(stdscr, FALSE);
+	scrollok(stdscr, FALSE);
+	put_raw(paste_on, sizeof(paste_on) - 1);
+	term.taken = 1;
+}
+
+static void start_colours(void)
+{
+	term.pair_n = 0;
+	term.defaults = true;
+	memset(&term.theme, 0xff, sizeof(term.theme));
+	if (has_colors() && start_color() != ERR)
+		term.defaults = use_default_colors() != ERR;
+}
+
+int term_open(char err[ERR_MAX])
+{
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return fail(err, "the full screen needs a terminal on standard input and output; "
+			    "--line does without");
+	if (tcgetattr(STDIN_FILENO, &term.before))
+		return fail(err, "the terminal's modes: %s", strerror(errno));
+	term.gone = false;
+	term.screen = open_screen();
+	if (!term.screen)
+		return fail(err, "TERM names no terminal that is known here; set it, for example to "
+			    "xterm, or chat with --line");
+	make_reset();
+	if (!tigetstr("cup")) {
+		char name[64];
+
+		strncpy(name, termname(), sizeof(name) - 1);
+		name[sizeof(name) - 1] = '\0';
+		endwin();
+		delscreen(term.screen);
+		term.screen = NULL;
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &term.before);
+		return fail(err, "a terminal of type '%s' cannot move its cursor; set TERM, or chat "
+			    "with --line", name);
+	}
+	term.unicode = MB_CUR_MAX > 1;
+	start_colours();
+	take_modes();
+	term_resize();
+	return 0;
+}
+
+static void give_modes(void)
+{
+	if (!term.taken)
+		return;
+	put_raw(paste_off, sizeof(paste_off) - 1);
+	endwin();
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &term.before);
+	term.taken = 0;
+}
+
+void term_close(void)
+{
+	if (!term.screen)
+		return;
+	/* A vanished terminal gets nothing more, and what curses holds ends with the program. */
+	if (!term_gone()) {
+		give_modes();
+		delscreen(term.screen);
+	}
+	term.taken = 0;
+	term.screen = NULL;
+}
+
+void term_restore_now(void)
+{
+	sigset_t stop, was;
+	const char *s = term.reset;
+	size_t n = term.reset_n;
+
+	if (!term.taken || term.gone)
+		return;
+	term.taken = 0;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTTOU);
+	pthread_sigmask(SIG_BLOCK, &stop, &was);
+	/* What is left of a paste must not become commands of the shell. */
+	tcflush(STDIN_FILENO, TCIFLUSH);
+	tcsetattr(STDIN_FILENO, TCSANOW, &term.before);
+	for (int tries = 0; n && tries < 100; tries++) {
+		ssize_t k = write(STDOUT_FILENO, s, n);
+
+		s += k > 0 ? k : 0;
+		n -= k > 0 ? (size_t)k : 0;
+	}
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+}
+
+static int within(int n, int most)
+{
+	return n < 1 ? 1 : n > most ? most : n;
+}
+
+int term_size(int *rows, int *cols)
+{
+	struct winsize w = { .ws_row = 0 };
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) || !w.ws_row || !w.ws_col) {
+		if (!term.screen)
+			return -1;
+		*rows = within(LINES, ROWS_MOST);
+		*cols = within(COLS, COLS_MOST);
+		return 0;
+	}
+	*rows = within(w.ws_row, ROWS_MOST);
+	*cols = within(w.ws_col, COLS_MOST);
+	return 0;
+}
+
+void term_resize(void)
+{
+	int rows, cols;
+
+	if (term.screen && !term_size(&rows, &cols))
+		resizeterm(rows, cols);
+}
+
+int term_colours(void)
+{
+	return term.screen && has_colors() ? COLORS : 0;
+}
+
+/* The number of a pair of colours, made when first wanted; 0 when there are no more. */
+static short pair_for(int fg, int bg)
+{
+	int most = COLOR_PAIRS - 1 < PAIRS_MOST ? COLOR_PAIRS - 1 : PAIRS_MOST;
+
+	if (!term.defaults) {
+		fg = fg < 0 ? COLOR_WHITE : fg;
+		bg = bg < 0 ? COLOR_BLACK : bg;
+	}
+	if (fg < 0 && bg < 0)
+		return 0;
+	for (int i = 0; i < term.pair_n; i++)
+		if (term.pair[i].fg == fg && term.pair[i].bg == bg)
+			return (short)(i + 1);
+	if (term.pair_n >= most || init_extended_pair(term.pair_n + 1, fg, bg) == ERR)
+		return 0;
+	term.pair[term.pair_n].fg = fg;
+	term.pair[term.pair_n].bg = bg;
+	return (short)++term.pair_n;
+}
+
+static void take_theme(const struct theme *t)
+{
+	if (!memcmp(&term.theme, t, sizeof(*t)))
+		return;
+	term.theme = *t;
+	term.pair_n = 0;
+	for (int i = 0; i < ROLE_N; i++) {
+		int fg = -1, bg = -1;
+
+		if (term_colours())
+			theme_pair(&t->look[i], COLORS, &fg, &bg);
+		term.role_pair[i] = term_colours() ? pair_for(fg, bg) : 0;
+	}
+}
+
+static attr_t attributes(int attr)
+{
+	return (attr & GRID_BOLD ? A_BOLD : 0) | (attr & GRID_ITALIC ? A_ITALIC : 0) |
+	       (attr & GRID_UNDERLINE ? A_UNDERLINE : 0) | (attr & GRID_DIM ? A_DIM : 0) |
+	       (attr & GRID_REVERSE ? A_REVERSE : 0);
+}
+
+/* What a locale without Unicode shows: frames and bars stay recognisable. */
+static wchar_t in_ascii(wchar_t c)
+{
+	if (c < 0x80)
+		return c;
+	if (c >= 0x2580 && c < 0x25a0)
+		return '#';
+	if (c < 0x2500 || c >= 0x2580)
+		return '?';
+	return c == 0x2500 || c == 0x2501 ? '-' : c == 0x2502 || c == 0x2503 ? '|' : '+';
+}
+
+/* Code points of a grapheme, at most max; returns how many. */
+static int decode(const char *s, wchar_t *out, int max)
+{
+	size_t n = strlen(s);
+	int count = 0;
+
+	while (n && count < max) {
+		int k = utf8_next(s, n);
+
+		if (k <= 0)
+			break;
+		out[count++] = (wchar_t)utf8_value(s, k);
+		s += k;
+		n -= (size_t)k;
+	}
+	return count;
+}
+
+static void put_cell(cchar_t *out, const wchar_t *text, attr_t attr, short pair)
+{
+	if (setcchar(out, text, attr, pair, NULL) == ERR)
+		setcchar(out, L"?", attr, pair, NULL);
+}
+
+static bool is_flag_half(wchar_t c)
+{
+	return c >= 0x1f1e6 && c <= 0x1f1ff;
+}
+
+/* One grapheme as one or two cells of curses; returns how many were written to out.  curses takes
+ * its widths from the C library: where that says otherwise than the grid, or where terminals
+ * disagree, less is shown, but never in the wrong place. */
+static int put_grapheme(cchar_t *out, const struct cell *c, int width, attr_t attr, short pair)
+{
+	wchar_t text[CELL_TEXT + 1] = { L' ' }, second[2] = { L' ' };
+	int n = *c->text ? decode(c->text, text, CELL_TEXT) : 1, own, keep = 1;
+
+	if (!term.unicode)
+		for (int i = 0; i < n; i++)
+			text[i] = in_ascii(text[i]);
+	own = n && iswprint((wint_t)text[0]) ? wcwidth(text[0]) : -1;
+	if (own < 1 || own > width) {
+		text[0] = term.unicode ? 0xfffd : '?';
+		own = 1;
+		n = 1;
+	}
+	if (n > 1 && is_flag_half(text[0]) && is_flag_half(text[1]) && own == 1 && width == 2)
+		second[0] = text[1];
+	else
+		while (keep < n && keep < CCHARW_MAX && wcwidth(text[keep]) == 0 &&
+		       own == width && text[keep] != 0x200d)
+			keep++;
+	text[keep] = 0;
+	put_cell(out, text, attr, pair);
+	if (own == width)
+		return 1;
+	put_cell(out + 1, second, attr, pair);
+	return 2;
+}
+
+static void show_row(const struct grid *g, int y, int cols)
+{
+	static cchar_t line[COLS_MOST + 2];
+	int n = 0;
+
+	for (int x = 0; x < cols;) {
+		const struct cell *c = grid_at(g, y, x);
+		const struct look *look = &term.theme.look[c->role < ROLE_N ? c->role : 0];
+		short pair = term.role_pair[c->role < ROLE_N ? c->role : 0];
+		int width = c->width == 2 && x + 1 < cols ? 2 : 1;
+
+		n += put_grapheme(line + n, c, width, attributes(c->attr | look->attr), pair);
+		x += width;
+	}
+	mvadd_wchnstr(y, 0, line, n);
+}
+
+static int least(int a, int b)
+{
+	return a < b ? a : b;
+}
+
+void term_show(const struct grid *g, const struct theme *t, bool redraw_all)
+{
+	int rows = least(g->rows, LINES), cols = least(least(g->cols, COLS), COLS_MOST);
+
+	if (!term.taken || term.gone)
+		return;
+	take_theme(t);
+	for (int y = 0; y < rows; y++)
+		show_row(g, y, cols);
+	if (redraw_all)
+		clearok(curscr, TRUE);
+	if (g->cursor_y >= 0 && g->cursor_y < rows && g->cursor_x >= 0 && g->cursor_x < cols) {
+		curs_set(1);
+		move(g->cursor_y, g->cursor_x);
+	} else {
+		curs_set(0);
+	}
+	wnoutrefresh(stdscr);
+	doupdate();
+}
+
+void term_bell(void)
+{
+	if (term.taken && !term.gone)
+		beep();
+}
+
+size_t term_read(char *buf, size_t n)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+	ssize_t k;
+
+	if (!term.taken || term.gone || poll(&p, 1, 0) <= 0 || !n)
+		return 0;
+	k = read(STDIN_FILENO, buf, n);
+	if (!k || (k < 0 && errno != EINTR && errno != EAGAIN))
+		term.gone = true;
+	return k > 0 ? (size_t)k : 0;
+}
+
+bool term_gone(void)
+{
+	struct pollfd p = { .fd = STDOUT_FILENO };
+
+	if (term.screen && poll(&p, 1, 0) > 0 && p.revents & (POLLHUP | POLLERR | POLLNVAL))
+		term.gone = true;
+	return term.gone;
+}
+
+void term_suspend(void)
+{
+	if (term.screen && !term_gone())
+		give_modes();
+}
+
+void term_resume(void)
+{
+	if (!term.screen || term_gone())
+		return;
+	if (term.taken) {               /* stopped from outside: the shell may have changed them */
+		reset_prog_mode();
+	} else {
+		tcgetattr(STDIN_FILENO, &term.before);
+		def_shell_mode();
+		reset_prog_mode();
+		/* curses takes the alternate screen back at the next update. */
+		put_raw(paste_on, sizeof(paste_on) - 1);
+		term.taken = 1;
+	}
+	term_resize();
+	clearok(curscr, TRUE);
+}
+
+void term_write(const char *s, size_t n)
+{
+	if (term.taken)
+		put_raw(s, n);
+}
