@@ -9,6 +9,7 @@
 #include "app/run.h"
 #include "app/text.h"
 #include "app/tokenize.h"
+#include "app/tui_main.h"
 #include "engine/strategy.h"
 #include "engine/template.h"
 
@@ -28,10 +29,12 @@ static int check_names(const struct options *o, char err[ERR_MAX])
 	return 0;
 }
 
-static int chat(const struct options *o, char err[ERR_MAX])
+static int chat(const struct options *o, const struct config *cfg, char err[ERR_MAX])
 {
 	if (!o->line && (*o->prompt || *o->file || !isatty(STDIN_FILENO)))
 		return run_once(o, err);
+	if (!o->line && !o->single_turn && isatty(STDOUT_FILENO))
+		return tui_main(o, cfg, err);
 	return line_main(o, err);
 }
 
@@ -69,7 +72,7 @@ static int run(int argc, char **argv, char err[ERR_MAX])
 	}
 	if (check_names(&o, err))
 		return 2;
-	return o.mode == MODE_CHAT ? chat(&o, err) : with_model(&o, err);
+	return o.mode == MODE_CHAT ? chat(&o, &cfg, err) : with_model(&o, err);
 }
 
 int main(int argc, char **argv)

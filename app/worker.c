@@ -165,13 +165,16 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* Signals are for the thread that owns the terminal. */
+/* Signals are for the thread that owns the terminal, but for those of a crash in this one. */
 static int start(struct worker *w)
 {
+	static const int own[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL };
 	sigset_t all, old;
 	int rc;
 
 	sigfillset(&all);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		sigdelset(&all, own[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	rc = pthread_create(&w->thread, NULL, run, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
