@@ -57,9 +57,31 @@ static int with_model(struct options *o, char err[ERR_MAX])
 	return rc;
 }
 
+static void on_warning(void *ctx, const char *text)
+{
+	(void)ctx;
+	fputs("s3dchat: ", stderr);
+	text_print(stderr, text);
+	fputc('\n', stderr);
+}
+
+/* The user's configuration below what the command line says. */
+static int configure(struct options *o, struct config *cfg, int argc, char **argv,
+		     char err[ERR_MAX])
+{
+	args_defaults(o);
+	config_default(cfg, o);
+	cfg->warn = on_warning;
+	if (config_user(cfg, err))
+		return -1;
+	return args_parse_over(o, argc, argv, err) ? 2 : 0;
+}
+
 static int run(int argc, char **argv, char err[ERR_MAX])
 {
+	static struct config cfg;
 	struct options o;
+	int rc;
 
 	if (args_parse(&o, argc, argv, err))
 		return 2;
@@ -70,6 +92,9 @@ static int run(int argc, char **argv, char err[ERR_MAX])
 			printf("s3dchat %s\n", S3D_VERSION);
 		return fflush(stdout) ? fail(err, "cannot write to standard output") : 0;
 	}
+	rc = o.mode == MODE_CHAT ? configure(&o, &cfg, argc, argv, err) : 0;
+	if (rc)
+		return rc;
 	if (check_names(&o, err))
 		return 2;
 	return o.mode == MODE_CHAT ? chat(&o, &cfg, err) : with_model(&o, err);

@@ -98,6 +98,8 @@ _(BOOL, strategies_only, "strategies-only", "", "", "", "", 0, 0, IN_BENCH, COMM
 	"leave out what does not depend on the strategy") \
 _(TEXT, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \
 	"prompts from a folder's *.txt files, or one file (default: those built in)") \
+_(TEXT, theme, "theme", "", "", "NAME", "", 0, 0, IN_CHAT, GENERAL, \
+	"theme of the full screen: default, light, mono, high-contrast, solarized, dusk") \
 _(BOOL, line, "line", "", "", "", "", 0, 0, IN_CHAT, GENERAL, \
 	"line chat, also when standard input is not a terminal") \
 _(BOOL, verbose, "verbose", "v", "show-timings", "", "", 0, 0, IN_ALL, GENERAL, \

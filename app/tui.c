@@ -21,7 +21,10 @@ int tui_open(struct tui *t, char err[ERR_MAX])
 	t->progress = -1;
 	if (!t->log || prompt_open())
 		return fail(err, "out of memory");
-	return 0;
+	if (!*t->talk.opt.theme)
+		return 0;
+	snprintf(t->theme, sizeof(t->theme), "%s", t->talk.opt.theme);
+	return config_theme(&t->cfg, t->theme, err);
 }
 
 void tui_close(struct tui *t)
@@ -252,6 +255,22 @@ static void stats_came(struct tui *t, const struct stats *s)
 	pane_stats_note(&t->stats, s->rate_now);
 }
 
+static void strategy_came(struct tui *t)
+{
+	char note[64];
+
+	snprintf(t->stats.strategy, sizeof(t->stats.strategy), "%s", t->talk.strategy);
+	t->stats.exact = t->talk.exact;
+	for (int i = 0; strategies[i]; i++)
+		if (!strcmp(strategies[i]->name, t->talk.strategy))
+			t->strategy_at = i;
+	if (!t->talk.ready)
+		return;
+	snprintf(note, sizeof(note), "strategy %s (%s)", t->talk.strategy,
+		 t->talk.exact ? "exact" : "approximate");
+	tui_flash(t, ROLE_NOTICE, note);
+}
+
 static void done(struct tui *t, enum msg_reason why)
 {
 	static const char *const notes[] = {
@@ -293,11 +312,7 @@ void tui_message(struct tui *t, const struct msg *m)
 		stats_came(t, &m->stats);
 		break;
 	case MSG_STRATEGY:
-		snprintf(t->stats.strategy, sizeof(t->stats.strategy), "%s", t->talk.strategy);
-		t->stats.exact = t->talk.exact;
-		for (int i = 0; strategies[i]; i++)
-			if (!strcmp(strategies[i]->name, t->talk.strategy))
-				t->strategy_at = i;
+		strategy_came(t);
 		break;
 	case MSG_DONE:
 		done(t, m->reason);

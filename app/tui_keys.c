@@ -100,14 +100,12 @@ static void panes(struct tui *t)
 
 static void strategy(struct tui *t, const char *name)
 {
-	char line[32], note[64];
+	char line[32];
 
 	for (int i = 0; strategies[i]; i++)
 		if (!strcmp(strategies[i]->name, name))
 			t->strategy_at = i;
 	snprintf(line, sizeof(line), "/strategy %s", name);
-	snprintf(note, sizeof(note), "strategy %s", name);
-	tui_flash(t, ROLE_NOTICE, note);
 	tui_send(t, line);
 }
 

@@ -286,6 +286,7 @@ static void begin(struct driver *d)
 
 	memset(d, 0, sizeof(*d));
 	args_defaults(&d->tui.talk.opt);
+	d->tui.talk.opt.seed = 42;
 	config_default(&d->tui.cfg, NULL);
 	d->tui.talk.chat = chat_open();
 	d->tui.talk.worker = &d->worker;
