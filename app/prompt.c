@@ -143,6 +143,12 @@ void prompt_move(size_t point)
 	rl_point = (int)point;
 }
 
+void prompt_delete(size_t from, size_t to)
+{
+	rl_delete_text((int)from, (int)to);
+	rl_point = (int)from;
+}
+
 void prompt_set(const char *text)
 {
 	if (prompt_searching())

@@ -16,6 +16,7 @@ void prompt_insert(const char *text, size_t n);         /* as it is; bytes of 0 
 /* What is there to draw; points into readline, valid until the next call. */
 void prompt_view(struct input_view *);
 void prompt_move(size_t point);
+void prompt_delete(size_t from, size_t to);
 void prompt_set(const char *text);      /* instead of what is there */
 char *prompt_take(void);                /* sent: into the history; malloc'ed, NULL: no memory */
 bool prompt_searching(void);            /* in the history, with Ctrl+R */

@@ -196,6 +196,22 @@ static bool act_model(struct tui *t, int action)
 	}
 }
 
+/* Readline knows code points; these keys take whole graphemes. */
+static bool edit_cluster(const struct input_view *v, unsigned key)
+{
+	bool back = key == KEYSYM_LEFT || key == 0x7f;
+	size_t to;
+
+	if (prompt_searching() || (!back && key != KEYSYM_RIGHT && key != KEYSYM_DELETE))
+		return false;
+	to = pane_input_step(v, back ? -1 : 1);
+	if (key == KEYSYM_LEFT || key == KEYSYM_RIGHT)
+		prompt_move(to);
+	else if (to != v->point)
+		prompt_delete(back ? to : v->point, back ? v->point : to);
+	return true;
+}
+
 /* A key of readline's; in a text of several lines Up and Down first move within it. */
 static void edit(struct tui *t, unsigned key, const char *bytes, size_t n)
 {
@@ -211,6 +227,8 @@ static void edit(struct tui *t, unsigned key, const char *bytes, size_t n)
 			return;
 		}
 	}
+	if (edit_cluster(&v, key))
+		return;
 	prompt_feed(bytes, n);
 	matches = prompt_matches();
 	if (matches)

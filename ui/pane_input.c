@@ -154,3 +154,20 @@ size_t pane_input_move(const struct input_view *v, int by)
 	}
 	return to + text_fit(v->text + to, end - to, col, &used);
 }
+
+size_t pane_input_step(const struct input_view *v, int by)
+{
+	size_t at = line_start(v, v->point), before = at ? at - 1 : 0;
+	struct glyph g = { .bytes = 1 };
+
+	/* Clusters are found from the start of the line: there is no walking back in them. */
+	while (at < v->n && (by < 0 ? at < v->point : at <= v->point)) {
+		if (v->text[at] == '\n')
+			g.bytes = 1;
+		else
+			text_glyph(v->text + at, v->n - at, &g);
+		before = at;
+		at += g.bytes;
+	}
+	return by < 0 ? (v->point ? before : 0) : at;
+}

@@ -19,4 +19,6 @@ int pane_input_rows(const struct input_view *, int cols);
 void pane_input_draw(struct grid *, struct rect, const struct input_view *);
 /* Where the cursor goes one line of the text up (by < 0) or down; n + 1: there is none. */
 size_t pane_input_move(const struct input_view *, int by);
+/* Where the cursor goes one grapheme to the left (by < 0) or right; at the ends it stays. */
+size_t pane_input_step(const struct input_view *, int by);
 #endif
