@@ -134,6 +134,8 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 	if (s->needs & NEED_DRAFT_MODEL && !e->strat.draft)
 		return fail(err, "strategy %s needs a little model: %s", name,
 			    *e->draft_err ? e->draft_err : "-md FILE names one");
+	if (e->strat.ops == s)
+		return 0;
 	if (e->strat.ops)
 		e->strat.ops->close(&e->strat);
 	e->strat.ops = NULL;

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct strategy strategy_plain, strategy_ngram, strategy_draft, strategy_bild;
+extern const struct strategy strategy_plain, strategy_ngram, strategy_draft, strategy_bild,
+	strategy_auto;
 const struct strategy *const strategies[] = {
-	&strategy_plain, &strategy_ngram, &strategy_draft, &strategy_bild, NULL,
+	&strategy_plain, &strategy_ngram, &strategy_draft, &strategy_bild,
+	&strategy_auto, NULL,
 };
 
 bool strategy_exact(const struct strat *s)

@@ -90,6 +90,12 @@ static const char *bild(int step)
 	return "bild";
 }
 
+static const char *automatic(int step)
+{
+	(void)step;
+	return "auto";
+}
+
 static const char *random_one(int step)
 {
 	int n = 0;
@@ -170,6 +176,15 @@ static void test_exact_bild_is_plain(void **state)
 
 	(void)state;
 	identity(bild, &accepted);
+	assert_true(accepted > 100);
+}
+
+static void test_auto_is_plain(void **state)
+{
+	long accepted = 0;
+
+	(void)state;
+	identity(automatic, &accepted);
 	assert_true(accepted > 100);
 }
 
@@ -354,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_ngram_is_plain),
 		cmocka_unit_test(test_draft_is_plain),
 		cmocka_unit_test(test_exact_bild_is_plain),
+		cmocka_unit_test(test_auto_is_plain),
 		cmocka_unit_test(test_bild_limits),
 		cmocka_unit_test(test_oracle),
 		cmocka_unit_test(test_pairs),
