@@ -112,7 +112,8 @@ static void test_zalgo_is_bounded(void **state)
 static void test_long_family(void **state)
 {
 	static const char family[] = "\xf0\x9f\x91\xa8\xf0\x9f\x8f\xbd\xe2\x80\x8d"
-		"\xf0\x9f\x91\xa9\xf0\x9f\x8f\xbd\xe2\x80\x8d" "\xf0\x9f\x91\xa7\xf0\x9f\x8f\xbd\xe2\x80\x8d"
+		"\xf0\x9f\x91\xa9\xf0\x9f\x8f\xbd\xe2\x80\x8d"
+		"\xf0\x9f\x91\xa7\xf0\x9f\x8f\xbd\xe2\x80\x8d"
 		"\xf0\x9f\x91\xa6\xf0\x9f\x8f\xbd";
 	struct glyph g;
 
@@ -122,6 +123,7 @@ static void test_long_family(void **state)
 	assert_int_equal(g.width, 2);
 	assert_int_equal(strlen(g.text), 30);
 	assert_memory_equal(g.text, family, 30);
+	check(B("👨‍👩‍👧‍👦‍👦"), "👨‍👩‍👧‍👦", 2, 32);
 }
 
 static void test_fit_and_tabs(void **state)
@@ -155,7 +157,8 @@ static void test_unfinished(void **state)
 static size_t nasty(char *out, size_t cap)
 {
 	static const char *const piece[] = { "\xcc\x81", "\xf0\x9f\x8f\xbd", "\xe2\x80\x8d",
-		"\xf0\x9f\x91\xa9", "\xf0\x9f\x87\xa9", "\xef\xb8\x8f", "\xe6\xbc\xa2", "\xe1\x84\x92",
+		"\xf0\x9f\x91\xa9", "\xf0\x9f\x87\xa9", "\xef\xb8\x8f", "\xe6\xbc\xa2",
+		"\xe1\x84\x92",
 		"\xe1\x85\xa1", "\xe2\x80\xae", "\xc2\x9b", "a", " ", "\x1b", "\t", "1",
 		"\xf3\xa0\x81\xa7", "\xf0\x9f\x8f\xb4", "\xe0\xb5\x8e", "\xd8\x80" };
 	size_t n = 0;
@@ -182,7 +185,7 @@ static void check_clean(const char *s)
 	}
 }
 
-/* Clean glyphs that end; and what text_unfinished calls finished does not change with more text. */
+/* Clean glyphs that end; and what text_unfinished calls finished does not change any more. */
 static void test_random_bytes(void **state)
 {
 	(void)state;

@@ -173,10 +173,10 @@ static int open_gap(struct maker *m, uint32_t off)
 	return !wanted || row_add(m, one) ? 0 : -1;
 }
 
-static int literal_line(struct maker *m, const struct piece *p, int role, int attr)
+static int literal_line(struct maker *m, const struct piece *p, int role)
 {
 	struct row one = { .off = p->off, .kind = ROW_TEXT };
-	struct span s = { p->off, p->len, (unsigned char)role, (unsigned char)attr };
+	struct span s = { p->off, p->len, (unsigned char)role, 0 };
 
 	m->room->line.n = 0;
 	if (open_gap(m, p->off) || spans_add(&m->room->line, s))
@@ -203,7 +203,8 @@ static int frame_line(struct maker *m, const struct piece *p, const struct md_li
 
 	clamp_indent(m, &indent, LEAD_COLS);
 	one.indent = (short)indent;
-	one.kind = l->kind == MD_OPEN ? ROW_FRAME_TOP : l->kind == MD_CLOSE ? ROW_FRAME_END : ROW_RULE;
+	one.kind = l->kind == MD_OPEN ? ROW_FRAME_TOP :
+		   l->kind == MD_CLOSE ? ROW_FRAME_END : ROW_RULE;
 	if (l->kind == MD_OPEN && spans_add(&m->flow->spans, title))
 		return -1;
 	one.n = m->flow->spans.n - one.span;
@@ -315,11 +316,11 @@ static int take_piece(struct maker *m, uint32_t *off)
 	if (m->st.inside && !p.len)
 		rc = 0;
 	else if (m->st.thinking)
-		rc = m->flow->view.fold ? folded_line(m, &p) : literal_line(m, &p, ROLE_THINKING, 0);
+		rc = m->flow->view.fold ? folded_line(m, &p) : literal_line(m, &p, ROLE_THINKING);
 	else if (m->flow->view.markdown)
 		rc = markdown_line(m, &p);
 	else
-		rc = literal_line(m, &p, m->flow->view.role, 0);
+		rc = literal_line(m, &p, m->flow->view.role);
 	if (p.closes) {
 		count_folded(m);
 		m->st.thinking = false;

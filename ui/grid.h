@@ -1,8 +1,9 @@
 /* grid.h - the screen as a grid of cells, which panes draw into.
  *
- * A struct grid owns its cells.  Nothing here knows of curses: ui/term.c shows a grid in a terminal,
- * ui/headless.c prints one.  Invariant: a cell holds one grapheme (or the right half of a wide one,
- * width 0), never a control character; text is cut at its rectangle's edge, never wrapped. */
+ * A struct grid owns its cells.  Nothing here knows of curses: ui/term.c shows a grid in a
+ * terminal, ui/headless.c prints one.  Invariant: a cell holds one grapheme (or the right half of
+ * a wide one, width 0), never a control character; the widths of a row add up to its columns; text
+ * is cut at its rectangle's edge, never wrapped. */
 #ifndef S3D_UI_GRID_H
 #define S3D_UI_GRID_H
 #include "ui/role.h"
@@ -12,7 +13,7 @@
 
 struct rect { int y, x, h, w; };
 
-enum { CELL_TEXT = 32 };        /* bytes of a grapheme at most; a longer one shows as U+FFFD */
+enum { CELL_TEXT = 32 };        /* bytes of a grapheme at most; a longer one is cut (ui/width.h) */
 
 struct cell {
 	char text[CELL_TEXT];   /* terminated; "" is a blank */
@@ -34,7 +35,8 @@ void grid_free(struct grid *);
 void grid_clear(struct grid *, struct rect, enum role);
 /* Draws n bytes (made visible: see ui/width.h) at row y, column x of the rectangle; returns the
  * columns that the text takes, drawn or not. */
-int grid_put(struct grid *, struct rect, int y, int x, enum role, int attr, const char *s, size_t n);
+int grid_put(struct grid *, struct rect, int y, int x, enum role, int attr, const char *s,
+	     size_t n);
 int grid_printf(struct grid *, struct rect, int y, int x, enum role, int attr, const char *fmt, ...)
 	__attribute__((format(printf, 7, 8)));
 void grid_frame(struct grid *, struct rect, enum role, const char *title);

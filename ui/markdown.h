@@ -2,7 +2,7 @@
  *
  * One line at a time: what kind of line it is (with the one fact that lines share: an open code
  * fence), and which bytes of it are shown in which look.  Emphasis ends with its line.
- * Invariant: work is linear in the line, whatever it holds; every byte that is not a mark is shown. */
+ * Invariant: work is linear in the line, whatever it holds; what is not a mark is shown. */
 #ifndef S3D_UI_MARKDOWN_H
 #define S3D_UI_MARKDOWN_H
 #include "ui/wrap.h"

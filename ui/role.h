@@ -20,7 +20,8 @@ _(TITLE, "title", "default default bold", "titles in frames") \
 _(LABEL, "label", "default default dim", "names of numbers in the stats pane") \
 _(VALUE, "value", "default default", "numbers in the stats pane") \
 _(GRAPH, "graph", "green default", "bars and history in the stats pane") \
-_(APPROXIMATE, "approximate", "yellow default bold", "the mark of strategies that change the output") \
+_(APPROXIMATE, "approximate", "yellow default bold", \
+	"the mark of strategies that change the output") \
 _(INPUT, "input", "default default", "the line you type") \
 _(PROMPT, "prompt", "cyan default bold", "the prompt sign") \
 _(HINT, "hint", "default default dim", "the key hints") \

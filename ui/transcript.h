@@ -33,5 +33,6 @@ int transcript_blocks(const struct transcript *);
 void transcript_scroll(struct transcript *, int by);
 void transcript_scroll_to(struct transcript *, bool top);
 int transcript_scrolled(const struct transcript *);
-void transcript_draw(struct transcript *, struct grid *, struct rect, const struct transcript_view *);
+void transcript_draw(struct transcript *, struct grid *, struct rect,
+		     const struct transcript_view *);
 #endif
