@@ -209,7 +209,7 @@ start_chat() {
 	tm -f /dev/null new-session -d -s chat -x 80 -y 40 "cd '$work' && exec bash --norc" &&
 	cat >"$work/run" <<-EOF
 		stty -g >before
-		sh -c 'echo \$\$ >pid; exec $s3dchat $tiny -s 1 -n 60 --temp 0'
+		sh -c 'echo \$\$ >pid; exec $s3dchat $tiny --line -s 1 -n 60 --temp 0'
 		echo "st=\$?"
 		stty -g >after
 	EOF

@@ -1,0 +1,149 @@
+#!/bin/sh
+# The full screen in a real terminal (tmux) with the real default model: asked, steered, stopped,
+# resized, pasted into, left and killed.  Every time the terminal's modes must be what they were.
+program=$PWD/${B:-build/release}/s3dchat
+model=${S3D_TEST_MODEL:-build/model/SmolLM2-135M-Instruct.Q4_1.gguf}
+case $model in /*) ;; *) model=$PWD/$model ;; esac
+if ! command -v tmux >/dev/null; then
+	echo "ok 1 - full screen in tmux # SKIP there is no tmux"
+	exit 0
+elif [ ! -f "$model" ]; then
+	echo "ok 1 - full screen in tmux # SKIP no model at $model (S3D_TEST_MODEL names another)"
+	exit 0
+fi
+work=$(mktemp -d)
+export TMUX_TMPDIR="$work" HOME="$work" INPUTRC=/dev/null LC_ALL=C.UTF-8
+unset TMUX XDG_DATA_HOME XDG_STATE_HOME XDG_CONFIG_HOME
+trap 'tmux kill-server 2>/dev/null; sleep 0.5; rm -rf "$work"' EXIT
+n=0 failed=0
+
+tm() { tmux -f /dev/null "$@"; }
+screen() { tm capture-pane -p -t chat >"$work/screen" 2>/dev/null; }
+keys() { tm send-keys -t chat "$@"; }
+has() { screen && grep -qF -- "$1" "$work/screen"; }
+wait_for() {
+	for _ in $(seq 200); do
+		has "$1" && return 0
+		sleep 0.05
+	done
+	echo "# never seen: $1"
+	return 1
+}
+wait_gone() {
+	for _ in $(seq 200); do
+		has "$1" || return 0
+		sleep 0.05
+	done
+	echo "# still there: $1"
+	return 1
+}
+t() {
+	n=$((n + 1))
+	if "$2"; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		sed 's/^/# /' "$work/screen"
+		failed=1
+	fi
+}
+# The program in a shell that notes the terminal's modes before and after.
+start() {
+	tm kill-server 2>/dev/null
+	rm -f "$work/before" "$work/after" "$work/pid"
+	cat >"$work/run" <<-EOF
+		stty -g >before
+		EDITOR=$work/editor sh -c 'echo \$\$ >pid; exec $program -m $1 --seed 7 --temp 0'
+		echo "st=\$?"
+		stty -g >after
+	EOF
+	tm new-session -d -s chat -x 100 -y 30 "cd '$work' && exec bash --norc" &&
+		keys ". ./run" Enter
+}
+ended() {        # ended STATUS: and the terminal is as it was
+	wait_for "st=$1" && sleep 0.2 && cmp "$work/before" "$work/after"
+}
+ask() { keys "Tell me a very long story about a cat." Enter && wait_for answering; }
+
+starts() { start "$model" && wait_for "is ready" && has "plain (exact)"; }
+asks() { ask && wait_for "model " && wait_for " now" && wait_gone "first token             -"; }
+switches() { keys F6 && wait_for "ngram (exact)" && has answering; }
+typing_kept() { keys "my next question" && wait_for "> my next question" && has answering; }
+stops() { keys Escape && wait_for "(stopped; /continue goes on)" && has "> my next question"; }
+resizes() {
+	tm resize-window -t chat -x 40 -y 12 && wait_for " t/s " && wait_gone "speed-up" &&
+	[ "$(wc -L <"$work/screen")" -le 40 ] && has "> my next question" &&
+	tm resize-window -t chat -x 100 -y 30 && wait_for "speed-up" && has "> my next question"
+}
+pastes() {
+	keys C-u && wait_gone "my next" &&
+	tm set-buffer "$(printf 'one\ntwo\n/three')" && tm paste-buffer -p -t chat &&
+	wait_for "> one" && has "  two" && has "  /three" && ! has answering
+}
+scrolls() {
+	tm resize-window -t chat -x 60 -y 12 && wait_for " t/s " &&
+	keys PPage && wait_for "rows below" && keys C-Home && wait_for "is ready" &&
+	keys C-End && wait_gone "rows below" && has "(stopped;" &&
+	tm resize-window -t chat -x 100 -y 30 && wait_for "speed-up"
+}
+not_there() { keys F8 && wait_for "bild needs a little model"; }
+helps() { keys F1 && wait_for "begin a new line" && keys Escape && wait_gone "begin a new line"; }
+leaves() { keys C-c && wait_gone "/three" && keys C-d && ended 0; }
+
+suspends() {
+	start "$model" && wait_for "is ready" && keys "typed" && wait_for "> typed" &&
+	keys C-z && wait_for "Stopped" && keys "stty -g | cmp - before && echo sa''me" Enter &&
+	wait_for "same" && keys "fg" Enter && wait_for "> typed"
+}
+edits() {
+	printf '#!/bin/sh\nsleep 0.2\nprintf "from the editor\\nline two\\n" >>"$1"\n' \
+		>"$work/editor" && chmod +x "$work/editor" &&
+	keys C-o && wait_for "line two" && has "> typedfrom the editor" &&
+	keys C-c && wait_gone "line two"
+}
+interrupted_twice() {
+	keys C-c && wait_for "once more" && keys C-c && wait_for 'bash-5' &&
+	keys "clear; stty -g | cmp - before && echo sa''me" Enter && wait_for "same"
+}
+killed() {
+	start "$model" && wait_for "is ready" && ask && wait_for " now" &&
+	kill -TERM "$(cat "$work/pid")" && ended 143 && has "saved as" &&
+	grep -q "story about a cat" "$work"/.local/share/s3dchat/chats/*.jsonl
+}
+crashed() {
+	start "$model" && wait_for "is ready" && ask && kill -SEGV "$(cat "$work/pid")" && ended 139
+}
+hung_up() {
+	rm -rf "$work/.local"
+	start "$model" && wait_for "is ready" && ask && pid=$(cat "$work/pid") &&
+	tm kill-server && for _ in $(seq 100); do
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.05
+	done
+	! kill -0 "$pid" 2>/dev/null &&
+	grep -q "story about a cat" "$work"/.local/share/s3dchat/chats/*.jsonl
+}
+bad_model() {
+	echo "not a model" >"$work/bad.gguf"
+	start "$work/bad.gguf" && wait_for "no model" && wait_for "GGUF" && keys C-d && ended 1
+}
+
+t "starts, loads the model" starts
+t "a question is answered while the numbers move" asks
+t "F6 switches the strategy in mid-answer" switches
+t "typing while the model answers is kept" typing_kept
+t "Esc stops the answer and keeps it" stops
+t "40x12 and back" resizes
+t "three pasted lines wait to be sent" pastes
+t "scrolls back and on" scrolls
+t "a strategy that is not there says so" not_there
+t "F1 shows help, Esc closes it" helps
+t "Ctrl+D leaves; the terminal is as it was" leaves
+t "Ctrl+Z gives the terminal back, fg takes it again" suspends
+t "Ctrl+O edits the prompt in EDITOR" edits
+t "Ctrl+C twice leaves" interrupted_twice
+t "SIGTERM saves the conversation and restores the terminal" killed
+t "a crash restores the terminal" crashed
+t "a terminal that vanishes: the conversation is saved" hung_up
+t "a model that cannot be loaded: said, and status 1" bad_model
+exit $failed
