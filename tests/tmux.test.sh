@@ -102,7 +102,7 @@ edits() {
 	keys C-c && wait_gone "line two"
 }
 interrupted_twice() {
-	keys C-c && wait_for "once more" && keys C-c && wait_for 'bash-5' &&
+	keys C-c && wait_for "once more" && keys C-c && wait_for 'bash-' &&
 	keys "clear; stty -g | cmp - before && echo sa''me" Enter && wait_for "same"
 }
 killed() {
