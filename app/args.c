@@ -211,6 +211,7 @@ static int take_option(struct options *o, char *const *argv, int i, char err[ERR
 		return fail(err, "unknown option '%s'", argv[i]);
 	if (!(r->where & 1u << o->mode))
 		return wrong_place(r, o->mode, err);
+	o->given[r - option_rows] = true;
 	if (r->kind == OPT_BOOL)
 		return value ? fail(err, "--%s takes no value", r->name) :
 			       (args_set(o, r, "on", err), 1);

@@ -114,16 +114,21 @@ failed:
 	return NULL;
 }
 
+void chat_cut(struct chat *c, int n)
+{
+	while (c->n > n)
+		free(c->turn[--c->n].text);
+	if (c->first >= c->n)
+		c->first = 0;
+}
+
 static bool drop_last(struct chat *c, enum chat_who who)
 {
 	struct chat_turn *t = chat_last(c);
 
 	if (!t || t->who != who)
 		return false;
-	free(t->text);
-	c->n--;
-	if (c->first >= c->n)
-		c->first = 0;
+	chat_cut(c, c->n - 1);
 	return true;
 }
 

@@ -40,6 +40,7 @@ int chat_add(struct chat *, enum chat_who, const char *text, size_t len);
 int chat_append(struct chat *, const char *text, size_t len);   /* to the last turn */
 struct chat_turn *chat_last(struct chat *);             /* NULL: empty */
 
+void chat_cut(struct chat *, int n);     /* only the first n turns stay */
 bool chat_undo(struct chat *);          /* the last question and its answer go; false: none */
 bool chat_unanswer(struct chat *);      /* the last answer goes, its question stays */
 

@@ -42,9 +42,13 @@ static json_t *settings_object(const struct options *o)
 
 static json_t *header_object(const struct chat *c, const struct options *o, const char *model)
 {
+	char *title = c->n ? text_title(c->turn[0].text, c->turn[0].len) : NULL;
 	json_t *j = json_object();
 
 	json_object_set_new(j, "s3dchat", json_integer(FORMAT));
+	if (title)
+		json_object_set_new(j, "title", json_string(title));
+	free(title);
 	json_object_set_new(j, "model", json_text(model, strlen(model)));
 	json_object_set_new(j, "settings", settings_object(o));
 	if (c->system)

@@ -3,10 +3,12 @@
  * Invariant: a command that fails has changed nothing. */
 #include "app/commands.h"
 #include "app/args.h"
+#include "app/clip.h"
 #include "engine/strategy.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ROW(id, name_, also_, arg_, help_) \
 	[COMMAND_##id] = { .name = (name_), .also = (also_), .arg = (arg_), .help = (help_) },
@@ -79,13 +81,7 @@ static int set(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 	one = *key ? args_find(key) : NULL;
 	if (*key && (!one || !(one->where & LIVE)))
 		return fail(err, "there is no setting '%s'; /set alone lists them", key);
-	for (size_t i = 0; i < option_rows_n; i++) {
-		const struct option_row *r = &option_rows[i];
-
-		if (one ? r == one : (r->where & LIVE) != 0)
-			fprintf(out, "%-20s %-8s %s\n", r->name,
-				args_show(&t->opt, r, value, sizeof(value)), r->help);
-	}
+	command_settings(t, one, out);
 	return 0;
 }
 
@@ -118,7 +114,7 @@ static int save(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 {
 	if (talk_save(t, arg, err))
 		return -1;
-	fprintf(out, "saved as %s\n", t->path);
+	fprintf(out, "saved as %s\n", talk_place(t));
 	return 0;
 }
 
@@ -148,7 +144,100 @@ static int undo(struct talk *t, FILE *out, char err[ERR_MAX])
 {
 	if (!chat_undo(t->chat))
 		return fail(err, "there is nothing to take back");
+	talk_autosave(t);
 	fprintf(out, "took back the last question; %d turns are left\n", t->chat->n);
+	return 0;
+}
+
+/* A number at the start of *arg, which moves behind it; 0: none. */
+static int leading_number(const char **arg)
+{
+	size_t n = strspn(*arg, "0123456789");
+	int x;
+
+	if (!n || n > 6 || ((*arg)[n] && !strchr(" \t\n", (*arg)[n])))
+		return 0;
+	x = atoi(*arg);
+	*arg += n + strspn(*arg + n, " \t\n");
+	return x;
+}
+
+static int edit(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
+{
+	int n = leading_number(&arg), rc;
+	const struct chat_turn *old = talk_idle(t, err) ? NULL : talk_turn(t, CHAT_USER, n, err);
+	char *text;
+
+	if (!old)
+		return -1;
+	if (*arg)
+		return talk_edit(t, n, arg, strlen(arg), err);
+	if (!t->edit)
+		return fail(err, "no editor can be used here; say /edit N TEXT");
+	text = t->edit(t->edit_ctx, old->text, err);
+	if (!text)
+		return -1;
+	if (!text[strspn(text, " \t\r\n")] || !strcmp(text, old->text))
+		rc = fputs("nothing was changed\n", out) == EOF;
+	else
+		rc = talk_edit(t, n, text, strlen(text), err);
+	free(text);
+	return rc;
+}
+
+static int copy(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
+{
+	int n = leading_number(&arg);
+	const struct chat_turn *turn;
+	char note[ERR_MAX];
+
+	if (*arg)
+		return fail(err, "/copy takes the number of an answer, not '%s'", arg);
+	turn = talk_turn(t, CHAT_MODEL, n, err);
+	if (!turn || clip_copy(turn->text, turn->len, note, err))
+		return -1;
+	fprintf(out, "%s\n", note);
+	return 0;
+}
+
+static int sessions(FILE *out, char err[ERR_MAX])
+{
+	enum { SHOWN = 40 };
+	int n;
+	struct saved *list = saved_list(&n, err);
+
+	if (!list)
+		return -1;
+	for (int i = 0; i < n && i < SHOWN; i++) {
+		struct saved *s = &list[i];
+		char when[32] = "-", turns[16] = "-";
+		struct tm tm;
+
+		saved_describe(s);
+		if (localtime_r(&s->when.tv_sec, &tm))
+			strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
+		if (s->turns >= 0)
+			snprintf(turns, sizeof(turns), "%d", s->turns);
+		fprintf(out, "%3d  %-20s  %s  %3s turns  %s\n", i + 1, s->id, when, turns,
+			*s->title ? s->title : "-");
+	}
+	if (n > SHOWN)
+		fprintf(out, "and %d older ones\n", n - SHOWN);
+	free(list);
+	return 0;
+}
+
+static int resume(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
+{
+	char what[SAVED_ID], warning[ERR_MAX];
+	size_t n = strcspn(arg, " \t\n");
+
+	snprintf(what, sizeof(what), "%.*s", (int)(n < SAVED_ID ? n : SAVED_ID - 1), arg);
+	if (talk_resume(t, what, warning, err))
+		return -1;
+	if (*warning)
+		fprintf(out, "note: %s\n", warning);
+	command_recap(t, out);
 	return 0;
 }
 
@@ -188,59 +277,20 @@ int command_run(struct talk *t, const struct command *c, FILE *out, bool *leave,
 		return load(t, c->arg, out, err);
 	case COMMAND_READ:
 		return read_file(t, c->arg, out, err);
+	case COMMAND_EDIT:
+		return edit(t, c->arg, out, err);
+	case COMMAND_COPY:
+		return copy(t, c->arg, out, err);
+	case COMMAND_SHOW:
+		return command_show(t, c->arg, out, err);
+	case COMMAND_MODEL:
+		return talk_model(t, c->arg, err);
+	case COMMAND_SESSIONS:
+		return sessions(out, err);
+	case COMMAND_RESUME:
+		return resume(t, c->arg, out, err);
 	case COMMAND_N:
 		break;
 	}
 	return fail(err, "no such command");
-}
-
-/* One line; a number that is not known shows as '-'. */
-static void number(FILE *out, const char *name, bool known, const char *format, double x)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), format, x);
-	fprintf(out, "%-18s %s\n", name, known ? text : "-");
-}
-
-static void by_position(FILE *out, const struct stats *s)
-{
-	int n = MSG_DRAFTS;
-
-	while (n && !s->pos_tested[n - 1])
-		n--;
-	fprintf(out, "%-18s", "by position");
-	for (int i = 0; i < n; i++)
-		if (s->pos_tested[i])
-			fprintf(out, " %.0f", 100.0 * (double)s->pos_accepted[i] /
-				(double)s->pos_tested[i]);
-		else
-			fputs(" -", out);
-	fputs(n ? " %\n" : " -\n", out);
-}
-
-void command_stats(const struct talk *t, FILE *out)
-{
-	const struct stats *s = &t->stats;
-	bool any = s->n_tokens >= 0;
-	double spent = any ? s->draft_s + s->verify_s + s->choose_s : 0;
-
-	number(out, "tokens", any, "%.0f", (double)s->n_tokens);
-	number(out, "tokens/s", any && s->rate >= 0, "%.1f", s->rate);
-	number(out, "first token", any && s->first_s >= 0, "%.3f s", s->first_s);
-	number(out, "prompt tokens", any, "%.0f", (double)s->n_prompt);
-	number(out, "prompt tokens/s", any && s->prompt_rate >= 0, "%.1f", s->prompt_rate);
-	fprintf(out, "%-18s %s%s\n", "strategy", *t->strategy ? t->strategy : "-",
-		!*t->strategy ? "" : t->exact ? " (exact)" : " (approximate)");
-	number(out, "acceptance", any && s->tested, "%.1f %%",
-	       s->tested ? 100.0 * (double)s->accepted / (double)s->tested : 0);
-	number(out, "tokens per round", any && s->rounds, "%.2f",
-	       s->rounds ? (double)s->n_tokens / (double)s->rounds : 0);
-	by_position(out, s);
-	number(out, "drafting", spent > 0, "%.1f %%", 100 * s->draft_s / spent);
-	number(out, "verifying", spent > 0, "%.1f %%", 100 * s->verify_s / spent);
-	number(out, "choosing", spent > 0, "%.1f %%", 100 * s->choose_s / spent);
-	number(out, "context used", any, "%.0f", s->ctx_used);
-	number(out, "context size", t->ready, "%.0f", t->info.ctx_size);
-	number(out, "seed", true, "%.0f", (double)t->seed);
 }

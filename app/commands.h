@@ -18,9 +18,16 @@ _(UNDO, "undo", "", "", "take back the last question and its answer") \
 _(CONTINUE, "continue", "", "", "go on with an answer that was stopped or cut off") \
 _(SYSTEM, "system", "", "[TEXT]", \
 	"set the system prompt from now on; none: without; default: the model's own") \
+_(EDIT, "edit", "", "[N] [TEXT]", "change question N (the last) and branch from there; without " \
+	"TEXT in $VISUAL or $EDITOR") \
+_(COPY, "copy", "", "[N]", "copy answer N (the last) to the terminal's clipboard, else to a file") \
 _(SET, "set", "", "[KEY [VALUE]]", "show or change a setting, e.g. /set temp 0.5") \
 _(STRATEGY, "strategy", "spec", "[NAME]", "show or choose how tokens are found") \
 _(STATS, "stats", "", "", "numbers about the last answer") \
+_(SHOW, "show", "", "[WHAT]", "show memory, model, settings or system; nothing: all of it") \
+_(MODEL, "model", "", "FILE", "go on with another model") \
+_(SESSIONS, "sessions", "", "", "list the saved chats, the newest first") \
+_(RESUME, "resume", "", "[N|ID]", "go on with a saved chat (the newest)") \
 _(SAVE, "save", "", "[FILE]", "save the conversation") \
 _(LOAD, "load", "", "FILE", "load a saved conversation and its settings") \
 _(READ, "read", "", "FILE", "put a text file before the next question")
@@ -44,4 +51,8 @@ int command_parse(const char *line, struct command *, const char **text, char er
 /* What it has to say goes to out (untrusted bytes included).  *leave: the chat is over. */
 int command_run(struct talk *, const struct command *, FILE *out, bool *leave, char err[ERR_MAX]);
 void command_stats(const struct talk *, FILE *out);
+/* What is "" (everything), memory, model, settings or system. */
+int command_show(const struct talk *, const char *what, FILE *out, char err[ERR_MAX]);
+void command_settings(const struct talk *, const struct option_row *one, FILE *out);
+void command_recap(const struct talk *, FILE *out);     /* the last question and answer */
 #endif

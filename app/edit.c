@@ -43,6 +43,7 @@ static char **complete(const char *word, int start, int end)
 		return rl_completion_matches(word, command_name);
 	}
 	rl_attempted_completion_over = strncmp(rl_line_buffer, "/load ", 6) &&
+				       strncmp(rl_line_buffer, "/model ", 7) &&
 				       strncmp(rl_line_buffer, "/save ", 6) &&
 				       strncmp(rl_line_buffer, "/read ", 6);
 	return NULL;
@@ -56,15 +57,6 @@ static int insert_newline(int count, int key)
 	return 0;
 }
 
-static void make_folders(char *path)
-{
-	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		mkdir(path, 0700);
-		*p = '/';
-	}
-}
-
 static void open_history(void)
 {
 	using_history();
@@ -74,7 +66,7 @@ static void open_history(void)
 	history = model_path_xdg("XDG_STATE_HOME", ".local/state", "history");
 	if (!history)
 		return;
-	make_folders(history);
+	model_path_make(history);
 	read_history(history);
 	history_truncate_file(history, HISTORY_LINES);
 	chmod(history, 0600);

@@ -6,6 +6,7 @@
 #include "app/input.h"
 #include "app/run.h"
 #include "app/text.h"
+#include "app/tui_editor.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -113,7 +114,39 @@ static void end_answer(struct line_chat *l, enum msg_reason why)
 		l->leave = true;
 }
 
-static void greet(const struct line_chat *l)
+/* Of the chat that is gone on with. */
+static void recap(struct line_chat *l)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+
+	if (!out)
+		return;
+	command_recap(&l->talk, out);
+	fclose(out);
+	if (text)
+		say(l, text);
+	free(text);
+}
+
+/* For /edit: the terminal is the editor's until it ends. */
+static char *edit_text(void *ctx, const char *text, char err[ERR_MAX])
+{
+	sigset_t none, old;
+	char *changed;
+
+	(void)ctx;
+	input_end();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, &old);
+	changed = tui_editor(text, err);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	got_int = 0;            /* it was meant for the editor */
+	return changed;
+}
+
+static void greet(struct line_chat *l)
 {
 	const struct talk *t = &l->talk;
 
@@ -123,6 +156,8 @@ static void greet(const struct line_chat *l)
 	text_print(stdout, t->model ? t->model : "");
 	printf(" - %s (%s)\n/help lists the commands, Ctrl+C stops an answer, Ctrl+D leaves.\n",
 	       t->strategy, t->exact ? "exact" : "approximate");
+	if (t->chat->n)
+		recap(l);
 }
 
 static void on_message(struct line_chat *l, const struct msg *m)
@@ -144,6 +179,9 @@ static void on_message(struct line_chat *l, const struct msg *m)
 		break;
 	case MSG_DONE:
 		end_answer(l, m->reason);
+		break;
+	case MSG_NOTE:
+		complain(m->text);
 		break;
 	case MSG_ERROR:
 		complain(m->text);
@@ -303,6 +341,8 @@ static int loop(struct line_chat *l, char err[ERR_MAX])
 	free(first);
 	if (l->output_error)
 		return fail(err, "cannot write to standard output: %s", strerror(l->output_error));
+	if (got_end)
+		talk_autosave(&l->talk);        /* with what there is of the answer */
 	return got_end ? 128 + got_end : l->talk.failed;
 }
 
@@ -316,6 +356,8 @@ int line_main(const struct options *o, char err[ERR_MAX])
 		talk_close(&l.talk);
 		return -1;
 	}
+	if (terminal)
+		l.talk.edit = edit_text;
 	input_open(terminal);
 	rc = loop(&l, err);
 	input_close();

@@ -7,6 +7,7 @@
 #include "app/line.h"
 #include "app/model_path.h"
 #include "app/run.h"
+#include "app/run_json.h"
 #include "app/text.h"
 #include "app/tokenize.h"
 #include "app/tui_main.h"
@@ -16,7 +17,13 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+static bool is_one_answer(const struct options *o)
+{
+	return !o->line && (*o->prompt || *o->file || !isatty(STDIN_FILENO));
+}
 
 /* Names whose lists the engine keeps are still mistakes of usage. */
 static int check_names(const struct options *o, char err[ERR_MAX])
@@ -26,12 +33,14 @@ static int check_names(const struct options *o, char err[ERR_MAX])
 	if (*o->chat_template && !template_find(o->chat_template))
 		return fail(err, "--chat-template: '%s' is not one of: %s", o->chat_template,
 			    template_names());
+	if (o->json && !is_one_answer(o))
+		return fail(err, "--json is for one answer: it needs -p, -f or a pipe, not --line");
 	return 0;
 }
 
 static int chat(const struct options *o, const struct config *cfg, char err[ERR_MAX])
 {
-	if (!o->line && (*o->prompt || *o->file || !isatty(STDIN_FILENO)))
+	if (is_one_answer(o))
 		return run_once(o, err);
 	if (!o->line && !o->single_turn && isatty(STDOUT_FILENO))
 		return tui_main(o, cfg, err);
@@ -100,6 +109,15 @@ static int run(int argc, char **argv, char err[ERR_MAX])
 	return o.mode == MODE_CHAT ? chat(&o, &cfg, err) : with_model(&o, err);
 }
 
+/* Errors of usage go to those who asked for JSON too; run_once tells of all others itself. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "--json"))
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	char err[ERR_MAX] = "";
@@ -112,6 +130,8 @@ int main(int argc, char **argv)
 		fputs("s3dchat: ", stderr);
 		text_print(stderr, err);
 		fputs(rc == 2 ? "\nTry s3dchat --help.\n" : "\n", stderr);
+		if (rc == 2 && wants_json(argc, argv))
+			run_json_error(stdout, err);
 	}
 	return rc < 0 ? 1 : rc;
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *join(const char *a, const char *b, const char *c)
@@ -69,4 +70,13 @@ char *model_path(const char *given, char err[ERR_MAX])
 		fail(err, "no model: name a GGUF file with -m FILE, or fetch the default one (%s, "
 		     "94 MiB) with './start model' in s3dchat's source folder", MODEL_DEFAULT);
 	return found;
+}
+
+void model_path_make(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = '\0';
+		mkdir(path, 0700);
+		*p = '/';
+	}
 }

@@ -14,4 +14,6 @@ char *model_path(const char *given, char err[ERR_MAX]);
 char *model_path_xdg(const char *name, const char *fallback, const char *rest);
 /* share/s3dchat/rest beside the folder (bin) that the program itself is in; the same. */
 char *model_path_installed(const char *rest);
+/* Makes the folders above path, for the user alone; failure shows when path is opened. */
+void model_path_make(char *path);
 #endif

@@ -1,6 +1,7 @@
 /* msg.h - what the two threads say to each other, and the mailboxes.
  *
- * Plain data: nothing of the engine.  A mailbox is filled by one thread and emptied by the other.
+ * Plain data: nothing of the engine.  A mailbox is emptied by one thread and filled by the
+ * other; the one that empties it may also put something in for itself.
  * text and chat in a message belong to whoever received it (msg_free).
  * Invariant: while messages wait, the reading end of wake[] is readable, so poll() sees them. */
 #ifndef S3D_APP_MSG_H
@@ -14,6 +15,7 @@ enum msg_kind {
 	CMD_ANSWER,     /* chat, seed: answer its last turn, or go on with it */
 	CMD_SET,        /* options: the LIVE ones hold from the next step on */
 	CMD_STRATEGY,   /* text: name */
+	CMD_MODEL,      /* text: path of another model; MSG_READY, or MSG_ERROR and the old one's */
 	CMD_QUIT,
 	MSG_LOADING,    /* share */
 	MSG_READY,      /* info; text: the model's name */
@@ -23,6 +25,7 @@ enum msg_kind {
 	MSG_STRATEGY,   /* text: name; exact */
 	MSG_DONE,       /* reason; the stats came before */
 	MSG_ERROR,      /* text; fatal: the thread is gone */
+	MSG_NOTE,       /* text: something to know */
 };
 
 enum msg_reason { DONE_END, DONE_LIMIT, DONE_STOPPED, DONE_CONTEXT, DONE_ERROR };

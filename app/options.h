@@ -50,6 +50,14 @@ _(INT, predict, "predict", "n", "n-predict", "N", "-1", -1, 1 << 20, IN_CHAT | L
 	"longest answer in tokens; -1: until it is done") \
 _(BOOL, single_turn, "single-turn", "st", "", "", "", 0, 0, IN_CHAT, ANSWER, \
 	"line chat: leave after the first answer") \
+_(BOOL, json, "json", "", "", "", "", 0, 0, IN_CHAT, ANSWER, \
+	"with -p, -f or a pipe: one JSON object with the answer and every number") \
+_(BOOL, resume, "resume", "", "", "", "", 0, 0, IN_CHAT, ANSWER, \
+	"go on with the chat that was saved last") \
+_(TEXT, session, "session", "", "", "ID", "", 0, 0, IN_CHAT, ANSWER, \
+	"go on with a saved chat: its ID, how it begins, or its number in /sessions") \
+_(BOOL, no_save, "no-save", "", "", "", "", 0, 0, IN_CHAT, ANSWER, \
+	"do not save the chat after every turn") \
 _(FLOAT, temp, "temp", "", "temperature", "X", "0.8", 0, 100, IN_CHAT | LIVE, SAMPLING, \
 	"temperature; 0: always the likeliest token") \
 _(INT, top_k, "top-k", "", "", "N", "40", 0, 1 << 24, IN_CHAT | LIVE, SAMPLING, \
@@ -114,10 +122,14 @@ _(BOOL, help, "help", "h", "", "", "", 0, 0, IN_ALL, GENERAL, "show this help")
 #define OPTION_TYPE_TEXT const char *           /* "": not given */
 #define OPTION_TYPE_CHOICE const char *
 #define OPTION_FIELD(kind, field, ...) OPTION_TYPE_##kind field;
+#define OPTION_ONE(...) + 1
+enum { OPTION_N = OPTIONS(OPTION_ONE) };
+#undef OPTION_ONE
 struct options {
 	enum mode mode;
 	const char *text;       /* the file that eval reads: its one argument */
 	OPTIONS(OPTION_FIELD)
+	bool given[OPTION_N];   /* on the command line, by row of option_rows */
 };
 #undef OPTION_FIELD
 

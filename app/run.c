@@ -4,6 +4,7 @@
  * Invariant: a byte that could not be written makes the run fail. */
 #include "app/run.h"
 #include "app/commands.h"
+#include "app/run_json.h"
 #include "app/text.h"
 
 #include <errno.h>
@@ -56,6 +57,8 @@ char *run_prompt(const struct options *o, size_t *len, char err[ERR_MAX])
 
 struct output {
 	bool visible;           /* a terminal */
+	bool json;              /* nothing but one object, at the end */
+	enum msg_reason why;    /* the answer ended */
 	struct text_filter filter;
 	char last;              /* byte written */
 	int error;              /* errno of the first failed write */
@@ -96,6 +99,28 @@ static void put_end(struct output *o)
 		put_bytes(o, "\n", 1);
 }
 
+static int take(struct output *out, struct msg *m, char err[ERR_MAX])
+{
+	int rc = 0;
+
+	talk_take(&talk, m);
+	if (m->kind == MSG_TEXT && !out->json) {
+		put_text(out, m->text, m->len);
+	} else if (m->kind == MSG_NOTE) {
+		fputs("s3dchat: ", stderr);
+		text_print(stderr, m->text);
+		fputc('\n', stderr);
+	} else if (m->kind == MSG_ERROR) {
+		rc = fail(err, "%s", m->text);
+	} else if (m->kind == MSG_DONE) {
+		out->why = m->reason;
+	}
+	if (out->error)
+		talk_stop(&talk);
+	msg_free(m);
+	return rc;
+}
+
 /* Waits until the model owes nothing; what it writes goes to out. */
 static int wait_for(struct output *out, char err[ERR_MAX])
 {
@@ -104,15 +129,10 @@ static int wait_for(struct output *out, char err[ERR_MAX])
 
 	while (talk_waits(&talk)) {
 		msgq_wait(&talk.worker->out, &m);
-		talk_take(&talk, &m);
-		if (m.kind == MSG_TEXT)
-			put_text(out, m.text, m.len);
-		else if (m.kind == MSG_ERROR)
-			rc = fail(err, "%s", m.text);
-		if (out->error)
-			talk_stop(&talk);
-		msg_free(&m);
+		rc |= take(out, &m, err);
 	}
+	while (msgq_get(&talk.worker->out, &m))         /* what saving the turn had to say */
+		rc |= take(out, &m, err);
 	return rc;
 }
 
@@ -127,15 +147,15 @@ static int ask(const char *prompt, size_t len, struct output *out, char err[ERR_
 		talk_stop(&talk);       /* it came while talk_ask cleared the flag */
 	if (!rc)
 		rc = wait_for(out, err);
-	put_end(out);
+	if (!out->json)
+		put_end(out);
 	if (out->error)
 		return fail(err, "cannot write the answer: %s", strerror(out->error));
 	return rc;
 }
 
-int run_once(const struct options *o, char err[ERR_MAX])
+static int answer_prompt(const struct options *o, struct output *out, char err[ERR_MAX])
 {
-	struct output out = { .visible = isatty(STDOUT_FILENO), .last = '\n' };
 	struct sigaction act = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
 	size_t len;
 	char *prompt = run_prompt(o, &len, err);
@@ -149,15 +169,30 @@ int run_once(const struct options *o, char err[ERR_MAX])
 			    "--line chats without a terminal)");
 	}
 	if (!talk_open(&talk, o, err)) {
+		talk.keep = talk.keep && talk.place;    /* only what goes on with a saved chat */
 		sigaction(SIGINT, &act, NULL);
 		sigaction(SIGTERM, &act, NULL);
-		rc = ask(prompt, len, &out, err);
-		if (!rc && o->verbose)
-			command_stats(&talk, stderr);
+		rc = ask(prompt, len, out, err);
 		signal(SIGINT, SIG_DFL);
 		signal(SIGTERM, SIG_DFL);
 	}
 	free(prompt);
+	return rc;
+}
+
+int run_once(const struct options *o, char err[ERR_MAX])
+{
+	struct output out = { .visible = isatty(STDOUT_FILENO), .last = '\n', .json = o->json,
+			      .why = DONE_STOPPED };
+	char why[ERR_MAX];
+	int rc;
+
+	memset(&talk, 0, sizeof(talk));
+	rc = answer_prompt(o, &out, err);
+	if (o->json && run_json(stdout, &talk, out.why, rc ? err : NULL, why) && !rc)
+		rc = fail(err, "%s", why);
+	if (!rc && o->verbose)
+		command_stats(&talk, stderr);
 	talk_close(&talk);
 	return rc ? rc : interrupted ? 128 + interrupted : 0;
 }

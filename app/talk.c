@@ -16,7 +16,7 @@
 
 enum { READ_LIMIT = 16 << 20 };
 
-static int64_t new_seed(const struct options *o)
+int64_t talk_new_seed(const struct options *o)
 {
 	uint32_t n;
 
@@ -27,23 +27,37 @@ static int64_t new_seed(const struct options *o)
 	return n;
 }
 
+static int begin(struct talk *t, const struct options *o, char warning[ERR_MAX],
+		 char err[ERR_MAX])
+{
+	t->opt = *o;
+	t->seed = talk_new_seed(o);
+	t->stats.n_tokens = -1;
+	t->keep = !o->no_save;
+	t->chat = chat_open();
+	if (!t->chat)
+		return fail(err, "out of memory");
+	if ((o->resume || *o->session) && talk_resume_first(t, warning, err))
+		return -1;
+	if (*o->system && chat_system(t->chat, o->system))
+		return fail(err, "out of memory");
+	return 0;
+}
+
 int talk_open(struct talk *t, const struct options *o, char err[ERR_MAX])
 {
-	char *model = model_path(o->model, err);
+	char *model = model_path(o->model, err), warning[ERR_MAX] = "";
 
 	memset(t, 0, sizeof(*t));
 	if (!model)
 		return -1;
-	t->opt = *o;
-	t->seed = new_seed(o);
-	t->stats.n_tokens = -1;
-	t->chat = chat_open();
-	if (!t->chat || (*o->system && chat_system(t->chat, o->system)))
-		fail(err, "out of memory");
-	else
-		t->worker = worker_open(o, model, err);
+	if (!begin(t, o, warning, err))
+		t->worker = worker_open(&t->opt, model, err);
 	free(model);
 	t->busy = t->worker != NULL;
+	if (t->worker && *warning)
+		msgq_put_text(&t->worker->out, (struct msg){ .kind = MSG_NOTE }, warning,
+			      strlen(warning));
 	return t->worker ? 0 : -1;
 }
 
@@ -54,6 +68,7 @@ void talk_close(struct talk *t)
 	free(t->model);
 	free(t->attached);
 	free(t->path);
+	free(t->place);
 }
 
 static int request(struct talk *t, char err[ERR_MAX])
@@ -70,11 +85,11 @@ static int request(struct talk *t, char err[ERR_MAX])
 	return 0;
 }
 
-static bool is_busy(const struct talk *t, char err[ERR_MAX])
+int talk_idle(const struct talk *t, char err[ERR_MAX])
 {
 	if (t->failed || t->busy)
-		fail(err, t->failed ? "there is no model" : "the model is busy");
-	return t->failed || t->busy;
+		return fail(err, t->failed ? "there is no model" : "the model is busy");
+	return 0;
 }
 
 int talk_ask(struct talk *t, const char *text, size_t len, char err[ERR_MAX])
@@ -82,7 +97,7 @@ int talk_ask(struct talk *t, const char *text, size_t len, char err[ERR_MAX])
 	struct chat_turn *last = chat_last(t->chat);
 	const char *first = t->attached ? t->attached : "";
 
-	if (is_busy(t, err))
+	if (talk_idle(t, err))
 		return -1;
 	if (last && last->who == CHAT_USER)     /* a question that failed gives way */
 		chat_undo(t->chat);
@@ -91,12 +106,15 @@ int talk_ask(struct talk *t, const char *text, size_t len, char err[ERR_MAX])
 		return fail(err, "out of memory");
 	free(t->attached);
 	t->attached = NULL;
-	return request(t, err);
+	if (request(t, err))
+		return -1;
+	talk_autosave(t);
+	return 0;
 }
 
 int talk_regen(struct talk *t, char err[ERR_MAX])
 {
-	if (is_busy(t, err))
+	if (talk_idle(t, err))
 		return -1;
 	if (!t->chat->n)
 		return fail(err, "there is no answer yet");
@@ -107,11 +125,18 @@ int talk_regen(struct talk *t, char err[ERR_MAX])
 
 int talk_continue(struct talk *t, char err[ERR_MAX])
 {
-	if (is_busy(t, err))
+	if (talk_idle(t, err))
 		return -1;
 	if (!t->chat->n)
 		return fail(err, "there is no answer yet");
 	return request(t, err);
+}
+
+int talk_settings(struct talk *t, char err[ERR_MAX])
+{
+	if (!msgq_put(&t->worker->in, (struct msg){ .kind = CMD_SET, .options = t->opt }))
+		return fail(err, "out of memory");
+	return 0;
 }
 
 int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MAX])
@@ -125,10 +150,8 @@ int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MA
 		return -1;
 	t->opt = changed;
 	if (r->offset == offsetof(struct options, seed))
-		t->seed = new_seed(&t->opt);
-	if (!msgq_put(&t->worker->in, (struct msg){ .kind = CMD_SET, .options = t->opt }))
-		return fail(err, "out of memory");
-	return 0;
+		t->seed = talk_new_seed(&t->opt);
+	return talk_settings(t, err);
 }
 
 int talk_strategy(struct talk *t, const char *name, char err[ERR_MAX])
@@ -139,6 +162,20 @@ int talk_strategy(struct talk *t, const char *name, char err[ERR_MAX])
 			   strlen(name)))
 		return fail(err, "out of memory");
 	t->switching++;
+	return 0;
+}
+
+int talk_model(struct talk *t, const char *path, char err[ERR_MAX])
+{
+	if (talk_idle(t, err))
+		return -1;
+	if (access(path, R_OK))
+		return fail(err, "cannot read '%s': %s", path, strerror(errno));
+	if (!msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_MODEL }, path, strlen(path)))
+		return fail(err, "out of memory");
+	t->chat->first = 0;
+	t->ready = false;
+	t->busy = true;
 	return 0;
 }
 
@@ -216,77 +253,14 @@ int talk_attach(struct talk *t, const char *path, size_t *n, char err[ERR_MAX])
 	return 0;
 }
 
-/* Makes the folders above path, for us alone. */
-static void make_folders(char *path)
-{
-	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		mkdir(path, 0700);
-		*p = '/';
-	}
-}
-
-static char *own_place(void)
-{
-	char name[64];
-	time_t now = time(NULL);
-	struct tm tm;
-	char *path;
-
-	strftime(name, sizeof(name), "chats/%Y%m%d-%H%M%S.jsonl", localtime_r(&now, &tm));
-	path = model_path_xdg("XDG_DATA_HOME", ".local/share", name);
-	if (path)
-		make_folders(path);
-	return path;
-}
-
-int talk_save(struct talk *t, const char *path, char err[ERR_MAX])
-{
-	char *to = *path ? strdup(path) : t->path ? strdup(t->path) : own_place();
-	int rc;
-
-	if (!to)
-		return fail(err, "where to? Say /save FILE (there is no home folder)");
-	rc = chat_save(t->chat, &t->opt, t->model ? t->model : "", to, err);
-	if (rc) {
-		free(to);
-		return rc;
-	}
-	free(t->path);
-	t->path = to;
-	return 0;
-}
-
-int talk_load(struct talk *t, const char *path, char warning[ERR_MAX], char err[ERR_MAX])
-{
-	struct options changed = t->opt;
-	struct chat *c;
-
-	if (is_busy(t, err))
-		return -1;
-	c = chat_load(&changed, path, warning, err);
-	if (!c)
-		return -1;
-	chat_close(t->chat);
-	t->chat = c;
-	t->opt = changed;
-	t->seed = new_seed(&t->opt);
-	for (int i = 0; i < c->n; i++)
-		if (c->turn[i].who == CHAT_MODEL)
-			t->seed = c->turn[i].seed;
-	free(t->path);
-	t->path = strdup(path);
-	if (!msgq_put(&t->worker->in, (struct msg){ .kind = CMD_SET, .options = t->opt }))
-		return fail(err, "out of memory");
-	return 0;
-}
-
 void talk_new(struct talk *t)
 {
 	chat_clear(t->chat);
-	t->seed = new_seed(&t->opt);
+	t->seed = talk_new_seed(&t->opt);
 	free(t->path);
 	t->path = NULL;
+	free(t->place);
+	t->place = NULL;
 	free(t->attached);
 	t->attached = NULL;
 }
@@ -315,6 +289,8 @@ static void take_done(struct talk *t, enum msg_reason why)
 		last->seed = t->seed;
 		last->partial = why != DONE_END;
 	}
+	if (why != DONE_ERROR)          /* what an answer could not replace is still in the file */
+		talk_autosave(t);
 }
 
 void talk_take(struct talk *t, const struct msg *m)

@@ -6,6 +6,7 @@
  * Invariant: while talk_waits() the model owes a message that will end that. */
 #ifndef S3D_APP_TALK_H
 #define S3D_APP_TALK_H
+#include "app/saved.h"
 #include "app/worker.h"
 
 struct talk {
@@ -24,8 +25,16 @@ struct talk {
 	int64_t seed;           /* in force */
 	char *attached;         /* text that goes before the next question (/read) */
 	char *path;             /* where /save went last, or NULL */
+	bool keep;              /* save every turn, in a file of its own */
+	char *place;            /* that file; NULL: the next turn begins one */
+	struct saved_stamp stamp;       /* of what we wrote or read there; zeroed: nothing */
+	/* The front end's: a text through the user's editor, for /edit; malloc'ed, NULL with err.
+	 * It may be NULL. */
+	char *(*edit)(void *ctx, const char *text, char err[ERR_MAX]);
+	void *edit_ctx;
 };
 
+/* Loads the model, and the saved chat that --resume or --session asks for. */
 int talk_open(struct talk *, const struct options *, char err[ERR_MAX]);
 void talk_close(struct talk *);
 
@@ -38,13 +47,31 @@ int talk_strategy(struct talk *, const char *name, char err[ERR_MAX]);
 int talk_attach(struct talk *, const char *path, size_t *n, char err[ERR_MAX]);
 int talk_save(struct talk *, const char *path, char err[ERR_MAX]);      /* "": its own place */
 int talk_load(struct talk *, const char *path, char warning[ERR_MAX], char err[ERR_MAX]);
+/* A saved chat ("": the newest; see saved_path), which goes on in its own file. */
+int talk_resume(struct talk *, const char *what, char warning[ERR_MAX], char err[ERR_MAX]);
+/* Question n (from 1; 0: the last) becomes text and is asked: a new branch, in a new file; what was
+ * saved stays as it is. */
+int talk_edit(struct talk *, int n, const char *text, size_t len, char err[ERR_MAX]);
+/* The text of question or answer n (0: the last one); NULL with err. */
+const struct chat_turn *talk_turn(const struct talk *, enum chat_who, int n, char err[ERR_MAX]);
+int talk_model(struct talk *, const char *path, char err[ERR_MAX]);     /* another model */
 void talk_new(struct talk *);
 void talk_stop(struct talk *);          /* the running answer; async-signal-safe */
 
 bool talk_waits(const struct talk *);   /* there is something to wait for */
-/* Takes what a message says into the state.  The message stays the caller's. */
+/* Takes what a message says into the state.  The message stays the caller's.  With MSG_DONE the
+ * turn is on disk when this returns, or a MSG_ERROR is in the mailbox. */
 void talk_take(struct talk *, const struct msg *);
+const char *talk_place(const struct talk *);    /* where talk_save(t, "") goes; NULL: anew */
+void talk_autosave(struct talk *);      /* now, if turns are saved at all */
 
 /* The whole of a file (or "-": standard input), at most 16 MiB; malloc'ed and terminated. */
 char *talk_read_file(const char *path, size_t *n, char err[ERR_MAX]);
+
+/* Between talk.c and talk_file.c. */
+int talk_idle(const struct talk *, char err[ERR_MAX]);          /* -1: it cannot be asked now */
+int talk_settings(struct talk *, char err[ERR_MAX]);            /* hands opt to the decode thread */
+int64_t talk_new_seed(const struct options *);
+/* At the start, before there is a decode thread. */
+int talk_resume_first(struct talk *, char warning[ERR_MAX], char err[ERR_MAX]);
 #endif

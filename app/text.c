@@ -127,6 +127,29 @@ char *text_utf8(const char *s, size_t n, size_t *len)
 	return whole((struct text_filter){ .keep_controls = true }, s, n, len);
 }
 
+char *text_title(const char *s, size_t n)
+{
+	enum { LONGEST = 60 };
+	size_t skip = 0, end = 0;
+	char *line;
+	int chars = 0;
+
+	while (skip < n && strchr(" \t\r\n", s[skip]))
+		skip++;
+	n -= skip;
+	line = text_visible(s + skip, n < 4096 ? n : 4096, NULL);
+	if (!line)
+		return NULL;
+	for (; line[end] && line[end] != '\n'; end++) {
+		if (line[end] == '\t')
+			line[end] = ' ';
+		if (((unsigned char)line[end] & 0xC0) != 0x80 && chars++ == LONGEST)
+			break;
+	}
+	line[end] = '\0';
+	return line;
+}
+
 void text_print(FILE *f, const char *s)
 {
 	char *seen = text_visible(s, strlen(s), NULL);

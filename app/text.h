@@ -28,6 +28,8 @@ size_t text_filter_end(struct text_filter *, char *out);
 /* The same for whole strings: malloc'ed and terminated, NULL without memory; *len may be NULL. */
 char *text_visible(const char *s, size_t n, size_t *len);
 char *text_utf8(const char *s, size_t n, size_t *len);          /* controls stay */
+/* The first line that is not blank, made visible, at most 60 characters; malloc'ed. */
+char *text_title(const char *s, size_t n);
 /* Prints s, made visible. */
 void text_print(FILE *, const char *s);
 #endif

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void add_turns(struct tui *);
+
 int tui_open(struct tui *t, char err[ERR_MAX])
 {
 	t->log = transcript_open();
@@ -21,6 +23,7 @@ int tui_open(struct tui *t, char err[ERR_MAX])
 	t->progress = -1;
 	if (!t->log || prompt_open())
 		return fail(err, "out of memory");
+	add_turns(t);           /* of a saved chat */
 	if (!*t->talk.opt.theme)
 		return 0;
 	snprintf(t->theme, sizeof(t->theme), "%s", t->talk.opt.theme);
@@ -152,13 +155,16 @@ static void ask(struct tui *t, const char *text)
 /* The screen after a command that went well. */
 static void after_command(struct tui *t, enum command_id id)
 {
-	if (id == COMMAND_NEW || id == COMMAND_LOAD) {
+	if (id == COMMAND_NEW || id == COMMAND_LOAD || id == COMMAND_RESUME) {
 		start_over(t);
 		return;
 	}
 	if (id == COMMAND_CONTINUE && t->turns)
 		transcript_cut(t->log, t->block[t->turns - 1] + 1);
+	if (id == COMMAND_EDIT && t->talk.busy)         /* the changed question is the last turn */
+		cut_turns(t, t->talk.chat->n - 1);
 	cut_turns(t, t->talk.chat->n);
+	add_turns(t);
 }
 
 static void command(struct tui *t, const struct command *c)
@@ -316,6 +322,9 @@ void tui_message(struct tui *t, const struct msg *m)
 		break;
 	case MSG_DONE:
 		done(t, m->reason);
+		break;
+	case MSG_NOTE:
+		tui_say(t, BLOCK_NOTICE, m->text);
 		break;
 	case MSG_ERROR:
 		tui_say(t, BLOCK_ERROR, m->text);

@@ -76,27 +76,36 @@ static void suspend(struct screen *s)
 	s->whole = true;
 }
 
+/* A text through the editor, which has the terminal meanwhile. */
+static char *edit_text(void *ctx, const char *text, char err[ERR_MAX])
+{
+	struct screen *s = ctx;
+	char *changed;
+
+	tui_signal_usual();
+	term_suspend();
+	changed = tui_editor(text, err);
+	term_resume();
+	tui_signal_ours();
+	resize(s);
+	s->whole = true;
+	return changed;
+}
+
 static void edit(struct screen *s)
 {
 	struct input_view v;
-	char err[ERR_MAX], *before, *after = NULL;
+	char err[ERR_MAX] = "out of memory", *before, *after;
 
 	prompt_view(&v);
 	before = strndup(v.text, v.n);
-	tui_signal_usual();
-	term_suspend();
-	if (before)
-		after = tui_editor(before, err);
-	term_resume();
-	tui_signal_ours();
+	after = before ? edit_text(s, before, err) : NULL;
 	if (after)
 		prompt_set(after);
 	else
-		tui_say(&s->tui, BLOCK_ERROR, before ? err : "out of memory");
+		tui_say(&s->tui, BLOCK_ERROR, err);
 	free(before);
 	free(after);
-	resize(s);
-	s->whole = true;
 }
 
 static void do_wants(struct screen *s)
@@ -222,7 +231,7 @@ static void keep(struct screen *s)
 	struct talk *t = &s->tui.talk;
 	char err[ERR_MAX];
 
-	if (!t->chat->n)
+	if (!t->keep || !t->chat->n)
 		return;
 	if (talk_save(t, "", err)) {
 		if (!term_gone())
@@ -231,7 +240,7 @@ static void keep(struct screen *s)
 	}
 	if (!term_gone()) {
 		fputs("s3dchat: the conversation is saved as ", stderr);
-		text_print(stderr, t->path);
+		text_print(stderr, talk_place(t));
 		fputc('\n', stderr);
 	}
 }
@@ -262,8 +271,11 @@ int tui_main(const struct options *o, const struct config *cfg, char err[ERR_MAX
 	if (!s)
 		return fail(err, "out of memory");
 	s->tui.cfg = *cfg;
-	if (!talk_open(&s->tui.talk, o, err))
+	if (!talk_open(&s->tui.talk, o, err)) {
+		s->tui.talk.edit = edit_text;
+		s->tui.talk.edit_ctx = s;
 		rc = run(s, err);
+	}
 	tui_close(&s->tui);
 	grid_free(&s->grid);
 	talk_close(&s->tui.talk);

@@ -119,6 +119,33 @@ static void switch_strategy(struct worker *w, const char *name)
 	tell_strategy(w);
 }
 
+/* Another model; when it cannot be loaded, the one before again. */
+static void change_model(struct worker *w, const char *path)
+{
+	char *before = w->model, err[ERR_MAX];
+
+	w->opt.strategy = w->engine->strat.ops->name;
+	w->model = strdup(path);
+	if (w->model) {
+		engine_close(w->engine);
+		free(w->system);
+		w->system = NULL;
+	}
+	if (!w->model || load(w, err)) {
+		worker_error(w, w->model ? err : "out of memory", false);
+		free(w->model);
+		w->model = before;
+		if (!w->engine && load(w, err)) {
+			worker_error(w, err, true);
+			w->quit = true;
+			return;
+		}
+	} else {
+		free(before);
+	}
+	tell_ready(w);
+}
+
 /* What may come at any time; true if the message was one of these. */
 static bool take_setting(struct worker *w, struct msg *m)
 {
@@ -158,7 +185,9 @@ static void *run(void *arg)
 	tell_ready(w);
 	while (!w->quit) {
 		msgq_wait(&w->in, &m);
-		if (!take_setting(w, &m))
+		if (m.kind == CMD_MODEL)
+			change_model(w, m.text);
+		else if (!take_setting(w, &m))
 			answer(w, m.chat, m.seed);
 		msg_free(&m);
 	}

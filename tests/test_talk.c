@@ -68,6 +68,7 @@ static void begin(int ctx, int predict)
 	opts.predict = predict;
 	opts.threads = 1;
 	opts.seed = 5;
+	opts.no_save = true;
 	assert_int_equal(talk_open(&t, &opts, err), 0);
 	drain(0);
 	assert_true(t.ready && !t.failed);

@@ -1,0 +1,123 @@
+/* clip.c - see clip.h.
+ *
+ * Nobody can ask a terminal whether it took the text, so the note says what was done, not more. */
+#include "app/clip.h"
+#include "app/model_path.h"
+#include "app/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char head[] = "\033]52;c;", tail[] = "\a";
+
+char *clip_sequence(const char *text, size_t len, size_t *n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *out = malloc(sizeof(head) + sizeof(tail) + (len + 2) / 3 * 4);
+	char *p = out;
+
+	if (!out)
+		return NULL;
+	p = stpcpy(p, head);
+	for (size_t i = 0; i < len; i += 3) {
+		size_t have = len - i < 3 ? len - i : 3;
+		uint32_t v = 0;
+
+		for (size_t k = 0; k < 3; k++)
+			v = v << 8 | (k < have ? (unsigned char)text[i + k] : 0);
+		for (size_t k = 0; k < 4; k++)
+			*p++ = k <= have ? digits[v >> (18 - 6 * k) & 63] : '=';
+	}
+	p = stpcpy(p, tail);
+	*n = (size_t)(p - out);
+	return out;
+}
+
+static int write_bytes(int fd, const char *s, size_t n)
+{
+	while (n) {
+		ssize_t k = TEMP_FAILURE_RETRY(write(fd, s, n));
+
+		if (k < 0)
+			return -1;
+		s += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+static char *file_place(void)
+{
+	char *path = model_path_xdg("XDG_RUNTIME_DIR", ".local/state", "copy.txt");
+
+	if (path)
+		model_path_make(path);
+	return path;
+}
+
+/* Never through a link: the folder may be one that others write to. */
+static int to_file(const char *text, size_t n, char note[ERR_MAX], char err[ERR_MAX])
+{
+	char *path = file_place(), *tmp = path ? malloc(strlen(path) + 8) : NULL;
+	int fd = -1, rc = -1;
+
+	if (tmp) {
+		sprintf(tmp, "%s.XXXXXX", path);
+		fd = mkostemp(tmp, O_CLOEXEC);  /* mode 0600 */
+	}
+	if (fd >= 0)
+		rc = write_bytes(fd, text, n);
+	if (fd >= 0 && (close(fd) || rc || rename(tmp, path))) {
+		int why = errno;
+
+		unlink(tmp);
+		errno = why;
+		rc = -1;
+	}
+	if (!path)
+		fail(err, "there is no place for the copy: neither HOME nor XDG_RUNTIME_DIR is set");
+	else if (rc)
+		fail(err, "cannot write '%s': %s", path, strerror(errno));
+	else
+		fail(note, "copied %zu bytes into the file %s", n, path);
+	free(tmp);
+	free(path);
+	return rc;
+}
+
+static bool terminal_takes(size_t n)
+{
+	const char *kind = getenv("TERM");
+
+	return n <= CLIP_MAX && isatty(STDOUT_FILENO) && kind && *kind && strcmp(kind, "dumb") &&
+	       strcmp(kind, "linux");
+}
+
+int clip_copy(const char *text, size_t len, char note[ERR_MAX], char err[ERR_MAX])
+{
+	size_t n, k;
+	char *seen = text_visible(text, len, &n), *sequence;
+	int rc;
+
+	if (!seen)
+		return fail(err, "out of memory");
+	if (!terminal_takes(n)) {
+		rc = to_file(seen, n, note, err);
+		free(seen);
+		return rc;
+	}
+	sequence = clip_sequence(seen, n, &k);
+	free(seen);
+	if (!sequence)
+		return fail(err, "out of memory");
+	rc = fflush(stdout) || write_bytes(STDOUT_FILENO, sequence, k);
+	free(sequence);
+	if (rc)
+		return fail(err, "cannot write to the terminal: %s", strerror(errno));
+	fail(note, "sent %zu bytes to the terminal's clipboard (OSC 52)", n);
+	return 0;
+}

@@ -1,0 +1,144 @@
+/* show.c - what /stats and /show print; see commands.h.
+ *
+ * Invariant: a number that is not known shows as '-', never as 0. */
+#include "app/args.h"
+#include "app/commands.h"
+#include "app/rss.h"
+
+#include <string.h>
+
+/* One line; a number that is not known shows as '-'. */
+static void number(FILE *out, const char *name, bool known, const char *format, double x)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), format, x);
+	fprintf(out, "%-18s %s\n", name, known ? text : "-");
+}
+
+static void by_position(FILE *out, const struct stats *s)
+{
+	int n = MSG_DRAFTS;
+
+	while (n && !s->pos_tested[n - 1])
+		n--;
+	fprintf(out, "%-18s", "by position");
+	for (int i = 0; i < n; i++)
+		if (s->pos_tested[i])
+			fprintf(out, " %.0f", 100.0 * (double)s->pos_accepted[i] /
+				(double)s->pos_tested[i]);
+		else
+			fputs(" -", out);
+	fputs(n ? " %\n" : " -\n", out);
+}
+
+void command_stats(const struct talk *t, FILE *out)
+{
+	const struct stats *s = &t->stats;
+	bool any = s->n_tokens >= 0;
+	double spent = any ? s->draft_s + s->verify_s + s->choose_s : 0;
+
+	number(out, "tokens", any, "%.0f", (double)s->n_tokens);
+	number(out, "tokens/s", any && s->rate >= 0, "%.1f", s->rate);
+	number(out, "first token", any && s->first_s >= 0, "%.3f s", s->first_s);
+	number(out, "prompt tokens", any, "%.0f", (double)s->n_prompt);
+	number(out, "prompt tokens/s", any && s->prompt_rate >= 0, "%.1f", s->prompt_rate);
+	fprintf(out, "%-18s %s%s\n", "strategy", *t->strategy ? t->strategy : "-",
+		!*t->strategy ? "" : t->exact ? " (exact)" : " (approximate)");
+	number(out, "acceptance", any && s->tested, "%.1f %%",
+	       s->tested ? 100.0 * (double)s->accepted / (double)s->tested : 0);
+	number(out, "tokens per round", any && s->rounds, "%.2f",
+	       s->rounds ? (double)s->n_tokens / (double)s->rounds : 0);
+	by_position(out, s);
+	number(out, "drafting", spent > 0, "%.1f %%", 100 * s->draft_s / spent);
+	number(out, "verifying", spent > 0, "%.1f %%", 100 * s->verify_s / spent);
+	number(out, "choosing", spent > 0, "%.1f %%", 100 * s->choose_s / spent);
+	number(out, "context used", any, "%.0f", s->ctx_used);
+	number(out, "context size", t->ready, "%.0f", t->info.ctx_size);
+	number(out, "seed", true, "%.0f", (double)t->seed);
+}
+
+void command_settings(const struct talk *t, const struct option_row *one, FILE *out)
+{
+	char value[64];
+
+	for (size_t i = 0; i < option_rows_n; i++) {
+		const struct option_row *r = &option_rows[i];
+
+		if (one ? r == one : (r->where & LIVE) != 0)
+			fprintf(out, "%-20s %-8s %s\n", r->name,
+				args_show(&t->opt, r, value, sizeof(value)), r->help);
+	}
+}
+
+static void show_memory(const struct talk *t, FILE *out)
+{
+	static const double mib = 1024 * 1024;
+	const struct model_info *i = &t->info;
+	double rss = rss_bytes();
+
+	number(out, "weights", t->ready, "%8.1f MiB", (double)i->weights / mib);
+	number(out, "KV cache", t->ready, "%8.1f MiB", (double)i->kv / mib);
+	number(out, "work buffers", t->ready, "%8.1f MiB", (double)i->work / mib);
+	number(out, "whole process", rss >= 0, "%8.1f MiB", rss / mib);
+}
+
+static void show_model(const struct talk *t, FILE *out)
+{
+	const struct model_info *i = &t->info;
+
+	fprintf(out, "%-18s %s\n", "model", t->ready && t->model ? t->model : "-");
+	fprintf(out, "%-18s %s\n", "architecture", t->ready ? i->arch : "-");
+	fprintf(out, "%-18s %s\n", "chat frame", t->ready ? i->frame : "-");
+	fprintf(out, "%-18s %s\n", "device", t->ready ? i->device : "-");
+	number(out, "context size", t->ready, "%.0f", i->ctx_size);
+	number(out, "trained for", t->ready && i->ctx_train > 0, "%.0f", i->ctx_train);
+	number(out, "load time", t->ready, "%.2f s", i->load_s);
+}
+
+static void show_system(const struct talk *t, FILE *out)
+{
+	const char *now = t->chat->system;
+
+	fprintf(out, "%s\n", !now ? "(the model's own)" : *now ? now : "(none)");
+}
+
+static void show_settings(const struct talk *t, FILE *out)
+{
+	command_settings(t, NULL, out);
+}
+
+int command_show(const struct talk *t, const char *what, FILE *out, char err[ERR_MAX])
+{
+	static const struct {
+		const char *name, *head;
+		void (*show)(const struct talk *, FILE *);
+	} parts[] = {
+		{ "model", "Model", show_model }, { "memory", "Memory", show_memory },
+		{ "system", "System prompt", show_system },
+		{ "settings", "Settings", show_settings },
+	};
+	size_t n = strcspn(what, " \t\n"), shown = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		if (n && (strlen(parts[i].name) != n || strncmp(parts[i].name, what, n)))
+			continue;
+		if (!n)
+			fprintf(out, "%s%s\n", shown ? "\n" : "", parts[i].head);
+		parts[i].show(t, out);
+		shown++;
+	}
+	if (!shown)
+		return fail(err, "/show knows memory, model, settings and system, not '%s'", what);
+	return 0;
+}
+
+void command_recap(const struct talk *t, FILE *out)
+{
+	const struct chat *c = t->chat;
+	int i = c->n > 1 ? (c->n - 1) & ~1 : 0;
+
+	fprintf(out, "going on with a chat of %d turns%s\n", c->n, c->n ? ", the last:" : "");
+	for (; i < c->n; i++)
+		fprintf(out, "%s%s\n", c->turn[i].who == CHAT_USER ? "> " : "", c->turn[i].text);
+}

@@ -1,0 +1,208 @@
+/* talk_file.c - a chat in progress and its files: /save and /load, saving after every turn, going
+ * on with a saved chat.
+ *
+ * Invariant: the file of a saved chat is replaced only by us, and only while nobody else has
+ * written to it: otherwise the chat goes on in a new one. */
+#include "app/args.h"
+#include "app/talk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void tell(struct talk *t, enum msg_kind kind, const char *text)
+{
+	msgq_put_text(&t->worker->out, (struct msg){ .kind = kind }, text, strlen(text));
+}
+
+static void leave_place(struct talk *t)
+{
+	free(t->place);
+	t->place = NULL;
+	memset(&t->stamp, 0, sizeof(t->stamp));
+}
+
+/* Whether someone else wrote to our file. */
+static bool is_foreign(const struct talk *t)
+{
+	struct saved_stamp now;
+
+	return saved_stamp(t->place, &now) && !saved_same(&now, &t->stamp);
+}
+
+static int save_turns(struct talk *t, char err[ERR_MAX])
+{
+	if (!t->place)
+		t->place = saved_new(err);
+	if (!t->place ||
+	    chat_save(t->chat, &t->opt, t->model ? t->model : "", t->place, err))
+		return -1;
+	if (!saved_stamp(t->place, &t->stamp))
+		memset(&t->stamp, 0, sizeof(t->stamp));
+	return 0;
+}
+
+void talk_autosave(struct talk *t)
+{
+	struct chat_turn *last = chat_last(t->chat);
+	char err[ERR_MAX], note[ERR_MAX];
+
+	if (!t->keep || !last)
+		return;
+	last->partial |= t->busy && last->who == CHAT_MODEL;
+	if (t->place && is_foreign(t)) {
+		leave_place(t);
+		tell(t, MSG_NOTE, "another program wrote to this chat's file; from here on it is "
+		     "saved in a new one");
+	}
+	if (save_turns(t, err)) {
+		fail(note, "this turn is not saved: %s", err);
+		tell(t, MSG_ERROR, note);
+	}
+}
+
+const char *talk_place(const struct talk *t)
+{
+	return t->path ? t->path : t->place;
+}
+
+int talk_save(struct talk *t, const char *path, char err[ERR_MAX])
+{
+	char *to;
+
+	if (!*path && !t->path) {
+		if (t->place && is_foreign(t))
+			leave_place(t);
+		return save_turns(t, err);
+	}
+	to = strdup(*path ? path : t->path);
+	if (!to)
+		return fail(err, "out of memory");
+	if (chat_save(t->chat, &t->opt, t->model ? t->model : "", to, err)) {
+		free(to);
+		return -1;
+	}
+	free(t->path);
+	t->path = to;
+	return 0;
+}
+
+/* What was given on the command line counts more than what the file says. */
+static void keep_given(struct options *o, const struct options *first)
+{
+	char value[64], err[ERR_MAX];
+
+	for (size_t i = 0; i < option_rows_n; i++) {
+		const struct option_row *r = &option_rows[i];
+
+		if (r->where & LIVE && first->given[i])
+			args_set(o, r, args_show(first, r, value, sizeof(value)), err);
+	}
+}
+
+/* The file takes the place of the chat and its settings; first: of the program's start. */
+static int take_file(struct talk *t, const char *path, bool first, char warning[ERR_MAX],
+		     char err[ERR_MAX])
+{
+	struct options changed = t->opt;
+	struct chat *c = chat_load(&changed, path, warning, err);
+	bool seeded = first && t->opt.given[args_find("seed") - option_rows];
+
+	if (!c)
+		return -1;
+	if (first)
+		keep_given(&changed, &t->opt);
+	chat_close(t->chat);
+	t->chat = c;
+	t->opt = changed;
+	t->seed = talk_new_seed(&t->opt);
+	for (int i = 0; i < c->n && !seeded; i++)
+		if (c->turn[i].who == CHAT_MODEL)
+			t->seed = c->turn[i].seed;
+	leave_place(t);
+	return 0;
+}
+
+int talk_load(struct talk *t, const char *path, char warning[ERR_MAX], char err[ERR_MAX])
+{
+	char *copy;
+
+	if (talk_idle(t, err) || take_file(t, path, false, warning, err))
+		return -1;
+	copy = strdup(path);
+	free(t->path);
+	t->path = copy;
+	return talk_settings(t, err);
+}
+
+static int resume(struct talk *t, const char *what, bool first, char warning[ERR_MAX],
+		  char err[ERR_MAX])
+{
+	struct saved_stamp stamp = { 0 };
+	char *path = saved_path(what, err);
+
+	if (!path)
+		return -1;
+	if (!saved_stamp(path, &stamp) || take_file(t, path, first, warning, err)) {
+		if (!stamp.ino)
+			fail(err, "'%s' is gone", path);
+		free(path);
+		return -1;
+	}
+	t->place = path;
+	t->stamp = stamp;
+	free(t->path);
+	t->path = NULL;
+	return 0;
+}
+
+int talk_resume(struct talk *t, const char *what, char warning[ERR_MAX], char err[ERR_MAX])
+{
+	if (talk_idle(t, err) || resume(t, what, false, warning, err))
+		return -1;
+	return talk_settings(t, err);
+}
+
+int talk_resume_first(struct talk *t, char warning[ERR_MAX], char err[ERR_MAX])
+{
+	return resume(t, t->opt.session, true, warning, err);
+}
+
+const struct chat_turn *talk_turn(const struct talk *t, enum chat_who who, int n,
+				  char err[ERR_MAX])
+{
+	int all = (t->chat->n + (who == CHAT_USER)) / 2;
+	const char *what = who == CHAT_USER ? "question" : "answer";
+
+	if (all && n >= 0 && n <= all)
+		return &t->chat->turn[2 * ((n ? n : all) - 1) + (who == CHAT_MODEL)];
+	if (all)
+		fail(err, "there is no %s %d, only 1 to %d", what, n, all);
+	else
+		fail(err, "there is no %s yet", what);
+	return NULL;
+}
+
+int talk_edit(struct talk *t, int n, const char *text, size_t len, char err[ERR_MAX])
+{
+	const struct chat_turn *old;
+	struct chat *branch, *before = t->chat;
+	char *place = t->place;
+
+	if (talk_idle(t, err) || !(old = talk_turn(t, CHAT_USER, n, err)))
+		return -1;
+	branch = chat_copy(before);
+	if (!branch)
+		return fail(err, "out of memory");
+	chat_cut(branch, (int)(old - before->turn));
+	t->chat = branch;
+	t->place = NULL;
+	if (talk_ask(t, text, len, err)) {
+		t->chat = before;
+		t->place = place;
+		chat_close(branch);
+		return -1;
+	}
+	free(place);
+	chat_close(before);
+	return 0;
+}
