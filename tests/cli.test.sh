@@ -171,7 +171,7 @@ PY
 		>"$work/out" 2>"$work/err" && return 1
 	says b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53 &&
 	says "$(printf 'not it' | sha256sum | cut -d ' ' -f 1)" &&
-	[ -z "$(find "$XDG_DATA_HOME" -type f)" ] &&
+	[ -z "$(find "$XDG_DATA_HOME/s3dchat/models" -type f)" ] &&
 	[ -z "$(find "$XDG_DATA_HOME" -name '.get-model*')" ]
 }
 if python3 -m pip --version >/dev/null 2>&1; then
