@@ -139,7 +139,7 @@ static int rows_of(struct transcript *t, int i)
 	bool answer = b->kind == BLOCK_MODEL;
 	struct flow_view v = { .cols = t->w - gutter_of(t->w),
 		.role = (unsigned char)role_of(b->kind), .markdown = answer && t->view.markdown,
-		.fold = t->view.fold_think, .think = answer };
+		.fold = answer && t->view.fold_think, .think = answer };
 	uint32_t n = b->n - (answer && i == t->n - 1 ? unfinished(b) : 0);
 	int rows;
 

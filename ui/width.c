@@ -13,7 +13,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-enum { VS16 = 0xFE0F, BLACK_FLAG = 0x1F3F4, TAB = 8 };
+enum { VS16 = 0xFE0F, BLACK_FLAG = 0x1F3F4, TAB = 8, CLUSTER_MAX = 64 };
 #define DOTTED_CIRCLE "\xE2\x97\x8C"
 
 static bool is_ascii(char c)
@@ -96,7 +96,7 @@ static void take_cluster(const char *s, size_t n, int k, struct glyph *g)
 	while (bytes < n && (k = utf8_next(s + bytes, n - bytes)) > 0) {
 		int32_t c = (int32_t)utf8_value(s + bytes, k);
 
-		if (!joins(base, prev, c, &state))
+		if (bytes + (size_t)k > CLUSTER_MAX || !joins(base, prev, c, &state))
 			break;
 		full = full || used + (size_t)k >= GLYPH_MAX;
 		if (!full) {

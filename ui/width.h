@@ -17,7 +17,9 @@ struct glyph {
 };
 
 /* The first grapheme cluster of s[0..n-1] (n >= 1).  C0, DEL, C1, bidi controls, lone combining
- * marks and bad bytes come in a visible form; "\n" and "\t" are for the caller to see first. */
+ * marks and bad bytes come in a visible form; "\n" and "\t" are for the caller to see first.
+ * Of a cluster that is too long for g->text the beginning is drawn; one of more than 64 bytes is
+ * taken in parts, so that a mountain of accents costs no more than other text. */
 void text_glyph(const char *s, size_t n, struct glyph *);
 int text_width(const char *s, size_t n);        /* columns of a text without newlines; tab: to 8s */
 /* Bytes of s that fit into cols columns; *used gets the columns taken (NULL allowed). */
