@@ -38,6 +38,8 @@ static void on_line(char *line)
 {
 	free(taken);
 	taken = line;
+	if (line)
+		edit_remember(line);    /* here, while readline is between two lines */
 }
 
 static void keep_matches(char **list, int n, int longest)
@@ -108,11 +110,24 @@ void prompt_close(void)
 	nowhere = NULL;
 }
 
-void prompt_feed(const char *bytes, size_t n)
+static void feed(const char *bytes, size_t n)
 {
 	fed = bytes;
 	for (fed_n = n; fed_n; )
 		rl_callback_read_char();
+}
+
+/* Only prompt_take sends: what another key of readline's accepted is put back. */
+void prompt_feed(const char *bytes, size_t n)
+{
+	char *line;
+
+	feed(bytes, n);
+	line = taken;
+	taken = NULL;
+	if (line)
+		rl_insert_text(line);
+	free(line);
 }
 
 void prompt_insert(const char *text, size_t n)
@@ -153,8 +168,10 @@ void prompt_set(const char *text)
 {
 	if (prompt_searching())
 		prompt_feed("\033", 1);
-	rl_replace_line(text, 1);
-	rl_point = rl_end;
+	/* Not rl_replace_line: of a line from the history it frees an undo list that is still used. */
+	rl_delete_text(0, rl_end);
+	rl_point = 0;
+	rl_insert_text(text);
 }
 
 char *prompt_take(void)
@@ -163,11 +180,9 @@ char *prompt_take(void)
 
 	if (prompt_searching())
 		prompt_feed("\033", 1);
-	prompt_feed("\r", 1);
+	feed("\r", 1);
 	line = taken;
 	taken = NULL;
-	if (line)
-		edit_remember(line);
 	return line;
 }
 

@@ -212,6 +212,13 @@ static bool edit_cluster(const struct input_view *v, unsigned key)
 	return true;
 }
 
+/* Keys that go on with a search in the history; others end it first. */
+static bool is_searched(unsigned key)
+{
+	return key == 0x7f || key == (KEY_CTRL | 'R') || key == (KEY_CTRL | 'S') ||
+	       key == (KEY_CTRL | 'G') || (key >= ' ' && key < KEYSYM_F1);
+}
+
 /* A key of readline's; in a text of several lines Up and Down first move within it. */
 static void edit(struct tui *t, unsigned key, const char *bytes, size_t n)
 {
@@ -229,7 +236,12 @@ static void edit(struct tui *t, unsigned key, const char *bytes, size_t n)
 	}
 	if (edit_cluster(&v, key))
 		return;
-	prompt_feed(bytes, n);
+	if (prompt_searching() && !is_searched(key))
+		prompt_feed("\033", 1);
+	if (key == 0xFFFD)      /* bytes that are no UTF-8 */
+		prompt_insert("\xEF\xBF\xBD", 3);
+	else
+		prompt_feed(bytes, n);
 	matches = prompt_matches();
 	if (matches)
 		tui_flash(t, ROLE_NOTICE, matches);

@@ -1,7 +1,7 @@
 /* tui_driver.c - runs the full screen from a script, without terminal, model and real clock.
  *
  * Standard input holds one instruction a line (see `lines` below); \n, \r, \t, \e and \xNN stand for
- * bytes.  `dump` prints the screen.  Invariant: the same script prints the same bytes anywhere. */
+ * bytes; a line that begins with ? counts only while the model answers.  `dump` prints the screen.  Invariant: the same script prints the same bytes anywhere. */
 #include "app/args.h"
 #include "app/tui.h"
 #include "ui/headless.h"
@@ -266,12 +266,14 @@ static const struct {
 
 static void run_line(struct driver *d, char *line)
 {
-	size_t name = strcspn(line, " \n"), n = sizeof(lines) / sizeof(lines[0]);
+	size_t name, n = sizeof(lines) / sizeof(lines[0]);
 
 	d->line++;
 	line[strcspn(line, "\n")] = '\0';
-	if (!*line || *line == '#')
+	if (!*line || *line == '#' || (*line == '?' && !tui_answering(&d->tui)))
 		return;
+	line += *line == '?';
+	name = strcspn(line, " ");
 	for (size_t i = 0; i < n; i++)
 		if (strlen(lines[i].name) == name && !strncmp(lines[i].name, line, name)) {
 			lines[i].run(d, line + name + (line[name] == ' '));
