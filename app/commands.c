@@ -268,6 +268,8 @@ int command_run(struct talk *t, const struct command *c, FILE *out, bool *leave,
 		return set(t, c->arg, out, err);
 	case COMMAND_STRATEGY:
 		return strategy(t, c->arg, out, err);
+	case COMMAND_THEME:
+		return fail(err, "themes are for the full screen");
 	case COMMAND_STATS:
 		command_stats(t, out);
 		return 0;

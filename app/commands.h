@@ -23,6 +23,7 @@ _(EDIT, "edit", "", "[N] [TEXT]", "change question N (the last) and branch from 
 _(COPY, "copy", "", "[N]", "copy answer N (the last) to the terminal's clipboard, else to a file") \
 _(SET, "set", "", "[KEY [VALUE]]", "show or change a setting, e.g. /set temp 0.5") \
 _(STRATEGY, "strategy", "spec", "[NAME]", "show or choose how tokens are found") \
+_(THEME, "theme", "", "[NAME]", "full screen: the next theme, or the one named") \
 _(STATS, "stats", "", "", "numbers about the last answer") \
 _(SHOW, "show", "", "[WHAT]", "show memory, model, settings or system; nothing: all of it") \
 _(MODEL, "model", "", "FILE", "go on with another model") \

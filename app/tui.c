@@ -179,6 +179,10 @@ static void command(struct tui *t, const struct command *c)
 		tui_help(t);
 		return;
 	}
+	if (c->id == COMMAND_THEME) {
+		tui_theme(t, c->arg);
+		return;
+	}
 	out = open_memstream(&text, &n);
 	if (!out)
 		return;

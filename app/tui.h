@@ -76,5 +76,5 @@ void tui_flash(struct tui *, enum role, const char *text);
 void tui_help(struct tui *);
 void tui_page(struct tui *, const char *title, const char *text);       /* copied */
 void tui_page_close(struct tui *);
-void tui_next_theme(struct tui *);
+void tui_theme(struct tui *, const char *name);         /* "": the next one */
 #endif

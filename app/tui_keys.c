@@ -160,7 +160,7 @@ static bool act_view(struct tui *t, int action)
 			tui_help(t);
 		return true;
 	case ACTION_PANES: panes(t); return true;
-	case ACTION_THEME: tui_next_theme(t); return true;
+	case ACTION_THEME: tui_theme(t, ""); return true;
 	case ACTION_ORIGINS:
 		toggle(t, &t->view.origins, "token colours on", "token colours off");
 		return true;

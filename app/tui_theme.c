@@ -1,4 +1,4 @@
-/* tui_theme.c - from one theme to the next.
+/* tui_theme.c - from one theme to another.
  *
  * Invariant: a theme that cannot be read leaves the one in use. */
 #include "app/tui.h"
@@ -8,22 +8,28 @@
 
 enum { THEMES_MAX = 64 };
 
-void tui_next_theme(struct tui *t)
+static const char *next_theme(const struct tui *t, char names[][64])
 {
-	char names[THEMES_MAX][64], err[ERR_MAX], note[96];
 	int n = config_themes(names, THEMES_MAX), at = 0;
 
-	if (n < 1)
-		return;
 	while (at < n && strcmp(names[at], t->theme) != 0)
 		at++;
-	at = at < n ? (at + 1) % n : 0;
-	if (config_theme(&t->cfg, names[at], err)) {
+	return n < 1 ? NULL : names[at < n ? (at + 1) % n : 0];
+}
+
+void tui_theme(struct tui *t, const char *name)
+{
+	char names[THEMES_MAX][64], err[ERR_MAX], note[96];
+	const char *to = *name ? name : next_theme(t, names);
+
+	if (!to)
+		return;
+	if (config_theme(&t->cfg, to, err)) {
 		tui_say(t, BLOCK_ERROR, err);
 		return;
 	}
-	memcpy(t->theme, names[at], sizeof(t->theme));
-	snprintf(note, sizeof(note), "theme %.63s", names[at]);
+	snprintf(t->theme, sizeof(t->theme), "%.63s", to);
+	snprintf(note, sizeof(note), "theme %.63s", to);
 	tui_flash(t, ROLE_NOTICE, note);
 	t->want |= TUI_THEME;
 }
