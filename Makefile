@@ -32,7 +32,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$B/%.$i.o))
 APP_OBJ := $(APP_SRC:%.c=$B/%.o)
 TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
 TOOLS := $B/tests/mkmodel $B/tests/fuzz_gguf $B/tests/tui_driver \
-	$B/tests/tui_latency
+	$B/tests/tui_latency $B/tests/term_probe
 SHELL_TESTS := $(wildcard tests/*.test.sh)
 
 .PHONY: all check check-asan check-tsan fuzz bench model lint format install man clean
