@@ -173,13 +173,16 @@ static struct lab oklab(int rgb)
 static int nearest(int rgb, int from, int to)
 {
 	struct lab want = oklab(rgb);
-	double least = INFINITY;
+	/* Where colours are few, a wrong hue (a grey that turns cyan) is worse than a wrong
+	 * brightness. */
+	double least = INFINITY, hue = to > 16 ? 1 : 6;
 	int best = from;
 
 	for (int i = from; i < to; i++) {
 		struct lab c = oklab(palette(i));
-		double d = (c.l - want.l) * (c.l - want.l) + (c.a - want.a) * (c.a - want.a) +
-			   (c.b - want.b) * (c.b - want.b);
+		double d = (c.l - want.l) * (c.l - want.l) +
+			   hue * ((c.a - want.a) * (c.a - want.a) +
+				  (c.b - want.b) * (c.b - want.b));
 
 		if (d < least) {
 			least = d;
