@@ -1,0 +1,14 @@
+/* memory.h - whether a model and its cache fit into memory, asked before anything is loaded. */
+#ifndef S3D_MEMORY_H
+#define S3D_MEMORY_H
+#include "engine/model.h"
+
+/* Bytes of an f16 cache of n_ctx positions. */
+size_t memory_kv(const struct model *, int n_ctx);
+/* Bytes that this process may still take: what the system has free (or can free) and what its
+ * control group allows; SIZE_MAX when neither is known. */
+size_t memory_free(void);
+/* 0 when weights, cache and work buffers fit into free bytes; else -1 with an err that says what is
+ * missing and which -c would fit.  beside: bytes of a second model, planned together. */
+int memory_check(const struct model *, int n_ctx, size_t beside, size_t free, char err[ERR_MAX]);
+#endif

@@ -1,0 +1,64 @@
+/* test_memory.c - the memory plan: sizes against sums by hand, refusals with advice that works. */
+#include "engine/memory.h"
+#include "tests/mk.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct model *model;
+
+static void test_kv(void **state)
+{
+	(void)state;            /* 3 layers, 2 key heads of 16, keys and values, 2 bytes each */
+	assert_int_equal(memory_kv(model, 1), 3 * 2 * 16 * 2 * 2);
+	assert_int_equal(memory_kv(model, 1000), 1000 * 384);
+}
+
+static void test_check(void **state)
+{
+	size_t fixed = gguf_size(model->file) + ((size_t)64 << 20), fits;
+	char err[ERR_MAX], *c;
+
+	(void)state;
+	assert_int_equal(memory_check(model, 1000, 0, fixed + 384000, err), 0);
+	assert_int_equal(memory_check(model, 1000, 1, fixed + 384000, err), -1);
+	assert_int_equal(memory_check(model, 1000, 0, fixed + 383999, err), -1);
+	c = strstr(err, "-c ");
+	assert_non_null(c);
+	fits = strtoul(c + 3, NULL, 10);
+	assert_true(fits > 0 && fits < 1000);
+	assert_int_equal(memory_check(model, (int)fits, 0, fixed + 383999, err), 0);
+	assert_int_equal(memory_check(model, 1, 0, fixed, err), -1);
+	assert_non_null(strstr(err, "smaller model"));
+}
+
+static void test_free(void **state)
+{
+	(void)state;
+	assert_true(memory_free() > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kv),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_free),
+	};
+	struct mk_spec spec = MK_TINY;
+	char err[ERR_MAX];
+	int rc;
+
+	if (mk_write("build/test-memory.gguf", &spec, err) != 0 ||
+	    !(model = model_open("build/test-memory.gguf", err))) {
+		printf("not ok - setup: %s\n", err);
+		return 1;
+	}
+	rc = cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+	model_close(model);
+	remove("build/test-memory.gguf");
+	return rc;
+}
