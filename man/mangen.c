@@ -1,10 +1,11 @@
 /* mangen.c - fills the tables of the manual: stdin to stdout, at build time.
  *
  * A line "@OPTIONS chat" (or eval, tokenize, bench) becomes the options of that command by group,
- * "@COMMANDS" the table of commands, "@SETTINGS" the names that /set takes, "@VERSION" the version.
+ * "@COMMANDS" the table of commands, "@KEYS" that of keys, "@SETTINGS" the names that /set takes, "@VERSION" the version.
  * Invariant: nothing about an option or a command is said in the manual's source. */
 #include "app/args.h"
 #include "app/commands.h"
+#include "ui/keys.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,19 @@ static void commands(void)
 	puts(".El");
 }
 
+static void keys(void)
+{
+	puts(".Bl -tag -width Ds");
+	for (int i = 0; i < ACTION_N; i++) {
+		const struct action_row *r = &action_rows[i];
+
+		printf(".It %s\n", r->keys);
+		put(r->help);
+		printf("\n(%s).\n", r->name);
+	}
+	puts(".El");
+}
+
 static void settings(void)
 {
 	const char *before = "";
@@ -123,6 +137,8 @@ static void line(const char *s)
 	}
 	if (!strcmp(s, "@COMMANDS\n"))
 		commands();
+	else if (!strcmp(s, "@KEYS\n"))
+		keys();
 	else if (!strcmp(s, "@SETTINGS\n"))
 		settings();
 	else if (!strcmp(s, "@VERSION\n"))
