@@ -168,7 +168,7 @@ void prompt_set(const char *text)
 {
 	if (prompt_searching())
 		prompt_feed("\033", 1);
-	/* Not rl_replace_line: of a line from the history it frees an undo list that is still used. */
+	/* Not rl_replace_line: it frees an undo list that the history may still use. */
 	rl_delete_text(0, rl_end);
 	rl_point = 0;
 	rl_insert_text(text);

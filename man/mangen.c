@@ -1,7 +1,8 @@
 /* mangen.c - fills the tables of the manual: stdin to stdout, at build time.
  *
  * A line "@OPTIONS chat" (or eval, tokenize, bench) becomes the options of that command by group,
- * "@COMMANDS" the table of commands, "@KEYS" that of keys, "@SETTINGS" the names that /set takes, "@VERSION" the version.
+ * "@COMMANDS" the table of commands, "@KEYS" that of keys, "@SETTINGS" the names that /set takes,
+ * "@VERSION" the version.
  * Invariant: nothing about an option or a command is said in the manual's source. */
 #include "app/args.h"
 #include "app/commands.h"

@@ -1,7 +1,8 @@
 /* tui_driver.c - runs the full screen from a script, without terminal, model and real clock.
  *
- * Standard input holds one instruction a line (see `lines` below); \n, \r, \t, \e and \xNN stand for
- * bytes; a line that begins with ? counts only while the model answers.  `dump` prints the screen.  Invariant: the same script prints the same bytes anywhere. */
+ * Standard input holds one instruction a line (see `lines` below); \n, \r, \t, \e and \xNN stand
+ * for bytes; a line that begins with ? counts only while the model answers.  `dump` prints the
+ * screen.  Invariant: the same script prints the same bytes anywhere. */
 #include "app/args.h"
 #include "app/tui.h"
 #include "ui/headless.h"

@@ -98,8 +98,8 @@ static int measure(struct run *r)
 			type(r);
 	}
 	qsort(r->ms, (size_t)r->n, sizeof(r->ms[0]), by_size);
-	printf("keys %d while answering %d draws %ld p50 %.2f p90 %.2f p99 %.2f max %.2f ms\n", r->n,
-	       r->typed_while_busy, r->draws, r->ms[r->n / 2], r->ms[r->n * 9 / 10],
+	printf("keys %d while answering %d draws %ld p50 %.2f p90 %.2f p99 %.2f max %.2f "
+	       "ms\n", r->n, r->typed_while_busy, r->draws, r->ms[r->n / 2], r->ms[r->n * 9 / 10],
 	       r->ms[r->n * 99 / 100], r->ms[r->n - 1]);
 	return r->ms[r->n * 99 / 100] > 16 || r->typed_while_busy < r->n * 9 / 10;
 }
