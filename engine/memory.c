@@ -39,9 +39,9 @@ size_t memory_free(void)
 	return system < group ? system : group;
 }
 
-int memory_check(const struct model *m, int n_ctx, size_t beside, size_t free, char err[ERR_MAX])
+int memory_check(const struct model *m, int n_ctx, size_t free, char err[ERR_MAX])
 {
-	size_t fixed = gguf_size(m->file) + beside + WORK, kv = memory_kv(m, n_ctx);
+	size_t fixed = gguf_size(m->file) + WORK, kv = memory_kv(m, n_ctx);
 	size_t fits;
 
 	if (fixed <= free && kv <= free - fixed)

@@ -9,6 +9,6 @@ size_t memory_kv(const struct model *, int n_ctx);
  * control group allows; SIZE_MAX when neither is known. */
 size_t memory_free(void);
 /* 0 when weights, cache and work buffers fit into free bytes; else -1 with an err that says what is
- * missing and which -c would fit.  beside: bytes of a second model, planned together. */
-int memory_check(const struct model *, int n_ctx, size_t beside, size_t free, char err[ERR_MAX]);
+ * missing and which -c would fit. */
+int memory_check(const struct model *, int n_ctx, size_t free, char err[ERR_MAX]);
 #endif

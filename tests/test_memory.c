@@ -23,19 +23,18 @@ static void test_check(void **state)
 	char err[ERR_MAX], *c;
 
 	(void)state;
-	assert_int_equal(memory_check(model, 1000, 0, fixed + 384000, err), 0);
-	assert_int_equal(memory_check(model, 1000, 1, fixed + 384000, err), -1);
-	assert_int_equal(memory_check(model, 1000, 0, fixed + 383999, err), -1);
+	assert_int_equal(memory_check(model, 1000, fixed + 384000, err), 0);
+	assert_int_equal(memory_check(model, 1000, fixed + 383999, err), -1);
 	c = strstr(err, "-c ");
 	assert_non_null(c);
 	fits = strtoul(c + 3, NULL, 10);
 	assert_true(fits > 0 && fits < 1000);
-	assert_int_equal(memory_check(model, (int)fits, 0, fixed + 383999, err), 0);
-	assert_int_equal(memory_check(model, 1, 0, fixed, err), -1);
+	assert_int_equal(memory_check(model, (int)fits, fixed + 383999, err), 0);
+	assert_int_equal(memory_check(model, 1, fixed, err), -1);
 	assert_non_null(strstr(err, "smaller model"));
 }
 
-static void test_free(void **state)
+static void test_what_is_free(void **state)
 {
 	(void)state;
 	assert_true(memory_free() > 0);
@@ -46,7 +45,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kv),
 		cmocka_unit_test(test_check),
-		cmocka_unit_test(test_free),
+		cmocka_unit_test(test_what_is_free),
 	};
 	struct mk_spec spec = MK_TINY;
 	char err[ERR_MAX];
