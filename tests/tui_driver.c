@@ -2,10 +2,12 @@
  *
  * Standard input holds one instruction a line (see `lines` below); \n, \r, \t, \e and \xNN stand
  * for bytes; a line that begins with ? counts only while the model answers.  `dump` prints the
- * screen.  Invariant: the same script prints the same bytes anywhere. */
+ * screen; with --svg THEME, as a picture in that theme's colours.
+ * Invariant: the same script prints the same bytes anywhere. */
 #include "app/args.h"
 #include "app/tui.h"
 #include "ui/headless.h"
+#include "ui/svg.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@ struct driver {
 	struct tui tui;
 	struct worker worker;           /* its mailboxes only: there is no thread */
 	struct grid grid;
+	bool svg;
 	int line;
 };
 
@@ -216,14 +219,25 @@ static void do_tick(struct driver *d, char *arg)
 	d->tui.now += strtod(arg, NULL) / 1000;
 }
 
+/* MiB of the process; of weights, KV cache and buffers, when given. */
 static void do_rss(struct driver *d, char *arg)
 {
-	d->tui.stats.rss = strtod(arg, NULL) * (1 << 20);
+	struct stats_view *v = &d->tui.stats;
+	double mib[4];
+	int n = sscanf(arg, "%lf %lf %lf %lf", &mib[0], &mib[1], &mib[2], &mib[3]);
+	double *const to[4] = { &v->rss, &v->weights, &v->kv, &v->work };
+
+	for (int i = 0; i < n; i++)
+		*to[i] = mib[i] * (1 << 20);
 }
 
 static void dump(struct driver *d, const char *name, bool roles)
 {
 	tui_draw(&d->tui, &d->grid);
+	if (d->svg) {
+		svg_print(stdout, &d->grid, &d->tui.cfg.theme);
+		return;
+	}
 	printf("== %s %dx%d\n", name, d->grid.rows, d->grid.cols);
 	headless_print(stdout, &d->grid, roles);
 }
@@ -302,13 +316,16 @@ static void begin(struct driver *d)
 		stop(d, "cannot begin");
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct driver d;
-	char line[8192];
+	char line[8192], err[ERR_MAX];
 
 	setlocale(LC_CTYPE, "C.UTF-8");
 	begin(&d);
+	d.svg = argc == 3 && !strcmp(argv[1], "--svg");
+	if (argc > 1 && (!d.svg || config_theme(&d.tui.cfg, argv[2], err)))
+		stop(&d, "the only option is --svg THEME");
 	while (fgets(line, sizeof(line), stdin))
 		run_line(&d, line);
 	tui_close(&d.tui);

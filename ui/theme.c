@@ -192,9 +192,14 @@ static int nearest(int rgb, int from, int to)
 	return best;
 }
 
+int theme_rgb(const struct colour *c)
+{
+	return c->kind == COLOUR_RGB ? pack(c->r, c->g, c->b) : palette(c->index & 255);
+}
+
 int theme_nearest(const struct colour *c, int n_colours)
 {
-	int rgb = c->kind == COLOUR_RGB ? pack(c->r, c->g, c->b) : palette(c->index & 255);
+	int rgb = theme_rgb(c);
 
 	if (c->kind == COLOUR_DEFAULT || n_colours < 8)
 		return -1;

@@ -28,6 +28,7 @@ int theme_role(const char *key);                /* enum role, or -1 */
 int theme_colour(const char *text, struct colour *, char err[ERR_MAX]);
 /* fg, bg and attribute words as in the ROLES table. */
 int theme_look(const char *const *word, int n, struct look *, char err[ERR_MAX]);
+int theme_rgb(const struct colour *);           /* as 0xrrggbb; not for the default colour */
 /* The nearest of n_colours (8, 16, 256, or 1 << 24): an index, or -1 for the default colour. */
 int theme_nearest(const struct colour *, int n_colours);
 /* Both colours of a look by theme_nearest; where few colours make two different ones the same, the
