@@ -94,6 +94,55 @@ one_shot() {
 }
 t "one answer: alone on stdout, the same from -p, -f and a pipe, by any exact strategy" one_shot
 
+# The reader of JSON is Python's.
+# shellcheck disable=SC2086
+json() {
+	keys='tokens_per_second first_token_seconds prompt_tokens prompt_tokens_per_second strategy
+		exact acceptance tokens_per_round by_position drafting verifying choosing
+		context_used context_size seed rounds drafted tested accepted model memory ended_by'
+	run 0 $tiny -s 3 -n 30 --temp 2 --json -p hello && [ ! -s "$work/err" ] &&
+	[ "$(wc -l <"$work/out")" -eq 1 ] && [ -z "$(LC_ALL=C tr -d '\n -~' <"$work/out")" ] &&
+	python3 - "$work/out" $keys <<-'PY' || return 1
+		import json, sys
+		o = json.load(open(sys.argv[1]))
+		assert all(k in o for k in sys.argv[2:]), o
+		assert o["text"] and o["tokens"] == 30 and o["ended_by"] == "limit" and o["seed"] == 3
+		assert o["acceptance"] is None and o["exact"] is True and o["tokens_per_second"] > 0
+		assert "error" not in o
+	PY
+	run 0 $tiny -n 30 --strategy ngram --temp 0 --json -p hello &&
+	python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); assert o["tested"] > 0 and \
+		abs(o["acceptance"] - o["accepted"] / o["tested"]) < 1e-5' "$work/out" &&
+	run 1 -m "$work/none.gguf" --json -p x && says none.gguf && is_error none.gguf &&
+	run 2 --json --bogus && is_error bogus && run 2 --json --line && is_error --line &&
+	run 1 $tiny --json && is_error empty
+}
+is_error() {
+	python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); \
+		assert list(o) == ["error"] and sys.argv[2] in o["error"], o' "$work/out" "$1"
+}
+t "--json: one object with text and numbers, or with the error" json
+
+# shellcheck disable=SC2086
+resumed() {
+	printf '%s\n' one two | run_in 0 $tiny --line -n 8 -s 1 &&
+	run 0 $tiny --resume -n 8 -p three &&
+	[ "$(grep -c '"role":"user"' "$(newest)")" -eq 3 ] &&
+	run 0 $tiny -n 8 -p alone && [ "$(grep -c alone "$(newest)")" -eq 0 ] &&
+	printf '/sessions\n' | run_in 0 $tiny --line && grep -q "6 turns  one" "$work/out" &&
+	run 0 $tiny --session 1 -n 8 -p four && grep -q '"text":"four"' "$(newest)" &&
+	run 0 $tiny --session 1 --no-save -n 8 -p five && ! grep -q five "$(newest)" &&
+	run 1 $tiny --session nonsense -p x && says nonsense
+}
+newest() { find "$XDG_DATA_HOME/s3dchat/chats" -name '*.jsonl' -printf '%T@ %p\n' | sort -n |
+	tail -1 | cut -d ' ' -f 2; }
+run_in() {
+	want=$1; shift
+	timeout 60 "$s3dchat" "$@" >"$work/out" 2>"$work/err"
+	[ $? -eq "$want" ]
+}
+t "a chat goes on where it was: --resume, --session, --no-save" resumed
+
 # shellcheck disable=SC2086
 empty_prompt() { run 1 $tiny && says "prompt is empty"; }
 t "an empty prompt is an error" empty_prompt

@@ -270,7 +270,8 @@ static void write_file(const char *name, const char *bytes, size_t n)
 /* What does not belong in the folder, or is broken, is listed at most, and never obeyed. */
 static void test_hostile_folder(void **state)
 {
-	static const char cut[] = "{\"s3dchat\":1,\"title\":\"cut\"}\n{\"role\":\"user\",\"text\":\"q\"}\n"
+	static const char cut[] = "{\"s3dchat\":1,\"title\":\"cut\"}\n"
+		"{\"role\":\"user\",\"text\":\"q\"}\n"
 		"{\"role\":\"assistant\",\"text\":\"a\"}\n{\"role\":\"us";
 	static const char odd[] = "{\"s3dchat\":1,\"title\":\"a\\u001b[2J\\nb\\u202e\\u009b\"}\n";
 	char path[192], *out, *big = malloc(3 << 20);
@@ -322,7 +323,8 @@ static void test_resume_at_start(void **state)
 	static const char cut[] = "{\"s3dchat\":1,\"settings\":{\"temp\":\"0.25\",\"top-k\":\"7\"},"
 		"\"system\":\"S\"}\n{\"role\":\"user\",\"text\":\"q\"}\n"
 		"{\"role\":\"assistant\",\"text\":\"a\",\"seed\":77}\n{\"role\":\"us";
-	char *argv[] = { "s3dchat", "--session", "mine", "--temp", "0.5", "-t", "1", "-m", model, NULL };
+	char *argv[] = { "s3dchat", "--session", "mine", "--temp", "0.5", "-t", "1", "-m", model,
+			 NULL };
 
 	(void)state;
 	begin();
@@ -483,7 +485,8 @@ static void test_dropped_turns_stay(void **state)
  * there, and the file follows. */
 static void test_any_order(void **state)
 {
-	static const char *const lines[] = { "/regen", "/undo", "/continue", "/edit 1 x", "/edit y" };
+	static const char *const lines[] = { "/regen", "/undo", "/continue", "/edit 1 x",
+					     "/edit y" };
 	uint32_t r = 12345;
 
 	(void)state;
