@@ -110,7 +110,7 @@ json() {
 		assert o["acceptance"] is None and o["exact"] is True and o["tokens_per_second"] > 0
 		assert "error" not in o
 	PY
-	run 0 $tiny -n 30 --strategy ngram --temp 0 --json -p hello &&
+	run 0 $tiny -n 400 --strategy ngram --temp 0 --json -p hello &&
 	python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); assert o["tested"] > 0 and \
 		abs(o["acceptance"] - o["accepted"] / o["tested"]) < 1e-5' "$work/out" &&
 	run 1 -m "$work/none.gguf" --json -p x && says none.gguf && is_error none.gguf &&
