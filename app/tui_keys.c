@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define PASTE_END "\033[201~"
-enum { PASTE_MAX = 4 << 20 };
+enum { PASTE_MAX = 1 << 20 };
 
 static bool is_empty(void)
 {
@@ -311,7 +311,7 @@ static size_t take_paste(struct tui *t, size_t from)
 	if (!stop_at)
 		return 0;
 	if (t->paste_lost)
-		tui_flash(t, ROLE_ERROR, "The pasted text was over 4 MiB; /read takes a file.");
+		tui_flash(t, ROLE_ERROR, "The pasted text was over 1 MiB; /read takes a file.");
 	else
 		insert_paste(s, (size_t)(stop_at - s));
 	t->pasting = t->paste_lost = false;

@@ -2,9 +2,10 @@
  *
  *	tui_latency MODEL KEYS
  *
- * The loop of app/tui_main.c without a terminal: keys are due at uneven moments, messages are drawn
- * at most 30 times a second, and a key's time runs from the moment it was due until the grid that
- * shows it is drawn.  Prints percentiles in milliseconds. */
+ * The loop of app/tui_main.c without a terminal; the keys also scroll, switch strategies and stop
+ * the answer, and the window changes.  Keys are due at uneven moments, messages are drawn at most
+ * 30 times a second, and a key's time runs from the moment it was due until the grid that shows it
+ * is drawn.  Prints percentiles in milliseconds. */
 #include "app/args.h"
 #include "app/tui.h"
 
@@ -39,6 +40,8 @@ static void take_messages(struct run *r)
 
 	r->tui.now = clock_now();
 	while (msgq_get(&r->tui.talk.worker->out, &m)) {
+		if (m.kind == MSG_ERROR)
+			fprintf(stderr, "%s\n", m.text);
 		tui_message(&r->tui, &m);
 		msg_free(&m);
 		any = true;
@@ -50,16 +53,25 @@ static void take_messages(struct run *r)
 static void type(struct run *r)
 {
 	static const char text[] = "the quick brown fox jumps over the lazy dog ";
-	static const char up[] = "\033[5~", down[] = "\033[6~";
+	static const struct {
+		int at;
+		const char *bytes;
+	} other[] = {   /* PgUp, PgDn, F6 ngram, F5 plain, Ctrl+U, Esc: of every hundred keys */
+		{ 24, "\033[5~" }, { 49, "\033[6~" }, { 10, "\033[17~" }, { 60, "\033[15~" },
+		{ 80, "\025" }, { 95, "\033" },
+	};
 	const char *bytes = text + r->n % (int)(sizeof(text) - 1);
 	size_t n = 1;
 
-	if (r->n % 50 == 49 || r->n % 50 == 24) {       /* now and then the view scrolls */
-		bytes = r->n % 50 == 49 ? up : down;
-		n = 4;
-	}
+	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+		if (r->n % 100 == other[i].at) {
+			bytes = other[i].bytes;
+			n = strlen(bytes);
+		}
 	r->tui.now = clock_now();
-	tui_input(&r->tui, bytes, n, false);
+	if (r->n % 40 == 39)
+		grid_resize(&r->grid, 50 - r->n % 30, 160 - r->n % 100);
+	tui_input(&r->tui, bytes, n, true);
 	draw(r);
 	r->ms[r->n++] = 1000 * (r->drawn - r->due);
 	r->typed_while_busy += tui_answering(&r->tui);
