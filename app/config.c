@@ -312,10 +312,8 @@ static void read_text(struct reading *rd, const struct place *at, char *text, si
 
 static int may_read(struct reading *rd, const struct place *me, char err[ERR_MAX])
 {
-	for (const struct place *p = me->up; p; p = p->up)
-		if (p->built_in == me->built_in &&
-		    (me->built_in ? !strcmp(p->path, me->path) :
-				    p->dev == me->dev && p->ino == me->ino))
+	for (const struct place *p = me->built_in ? NULL : me->up; p; p = p->up)
+		if (!p->built_in && p->dev == me->dev && p->ino == me->ino)
 			return fail(err, "%s: is already being read; a file cannot source itself",
 				    me->path);
 	if (++rd->files > FILES_MAX)

@@ -189,7 +189,7 @@ static void test_long_lines(void **state)
 	strcpy(line + 4011, "\"");
 	refuses(line, "longer than 1000");
 	/* The room for texts has an end, and the same text takes it once. */
-	for (int i = 0; i < 100; i++)
+	for (int i = 0; i < 2000; i++)
 		takes("set model same");
 	for (int i = 0; i < 8; i++) {
 		memset(line + 11, 'a' + i, 900);

@@ -79,7 +79,11 @@ static void decodes(const char *s, size_t n, bool final, size_t takes, unsigned 
 
 static void test_ends_and_rubbish(void **state)
 {
+	char endless[100] = "\033[";
+
 	(void)state;
+	memset(endless + 2, '1', sizeof(endless) - 2);
+	decodes(endless, sizeof(endless), false, 64, KEYSYM_UNKNOWN);
 	decodes("", 0, true, 0, 0);
 	decodes("\033", 1, false, 0, 0);
 	decodes("\033", 1, true, 1, 0x1b);
