@@ -92,22 +92,25 @@ bench: $B/s3dchat
 # The default model, and a link to it where the tests look.
 model:
 	@mkdir -p build/model && file=$$(scripts/get-model) && ln -sfn "$$file" build/model/
-lint: build/man/s3dchat.1
+lint: man
 	@tests/lint
 format:
 	clang-format -i $(wildcard app/*.[ch] engine/*.[ch] kernels/*.[ch] kernels/*/*.[ch] \
 		ui/*.[ch])
 
 # The manual's tables come from the same X-macros as the parser and /help.
-man: build/man/s3dchat.1
-build/man/s3dchat.1: man/s3dchat.1 $B/man/mangen
+man: build/man/s3dchat.1 build/man/s3dchat.5
+build/man/s3dchat.%: man/s3dchat.% $B/man/mangen
 	@mkdir -p $(@D)
-	$B/man/mangen <man/s3dchat.1 >$@.tmp && mv $@.tmp $@
+	$B/man/mangen <$< >$@.tmp && mv $@.tmp $@
 $B/man/mangen: $B/man/mangen.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 install: $B/s3dchat man
 	install -D -m 755 $B/s3dchat $(DESTDIR)$(PREFIX)/bin/s3dchat
 	install -D -m 644 build/man/s3dchat.1 $(DESTDIR)$(PREFIX)/share/man/man1/s3dchat.1
+	install -D -m 644 build/man/s3dchat.5 $(DESTDIR)$(PREFIX)/share/man/man5/s3dchat.5
+	install -d $(DESTDIR)$(PREFIX)/share/s3dchat/themes
+	install -m 644 themes/*.theme $(DESTDIR)$(PREFIX)/share/s3dchat/themes
 
 clean:
 	rm -rf build

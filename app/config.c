@@ -130,10 +130,10 @@ static const char *keep(struct config *c, const char *value)
 	return memcpy(c->text + c->text_n - n, value, n);
 }
 
-/* What makes sense on a command line only. */
-static bool settable(const struct option_row *r)
+bool config_settable(const struct option_row *r)
 {
-	static const char *const never[] = { "prompt", "file", "help", "version" };
+	static const char *const never[] = { "prompt", "file", "json", "session", "help",
+		"version" };
 
 	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
 		if (!strcmp(r->name, never[i]))
@@ -150,7 +150,7 @@ static int set(struct reading *rd, const struct line *l, char err[ERR_MAX])
 	if (l->n != 3)
 		return fail(err, "set takes a key and a value (a value with blanks: in double "
 			    "quotes)");
-	if (!r || !settable(r))
+	if (!r || !config_settable(r))
 		return fail(err, "there is no setting '%s'; man 5 s3dchat lists them", l->word[1]);
 	if (r->kind == OPT_BOOL && strcmp(l->word[2], "on") && strcmp(l->word[2], "off"))
 		return fail(err, "%s is on or off, not '%s'", r->name, l->word[2]);
@@ -390,7 +390,7 @@ static int read_builtin(struct reading *rd, const struct place *up, const char *
 	char *copy;
 
 	if (!text)
-		return fail(err, "there is no theme '%s'; /theme lists them", name);
+		return config_no_theme(name, err);
 	snprintf(title, sizeof(title), "built-in theme %s", name);
 	if (may_read(rd, &me, err))
 		return -1;

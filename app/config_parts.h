@@ -2,6 +2,9 @@
  * themes are built in.  No state. */
 #ifndef S3D_APP_CONFIG_PARTS_H
 #define S3D_APP_CONFIG_PARTS_H
+#include "app/options.h"
+#include "engine/util.h"
+
 #include <limits.h>
 #include <stdbool.h>
 
@@ -12,4 +15,6 @@ bool config_folder(char out[PATH_MAX]);
 bool config_data_folder(char out[PATH_MAX]);
 bool config_theme_name(const char *name);               /* fit to be one, and no path */
 const char *config_builtin(const char *name);           /* a theme's text; NULL: not built in */
+int config_no_theme(const char *name, char err[ERR_MAX]);       /* -1, and which there are */
+bool config_settable(const struct option_row *);        /* not for the command line only */
 #endif

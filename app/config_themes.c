@@ -4,6 +4,7 @@
 #include "app/model_path.h"
 #include "themes.h"     /* build/gen */
 
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +34,10 @@ bool config_theme_name(const char *name)
 {
 	size_t n = strlen(name);
 
-	return n && n < THEME_NAME && *name != '.' &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n;
+	for (const char *p = name; *p; p++)
+		if (!isascii(*p) || (!isalnum(*p) && !strchr("-_.", *p)))
+			return false;
+	return n && n < THEME_NAME && *name != '.';
 }
 
 const char *config_builtin(const char *name)
@@ -95,4 +98,16 @@ int config_themes(char names[][64], int max)
 		n = add_folder(names, n, max, folder);
 	qsort(names, (size_t)n, sizeof(*names), by_name);
 	return n;
+}
+
+int config_no_theme(const char *name, char err[ERR_MAX])
+{
+	char names[32][64], list[ERR_MAX / 2] = "";
+	int n = config_themes(names, 32);
+
+	for (int i = 0; i < n && strlen(list) + THEME_NAME + 2 < sizeof(list); i++) {
+		strcat(list, i ? ", " : "");
+		strcat(list, names[i]);
+	}
+	return fail(err, "there is no theme '%s'; there are %s", name, list);
 }

@@ -3,9 +3,13 @@
  * A line "@OPTIONS chat" (or eval, tokenize, bench) becomes the options of that command by group,
  * "@COMMANDS" the table of commands, "@KEYS" that of keys, "@SETTINGS" the names that /set takes,
  * "@VERSION" the version.
- * Invariant: nothing about an option or a command is said in the manual's source. */
+ * For s3dchat.5: "@CONFIG" the names that set lines take, "@ROLES", "@ACTIONS", "@KEYNAMES".
+ * Invariant: nothing about a row of a table is said in the manual's source. */
 #include "app/args.h"
 #include "app/commands.h"
+#include "app/config_parts.h"
+#include "ui/keys.h"
+#include "ui/role.h"
 #include "ui/keys.h"
 
 #include <stdlib.h>
@@ -19,6 +23,8 @@ static void put(const char *s)
 			fputs("\\e", stdout);
 		else if (*s == '-')
 			fputs("\\-", stdout);
+		else if (*s == '\'')
+			fputs("\\(aq", stdout);
 		else
 			putchar(*s);
 }
@@ -121,6 +127,69 @@ static void settings(void)
 	puts(" .");
 }
 
+static void config_settings(void)
+{
+	puts(".Bl -column -compact \"frequency-penaltyXX\" \"value\"");
+	for (size_t i = 0; i < option_rows_n; i++) {
+		const struct option_row *r = &option_rows[i];
+
+		if (config_settable(r)) {
+			printf(".It Cm %s Ta Ar ", r->name);
+			put(*r->value ? r->value : "on|off");
+			putchar('\n');
+		}
+	}
+	puts(".El");
+}
+
+static void roles(void)
+{
+	static const struct { const char *key, *look, *help; } row[ROLE_N] = {
+#define ROLE_ROW(id, key_, look_, help_) [ROLE_##id] = { key_, look_, help_ },
+		ROLES(ROLE_ROW)
+#undef ROLE_ROW
+	};
+
+	puts(".Bl -tag -width Ds");
+	for (int i = 0; i < ROLE_N; i++) {
+		printf(".It Cm %s\n", row[i].key);
+		put(row[i].help);
+		printf(".\nThe default is\n.Ql %s .\n", row[i].look);
+	}
+	puts(".El");
+}
+
+static void actions(void)
+{
+	puts(".Bl -tag -width Ds");
+	for (int i = 0; i < ACTION_N; i++) {
+		const char *p = action_rows[i].keys;
+
+		printf(".It Cm %s\n", action_rows[i].name);
+		put(action_rows[i].help);
+		puts(".");
+		for (const char *before = "By default on"; *p; before = "and on") {
+			size_t n = strcspn(p, " ");
+			char key[32];
+
+			snprintf(key, sizeof(key), "%.*s", (int)n, p);
+			p += n + strspn(p + n, " ");
+			printf("%s\n.Cm ", before);
+			put(key);
+			puts(*p ? "\\&" : "\\& .");       /* "Alt+." ends no sentence */
+		}
+	}
+	puts(".El");
+}
+
+static void key_names(void)
+{
+	puts("Names are");
+	for (int i = 0; keys_named(i); i++)
+		printf(".Cm %s ,\n", keys_named(i));
+	printf("and\n.Cm F1\nto\n.Cm F24 .\n");
+}
+
 static void line(const char *s)
 {
 	if (*s != '@') {
@@ -142,6 +211,14 @@ static void line(const char *s)
 		keys();
 	else if (!strcmp(s, "@SETTINGS\n"))
 		settings();
+	else if (!strcmp(s, "@CONFIG\n"))
+		config_settings();
+	else if (!strcmp(s, "@ROLES\n"))
+		roles();
+	else if (!strcmp(s, "@ACTIONS\n"))
+		actions();
+	else if (!strcmp(s, "@KEYNAMES\n"))
+		key_names();
 	else if (!strcmp(s, "@VERSION\n"))
 		puts(".Os s3dchat " S3D_VERSION);
 }

@@ -36,15 +36,19 @@ window() {
 	tm kill-server 2>/dev/null
 	window=$((window + 1))
 	rm -f "$tmp"/*
-	LC_ALL=C.UTF-8 TERM=xterm tm new-session -d -x 80 -y 24 env ENV= PS1='> ' LC_ALL=C.UTF-8 sh -i
+	LC_ALL=C.UTF-8 TERM=xterm tm new-session -d -x 80 -y 24 \
+		env ENV= PS1='> ' LC_ALL=C.UTF-8 sh -i
 	tm set-option -g default-terminal tmux-256color
 	soon shows '>'
 	line "TERM=${1:-tmux-256color}; export TERM"
 	line "echo be''fore; stty -g >$tmp/before"
 	soon test -s "$tmp/before" && soon shows before
 }
-run() { line "$probe; echo status=\$? >$tmp/status; stty -g >$tmp/after"; soon shows 'probe 24 x 80'; }
-pid() { pgrep -f "^$probe" | head -n 1; }
+run() {
+	line "$probe; echo status=\$? >$tmp/status; stty -g >$tmp/after"
+	soon shows 'probe 24 x 80'
+}
+pid() { tm capture-pane -p | sed -n 's/^pid //p'; }
 same_modes() { soon test -s "$tmp/after" && cmp -s "$tmp/before" "$tmp/after"; }
 # Modes as before, the screen too, with the exit status given.
 restored() {
@@ -54,7 +58,9 @@ ends_with_q() { window && run && keys q && restored 0; }
 ends_with_term() { window && run && kill -TERM "$(pid)" && restored 143; }
 ends_with_crash() { window && run && keys x && restored 139; }
 # Ctrl+C and Ctrl+Z are keys: they neither end nor stop it.
-control_keys() { window && run && keys C-c C-z && soon shows 'Ctrl+C Ctrl+Z' && keys q && restored 0; }
+control_keys() {
+	window && run && keys C-c C-z && soon shows 'Ctrl+C Ctrl+Z' && keys q && restored 0
+}
 suspends() {
 	window && run && keys z && soon hides 'probe 24' && line "stty -g >$tmp/during" &&
 		soon test -s "$tmp/during" && cmp -s "$tmp/before" "$tmp/during" &&

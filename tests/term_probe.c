@@ -63,8 +63,11 @@ static void draw(struct probe *p)
 	grid_clear(&p->g, (struct rect){ 0, 0, rows, cols }, ROLE_TEXT);
 	snprintf(text, sizeof(text), "probe %d x %d, %d colours", rows, cols, term_colours());
 	say(p, 0, ROLE_USER, text);
-	say(p, 1, ROLE_TEXT, "\xe6\xbc\xa2\xe5\xad\x97|e\xcc\x81|\xf0\x9f\x91\x8d\xf0\x9f\x8f\xbd|");
+	say(p, 1, ROLE_TEXT, "\xe6\xbc\xa2\xe5\xad\x97|e\xcc\x81|"
+	    "\xf0\x9f\x91\x8d\xf0\x9f\x8f\xbd|");
 	say(p, 2, ROLE_CODE, p->keys);
+	snprintf(text, sizeof(text), "pid %ld", (long)getpid());
+	say(p, 3, ROLE_TEXT, text);
 	p->g.cursor_y = rows - 1;
 	p->g.cursor_x = 3;
 	term_show(&p->g, &p->theme, false);

@@ -153,6 +153,7 @@ static void test_mistakes(void **state)
 	refuses("set backend tpu", "auto");
 	refuses("set prompt x", "no setting");
 	refuses("set help on", "no setting");
+	refuses("set json on", "no setting");
 	refuses("set csv on", "no setting");
 	refuses("color", "role");
 	refuses("color user red", "background");
@@ -280,7 +281,8 @@ static void test_source_loops(void **state)
 
 	(void)state;
 	file("b.conf", "source a.conf\nset top-k 9\n");
-	assert_int_equal(config_file(&cfg, file("a.conf", "source b.conf\nset temp 0.5\n"), err), 0);
+	file("a.conf", "source b.conf\nset temp 0.5\n");
+	assert_int_equal(config_line(&cfg, "source ~/a.conf", "x:1", err), 0);
 	assert_int_equal(warned, 1);
 	assert_non_null(strstr(warnings, "b.conf:1: "));
 	assert_non_null(strstr(warnings, "cannot source itself"));
@@ -347,7 +349,7 @@ static void test_themes(void **state)
 static void test_theme_limits(void **state)
 {
 	static const char *const bad[] = { "", "../config", "a/b", ".hidden", "no-such", "a b",
-		"\033[2J", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+		"\033[2J", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
 	struct theme before;
 
 	(void)state;
@@ -358,6 +360,8 @@ static void test_theme_limits(void **state)
 		assert_memory_equal(&before, &cfg.theme, sizeof(before));
 		assert_null(strchr(err, '\033'));
 	}
+	assert_int_equal(config_theme(&cfg, "no-such", err), -1);
+	assert_non_null(strstr(err, "there are default, dusk, high-contrast, "));
 	/* A theme changes looks and nothing else. */
 	file("s3dchat/themes/evil.theme", "bind Enter leave\nset temp 9\ncolor model 3 4\n");
 	assert_int_equal(config_theme(&cfg, "evil", err), 0);

@@ -88,8 +88,8 @@ static void test_nearest_exists(void **state)
 			char text[8];
 			int got;
 
-			snprintf(text, sizeof(text), "#%02x%02x%02x", i >> 8 << 4, (i >> 4 & 15) << 4,
-				 (i & 15) << 4);
+			snprintf(text, sizeof(text), "#%02x%02x%02x", i >> 8 << 4,
+				 (i >> 4 & 15) << 4, (i & 15) << 4);
 			got = nearest(text, palettes[p]);
 			assert_in_range(got, palettes[p] == 256 ? 16 : 0, palettes[p] - 1);
 		}

@@ -33,6 +33,11 @@ static const struct { const char *name; unsigned key; } named[] = {
 };
 enum { NAMED_N = sizeof(named) / sizeof(named[0]) };
 
+const char *keys_named(int i)
+{
+	return i >= 0 && i < NAMED_N ? named[i].name : NULL;
+}
+
 static unsigned canonical(unsigned key)
 {
 	unsigned code = key & ~(unsigned)MODIFIERS, mod = key & MODIFIERS;
@@ -438,9 +443,10 @@ int keymap_bind(struct keymap *m, const char *key, const char *action, char err[
 	unsigned k;
 
 	if (keys_parse(key, &k))
-		return fail(err, "'%s' is no key: F4, Ctrl+T, Alt+Enter, PgUp, Shift+Tab, ...", key);
+		return fail(err, "'%s' is no key: F4, Ctrl+T, Alt+Enter, PgUp, Shift+Tab", key);
 	if (is_text(k))
-		return fail(err, "'%s' types text and cannot be bound; with Ctrl or Alt it can", key);
+		return fail(err, "'%s' types text and cannot be bound; with Ctrl or Alt it can",
+			    key);
 	if (what < 0 && strcmp(action, "none"))
 		return fail(err, "'%s' is no action; man 5 s3dchat lists them", action);
 	i = find_row(m, k);

@@ -59,6 +59,7 @@ enum {
 size_t keys_decode(const char *s, size_t n, bool final, unsigned *key);
 int keys_parse(const char *name, unsigned *key);        /* "Ctrl+T", "Alt+,", "F4"; -1: no key */
 void keys_name(unsigned key, char out[32]);
+const char *keys_named(int i);          /* the i-th key that has a name; NULL behind the last */
 
 enum { KEYMAP_MAX = 128 };
 struct keymap {

@@ -133,8 +133,8 @@ int term_open(char err[ERR_MAX])
 	term.gone = false;
 	term.screen = open_screen();
 	if (!term.screen)
-		return fail(err, "TERM names no terminal that is known here; set it, for example to "
-			    "xterm, or chat with --line");
+		return fail(err, "TERM names no terminal that is known here; set it, for example "
+			    "to xterm, or chat with --line");
 	make_reset();
 	if (!tigetstr("cup")) {
 		char name[64];
@@ -145,8 +145,8 @@ int term_open(char err[ERR_MAX])
 		delscreen(term.screen);
 		term.screen = NULL;
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &term.before);
-		return fail(err, "a terminal of type '%s' cannot move its cursor; set TERM, or chat "
-			    "with --line", name);
+		return fail(err, "a terminal of type '%s' cannot move its cursor; set TERM, or "
+			    "chat with --line", name);
 	}
 	term.unicode = MB_CUR_MAX > 1;
 	start_colours();
