@@ -35,7 +35,7 @@ line() { keys -l "$1"; keys Enter; }
 window() {
 	tm kill-server 2>/dev/null
 	window=$((window + 1))
-	rm -f "$tmp"/*
+	rm -rf "$tmp"/*
 	LC_ALL=C.UTF-8 TERM=xterm tm new-session -d -x 80 -y 24 \
 		env ENV= PS1='> ' LC_ALL=C.UTF-8 sh -i
 	tm set-option -g default-terminal tmux-256color
@@ -91,6 +91,20 @@ reads_paste() {
 wide_text() { window && run && shows "$(printf '漢字|e\314\201|')"; }
 # Not all of these have a second screen to come back from.
 colours() { window "$1" && run && shows "$2 colours" && keys q && same_modes; }
+# A terminal that takes any colour, described here since few systems bring one along.
+direct_colour() {
+	command -v tic >/dev/null && command -v infocmp >/dev/null || return 1
+	window && {
+		echo 's3d-direct|any colour,'
+		echo '	RGB, ccc@, colors#0x1000000, initc@, pairs#0x10000,'
+		echo '	setaf=\E[%?%p1%{8}%<%t3%p1%d%e38;2;%p1%{65536}%/%d;%p1%{256}%/%{255}%&%d;'\
+'%p1%{255}%&%d%;m,'
+		echo '	use=tmux-256color,'
+	} >"$tmp/ti" && tic -x -o "$tmp" "$tmp/ti" &&
+		line "TERM=s3d-direct TERMINFO=$tmp; export TERM TERMINFO" && run &&
+		shows '16777216 colours' && tm capture-pane -pe >"$tmp/screen" &&
+		grep -q '38;2;18;171;239m.*pid' "$tmp/screen"
+}
 refuses() {     # TERM WORD
 	window "$1" && line "$probe 2>$tmp/err; stty -g >$tmp/after" && same_modes &&
 		grep -qF -- "$2" "$tmp/err"
@@ -110,6 +124,7 @@ check "keys come through" reads_keys
 check "a paste comes between marks" reads_paste
 check "wide and combined characters stand in place" wide_text
 check "256 colours" colours tmux-256color 256
+check "any colour" direct_colour
 check "8 colours" colours linux 8
 check "no colours" colours vt100 0
 check "a dumb terminal is refused" refuses dumb dumb

@@ -67,7 +67,7 @@ static void draw(struct probe *p)
 	    "\xf0\x9f\x91\x8d\xf0\x9f\x8f\xbd|");
 	say(p, 2, ROLE_CODE, p->keys);
 	snprintf(text, sizeof(text), "pid %ld", (long)getpid());
-	say(p, 3, ROLE_TEXT, text);
+	say(p, 3, ROLE_NOTICE, text);
 	p->g.cursor_y = rows - 1;
 	p->g.cursor_x = 3;
 	term_show(&p->g, &p->theme, false);
@@ -128,6 +128,7 @@ int main(void)
 	signal(SIGCONT, on_continue);
 	signal(SIGSEGV, on_crash);
 	theme_default(&p.theme);
+	theme_colour("#12abef", &p.theme.look[ROLE_NOTICE].fg, err);
 	if (term_open(err)) {
 		fprintf(stderr, "%s\n", err);
 		return 1;
