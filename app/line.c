@@ -157,7 +157,8 @@ static void greet(struct line_chat *l)
 	printf(" - %s (%s)\n/help lists the commands, Ctrl+C stops an answer, Ctrl+D leaves.\n",
 	       t->strategy, t->exact ? "exact" : "approximate");
 	if (t->chat->n)
-		recap(l);
+		printf("going on with a chat of %d turns\n", t->chat->n);
+	recap(l);
 }
 
 static void on_message(struct line_chat *l, const struct msg *m)
@@ -222,6 +223,8 @@ static void run_command(struct line_chat *l, const struct command *c)
 		say(l, text);
 	if (rc)
 		complain(err);
+	else if (c->id == COMMAND_RESUME)
+		recap(l);
 	free(text);
 }
 

@@ -138,7 +138,6 @@ void command_recap(const struct talk *t, FILE *out)
 	const struct chat *c = t->chat;
 	int i = c->n > 1 ? (c->n - 1) & ~1 : 0;
 
-	fprintf(out, "going on with a chat of %d turns%s\n", c->n, c->n ? ", the last:" : "");
 	for (; i < c->n; i++)
 		fprintf(out, "%s%s\n", c->turn[i].who == CHAT_USER ? "> " : "", c->turn[i].text);
 }
