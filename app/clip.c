@@ -16,7 +16,8 @@ static const char head[] = "\033]52;c;", tail[] = "\a";
 
 char *clip_sequence(const char *text, size_t len, size_t *n)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				     "abcdefghijklmnopqrstuvwxyz0123456789+/";
 	char *out = malloc(sizeof(head) + sizeof(tail) + (len + 2) / 3 * 4);
 	char *p = out;
 
@@ -79,7 +80,7 @@ static int to_file(const char *text, size_t n, char note[ERR_MAX], char err[ERR_
 		rc = -1;
 	}
 	if (!path)
-		fail(err, "there is no place for the copy: neither HOME nor XDG_RUNTIME_DIR is set");
+		fail(err, "no place for the copy: neither HOME nor XDG_RUNTIME_DIR is set");
 	else if (rc)
 		fail(err, "cannot write '%s': %s", path, strerror(errno));
 	else
