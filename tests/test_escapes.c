@@ -1,5 +1,6 @@
 /* test_escapes.c - hostile bytes from a model, from GGUF strings and in file names, through the
- * line chat and the one-answer run as they are, onto a pty: nothing that a terminal obeys comes out.
+ * line chat and the one-answer run as they are, onto a pty: nothing that a terminal obeys comes
+ * out.
  *
  * The decode thread is replaced by one that answers with noise made of what terminals obey. */
 #include "app/args.h"
