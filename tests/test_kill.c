@@ -84,6 +84,8 @@ static int chat_run(double until)
 
 	memset(&r, 0, sizeof(r));
 	r.pid = forkpty(&r.tty, NULL, NULL, NULL);
+	if (r.pid < 0)          /* and -1 must never reach kill() */
+		fail_msg("no pseudo-terminal to be had (is /dev/pts mounted?)");
 	if (!r.pid) {
 		execl(program, program, "--line", "-m", model, "-t", "1", "-s", "1", "-n", "6",
 		      (char *)NULL);
