@@ -107,7 +107,6 @@ static void take_modes(void)
 	noecho();
 	nonl();
 	keypad(stdscr, FALSE);
-	meta(stdscr, TRUE);
 	leaveok(stdscr, FALSE);
 	scrollok(stdscr, FALSE);
 	put_raw(paste_on, sizeof(paste_on) - 1);
