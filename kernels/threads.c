@@ -11,9 +11,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Pauses (about 10 to 40 ns each) before a thread stops to spin.  At a barrier that must be soon:
- * where other programs want the cores too, whoever sleeps lets the late thread run. */
-enum { SPIN_IDLE = 20000, SPIN_BARRIER = 300 };
+/* Pauses (about 10 to 40 ns each) before a thread stops to spin and sleeps.  At a barrier the
+ * number is learnt: a short sleep means that spinning on would have been better, a long one that
+ * the late thread has no core, because other programs want the cores too; then whoever sleeps
+ * early lets it run. */
+enum { SPIN_IDLE = 20000, SPIN_LEAST = 300, SPIN_MOST = 10000 };
+static const double SHORT_SLEEP = 100e-6;       /* seconds; waking up alone takes up to half of it */
 
 struct worker {
 	struct pool *pool;
@@ -31,6 +34,7 @@ struct pool {
 	_Alignas(64) atomic_int arrived;
 	_Alignas(64) atomic_uint phase;
 	atomic_int asleep;      /* threads in futex_wait on phase */
+	atomic_int spin;        /* pauses before that, as learnt */
 	_Alignas(64) bool quit;
 	void (*fn)(void *arg, int thread);
 	void *arg;
@@ -48,17 +52,30 @@ static void futex(atomic_uint *word, int op, unsigned value)
 	syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
 
-static void wait_phase(struct pool *p, unsigned phase)
+static void sleep_phase(struct pool *p, unsigned phase, int spun)
 {
-	for (int i = 0; i < SPIN_BARRIER; i++) {
-		if (atomic_load_explicit(&p->phase, memory_order_acquire) != phase)
-			return;
-		pause_cpu();
-	}
+	double start = clock_now();
+	int spin;
+
 	atomic_fetch_add(&p->asleep, 1);
 	while (atomic_load(&p->phase) == phase)
 		futex(&p->phase, FUTEX_WAIT, phase);
 	atomic_fetch_sub(&p->asleep, 1);
+	spin = clock_now() - start < SHORT_SLEEP ? spun * 2 : spun / 2;
+	spin = spin < SPIN_LEAST ? SPIN_LEAST : spin > SPIN_MOST ? SPIN_MOST : spin;
+	atomic_store_explicit(&p->spin, spin, memory_order_relaxed);
+}
+
+static void wait_phase(struct pool *p, unsigned phase)
+{
+	int spin = atomic_load_explicit(&p->spin, memory_order_relaxed);
+
+	for (int i = 0; i < spin; i++) {
+		if (atomic_load_explicit(&p->phase, memory_order_acquire) != phase)
+			return;
+		pause_cpu();
+	}
+	sleep_phase(p, phase, spin);
 }
 
 void pool_sync(struct pool *p)
@@ -128,6 +145,7 @@ struct pool *pool_open(int n, char err[ERR_MAX])
 	if (!p)
 		return NULL;
 	p->n = 1;
+	atomic_store(&p->spin, SPIN_LEAST);
 	pthread_mutex_init(&p->mu, NULL);
 	pthread_cond_init(&p->cv, NULL);
 	p->worker = mem_new((size_t)n, sizeof(*p->worker), err);
