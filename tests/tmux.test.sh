@@ -88,7 +88,16 @@ scrolls() {
 }
 not_there() { keys F8 && wait_for "bild needs a little model"; }
 helps() { keys F1 && wait_for "begin a new line" && keys Escape && wait_gone "begin a new line"; }
-leaves() { keys C-c && wait_gone "/three" && keys C-d && ended 0; }
+branches() {
+	keys C-c && wait_gone "/three" && keys "/edit 1 Name one river." Enter &&
+	wait_gone "very long story" && has "Name one river." && wait_gone answering
+}
+leaves() { keys C-d && ended 0; }
+resumes() {
+	start "$model --resume" && wait_for "is ready" && has "Name one river." &&
+	! has "very long story" && keys "And one lake." Enter && wait_for answering &&
+	wait_gone answering && has "And one lake." && keys C-d && ended 0
+}
 
 suspends() {
 	start "$model" && wait_for "is ready" && keys "typed" && wait_for "> typed" &&
@@ -138,7 +147,9 @@ t "three pasted lines wait to be sent" pastes
 t "scrolls back and on" scrolls
 t "a strategy that is not there says so" not_there
 t "F1 shows help, Esc closes it" helps
+t "/edit changes the first prompt and goes on from there" branches
 t "Ctrl+D leaves; the terminal is as it was" leaves
+t "--resume goes on with the saved conversation" resumes
 t "Ctrl+Z gives the terminal back, fg takes it again" suspends
 t "Ctrl+O edits the prompt in EDITOR" edits
 t "Ctrl+C twice leaves" interrupted_twice
