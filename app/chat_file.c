@@ -45,7 +45,11 @@ static json_t *header_object(const struct chat *c, const struct options *o, cons
 	char *title = c->n ? text_title(c->turn[0].text, c->turn[0].len) : NULL;
 	json_t *j = json_object();
 
-	json_object_set_new(j, "s3dchat", json_integer(FORMAT));
+	if (json_object_set_new(j, "s3dchat", json_integer(FORMAT))) {
+		json_decref(j);
+		free(title);
+		return NULL;
+	}
 	if (title)
 		json_object_set_new(j, "title", json_string(title));
 	free(title);
@@ -61,7 +65,10 @@ static json_t *turn_object(const struct chat_turn *t)
 	json_t *j = json_object();
 
 	json_object_set_new(j, "role", json_string(t->who == CHAT_USER ? "user" : "assistant"));
-	json_object_set_new(j, "text", json_text(t->text, t->len));
+	if (json_object_set_new(j, "text", json_text(t->text, t->len))) {
+		json_decref(j);         /* without its text the file could not be read again */
+		return NULL;
+	}
 	if (t->who == CHAT_MODEL)
 		json_object_set_new(j, "seed", json_integer(t->seed));
 	if (t->partial)
@@ -71,7 +78,7 @@ static json_t *turn_object(const struct chat_turn *t)
 
 static int put_object(FILE *f, json_t *j)
 {
-	int rc = j ? json_dumpf(j, f, JSON_COMPACT) : -1;
+	int rc = j ? json_dumpf(j, f, JSON_COMPACT) : (errno = ENOMEM, -1);
 
 	json_decref(j);
 	return rc || fputc('\n', f) == EOF ? -1 : 0;
@@ -172,7 +179,7 @@ static char *read_file(const char *path, size_t *n, char err[ERR_MAX])
 	} else {
 		buf = malloc((size_t)st.st_size + 1);
 		for (*n = 0; buf && *n < (size_t)st.st_size && got > 0; *n += (size_t)got) {
-			got = read(fd, buf + *n, (size_t)st.st_size - *n);
+			got = TEMP_FAILURE_RETRY(read(fd, buf + *n, (size_t)st.st_size - *n));
 			if (got < 0)
 				break;
 		}

@@ -344,7 +344,7 @@ static int loop(struct line_chat *l, char err[ERR_MAX])
 	free(first);
 	if (l->output_error)
 		return fail(err, "cannot write to standard output: %s", strerror(l->output_error));
-	if (got_end)
+	if (got_end || (l->talk.busy && l->talk.ready))
 		talk_autosave(&l->talk);        /* with what there is of the answer */
 	return got_end ? 128 + got_end : l->talk.failed;
 }

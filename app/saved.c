@@ -15,7 +15,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { HEAD_MAX = 1 << 20 };    /* a first line longer than this is not looked at */
+enum {
+	HEAD_MAX = 1 << 20,     /* a first line longer than this is not looked at */
+	STALE_S = 3600,         /* no save takes so long */
+};
 
 static const char suffix[] = ".jsonl";
 
@@ -43,6 +46,34 @@ static bool take_name(struct saved *s, int folder, const char *name)
 	*s = (struct saved){ .when = st.st_mtim, .turns = -1 };
 	memcpy(s->id, name, n - end);
 	return true;
+}
+
+/* ID.jsonl.XXXXXX, as mkstemp names what chat_save writes first. */
+static bool is_temporary(const char *name)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789";
+	size_t n = strlen(name), end = sizeof(suffix) - 1;
+
+	return n > end + 7 && *name != '.' && name[n - 7] == '.' &&
+	       strspn(name + n - 6, letters) == 6 && !strncmp(name + n - 7 - end, suffix, end);
+}
+
+void saved_tidy(void)
+{
+	char err[ERR_MAX], *folder = place("", err);
+	DIR *d = folder ? opendir(folder) : NULL;
+	struct stat st;
+
+	for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
+		if (is_temporary(e->d_name) &&
+		    !fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) &&
+		    S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+		    time(NULL) - st.st_mtim.tv_sec > STALE_S)
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+	free(folder);
 }
 
 static int newer(const void *a, const void *b)

@@ -25,6 +25,7 @@ void saved_describe(struct saved *);    /* title and turns, from the file */
 /* "": the newest; a number: of the list, from 1; else an ID or how just one begins.  Malloc'ed. */
 char *saved_path(const char *what, char err[ERR_MAX]);
 char *saved_new(char err[ERR_MAX]);     /* a path that is not taken; its folder is made */
+void saved_tidy(void);  /* removes what saves that were killed left behind, an hour later */
 
 /* Which version of a file it is: two are the same while nobody wrote in between. */
 struct saved_stamp {

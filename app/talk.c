@@ -37,6 +37,8 @@ static int begin(struct talk *t, const struct options *o, char warning[ERR_MAX],
 	t->chat = chat_open();
 	if (!t->chat)
 		return fail(err, "out of memory");
+	if (t->keep)
+		saved_tidy();
 	if ((o->resume || *o->session) && talk_resume_first(t, warning, err))
 		return -1;
 	if (*o->system && chat_system(t->chat, o->system))

@@ -64,6 +64,7 @@ bool talk_waits(const struct talk *);   /* there is something to wait for */
 void talk_take(struct talk *, const struct msg *);
 const char *talk_place(const struct talk *);    /* where talk_save(t, "") goes; NULL: anew */
 void talk_autosave(struct talk *);      /* now, if turns are saved at all */
+int talk_keep(struct talk *, char err[ERR_MAX]);        /* the same, but tells how it went */
 
 /* The whole of a file (or "-": standard input), at most 16 MiB; malloc'ed and terminated. */
 char *talk_read_file(const char *path, size_t *n, char err[ERR_MAX]);

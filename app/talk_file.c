@@ -41,20 +41,26 @@ static int save_turns(struct talk *t, char err[ERR_MAX])
 	return 0;
 }
 
-void talk_autosave(struct talk *t)
+int talk_keep(struct talk *t, char err[ERR_MAX])
 {
 	struct chat_turn *last = chat_last(t->chat);
-	char err[ERR_MAX], note[ERR_MAX];
 
 	if (!t->keep || !last)
-		return;
-	last->partial |= t->busy && last->who == CHAT_MODEL;
+		return 0;
+	last->partial |= t->busy && t->ready && last->who == CHAT_MODEL;
 	if (t->place && is_foreign(t)) {
 		leave_place(t);
 		tell(t, MSG_NOTE, "another program wrote to this chat's file; from here on it is "
 		     "saved in a new one");
 	}
-	if (save_turns(t, err)) {
+	return save_turns(t, err);
+}
+
+void talk_autosave(struct talk *t)
+{
+	char err[ERR_MAX], note[ERR_MAX];
+
+	if (talk_keep(t, err)) {
 		fail(note, "this turn is not saved: %s", err);
 		tell(t, MSG_ERROR, note);
 	}

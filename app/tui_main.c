@@ -4,6 +4,7 @@
  * Invariant: nothing in the loop waits but poll, and the editor while it has the terminal. */
 #include "app/tui_main.h"
 #include "app/prompt.h"
+#include "app/rss.h"
 #include "app/text.h"
 #include "app/tui.h"
 #include "app/tui_editor.h"
@@ -28,19 +29,6 @@ struct screen {
 	bool dirty, at_once, whole;     /* to draw: some time, now, from nothing */
 	int end;                        /* the signal that ends us */
 };
-
-/* What the process takes in memory, as the kernel counts it. */
-static double resident(void)
-{
-	FILE *f = fopen("/proc/self/statm", "re");
-	long pages = -1;
-
-	if (f && fscanf(f, "%*s %ld", &pages) != 1)
-		pages = -1;
-	if (f)
-		fclose(f);
-	return pages < 0 ? -1 : (double)pages * (double)sysconf(_SC_PAGESIZE);
-}
 
 static void resize(struct screen *s)
 {
@@ -199,7 +187,7 @@ static void tick(struct screen *s)
 	if (t->now - s->measured < 1)
 		return;
 	s->measured = t->now;
-	t->stats.rss = resident();
+	t->stats.rss = rss_bytes();
 	s->dirty = true;
 }
 
@@ -225,39 +213,37 @@ static void loop(struct screen *s)
 	}
 }
 
-/* Ended from outside: the conversation goes to its place in the data folder. */
+/* Ended from outside, or left in the middle of an answer: what there is of it is kept. */
 static void keep(struct screen *s)
 {
 	struct talk *t = &s->tui.talk;
 	char err[ERR_MAX];
+	bool failed;
 
 	if (!t->keep || !t->chat->n)
 		return;
-	if (talk_save(t, "", err)) {
-		if (!term_gone())
-			text_print(stderr, err);
+	failed = talk_keep(t, err) != 0;
+	if (term_gone() || (!failed && !s->end))
 		return;
-	}
-	if (!term_gone()) {
-		fputs("s3dchat: the conversation is saved as ", stderr);
-		text_print(stderr, talk_place(t));
-		fputc('\n', stderr);
-	}
+	fputs(failed ? "s3dchat: the conversation is not saved: " :
+		       "s3dchat: the conversation is saved as ", stderr);
+	text_print(stderr, failed ? err : t->place);
+	fputc('\n', stderr);
 }
 
 static int run(struct screen *s, char err[ERR_MAX])
 {
 	int rc;
 
-	if (tui_open(&s->tui, err) || term_open(err))
+	if (tui_open(&s->tui, err) || tui_signal_open(err))
 		return -1;
-	rc = tui_signal_open(err);
+	rc = term_open(err);            /* from here on a signal must not leave it as it is */
 	if (!rc) {
 		resize(s);
 		loop(s);
 	}
 	term_close();
-	if (s->end)
+	if (s->end || tui_answering(&s->tui))
 		keep(s);
 	tui_signal_close();
 	return rc ? rc : s->end ? 128 + s->end : s->tui.talk.failed;

@@ -2,6 +2,9 @@
  * is what was said, and nobody's file is lost. */
 #include "tests/talk_kit.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
 static void test_every_turn(void **state)
 {
 	struct stat st;
@@ -144,6 +147,82 @@ static void test_hostile_folder(void **state)
 	talk_close(&t);
 }
 
+static bool is_there(const char *name)
+{
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s/%s", chats, name);
+	return !access(path, F_OK);
+}
+
+/* A save that was killed leaves its temporary file: old ones go at the next start, nothing else. */
+static void test_left_behind(void **state)
+{
+	static const char *const old[] = { "a.jsonl.AbCdE0", "a.jsonl.AbCdE_", "a.jsonl.AbCdE",
+		"a.jsonl", "ajsonl.AbCdEf", "notes.txt.AbCdEf" };
+	struct timespec then[2] = { { .tv_sec = time(NULL) - 7200 },
+				    { .tv_sec = time(NULL) - 7200 } };
+	char path[192];
+
+	(void)state;
+	begin();
+	ask("x");
+	talk_close(&t);
+	for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++) {
+		write_file(old[i], "{", 1);
+		snprintf(path, sizeof(path), "%s/%s", chats, old[i]);
+		assert_int_equal(utimensat(AT_FDCWD, path, then, 0), 0);
+	}
+	write_file("a.jsonl.Young0", "{", 1);
+	opts.no_save = true;
+	begin();
+	assert_true(is_there(old[0]));          /* who saves nothing touches nothing */
+	talk_close(&t);
+	opts.no_save = false;
+	begin();
+	talk_close(&t);
+	assert_false(is_there(old[0]));
+	for (size_t i = 1; i < sizeof(old) / sizeof(old[0]); i++)
+		if (!is_there(old[i]))
+			fail_msg("%s is gone", old[i]);
+	assert_true(is_there("a.jsonl.Young0"));
+}
+
+/* Left in the middle of an answer: it is kept in the chat's own file, /save's stays as it was. */
+static void test_left_in_mid_answer(void **state)
+{
+	char path[128], warning[ERR_MAX];
+	struct chat *c;
+	struct msg m;
+
+	(void)state;
+	opts.predict = 400;
+	begin();
+	snprintf(path, sizeof(path), "/save %s/copy.jsonl", home);
+	assert_int_equal(talk_ask(&t, "one", 3, err), 0);
+	while (t.chat->n < 2 || !t.chat->turn[1].len) {
+		msgq_wait(&t.worker->out, &m);
+		talk_take(&t, &m);
+		msg_free(&m);
+	}
+	run(path);
+	assert_true(t.busy || t.chat->n == 2);
+	t.busy = true;                          /* however fast the model was */
+	assert_int_equal(chat_append(t.chat, " and more", 9), 0);
+	assert_int_equal(talk_keep(&t, err), 0);
+	c = chat_load(NULL, t.place, warning, err);
+	assert_non_null(c);
+	assert_int_equal(c->n, 2);
+	assert_true(c->turn[1].partial);
+	assert_non_null(memmem(c->turn[1].text, c->turn[1].len, " and more", 9));
+	chat_close(c);
+	c = chat_load(NULL, t.path, warning, err);
+	assert_non_null(c);
+	assert_null(memmem(c->turn[1].text, c->turn[1].len, " and more", 9));
+	chat_close(c);
+	talk_close(&t);
+}
+
 /* The command line wins over the file; the cut line of a file that is resumed is told. */
 static void test_resume_at_start(void **state)
 {
@@ -237,6 +316,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
+		TEST(test_left_behind), TEST(test_left_in_mid_answer),
 		TEST(test_every_turn), TEST(test_resume), TEST(test_hostile_folder),
 		TEST(test_resume_at_start), TEST(test_two_writers), TEST(test_full_disk),
 	};
