@@ -34,6 +34,14 @@ static void *field(struct options *o, const struct option_row *r)
 	return (char *)o + r->offset;
 }
 
+/* The word that a number may be instead; "": none. */
+static const char *word_of(const struct option_row *r)
+{
+	const char *bar = r->kind == OPT_FLOAT ? strchr(r->value, '|') : NULL;
+
+	return bar ? bar + 1 : "";
+}
+
 static int bad_number(const struct option_row *r, const char *value, char err[ERR_MAX])
 {
 	const char *what = r->kind == OPT_FLOAT ? "number" : "whole number";
@@ -41,8 +49,8 @@ static int bad_number(const struct option_row *r, const char *value, char err[ER
 	if (r->high > 1e15)
 		return fail(err, "--%s: '%s' is not a %s of at least %.0f", r->name, value, what,
 			    r->low);
-	return fail(err, "--%s: '%s' is not a %s from %g to %.12g", r->name, value, what, r->low,
-		    r->high);
+	return fail(err, "--%s: '%s' is not a %s from %g to %.12g%s%s", r->name, value, what,
+		    r->low, r->high, *word_of(r) ? ", nor " : "", word_of(r));
 }
 
 static bool parse_long(const char *s, int64_t *out)
@@ -102,6 +110,10 @@ int args_set(struct options *o, const struct option_row *r, const char *value, c
 	case OPT_LONG:
 		return set_int(o, r, value, err);
 	case OPT_FLOAT:
+		if (*value && !strcmp(value, word_of(r))) {
+			*(float *)field(o, r) = -INFINITY;
+			return 0;
+		}
 		if (!parse_double(value, &x) || x < r->low || x > r->high)
 			return bad_number(r, value, err);
 		*(float *)field(o, r) = (float)x;
@@ -132,7 +144,10 @@ const char *args_show(const struct options *o, const struct option_row *r, char 
 		snprintf(buf, cap, "%lld", (long long)*(const int64_t *)p);
 		break;
 	case OPT_FLOAT:
-		snprintf(buf, cap, "%g", (double)*(const float *)p);
+		if (isinf(*(const float *)p))
+			snprintf(buf, cap, "%s", word_of(r));
+		else
+			snprintf(buf, cap, "%g", (double)*(const float *)p);
 		break;
 	case OPT_TEXT:
 	case OPT_CHOICE:

@@ -55,6 +55,7 @@ int bench_probe_run(struct bench *, int rep, char err[ERR_MAX]);
 void bench_probe_close(struct bench *);
 
 /* Whether the strategy can run with what is open, and was asked for. */
+bool bench_exact(const struct bench *, const struct strategy *);  /* as the options are */
 bool bench_strategy_wanted(const struct bench *, const struct strategy *);
 int bench_strategy_run(struct bench *, int rep, char err[ERR_MAX]);
 /* After all repetitions: an error if an exact strategy wrote something else than plain. */

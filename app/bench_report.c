@@ -151,7 +151,7 @@ static void strategy_row(const struct bench *b, FILE *f, const struct strategy *
 	put_cell(f, bench_spread(b, "%s@%g/acceptance", s->name, temp).median, 9, 1);
 	put_cell(f, bench_spread(b, "%s@%g/per_round", s->name, temp).median, 8, 2);
 	fprintf(f, "  %.0f of %.0f%s\n", same.min, all.min,
-		s->exact ? same.min < all.min ? "  NOT THE SAME" : "" : "  approximate");
+		bench_exact(b, s) ? same.min < all.min ? "  NOT THE SAME" : "" : "  approximate");
 }
 
 static void table_strategies(const struct bench *b, FILE *f)

@@ -5,6 +5,7 @@
  * Invariant: plain goes first, so that every other answer has something to be compared with. */
 #include "app/bench_parts.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,6 +117,7 @@ static int run_prompt(struct bench *b, const int *ids, int n, float temp,
 	st->opt.draft_p_min = o->draft_p_min;
 	st->opt.fallback = o->fallback;
 	st->opt.rollback = o->rollback;
+	st->opt.rollback_exact = isinf(o->rollback);
 	for (int i = 0; strategies[i]; i++) {
 		if (!bench_strategy_wanted(b, strategies[i]))
 			continue;
@@ -150,6 +152,11 @@ static void record(struct bench *b, const struct tally *t, const struct tally *p
 	bench_add(b, (double)t->emitted, "tokens", "%s@%g/tokens", name, temp);
 }
 
+bool bench_exact(const struct bench *b, const struct strategy *s)
+{
+	return s->exact || (s->can_be_exact && isinf(b->opt->rollback));
+}
+
 int bench_strategy_check(const struct bench *b, char err[ERR_MAX])
 {
 	for (int i = 0; strategies[i]; i++)
@@ -159,7 +166,7 @@ int bench_strategy_check(const struct bench *b, char err[ERR_MAX])
 			double same = bench_spread(b, "%s@%g/identical", name, t).min;
 			double all = bench_spread(b, "%s@%g/prompts", name, t).min;
 
-			if (strategies[i]->exact && same < all)
+			if (bench_exact(b, strategies[i]) && same < all)
 				return fail(err, "%s is exact, but at temperature %g only %.0f of "
 					    "%.0f answers are those of plain; please report this",
 					    name, t, same, all);

@@ -6,6 +6,7 @@
 #include "app/clip.h"
 #include "engine/strategy.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -104,9 +105,12 @@ static int strategy(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX
 			return -1;
 		return 0;
 	}
-	for (const struct strategy *const *s = strategies; *s; s++)
+	for (const struct strategy *const *s = strategies; *s; s++) {
+		bool exact = (*s)->exact || ((*s)->can_be_exact && isinf(t->opt.rollback));
+
 		fprintf(out, "%c %-8s %-12s %s\n", strcmp((*s)->name, t->strategy) ? ' ' : '*',
-			(*s)->name, (*s)->exact ? "exact" : "approximate", (*s)->help);
+			(*s)->name, exact ? "exact" : "approximate", (*s)->help);
+	}
 	return 0;
 }
 

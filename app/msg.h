@@ -23,6 +23,7 @@ enum msg_kind {
 	MSG_DROPPED,    /* count: turns at the start that the model no longer sees */
 	MSG_STATS,      /* stats */
 	MSG_STRATEGY,   /* text: name; exact */
+	MSG_EXACT,      /* exact: what a setting has made of the strategy in force */
 	MSG_DONE,       /* reason; the stats came before */
 	MSG_ERROR,      /* text; fatal: the thread is gone */
 	MSG_NOTE,       /* text: something to know */
@@ -55,7 +56,8 @@ struct model_info {
 	int ctx_size, ctx_train;
 	char arch[32], frame[32], device[96];
 	double load_s;
-	size_t weights, kv, work;       /* bytes */
+	size_t weights, draft, kv, work;        /* bytes; 0: none set aside.  draft: all that the
+						 * little model has */
 };
 
 struct msg {

@@ -5,7 +5,8 @@
  * disagree with the program.  Strings in struct options point into argv or into this table.
  *
  * A row: kind, field, long name, short name, other long names (space separated), value (for a
- * CHOICE the words it takes), default, least, greatest, where, group, help text. */
+ * CHOICE the words it takes; FLOAT: X|WORD takes a word too, as -infinity), default, least,
+ * greatest, where, group, help text. */
 #ifndef S3D_APP_OPTIONS_H
 #define S3D_APP_OPTIONS_H
 #include <stdbool.h>
@@ -86,8 +87,8 @@ _(FLOAT, draft_p_min, "draft-p-min", "", "spec-draft-p-min", "X", "0.0", 0, 1, \
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "the little model stops below this probability") \
 _(FLOAT, fallback, "fallback", "", "", "X", "0.6", 0, 1, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
 	"below this probability the little model hands over to the big one") \
-_(FLOAT, rollback, "rollback", "", "", "X", "3.0", 0, 100, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
-	"a token stays while -log p of the big model is at most this") \
+_(FLOAT, rollback, "rollback", "", "", "X|exact", "3.0", 0, 100, IN_CHAT | IN_BENCH | LIVE, \
+	STRATEGY, "bild keeps a token up to this -log p; exact: only what plain would write") \
 _(TEXT, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
 _(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \

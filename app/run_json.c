@@ -65,7 +65,8 @@ static void put_drafts(json_t *j, const struct stats *s, bool any)
 	put_number(j, "tokens_per_round", any && s->rounds,
 		   ratio((double)s->n_tokens, (double)s->rounds));
 	json_object_set_new(j, "by_position", any ? by_position(s) : json_null());
-	put_number(j, "drafting", any && spent > 0, ratio(s->draft_s, spent));
+	put_number(j, "drafting", any && spent > 0 && (s->drafted || s->draft_s > 0),
+		   ratio(s->draft_s, spent));
 	put_number(j, "verifying", any && spent > 0, ratio(s->verify_s, spent));
 	put_number(j, "choosing", any && spent > 0, ratio(s->choose_s, spent));
 }
@@ -75,7 +76,8 @@ static json_t *memory(const struct talk *t)
 	double rss = rss_bytes();
 	json_t *j = json_object();
 
-	put_count(j, "weights", t->ready, (long long)t->info.weights);
+	put_count(j, "weights", t->ready && t->info.weights, (long long)t->info.weights);
+	put_count(j, "little_model", t->ready && t->info.draft, (long long)t->info.draft);
 	put_count(j, "kv_cache", t->ready, (long long)t->info.kv);
 	put_count(j, "work_buffers", t->ready, (long long)t->info.work);
 	put_count(j, "process", rss >= 0, (long long)rss);

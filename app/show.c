@@ -50,12 +50,13 @@ void command_stats(const struct talk *t, FILE *out)
 	number(out, "tokens per round", any && s->rounds, "%.2f",
 	       s->rounds ? (double)s->n_tokens / (double)s->rounds : 0);
 	by_position(out, s);
-	number(out, "drafting", spent > 0, "%.1f %%", 100 * s->draft_s / spent);
+	number(out, "drafting", spent > 0 && (s->drafted || s->draft_s > 0), "%.1f %%",
+	       100 * s->draft_s / spent);
 	number(out, "verifying", spent > 0, "%.1f %%", 100 * s->verify_s / spent);
 	number(out, "choosing", spent > 0, "%.1f %%", 100 * s->choose_s / spent);
 	number(out, "context used", any, "%.0f", s->ctx_used);
 	number(out, "context size", t->ready, "%.0f", t->info.ctx_size);
-	number(out, "seed", true, "%.0f", (double)t->seed);
+	fprintf(out, "%-18s %lld\n", "seed", (long long)t->seed);
 }
 
 void command_settings(const struct talk *t, const struct option_row *one, FILE *out)
@@ -77,7 +78,8 @@ static void show_memory(const struct talk *t, FILE *out)
 	const struct model_info *i = &t->info;
 	double rss = rss_bytes();
 
-	number(out, "weights", t->ready, "%8.1f MiB", (double)i->weights / mib);
+	number(out, "weights", t->ready && i->weights, "%8.1f MiB", (double)i->weights / mib);
+	number(out, "little model", t->ready && i->draft, "%8.1f MiB", (double)i->draft / mib);
 	number(out, "KV cache", t->ready, "%8.1f MiB", (double)i->kv / mib);
 	number(out, "work buffers", t->ready, "%8.1f MiB", (double)i->work / mib);
 	number(out, "whole process", rss >= 0, "%8.1f MiB", rss / mib);

@@ -322,6 +322,9 @@ void talk_take(struct talk *t, const struct msg *m)
 	case MSG_DONE:
 		take_done(t, m->reason);
 		break;
+	case MSG_EXACT:
+		t->exact = m->exact;
+		break;
 	case MSG_ERROR:
 		t->failed |= m->fatal;
 		t->busy = t->busy && !m->fatal;

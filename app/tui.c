@@ -18,7 +18,7 @@ int tui_open(struct tui *t, char err[ERR_MAX])
 					    .fold_think = true };
 	t->panes = (struct layout_want){ .input_rows = 1, .stats = true, .hints = true };
 	t->stats.s.n_tokens = -1;
-	t->stats.rss = t->stats.weights = t->stats.kv = t->stats.work = -1;
+	t->stats.rss = t->stats.weights = t->stats.draft = t->stats.kv = t->stats.work = -1;
 	t->stats.ctx_used = t->stats.ctx_size = -1;
 	t->progress = -1;
 	if (!t->log || prompt_open())
@@ -165,6 +165,8 @@ static void after_command(struct tui *t, enum command_id id)
 		cut_turns(t, t->talk.chat->n - 1);
 	cut_turns(t, t->talk.chat->n);
 	add_turns(t);
+	if (!t->talk.chat->first)       /* another model, or those turns are gone */
+		transcript_forget(t->log, 0);
 }
 
 static void command(struct tui *t, const struct command *c)
@@ -220,7 +222,8 @@ static void ready(struct tui *t)
 	const struct model_info *i = &t->talk.info;
 	char note[256];
 
-	t->stats.weights = (double)i->weights;
+	t->stats.weights = i->weights ? (double)i->weights : -1;
+	t->stats.draft = i->draft ? (double)i->draft : -1;
 	t->stats.kv = (double)i->kv;
 	t->stats.work = (double)i->work;
 	t->stats.ctx_size = i->ctx_size;
@@ -299,7 +302,6 @@ static void done(struct tui *t, enum msg_reason why)
 	say_later(t);
 	if (*notes[why])
 		tui_say(t, BLOCK_NOTICE, notes[why]);
-	/* Here the conversation is whole: the place to save it after every turn. */
 }
 
 void tui_message(struct tui *t, const struct msg *m)
@@ -322,6 +324,7 @@ void tui_message(struct tui *t, const struct msg *m)
 		stats_came(t, &m->stats);
 		break;
 	case MSG_STRATEGY:
+	case MSG_EXACT:
 		strategy_came(t);
 		break;
 	case MSG_DONE:

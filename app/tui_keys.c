@@ -119,18 +119,27 @@ static void next_strategy(struct tui *t)
 	strategy(t, strategies[(t->strategy_at + 1) % n]->name);
 }
 
-/* Moves a threshold by a step. */
+/* Moves a threshold by a step.  Below the least number is the word, where the row has one. */
 static void threshold(struct tui *t, const char *key, double by)
 {
 	const struct option_row *r = args_find(key);
+	const char *word = r ? strchr(r->value, '|') : NULL;
 	char value[32], note[64], err[ERR_MAX];
+	bool at_word, at_least;
 	double x;
 
 	if (!r)
 		return;
-	x = strtod(args_show(&t->talk.opt, r, value, sizeof(value)), NULL) + by;
+	args_show(&t->talk.opt, r, value, sizeof(value));
+	at_word = word && !strcmp(value, word + 1);
+	x = at_word ? r->low : strtod(value, NULL);
+	at_least = x <= r->low;
+	x = at_word ? x : x + by;
 	x = x < r->low ? r->low : x > r->high ? r->high : x;
-	snprintf(value, sizeof(value), "%.2f", x);
+	if (word && at_least && by < 0)
+		snprintf(value, sizeof(value), "%s", word + 1);
+	else
+		snprintf(value, sizeof(value), "%.2f", x);
 	if (talk_set(&t->talk, key, value, err)) {
 		tui_say(t, BLOCK_ERROR, err);
 		return;

@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +54,18 @@ static void apply_settings(struct worker *w)
 	s->opt.draft_p_min = o->draft_p_min;
 	s->opt.fallback = o->fallback;
 	s->opt.rollback = o->rollback;
+	s->opt.rollback_exact = isinf(o->rollback);
+}
+
+/* What the little model has: weights, work space and context. */
+static size_t little_bytes(const struct engine *e)
+{
+	struct backend_memory mem;
+
+	if (!e->draft_dev)
+		return 0;
+	mem = e->be->memory(e->draft_dev);
+	return mem.weights + mem.work + e->be->kv_bytes(e->draft.kv);
 }
 
 static void tell_ready(struct worker *w)
@@ -62,6 +75,7 @@ static void tell_ready(struct worker *w)
 	struct msg m = { .kind = MSG_READY, .info = {
 		.ctx_size = e->target.n_ctx, .ctx_train = e->model->cfg.n_ctx_train,
 		.load_s = e->load_s, .weights = mem.weights, .work = mem.work,
+		.draft = little_bytes(e),
 		.kv = e->be->kv_bytes(e->target.kv),
 	} };
 	const char *slash = strrchr(w->model, '/');
@@ -146,12 +160,22 @@ static void change_model(struct worker *w, const char *path)
 	tell_ready(w);
 }
 
+/* A setting may make the strategy in force exact, or end that. */
+static void change_settings(struct worker *w, const struct options *o)
+{
+	bool before = strategy_exact(&w->engine->strat);
+
+	w->opt = *o;
+	apply_settings(w);
+	if (strategy_exact(&w->engine->strat) != before)
+		msgq_put(&w->out, (struct msg){ .kind = MSG_EXACT, .exact = !before });
+}
+
 /* What may come at any time; true if the message was one of these. */
 static bool take_setting(struct worker *w, struct msg *m)
 {
 	if (m->kind == CMD_SET) {
-		w->opt = m->options;
-		apply_settings(w);
+		change_settings(w, &m->options);
 	} else if (m->kind == CMD_STRATEGY) {
 		switch_strategy(w, m->text);
 	} else if (m->kind == CMD_QUIT) {

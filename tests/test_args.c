@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,24 @@ static void test_every_way_to_write_it(void **state)
 	assert_false(opts.help);
 	assert_int_equal(parse("-p -x"), 0);
 	assert_string_equal(opts.prompt, "-x");
+}
+
+static void test_rollback_exact(void **state)
+{
+	const struct option_row *r = args_find("rollback");
+	char value[16];
+
+	(void)state;
+	assert_int_equal(parse("--rollback exact"), 0);
+	assert_true(isinf(opts.rollback) && opts.rollback < 0);
+	assert_string_equal(args_show(&opts, r, value, sizeof(value)), "exact");
+	assert_int_equal(parse("--rollback=0"), 0);
+	assert_true(opts.rollback == 0);
+	assert_refused("--rollback exac", "'exac' is not a number from 0 to 100, nor exact");
+	assert_refused("--rollback X", "'X' is not");
+	assert_refused("--rollback -0.5", "'-0.5' is not");
+	assert_refused("--rollback=", "'' is not");
+	assert_refused("--fallback exact", "'exact' is not a number from 0 to 1");
 }
 
 static void test_commands(void **state)
@@ -219,6 +238,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults), cmocka_unit_test(test_every_way_to_write_it),
+		cmocka_unit_test(test_rollback_exact),
 		cmocka_unit_test(test_commands), cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_settings_by_name), cmocka_unit_test(test_show_and_set_agree),
 		cmocka_unit_test(test_names_are_unique), cmocka_unit_test(test_help),

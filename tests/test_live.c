@@ -134,6 +134,35 @@ static void run(struct live *l)
 	settle(l);
 }
 
+static void until_exact(struct live *l, bool exact)
+{
+	for (int i = 0; i < WAIT_MOST && l->tui.talk.exact != exact; i += 10)
+		take(l, 10);
+	assert_true(l->tui.talk.exact == exact);
+	assert_true(l->tui.stats.exact == exact);
+	assert_int_equal(l->tui.talk.switching, 0);
+}
+
+/* A setting alone makes bild exact, and approximate again; the little model's memory is known. */
+static void exact_by_setting(struct live *l)
+{
+	char command[96];
+
+	snprintf(command, sizeof(command), "/model %s", big);
+	line(l, command);
+	settle(l);
+	assert_true(l->tui.stats.draft > 0);
+	line(l, "/set rollback 3");
+	line(l, "/strategy bild");
+	settle(l);
+	assert_string_equal(l->tui.talk.strategy, "bild");
+	until_exact(l, false);
+	line(l, "/set rollback exact");
+	until_exact(l, true);
+	line(l, "/set rollback 0");
+	until_exact(l, false);
+}
+
 /* User and model by turns, all that the screen was told. */
 static void check(const struct live *l)
 {
@@ -167,6 +196,7 @@ static void test_live(void **state)
 	settle(&l);
 	run(&l);
 	check(&l);
+	exact_by_setting(&l);
 	print_message("# %d answers, %d stopped, %d pieces, %d switches, %d errors, %d keys while "
 		      "busy\n", l.answers, l.stopped, l.tokens, l.switched, l.errors, l.while_busy);
 	tui_close(&l.tui);

@@ -130,7 +130,7 @@ static void do_ready(struct driver *d, char *arg)
 {
 	message(d, (struct msg){ .kind = MSG_READY, .info = {
 		.ctx_size = 4096, .ctx_train = 8192, .load_s = 0.5, .weights = 94 << 20,
-		.kv = 90 << 20, .work = 12 << 20 } }, arg);
+		.draft = 30 << 20, .kv = 90 << 20, .work = 12 << 20 } }, arg);
 }
 
 static void do_loading(struct driver *d, char *arg)

@@ -5,6 +5,7 @@
 #include "ui/pane_stats.h"
 #include "ui/width.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -94,12 +95,15 @@ static void positions(const struct stats_view *v, char *out)
 static void shares(const struct stats_view *v, char *out)
 {
 	double all = v->s.draft_s + v->s.verify_s + v->s.choose_s;
+	char draft[16];
 
-	if (!any(v) || all <= 0)
+	if (!any(v) || all <= 0) {
 		strcpy(out, "-");
-	else
-		snprintf(out, VALUE_MAX, "%.0f/%.0f/%.0f %%", 100 * v->s.draft_s / all,
-			 100 * v->s.verify_s / all, 100 * v->s.choose_s / all);
+		return;
+	}
+	snprintf(draft, sizeof(draft), "%.0f", 100 * v->s.draft_s / all);
+	snprintf(out, VALUE_MAX, "%s/%.0f/%.0f %%", v->s.drafted || v->s.draft_s > 0 ? draft : "-",
+		 100 * v->s.verify_s / all, 100 * v->s.choose_s / all);
 }
 
 static void speedup(const struct stats_view *v, char *out)
@@ -115,6 +119,7 @@ static void plain_rate(const struct stats_view *v, char *out)
 
 static void rss(const struct stats_view *v, char *out) { bytes(out, v->rss); }
 static void weights(const struct stats_view *v, char *out) { bytes(out, v->weights); }
+static void draft(const struct stats_view *v, char *out) { bytes(out, v->draft); }
 static void kv(const struct stats_view *v, char *out) { bytes(out, v->kv); }
 static void work(const struct stats_view *v, char *out) { bytes(out, v->work); }
 
@@ -134,7 +139,10 @@ static void fallback(const struct stats_view *v, char *out)
 
 static void rollback(const struct stats_view *v, char *out)
 {
-	number(out, v->rollback >= 0, "%.1f", v->rollback);
+	if (isinf(v->rollback))
+		strcpy(out, "exact");
+	else
+		number(out, v->rollback >= 0, "%.1f", v->rollback);
 }
 
 static void temperature(const struct stats_view *v, char *out)
@@ -144,7 +152,10 @@ static void temperature(const struct stats_view *v, char *out)
 
 static void seed(const struct stats_view *v, char *out)
 {
-	number(out, v->seed >= 0, "%.0f", (double)v->seed);
+	if (v->seed >= 0)
+		snprintf(out, VALUE_MAX, "%lld", (long long)v->seed);
+	else
+		strcpy(out, "-");
 }
 
 /* As shown from top to bottom; the highest keep numbers give way first. */
@@ -159,7 +170,8 @@ static const struct {
 	{ "tokens/round", per_round, 7 }, { "by position", positions, 9 },
 	{ "dr/ver/choose", shares, 10 }, { "plain tokens/s", plain_rate, 17 },
 	{ "speed-up", speedup, 5 }, { "memory", rss, 11 }, { " weights", weights, 19 },
-	{ " KV cache", kv, 20 }, { " buffers", work, 21 }, { "context", context, 6 },
+	{ " little model", draft, 22 }, { " KV cache", kv, 20 }, { " buffers", work, 21 },
+	{ "context", context, 6 },
 	{ "fallback", fallback, 13 }, { "rollback", rollback, 14 },
 	{ "temperature", temperature, 15 }, { "seed", seed, 16 },
 };

@@ -15,9 +15,10 @@ struct stats_view {
 	char strategy[16];      /* in force; "": unknown */
 	bool exact;
 	double plain_rate;      /* tokens/s of plain steps in this chat */
-	double rss, weights, kv, work;  /* bytes */
+	double rss, weights, draft, kv, work;   /* bytes */
 	double ctx_used, ctx_size;
-	double fallback, rollback, temp;
+	double fallback, temp;
+	double rollback;        /* -infinity: exact */
 	int64_t seed;
 	float history[STATS_HISTORY];   /* tokens/s, oldest first */
 	int n_history;
