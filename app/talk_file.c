@@ -87,6 +87,8 @@ int talk_save(struct talk *t, const char *path, char err[ERR_MAX])
 		free(to);
 		return -1;
 	}
+	if (t->place && !strcmp(to, t->place) && !saved_stamp(to, &t->stamp))
+		memset(&t->stamp, 0, sizeof(t->stamp));
 	free(t->path);
 	t->path = to;
 	return 0;

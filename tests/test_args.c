@@ -104,6 +104,7 @@ static void test_rollback_exact(void **state)
 	assert_refused("--rollback X", "'X' is not");
 	assert_refused("--rollback -0.5", "'-0.5' is not");
 	assert_refused("--rollback=", "'' is not");
+	assert_refused("--fallback=", "'' is not");
 	assert_refused("--fallback exact", "'exact' is not a number from 0 to 1");
 }
 

@@ -223,6 +223,25 @@ static void test_left_in_mid_answer(void **state)
 	talk_close(&t);
 }
 
+/* /save into the chat's own file is no other program's doing. */
+static void test_save_in_place(void **state)
+{
+	char *place, line[192];
+
+	(void)state;
+	begin();
+	ask("one");
+	place = strdup(t.place);
+	snprintf(line, sizeof(line), "/save %s", place);
+	run(line);
+	ask("two");
+	assert_string_equal(last_note, "");
+	assert_string_equal(t.place, place);
+	assert_saved();
+	talk_close(&t);
+	free(place);
+}
+
 /* The command line wins over the file; the cut line of a file that is resumed is told. */
 static void test_resume_at_start(void **state)
 {
@@ -316,7 +335,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
-		TEST(test_left_behind), TEST(test_left_in_mid_answer),
+		TEST(test_left_behind), TEST(test_save_in_place), TEST(test_left_in_mid_answer),
 		TEST(test_every_turn), TEST(test_resume), TEST(test_hostile_folder),
 		TEST(test_resume_at_start), TEST(test_two_writers), TEST(test_full_disk),
 	};
