@@ -40,6 +40,7 @@ static int want(const struct gguf *g, const char *arch, const char *key, int64_t
 	return 0;
 }
 
+/* The same for a number; here all that may be missing has a fallback of at least lo. */
 static int want_float(const struct gguf *g, const char *arch, const char *key, double lo, double hi,
 		      double fallback, float *out, char err[ERR_MAX])
 {
@@ -47,7 +48,9 @@ static int want_float(const struct gguf *g, const char *arch, const char *key, d
 	double v = fallback;
 
 	snprintf(name, sizeof(name), "%s.%s", arch, key);
-	gguf_float(g, name, &v);
+	if (!gguf_float(g, name, &v) && (fallback < lo || gguf_has(g, name)))
+		return fail(err, "%s: %s is %s", gguf_path(g), name,
+			    gguf_has(g, name) ? "not a floating-point number" : "missing");
 	if (!(v >= lo && v <= hi))
 		return fail(err, "%s: %s = %g is out of range", gguf_path(g), name, v);
 	*out = (float)v;
@@ -76,23 +79,27 @@ static const struct architecture *find_arch(struct model *m, char err[ERR_MAX])
 	return NULL;
 }
 
-/* Linear scaling is a factor on positions; other kinds need code that is not here. */
+/* Linear scaling is a factor on positions, and what a factor without a type means; other kinds
+ * need code that is not here. */
 static int read_scaling(struct model *m, char err[ERR_MAX])
 {
 	struct model_config *c = &m->cfg;
 	struct gguf_str kind = { "", 0 };
 	char key[96];
 	float factor = 1;
+	bool none, linear;
 
 	snprintf(key, sizeof(key), "%s.rope.scaling.type", c->arch);
-	gguf_string(m->file, key, &kind);
-	if (kind.n && !(kind.n == 4 && !memcmp(kind.s, "none", 4)) &&
-	    !(kind.n == 6 && !memcmp(kind.s, "linear", 6)))
+	if (!gguf_string(m->file, key, &kind) && gguf_has(m->file, key))
+		return fail(err, "%s: %s is not a string", gguf_path(m->file), key);
+	none = kind.n == 4 && !memcmp(kind.s, "none", 4);
+	linear = kind.n == 0 || (kind.n == 6 && !memcmp(kind.s, "linear", 6));
+	if (!none && !linear)
 		return fail(err, "%s: rope scaling '%.*s' is not supported; supported: none, "
 			    "linear, and factors in rope_freqs.weight", gguf_path(m->file),
 			    kind.n > 40 ? 40 : (int)kind.n, kind.s);
-	if (kind.n == 6 && want_float(m->file, c->arch, "rope.scaling.factor", 0.01, 1e6, 1,
-				      &factor, err) != 0)
+	if (linear && want_float(m->file, c->arch, "rope.scaling.factor", 0.01, 1e6, 1, &factor,
+				 err) != 0)
 		return -1;
 	c->rope_scale = 1.0f / factor;
 	return 0;
@@ -193,8 +200,8 @@ static int bind_layer(struct model *m, int l, char err[ERR_MAX])
 	return 0;
 }
 
-/* Biases and other extras would be ignored silently: refuse them instead. */
-static int refuse_extras(const struct model *m, char err[ERR_MAX])
+/* Kinds of model that go by the same name; asked first, because they lack other tensors. */
+static int refuse_kinds(const struct model *m, char err[ERR_MAX])
 {
 	for (int64_t i = 0; i < gguf_n_tensors(m->file); i++) {
 		struct gguf_str n = gguf_tensor_at(m->file, i)->name;
@@ -209,6 +216,35 @@ static int refuse_extras(const struct model *m, char err[ERR_MAX])
 	return 0;
 }
 
+static bool is_bound(const struct model *m, const struct gguf_tensor *t)
+{
+	bool bound = t == m->embd || t == m->norm || t == m->output || t == m->rope_freqs;
+
+	for (int l = 0; l < m->cfg.n_layers && !bound; l++) {
+		const struct layer *w = &m->layer[l];
+
+		bound = t == w->attn_norm || t == w->wq || t == w->wk || t == w->wv ||
+			t == w->wo || t == w->ffn_norm || t == w->gate || t == w->up ||
+			t == w->down;
+	}
+	return bound;
+}
+
+/* A tensor without a use here would be ignored silently, and the answers would be wrong. */
+static int refuse_extras(const struct model *m, char err[ERR_MAX])
+{
+	for (int64_t i = 0; i < gguf_n_tensors(m->file); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(m->file, i);
+
+		if (!is_bound(m, t))
+			return fail(err, "%s: tensor %.*s has no use in architecture %s with %d "
+				    "layers", gguf_path(m->file),
+				    t->name.n > 80 ? 80 : (int)t->name.n, t->name.s, m->cfg.arch,
+				    m->cfg.n_layers);
+	}
+	return 0;
+}
+
 static int bind_all(struct model *m, char err[ERR_MAX])
 {
 	struct model_config *c = &m->cfg;
@@ -219,12 +255,14 @@ static int bind_all(struct model *m, char err[ERR_MAX])
 			    embd ? "too large" : "missing");
 	c->n_vocab = (int)embd->dim[1];
 	m->embd = bind(m, "token_embd.weight", c->n_vocab, c->n_embd, err);
-	m->norm = bind(m, "output_norm.weight", 0, c->n_embd, err);
-	if (!m->embd || !m->norm)
+	m->norm = m->embd ? bind(m, "output_norm.weight", 0, c->n_embd, err) : NULL;
+	if (!m->norm)
 		return -1;
 	m->output = m->embd;
 	if (gguf_tensor_find(m->file, "output.weight"))
 		m->output = bind(m, "output.weight", c->n_vocab, c->n_embd, err);
+	if (!m->output)
+		return -1;
 	if (gguf_tensor_find(m->file, "rope_freqs.weight")) {
 		m->rope_freqs = bind(m, "rope_freqs.weight", 0, c->n_rot / 2, err);
 		if (!m->rope_freqs)
@@ -233,7 +271,7 @@ static int bind_all(struct model *m, char err[ERR_MAX])
 	for (int l = 0; l < c->n_layers; l++)
 		if (bind_layer(m, l, err) != 0)
 			return -1;
-	return m->output ? refuse_extras(m, err) : -1;
+	return refuse_extras(m, err);
 }
 
 struct model *model_bind(struct gguf *file, char err[ERR_MAX])
@@ -245,7 +283,7 @@ struct model *model_bind(struct gguf *file, char err[ERR_MAX])
 		return NULL;
 	}
 	m->file = file;
-	if (read_config(m, err) != 0 || bind_all(m, err) != 0) {
+	if (read_config(m, err) != 0 || refuse_kinds(m, err) != 0 || bind_all(m, err) != 0) {
 		model_close(m);
 		return NULL;
 	}
