@@ -355,6 +355,8 @@ static void test_refusals(void **state)
 		{ { .tok = tokens, .n = 1, .pos = CTX }, "positions" },
 		{ { .tok = tokens, .n = 1, .pos = -1 }, "positions" },
 		{ { .tok = tokens, .n = 0 }, "rows" },
+		{ { .tok = tokens, .n = 1, .n_out = 2 }, "outputs" },
+		{ { .tok = tokens, .n = 1, .n_out = -1 }, "outputs" },
 	};
 
 	(void)state;

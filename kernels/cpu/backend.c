@@ -284,23 +284,31 @@ static struct dev *dev_open(const struct model *m, const struct backend_opt *opt
 	return d;
 }
 
-/* Room for the partial softmaxes of the longest context that any cache of the device has. */
+/* Room for the partial softmaxes of the longest context that any cache of the device has; what
+ * there is stays when there is no more. */
 static int open_parts(struct dev *d, int n_ctx, char err[ERR_MAX])
 {
 	size_t blocks = ((size_t)n_ctx + ATTEND_BLOCK - 1) / ATTEND_BLOCK;
 	size_t rows = FEW_ROWS * blocks > (size_t)d->n_batch ? FEW_ROWS * blocks
 							     : (size_t)d->n_batch;
 	size_t n = rows * (size_t)d->model->cfg.n_heads;
+	size_t each = sizeof(*d->part) + sizeof(float) * (size_t)d->pad_dim;
+	struct partial *part;
+	float *acc;
 
 	if (n <= d->n_part)
 		return 0;
+	part = mem_new(n, sizeof(*part), err);
+	acc = part ? mem_new(n * (size_t)d->pad_dim, sizeof(*acc), err) : NULL;
+	if (!acc) {
+		mem_free(part);
+		return -1;
+	}
 	mem_free(d->part);
 	mem_free(d->part_acc);
-	d->n_part = 0;
-	d->part = room(d, n, sizeof(*d->part), err);
-	d->part_acc = room(d, n * (size_t)d->pad_dim, sizeof(float), err);
-	if (!d->part || !d->part_acc)
-		return -1;
+	d->part = part;
+	d->part_acc = acc;
+	d->work_bytes += (n - d->n_part) * each;
 	d->n_part = n;
 	return 0;
 }

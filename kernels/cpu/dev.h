@@ -43,7 +43,7 @@ struct dev {
 	struct partial *part;   /* (n_part) */
 	float *part_acc;        /* (n_part, pad_dim) */
 	size_t n_part;
-	int ld_qkv, pad_dim, max_ctx;
+	int ld_qkv, pad_dim;
 	char describe[64], err[ERR_MAX];
 };
 

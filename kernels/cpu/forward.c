@@ -318,8 +318,8 @@ static void forward(void *arg, int t)
 
 const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
-	if (b->n < 1 || b->n > d->n_batch || b->n_out > d->n_out || b->pos < 0 ||
-	    b->n > kv->n_ctx - b->pos) {
+	if (b->n < 1 || b->n > d->n_batch || b->n_out < 0 || b->n_out > b->n ||
+	    b->n_out > d->n_out || b->pos < 0 || b->n > kv->n_ctx - b->pos) {
 		fail(d->err, "forward of %d rows at %d with %d outputs: this device takes %d rows, "
 		     "%d outputs and %d positions", b->n, b->pos, b->n_out, d->n_batch, d->n_out,
 		     kv->n_ctx);
