@@ -14,7 +14,7 @@ static inline float exp_neg(float x)
 	float n, r, p, scale;
 	int32_t bits;
 
-	x = x < -87.0f ? -87.0f : x;
+	x = x > -87.0f ? x : -87.0f;     /* NaN too */
 	n = (float)(int32_t)(x * 1.44269504f - 0.5f);
 	r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
 	p = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * (1.0f / 24 +

@@ -100,11 +100,11 @@ static const float *penalise(struct sampler *s, const struct sampler_opt *o, con
 static int argmax(const float *x, int n)
 {
 	enum { LANES = 64 };
-	float lane[LANES], best = x[0];
+	float lane[LANES], best = -INFINITY;
 	int i = 0;
 
 	for (int j = 0; j < LANES; j++)
-		lane[j] = x[0];
+		lane[j] = best;
 	for (; i + LANES <= n; i += LANES)
 		for (int j = 0; j < LANES; j++)
 			lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
@@ -124,7 +124,9 @@ static bool before(struct candidate a, struct candidate b)
 
 static int compare(const void *a, const void *b)
 {
-	return before(*(const struct candidate *)a, *(const struct candidate *)b) ? -1 : 1;
+	const struct candidate *x = a, *y = b;
+
+	return before(*x, *y) ? -1 : before(*y, *x);
 }
 
 /* Restores the heap property (worst candidate on top) below i. */
@@ -145,13 +147,13 @@ static void sift(struct candidate *c, int n, int i)
 	}
 }
 
-/* The k best of the vocabulary, best first. */
+/* The k best of the vocabulary, best first.  A NaN (a damaged model) would upset every order. */
 static int top_k(struct sampler *s, const float *logits, int k)
 {
 	if (k <= 0 || k > s->n_vocab)
 		k = s->n_vocab;
 	for (int i = 0; i < k; i++)
-		s->cand[i] = (struct candidate){ logits[i], i };
+		s->cand[i] = (struct candidate){ isnan(logits[i]) ? -INFINITY : logits[i], i };
 	if (k < s->n_vocab) {
 		for (int i = k / 2; i-- > 0;)
 			sift(s->cand, k, i);

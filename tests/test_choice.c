@@ -204,6 +204,27 @@ static void test_greedy_and_penalties(void **state)
 	assert_int_equal(sampler_choose(smp, &o, logits, hist, 4, 1), 5);
 }
 
+/* A damaged model's NaN is never chosen while there is a number. */
+static void test_nan(void **state)
+{
+	struct sampler_opt o = open_law(0);
+	float x[V], none[V];
+	int hist[1] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < V; i++) {
+		x[i] = i == 5 ? 1.0f : NAN;
+		none[i] = NAN;
+	}
+	assert_int_equal(sampler_choose(smp, &o, x, hist, 1, 1), 5);
+	assert_in_range(sampler_choose(smp, &o, none, hist, 1, 1), 0, V - 1);
+	o.temp = 0.8f;
+	for (o.top_k = 0; o.top_k < 3; o.top_k++) {
+		assert_int_equal(sampler_choose(smp, &o, x, hist, 1, 1), 5);
+		assert_in_range(sampler_choose(smp, &o, none, hist, 1, 1), 0, V - 1);
+	}
+}
+
 /* ---- the acceptance rule ---- */
 
 /* Three rows of logits of a toy model in which the next distribution depends on the last token. */
@@ -310,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_gumbel),
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_greedy_and_penalties),
+		cmocka_unit_test(test_nan),
 		cmocka_unit_test(test_rule),
 		cmocka_unit_test(test_rule_exact),
 	};
