@@ -120,14 +120,8 @@ static void switch_strategy(struct worker *w, const char *name)
 	uint64_t seed = w->engine->strat.law.seed;
 	char err[ERR_MAX];
 
-	if (engine_strategy(w->engine, name, err)) {
+	if (engine_strategy(w->engine, name, err))
 		worker_error(w, err, false);
-		if (!w->engine->strat.ops && engine_strategy(w->engine, "plain", err)) {
-			worker_error(w, err, true);
-			w->quit = true;
-			return;
-		}
-	}
 	w->engine->strat.law.seed = seed;
 	apply_settings(w);
 	tell_strategy(w);

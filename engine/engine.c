@@ -31,7 +31,7 @@ static int open_device(struct engine *e, const struct engine_opt *o, char err[ER
 	struct backend_opt be = o->be;
 	int n_ctx = o->n_ctx, trained = e->model->cfg.n_ctx_train;
 
-	be.n_batch = be.n_batch > 0 ? be.n_batch : 256;
+	be.n_batch = be.n_batch <= 0 ? 256 : be.n_batch > STEP_MAX ? be.n_batch : STEP_MAX;
 	be.n_out = be.n_out > STEP_MAX ? be.n_out : STEP_MAX;
 	if (n_ctx <= 0)
 		n_ctx = trained < CTX_DEFAULT ? trained : CTX_DEFAULT;
@@ -133,6 +133,7 @@ void engine_close(struct engine *e)
 int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 {
 	const struct strategy *s = strategy_find(name, err);
+	struct strat next = e->strat;
 
 	if (!s)
 		return -1;
@@ -141,12 +142,13 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 			    *e->draft_err ? e->draft_err : "-md FILE names one");
 	if (e->strat.ops == s)
 		return 0;
+	next.ops = s;
+	next.priv = NULL;
+	if (s->open(&next, err) != 0)
+		return -1;
 	if (e->strat.ops)
 		e->strat.ops->close(&e->strat);
-	e->strat.ops = NULL;
-	if (s->open(&e->strat, err) != 0)
-		return -1;
-	e->strat.ops = s;
+	e->strat = next;
 	return 0;
 }
 
@@ -186,8 +188,6 @@ int engine_step(struct engine *e, int limit, struct emit out[STEP_MAX], bool *do
 	*done = false;
 	if (e->target.n >= e->target.n_ctx)
 		return 0;
-	if (!e->strat.ops)
-		return fail(err, "no strategy is open");
 	n = e->strat.ops->step(&e->strat, out, err);
 	if (n < 0)
 		return -1;

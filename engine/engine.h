@@ -36,7 +36,8 @@ struct engine {
 
 struct engine *engine_open(const struct engine_opt *, char err[ERR_MAX]);
 void engine_close(struct engine *);
-int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);      /* between steps */
+/* Between steps; when it fails the strategy before goes on. */
+int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);
 
 /* The context becomes ids[0..n-1]; refuses when it does not leave room for one token. */
 int engine_prompt(struct engine *, const int *ids, int n, char err[ERR_MAX]);

@@ -104,7 +104,7 @@ static int pick(const struct choice *a)
 static int best_length(const struct candidate *c, int max)
 {
 	double expected = 1, all = 1, chance = 0.7, best = 0;
-	int length = 1;
+	int length = max < 1 ? 0 : 1;
 
 	for (int k = 1; k <= max && k <= DRAFT_MAX; k++) {
 		double t = c->tested[k - 1];

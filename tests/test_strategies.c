@@ -352,6 +352,51 @@ static void test_prefix_reuse(void **state)
 	assert_memory_equal(a, b, sizeof(int) * (size_t)n);
 }
 
+/* No drafts means none, also where auto has learnt that they pay. */
+static void test_no_drafts(void **state)
+{
+	int out[LEN];
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		begin(i, 0, 1, 1);
+		answer(automatic, out);
+	}
+	begin(0, 0, 1, 1);
+	engine->strat.opt.draft_max = 0;
+	answer(automatic, out);
+	assert_int_equal(engine->strat.stats.drafted, 0);
+}
+
+/* A batch smaller than a round of drafts is made large enough for one. */
+static void test_small_batch(void **state)
+{
+	struct engine_opt o = { .model = "build/test-strategies.gguf", .n_ctx = 128,
+				.strategy = "ngram", .be = { .n_threads = 1, .n_batch = 2 } };
+	char err[ERR_MAX] = "";
+	int out[LEN], ids[64], n = make_prompt(2, ids);
+	struct engine *big = engine;
+
+	(void)state;
+	engine = engine_open(&o, err);
+	if (!engine)
+		fail_msg("%s", err);
+	engine->strat.law.temp = 0;
+	engine->strat.opt.draft_max = DRAFT_MAX;
+	assert_int_equal(engine_prompt(engine, ids, n, err), 0);
+	for (int i = 0; i < 20; i++) {
+		struct emit e[STEP_MAX];
+		bool done;
+
+		if (engine_step(engine, 1, e, &done, err) < 0)
+			fail_msg("%s", err);
+		out[i] = e[0].tok;
+	}
+	assert_true(out[19] >= 0 && engine->strat.stats.drafted > 0);
+	engine_close(engine);
+	engine = big;
+}
+
 static void test_unknown(void **state)
 {
 	char err[ERR_MAX];
@@ -377,6 +422,8 @@ int main(void)
 		cmocka_unit_test(test_seed),
 		cmocka_unit_test(test_context_end),
 		cmocka_unit_test(test_prefix_reuse),
+		cmocka_unit_test(test_no_drafts),
+		cmocka_unit_test(test_small_batch),
 		cmocka_unit_test(test_unknown),
 	};
 	struct mk_spec spec = MK_TINY;
