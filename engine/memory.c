@@ -46,11 +46,12 @@ int memory_check(const struct model *m, int n_ctx, size_t free, char err[ERR_MAX
 
 	if (fixed <= free && kv <= free - fixed)
 		return 0;
-	if (fixed >= free)
+	if (fixed >= free || memory_kv(m, 1) > free - fixed)
 		return fail(err, "%s needs %zu MiB for its weights, %zu MiB are free; a smaller "
 			    "model or a harder quantised file would fit", gguf_path(m->file),
 			    fixed / MIB, free / MIB);
-	fits = (free - fixed) / memory_kv(m, 1) / 256 * 256;
+	fits = (free - fixed) / memory_kv(m, 1);
+	fits = fits < 256 ? fits : fits / 256 * 256;
 	return fail(err, "%s with a context of %d needs %zu MiB (weights and buffers %zu, cache "
 		    "%zu), %zu MiB are free; -c %zu would fit", gguf_path(m->file), n_ctx,
 		    (fixed + kv) / MIB, fixed / MIB, kv / MIB, free / MIB, fits);

@@ -131,7 +131,7 @@ void *mem_new(size_t n, size_t size, char err[ERR_MAX])
 	/* calloc: pages of a large block cost nothing until they are touched. */
 	char *raw = calloc(1, bytes + 2 * ALIGN);
 	if (!raw) {
-		fail(err, "out of memory: %zu MiB more are needed; a smaller model, -c or -b "
+		fail(err, "out of memory: %zu MiB more are needed; a smaller model or -c "
 			  "needs less", (bytes >> 20) + 1);
 		return NULL;
 	}

@@ -30,6 +30,11 @@ static void test_check(void **state)
 	fits = strtoul(c + 3, NULL, 10);
 	assert_true(fits > 0 && fits < 1000);
 	assert_int_equal(memory_check(model, (int)fits, fixed + 383999, err), 0);
+	/* fewer than 256 fit: -c 0 would be no advice, it means the default */
+	assert_int_equal(memory_check(model, 1000, fixed + 100 * 384, err), -1);
+	assert_non_null(strstr(err, "-c 100 "));
+	assert_int_equal(memory_check(model, 1000, fixed + 383, err), -1);
+	assert_null(strstr(err, "-c"));
 	assert_int_equal(memory_check(model, 1, fixed, err), -1);
 	assert_non_null(strstr(err, "smaller model"));
 }
