@@ -81,7 +81,7 @@ pastes() {
 	wait_for "> one" && has "  two" && has "  /three" && ! has answering
 }
 scrolls() {
-	tm resize-window -t chat -x 60 -y 12 && wait_for " t/s " &&
+	tm resize-window -t chat -x 50 -y 10 && wait_for " t/s " &&
 	keys PPage && wait_for "rows below" && keys C-Home && wait_for "is ready" &&
 	keys C-End && wait_gone "rows below" && has "(stopped;" &&
 	tm resize-window -t chat -x 100 -y 30 && wait_for "speed-up"
