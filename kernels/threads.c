@@ -15,8 +15,8 @@
  * number is learnt: a short sleep means that spinning on would have been better, a long one that
  * the late thread has no core, because other programs want the cores too; then whoever sleeps
  * early lets it run. */
-enum { SPIN_IDLE = 20000, SPIN_LEAST = 300, SPIN_MOST = 10000 };
-static const double SHORT_SLEEP = 100e-6;       /* seconds; waking up alone takes up to half of it */
+enum { SPIN_IDLE = 20000, SPIN_LEAST = 300, SPIN_MOST = 2500 };
+static const double SHORT_SLEEP = 100e-6;       /* seconds; waking up takes up to half of it */
 
 struct worker {
 	struct pool *pool;
