@@ -1,0 +1,40 @@
+#!/bin/sh
+# Memory and time of a short answer with the default model: at most the file, the cache and 64 MiB
+# at the peak; the first byte of the answer within half a second of the start (best of five runs,
+# the file in the system's cache).
+program=${B:-build/release}/s3dchat
+model=${S3D_TEST_MODEL:-build/model/SmolLM2-135M-Instruct.Q4_1.gguf}
+if [ ! -f "$model" ]; then
+	echo "ok 1 - start # SKIP no model at $model (S3D_TEST_MODEL names another)"
+	exit 0
+fi
+case $program in */release/*) ;; *)
+	echo "ok 1 - start # SKIP only the release build is made to be fast and small"
+	exit 0 ;;
+esac
+exec python3 - "$program" "$model" <<'P'
+import os, resource, subprocess, sys, time
+program, model = sys.argv[1:]
+best = 9.0
+for _ in range(5):
+    start = time.monotonic()
+    run = subprocess.Popen([program, '-m', model, '-p', 'Say hello.', '-n', '8', '--temp', '0'],
+                           stdout=subprocess.PIPE)
+    run.stdout.read(1)
+    best = min(best, time.monotonic() - start)
+    run.stdout.read()
+    failed = run.wait()
+    if failed:
+        break
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+cache = 4096 * 30 * 3 * 64 * 2 * 2      # positions, layers, key heads, width, K and V, f16
+limit = os.path.getsize(model) + cache + (64 << 20)
+bad = False
+for n, (ok, text) in enumerate([
+        (not failed, 'the program answers'),
+        (peak <= limit, f'peak memory {peak >> 20} MiB, at most {limit >> 20} MiB'),
+        (best < 0.5, f'first byte after {best:.2f} s, under 0.5 s')], 1):
+    print('ok' if ok else 'not ok', n, '-', text)
+    bad |= not ok
+sys.exit(bad)
+P
