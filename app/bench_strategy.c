@@ -21,7 +21,7 @@ struct answer {
 
 struct tally {                  /* of one strategy at one temperature in one repetition */
 	double seconds;
-	long emitted, rounds, drafted, accepted;
+	long emitted, rounds, tested, accepted;
 	int same, prompts;
 };
 
@@ -95,7 +95,7 @@ static void count(struct tally *t, const struct answer *a, const struct strategy
 	t->seconds += a->seconds;
 	t->emitted += a->n;
 	t->rounds += s->rounds;
-	t->drafted += s->drafted;
+	t->tested += s->tested;
 	t->accepted += s->accepted;
 	t->same += same;
 	t->prompts++;
@@ -142,8 +142,8 @@ static void record(struct bench *b, const struct tally *t, const struct tally *p
 	bench_add(b, speed, "tokens/s", "%s@%g/speed", name, temp);
 	bench_add(b, speed / ((double)plain->emitted / plain->seconds), "x", "%s@%g/ratio", name,
 		  temp);
-	if (t->drafted)
-		bench_add(b, 100.0 * (double)t->accepted / (double)t->drafted, "%",
+	if (t->tested)
+		bench_add(b, 100.0 * (double)t->accepted / (double)t->tested, "%",
 			  "%s@%g/acceptance", name, temp);
 	bench_add(b, (double)t->emitted / (double)t->rounds, "tokens", "%s@%g/per_round", name,
 		  temp);
