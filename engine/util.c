@@ -4,6 +4,7 @@
  * the word before the block.  Text that fail() writes is safe to print: whatever came out of a
  * file or from a user, it holds no control byte and is valid UTF-8. */
 #include "engine/util.h"
+#include "engine/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,26 +16,6 @@
 #define ALIGN ((size_t)64)
 #define BLOCK_MAX ((size_t)1 << 40)     /* no single block of ours comes near 1 TiB */
 #define HUGE_PAGE ((size_t)2 << 20)
-
-/* Length of the well-formed UTF-8 sequence at s[0..n-1], its code point in *cp; 0 if malformed. */
-static size_t utf8_step(const unsigned char *s, size_t n, uint32_t *cp)
-{
-	static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 :
-		     s[0] < 0xf5 ? 4 : 0;
-
-	if (!len || len > n)
-		return 0;
-	*cp = len == 1 ? s[0] : s[0] & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		*cp = *cp << 6 | (s[i] & 0x3f);
-	}
-	if (*cp < least[len] || *cp > 0x10ffff || (*cp >= 0xd800 && *cp < 0xe000))
-		return 0;
-	return len;
-}
 
 /* Characters that act on a terminal or reorder what stands around them. */
 static bool unsafe(uint32_t cp)
@@ -48,17 +29,16 @@ static bool unsafe(uint32_t cp)
 static bool make_visible(const unsigned char *s, size_t n, char out[ERR_MAX])
 {
 	size_t at = 0;
-	uint32_t cp = 0;
 
 	while (n) {
-		size_t len = utf8_step(s, n, &cp);
-		bool plain = len && !unsafe(cp);
-		size_t take = plain ? len : 1, need = plain ? len : 4;
+		int len = utf8_next((const char *)s, n);
+		bool plain = len > 0 && !unsafe(utf8_value((const char *)s, len));
+		size_t take = plain ? (size_t)len : 1, need = plain ? take : 4;
 
 		if (at + need >= ERR_MAX)
 			break;
 		if (plain)
-			memcpy(out + at, s, len);
+			memcpy(out + at, s, take);
 		else
 			snprintf(out + at, 5, "\\x%02x", *s);
 		at += need;
