@@ -38,5 +38,4 @@ int eval_ref_compare(struct eval_ref *, const float *logits, int next, struct ev
 		     char err[ERR_MAX]);
 /* log(sum(exp(logits))), in double. */
 double eval_log_sum(const float *logits, int n);
-int eval_argmax(const float *logits, int n);
 #endif

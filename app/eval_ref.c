@@ -3,6 +3,7 @@
  * Invariant: both distributions are normalised in double before they meet, so a divergence is
  * never negative by more than rounding. */
 #include "app/eval.h"
+#include "engine/probs.h"
 
 #include <errno.h>
 #include <math.h>
@@ -27,21 +28,11 @@ static float get_f32(const unsigned char *p)
 
 double eval_log_sum(const float *logits, int n)
 {
-	double max = logits[eval_argmax(logits, n)], sum = 0;
+	double max = logits[probs_argmax(logits, n)], sum = 0;
 
 	for (int i = 0; i < n; i++)
 		sum += exp(logits[i] - max);
 	return max + log(sum);
-}
-
-int eval_argmax(const float *logits, int n)
-{
-	int best = 0;
-
-	for (int i = 1; i < n; i++)
-		if (logits[i] > logits[best])
-			best = i;
-	return best;
 }
 
 static size_t row_bytes(const struct eval_ref *r)
@@ -220,6 +211,6 @@ int eval_ref_compare(struct eval_ref *r, const float *logits, int next, struct e
 		unpack_full(r);
 		compare_full(r, logits, lse, next, out);
 	}
-	out->same_top = eval_argmax(logits, r->n_vocab) == r->top[0];
+	out->same_top = probs_argmax(logits, r->n_vocab) == r->top[0];
 	return 0;
 }

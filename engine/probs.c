@@ -26,7 +26,7 @@ static inline float exp_neg(float x)
 
 static float largest(const float *x, int n)
 {
-	float lane[LANES], best = x[0];
+	float lane[LANES], best = -INFINITY;     /* which no NaN replaces */
 	int i = 0;
 
 	for (int j = 0; j < LANES; j++)
@@ -64,11 +64,18 @@ double probs_log_sum(const float *logits, int n)
 	return (double)top + log(sum_exp(logits, n, top));
 }
 
-double probs_top(const float *logits, int n, int *top)
+int probs_argmax(const float *logits, int n)
 {
 	float best = largest(logits, n);
+	int i = 0;
 
-	for (*top = 0; *top < n - 1 && logits[*top] != best; ++*top)
-		;
-	return 1.0 / sum_exp(logits, n, best);
+	while (i < n - 1 && logits[i] != best)
+		i++;
+	return i;
+}
+
+double probs_top(const float *logits, int n, int *top)
+{
+	*top = probs_argmax(logits, n);
+	return 1.0 / sum_exp(logits, n, logits[*top]);
 }

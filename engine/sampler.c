@@ -4,6 +4,7 @@
  * so everything before it is a plain filter on a distribution.
  * Invariant: equal inputs give equal choices; ties go to the smaller id. */
 #include "engine/sampler.h"
+#include "engine/probs.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,28 +96,6 @@ static const float *penalise(struct sampler *s, const struct sampler_opt *o, con
 	return s->changed;
 }
 
-/* The first of the largest.  The maximum comes first, in lanes that the compiler can keep in
- * vector registers, because this runs over the whole vocabulary for every token. */
-static int argmax(const float *x, int n)
-{
-	enum { LANES = 64 };
-	float lane[LANES], best = -INFINITY;
-	int i = 0;
-
-	for (int j = 0; j < LANES; j++)
-		lane[j] = best;
-	for (; i + LANES <= n; i += LANES)
-		for (int j = 0; j < LANES; j++)
-			lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
-	for (int j = 0; j < LANES; j++)
-		best = lane[j] > best ? lane[j] : best;
-	for (; i < n; i++)
-		best = x[i] > best ? x[i] : best;
-	for (i = 0; i < n - 1 && x[i] != best; i++)
-		;
-	return i;
-}
-
 static bool before(struct candidate a, struct candidate b)
 {
 	return a.score > b.score || (a.score == b.score && a.id < b.id);
@@ -197,7 +176,7 @@ int sampler_choose(struct sampler *s, const struct sampler_opt *o, const float *
 	if (has_penalties(o))
 		logits = penalise(s, o, logits, hist, n);
 	if (o->temp <= 0)
-		return argmax(logits, s->n_vocab);
+		return probs_argmax(logits, s->n_vocab);
 	count = top_k(s, logits, o->top_k);
 	for (int i = 0; i < count; i++)
 		s->cand[i].score /= o->temp;
