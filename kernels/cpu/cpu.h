@@ -37,8 +37,8 @@ struct mat {            /* (rows, cols) */
 };
 
 struct attend {         /* one head group of one layer, see attention.c */
-	const float *q;         /* (n, ldq): the query rows, group heads side by side */
-	int ldq, n, pos;        /* row i sits at position pos+i */
+	const float *q;         /* (rows, ldq): the query rows, group heads side by side */
+	int ldq, pos;           /* row i sits at position pos+i */
 	int group, head_dim, pad_dim;   /* heads that share this K and V; pad_dim: up to 16s */
 	const uint16_t *k;      /* f16 (n_ctx/16, pad_dim, 16) */
 	const uint16_t *v;      /* f16 (n_ctx, pad_dim) */

@@ -196,7 +196,7 @@ static void attend_item(struct step *s, int layer, const struct cut *cut, int kv
 	int first = cut->pieces > 1 ? piece : 0, last = cut->pieces > 1 ? piece + 1 : cut->blocks;
 	struct attend a = {
 		.q = d->qkv + kv_head * cut->group * c->head_dim, .ldq = d->ld_qkv,
-		.n = s->b->n, .pos = s->b->pos,
+		.pos = s->b->pos,
 		.group = cut->group, .head_dim = c->head_dim, .pad_dim = d->pad_dim,
 		.k = cache_at(s, s->kv->k, layer, kv_head),
 		.v = cache_at(s, s->kv->v, layer, kv_head),

@@ -272,8 +272,9 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 
 		if (kind_k(k) && b % 8 == 0) {
 			super_d = v_load_f16((const void *)w);
-			super_m = v_load_f16((const void *)(w + 32));
-			w += kind_super_bytes(k) / (kind_min(k) ? 1 : 2);
+			if (kind_min(k))
+				super_m = v_sub(v_set(0), v_load_f16((const void *)(w + 32)));
+			w += kind_super_bytes(k);
 		}
 		prefetch_block(w, bytes);
 		scales = w + planes;
@@ -284,11 +285,9 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 				m = v_load_f16((const void *)(scales + 32));
 		} else {
 			d = v_mul(super_d, bytes_float(scales, k == KIND_Q6_K));
-			m = v_mul(super_m, bytes_float(scales + 16, k == KIND_Q6_K));
-			if (k == KIND_Q6_K)     /* of the second half */
-				m = v_mul(super_d, bytes_float(scales + 16, true));
-			else
-				m = v_sub(v_set(0), m);
+			/* Q6_K: the scale of the second half; else what is taken off */
+			m = v_mul(k == KIND_Q6_K ? super_d : super_m,
+				  bytes_float(scales + 16, k == KIND_Q6_K));
 		}
 #pragma GCC unroll 8
 		for (int c = 0; c < n; c++) {
