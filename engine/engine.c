@@ -117,8 +117,7 @@ void engine_close(struct engine *e)
 {
 	if (!e)
 		return;
-	if (e->strat.ops)
-		e->strat.ops->close(&e->strat);
+	strategy_close(&e->strat);
 	sampler_close(e->strat.smp);
 	close_little(e);
 	if (e->target.tok)
@@ -144,10 +143,9 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 		return 0;
 	next.ops = s;
 	next.priv = NULL;
-	if (s->open(&next, err) != 0)
+	if (strategy_open(&next, err) != 0)
 		return -1;
-	if (e->strat.ops)
-		e->strat.ops->close(&e->strat);
+	strategy_close(&e->strat);
 	e->strat = next;
 	return 0;
 }

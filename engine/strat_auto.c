@@ -31,7 +31,7 @@ static void auto_close(struct strat *s)
 	struct choice *a = s->priv;
 
 	for (int i = 0; a && i < a->n; i++)
-		a->c[i].s.ops->close(&a->c[i].s);
+		strategy_close(&a->c[i].s);
 	mem_free(a);
 	s->priv = NULL;
 }
@@ -57,7 +57,7 @@ static int auto_open(struct strat *s, char err[ERR_MAX])
 		*sub = (struct strat){ .ops = strategies[i], .target = s->target,
 				       .draft = s->draft, .smp = s->smp,
 				       .draft_smp = s->draft_smp };
-		if (sub->ops->open(sub, err) != 0) {
+		if (strategy_open(sub, err) != 0) {
 			auto_close(s);
 			return -1;
 		}

@@ -11,18 +11,6 @@
 #include "engine/probs.h"
 #include "engine/strategy.h"
 
-static int bild_open(struct strat *s, char err[ERR_MAX])
-{
-	(void)s;
-	(void)err;
-	return 0;
-}
-
-static void bild_close(struct strat *s)
-{
-	(void)s;
-}
-
 /* Whether the big model, whose row this is, takes the draft back. */
 static bool offends(const struct strat *s, const float *row, int draft)
 {
@@ -77,5 +65,5 @@ static int bild_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 const struct strategy strategy_bild = {
 	.name = "bild", .help = "big little decoder: the big model corrects only clear faults",
 	.can_be_exact = true, .needs = NEED_DRAFT_MODEL,
-	.open = bild_open, .step = bild_step, .close = bild_close,
+	.step = bild_step,
 };

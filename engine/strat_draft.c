@@ -6,18 +6,6 @@
  * so the next step runs only what is new, in one pass. */
 #include "engine/strategy.h"
 
-static int draft_open(struct strat *s, char err[ERR_MAX])
-{
-	(void)s;
-	(void)err;
-	return 0;
-}
-
-static void draft_close(struct strat *s)
-{
-	(void)s;
-}
-
 static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
 	double start = clock_now();
@@ -34,5 +22,5 @@ static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 const struct strategy strategy_draft = {
 	.name = "draft", .help = "the little model drafts, the big one decides", .exact = true,
 	.needs = NEED_DRAFT_MODEL,
-	.open = draft_open, .step = draft_step, .close = draft_close,
+	.step = draft_step,
 };

@@ -15,6 +15,17 @@ const struct strategy *const strategies[] = {
 	&strategy_auto, NULL,
 };
 
+int strategy_open(struct strat *s, char err[ERR_MAX])
+{
+	return s->ops->open ? s->ops->open(s, err) : 0;
+}
+
+void strategy_close(struct strat *s)
+{
+	if (s->ops && s->ops->close)
+		s->ops->close(s);
+}
+
 bool strategy_exact(const struct strat *s)
 {
 	return s->ops->exact || (s->ops->can_be_exact && s->opt.rollback_exact);

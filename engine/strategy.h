@@ -47,10 +47,10 @@ struct strategy {
 	bool exact;             /* same text as plain for the same seed */
 	bool can_be_exact;      /* also, when opt.rollback_exact is set */
 	unsigned needs;
-	int (*open)(struct strat *, char err[ERR_MAX]);
+	int (*open)(struct strat *, char err[ERR_MAX]);         /* NULL: nothing to do */
 	/* Emits 1..STEP_MAX tokens into out, returns how many, -1 on error. */
 	int (*step)(struct strat *, struct emit *out, char err[ERR_MAX]);
-	void (*close)(struct strat *);
+	void (*close)(struct strat *);  /* likewise; accepts what a failed open left */
 };
 
 struct strat {
@@ -68,6 +68,9 @@ const struct strategy *strategy_find(const char *name, char err[ERR_MAX]);
 /* For strategies: verify drafts[0..k-1] in one target pass, emit, accept, count. */
 int strategy_round(struct strat *, const int *drafts, int k, double draft_s, struct emit *out,
 		   char err[ERR_MAX]);
+/* The strategy of ->ops takes up its work on ->target, or leaves it. */
+int strategy_open(struct strat *, char err[ERR_MAX]);
+void strategy_close(struct strat *);
 bool strategy_exact(const struct strat *);      /* as the options are now */
 /* For strategies: up to max tokens of the little model into draft, guesses of the target's choices
  * with the noise weighted by lambda; it stops where its top probability is below stop_below (that
