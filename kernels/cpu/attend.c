@@ -1,0 +1,143 @@
+/* attend.c - see attend.h.  RoPE, the cache, and attention cut into items.
+ *
+ * Invariant: how the work is cut decides only who computes a number, never how. */
+#include "kernels/cpu/attend.h"
+#include <math.h>
+#include <string.h>
+
+/* One head of one row turned by RoPE, in place. */
+static void turn_head(const struct model_config *c, const float *turn, float *x)
+{
+	int half = c->n_rot / 2, step = c->rope == ROPE_PAIRS ? 2 : 1;
+	int apart = c->rope == ROPE_PAIRS ? 1 : half;
+
+	for (int j = 0; j < half; j++) {
+		float *p = x + j * step, cosine = turn[2 * j], sine = turn[2 * j + 1];
+		float a = p[0], b = p[apart];
+
+		p[0] = a * cosine - b * sine;
+		p[apart] = a * sine + b * cosine;
+	}
+}
+
+static uint16_t *cache_at(const struct step *s, uint16_t *base, int layer, int head)
+{
+	size_t plane = (size_t)s->kv->n_ctx * (size_t)s->d->pad_dim;
+
+	return base + ((size_t)layer * (size_t)s->d->model->cfg.n_kv_heads + (size_t)head) * plane;
+}
+
+static void store_kv(const struct step *s, int layer, int head, int pos, const float *k,
+		     const float *v)
+{
+	struct dev *d = s->d;
+	int dim = d->model->cfg.head_dim;
+	uint16_t *kc = cache_at(s, s->kv->k, layer, head), half[ATTEND_MAX_DIM];
+	uint16_t *vc = cache_at(s, s->kv->v, layer, head);
+
+	d->k->halves(k, half, dim);
+	kc += (size_t)(pos / 16 * 16) * (size_t)d->pad_dim + (size_t)(pos % 16);
+	for (int i = 0; i < dim; i++)
+		kc[i * 16] = half[i];
+	d->k->halves(v, vc + (size_t)pos * (size_t)d->pad_dim, dim);
+}
+
+void attend_store(const struct step *s, int t, int layer)
+{
+	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
+	int heads = c->n_heads + c->n_kv_heads, from, to;
+
+	pool_share(d->pool, t, s->b->n * heads, &from, &to);
+	for (int i = from; i < to; i++) {
+		int row = i / heads, head = i % heads;
+		float *base = d->qkv + (size_t)row * (size_t)d->ld_qkv;
+		const float *turn = d->turn + (size_t)row * (size_t)c->n_rot;
+
+		turn_head(c, turn, base + head * c->head_dim);
+		if (head >= c->n_heads)
+			store_kv(s, layer, head - c->n_heads, s->b->pos + row,
+				 base + head * c->head_dim,
+				 base + (head + c->n_kv_heads) * c->head_dim);
+	}
+}
+
+struct cut attend_cut(const struct step *s)
+{
+	const struct model_config *c = &s->d->model->cfg;
+	int blocks = (s->b->pos + s->b->n + ATTEND_BLOCK - 1) / ATTEND_BLOCK;
+
+	return (struct cut){
+		.group = c->n_heads / c->n_kv_heads,
+		.chunks = (s->b->n + ATTEND_ROWS - 1) / ATTEND_ROWS,
+		.pieces = s->b->n <= FEW_ROWS ? blocks : 1,
+		.blocks = blocks,
+	};
+}
+
+/* Slot of a partial softmax: the pieces of one (row, head) lie side by side. */
+static size_t part_at(const struct step *s, const struct cut *cut, int row, int head, int piece)
+{
+	size_t heads = (size_t)s->d->model->cfg.n_heads;
+
+	return ((size_t)row * heads + (size_t)head) * (size_t)cut->pieces + (size_t)piece;
+}
+
+/* One head group, up to ATTEND_ROWS rows, one piece of the context. */
+static void attend_item(const struct step *s, int layer, const struct cut *cut, int kv_head,
+			int row0, int piece)
+{
+	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
+	struct partial part[ATTEND_ROWS * CPU_MAX_GROUP];
+	int rows = s->b->n - row0 < ATTEND_ROWS ? s->b->n - row0 : ATTEND_ROWS;
+	int end = s->b->pos + row0 + rows;
+	int first = cut->pieces > 1 ? piece : 0, last = cut->pieces > 1 ? piece + 1 : cut->blocks;
+	struct attend a = {
+		.q = d->qkv + kv_head * cut->group * c->head_dim, .ldq = d->ld_qkv,
+		.pos = s->b->pos,
+		.group = cut->group, .head_dim = c->head_dim, .pad_dim = d->pad_dim,
+		.k = cache_at(s, s->kv->k, layer, kv_head),
+		.v = cache_at(s, s->kv->v, layer, kv_head),
+		.scale = 1.0f / sqrtf((float)c->head_dim),
+	};
+
+	for (int i = 0; i < rows * cut->group; i++) {
+		size_t at = part_at(s, cut, row0 + i / cut->group,
+				    kv_head * cut->group + i % cut->group, piece);
+
+		part[i] = (struct partial){ -INFINITY, 0, d->part_acc + at * (size_t)d->pad_dim };
+		memset(part[i].acc, 0, sizeof(float) * (size_t)d->pad_dim);
+	}
+	for (int b = first; b < last && b * ATTEND_BLOCK < end; b++) {
+		int t1 = (b + 1) * ATTEND_BLOCK < end ? (b + 1) * ATTEND_BLOCK : end;
+
+		d->k->attend(&a, row0, rows, b * ATTEND_BLOCK, t1, part);
+	}
+	for (int i = 0; i < rows * cut->group; i++)
+		d->part[part_at(s, cut, row0 + i / cut->group,
+				kv_head * cut->group + i % cut->group, piece)] = part[i];
+}
+
+void attend_all(const struct step *s, int t, int layer, const struct cut *cut)
+{
+	int items = s->d->model->cfg.n_kv_heads * cut->chunks * cut->pieces, from, to;
+
+	pool_share(s->d->pool, t, items, &from, &to);
+	for (int i = from; i < to; i++)
+		attend_item(s, layer, cut, i / cut->pieces / cut->chunks,
+			    i / cut->pieces % cut->chunks * ATTEND_ROWS, i % cut->pieces);
+}
+
+void attend_join(const struct step *s, int t, const struct cut *cut)
+{
+	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
+	int from, to;
+
+	pool_share(d->pool, t, s->b->n * c->n_heads, &from, &to);
+	for (int i = from; i < to; i++)
+		d->k->fold(d->part + part_at(s, cut, i / c->n_heads, i % c->n_heads, 0),
+			   cut->pieces, d->pad_dim, d->attn + (size_t)i * (size_t)c->head_dim,
+			   c->head_dim);
+}

@@ -1,0 +1,26 @@
+/* attend.h - attention of one layer on the processor: what stands between the products QKV and Wo.
+ *
+ * Every thread calls each of these with its own t; a barrier must lie between two of them. */
+#ifndef S3D_CPU_ATTEND_H
+#define S3D_CPU_ATTEND_H
+#include "kernels/cpu/dev.h"
+
+struct step {           /* one forward pass */
+	struct dev *d;
+	struct kv *kv;
+	const struct batch *b;
+};
+
+/* How attention is cut: (head group, rows, pieces of the context). */
+struct cut {
+	int group, chunks, pieces, blocks;
+};
+
+struct cut attend_cut(const struct step *);
+/* RoPE on queries and keys, keys and values into the cache. */
+void attend_store(const struct step *, int t, int layer);
+/* The queries of qkv against the cache, into the slots of part. */
+void attend_all(const struct step *, int t, int layer, const struct cut *);
+/* The pieces of each (row, head) put together, into attn. */
+void attend_join(const struct step *, int t, const struct cut *);
+#endif
