@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { BENCH_SERIES_MAX = 256, BENCH_ROWS_MAX = 8, BENCH_TEMPS = 2 };
+enum { BENCH_SERIES_MAX = 256, BENCH_VERIFY_POS = 256, BENCH_ROWS_MAX = 8, BENCH_TEMPS = 2 };
 
 struct series {
 	char name[48];
@@ -53,6 +53,10 @@ void bench_progress(const struct bench *, int rep, const char *what);
 int bench_probe_open(struct bench *, char err[ERR_MAX]);
 int bench_probe_run(struct bench *, int rep, char err[ERR_MAX]);
 void bench_probe_close(struct bench *);
+/* Seconds for ids[pos..pos+n-1] with logits for the last n_out of them; -1 on error. */
+double bench_rows(struct bench *, int pos, int n, int n_out, char err[ERR_MAX]);
+int bench_stages_run(struct bench *, char err[ERR_MAX]);
+void bench_stages_report(const struct bench *, FILE *);
 
 /* Whether the strategy can run with what is open, and was asked for. */
 bool bench_exact(const struct bench *, const struct strategy *);  /* as the options are */
@@ -61,5 +65,7 @@ int bench_strategy_run(struct bench *, int rep, char err[ERR_MAX]);
 /* After all repetitions: an error if an exact strategy wrote something else than plain. */
 int bench_strategy_check(const struct bench *, char err[ERR_MAX]);
 
+/* A number of the given width, or '-' when it is unknown (NAN). */
+void bench_cell(FILE *, double x, int width, int decimals);
 void bench_report(const struct bench *, FILE *out);
 #endif

@@ -7,12 +7,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { PROMPT_ROWS = 512, STREAM_MIB = 512, STREAM_TIMES = 3, VERIFY_POS = 256 };
+enum { PROMPT_ROWS = 512, STREAM_MIB = 512, STREAM_TIMES = 3 };
 
 const int bench_depths[] = { 0, 1024, 4096, -1 };
 
-/* Seconds for ids[pos..pos+n-1] with logits for the last n_out of them; -1 on error. */
-static double run_rows(struct bench *b, int pos, int n, int n_out, char err[ERR_MAX])
+double bench_rows(struct bench *b, int pos, int n, int n_out, char err[ERR_MAX])
 {
 	struct engine *e = b->e;
 	double start = clock_now();
@@ -73,7 +72,7 @@ int bench_probe_open(struct bench *b, char err[ERR_MAX])
 	if (!b->kv)
 		return -1;
 	bench_progress(b, 0, "filling the context");
-	return run_rows(b, 0, b->n_ids, 0, err) < 0 ? -1 : 0;
+	return bench_rows(b, 0, b->n_ids, 0, err) < 0 ? -1 : 0;
 }
 
 void bench_probe_close(struct bench *b)
@@ -103,7 +102,7 @@ static int decode(struct bench *b, int depth, double gbps, char err[ERR_MAX])
 	double seconds = 0, per_s;
 
 	for (int i = 0; i < b->n_decode; i++) {
-		double s = run_rows(b, depth + i, 1, 1, err);
+		double s = bench_rows(b, depth + i, 1, 1, err);
 
 		if (s < 0)
 			return -1;
@@ -127,7 +126,7 @@ static int verify_cost(struct bench *b, char err[ERR_MAX])
 
 	for (int i = 0; i < times; i++)
 		for (int k = 0; k < BENCH_ROWS_MAX; k++) {
-			t[k][i] = run_rows(b, VERIFY_POS, k + 1, k + 1, err);
+			t[k][i] = bench_rows(b, BENCH_VERIFY_POS, k + 1, k + 1, err);
 			if (t[k][i] < 0)
 				return -1;
 		}
@@ -144,12 +143,12 @@ int bench_probe_run(struct bench *b, int rep, char err[ERR_MAX])
 	bench_progress(b, rep, "streaming read, prompt, decode, R(k)");
 	gbps = stream(b);
 	bench_add(b, gbps, "GB/s", "stream");
-	seconds = run_rows(b, 0, PROMPT_ROWS, 1, err);
+	seconds = bench_rows(b, 0, PROMPT_ROWS, 1, err);
 	if (seconds < 0)
 		return -1;
 	bench_add(b, PROMPT_ROWS / seconds, "tokens/s", "prompt@%d", PROMPT_ROWS);
 	for (int i = 0; bench_depths[i] >= 0; i++)
 		if (depth_fits(b, bench_depths[i]) && decode(b, bench_depths[i], gbps, err))
 			return -1;
-	return verify_cost(b, err);
+	return verify_cost(b, err) || (b->opt->stages && bench_stages_run(b, err)) ? -1 : 0;
 }

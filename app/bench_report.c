@@ -96,8 +96,7 @@ static void report_csv(const struct bench *b, FILE *f)
 	}
 }
 
-/* A number of the given width, or '-' when there is none. */
-static void put_cell(FILE *f, double x, int width, int decimals)
+void bench_cell(FILE *f, double x, int width, int decimals)
 {
 	if (isnan(x))
 		fprintf(f, "%*s", width, "-");
@@ -108,9 +107,9 @@ static void put_cell(FILE *f, double x, int width, int decimals)
 static void put_row(FILE *f, const char *label, struct spread v, int decimals, const char *unit)
 {
 	fprintf(f, "%-28s", label);
-	put_cell(f, v.median, 10, decimals);
-	put_cell(f, v.min, 10, decimals);
-	put_cell(f, v.max, 10, decimals);
+	bench_cell(f, v.median, 10, decimals);
+	bench_cell(f, v.min, 10, decimals);
+	bench_cell(f, v.max, 10, decimals);
 	fprintf(f, "  %s\n", unit);
 }
 
@@ -142,14 +141,14 @@ static void strategy_row(const struct bench *b, FILE *f, const struct strategy *
 	struct spread all = bench_spread(b, "%s@%g/prompts", s->name, temp);
 
 	fprintf(f, "%-10s%5.1f", s->name, temp);
-	put_cell(f, speed.median, 10, 1);
-	put_cell(f, speed.min, 8, 1);
-	put_cell(f, speed.max, 8, 1);
-	put_cell(f, ratio.median, 9, 3);
-	put_cell(f, ratio.min, 7, 3);
-	put_cell(f, ratio.max, 7, 3);
-	put_cell(f, bench_spread(b, "%s@%g/acceptance", s->name, temp).median, 9, 1);
-	put_cell(f, bench_spread(b, "%s@%g/per_round", s->name, temp).median, 8, 2);
+	bench_cell(f, speed.median, 10, 1);
+	bench_cell(f, speed.min, 8, 1);
+	bench_cell(f, speed.max, 8, 1);
+	bench_cell(f, ratio.median, 9, 3);
+	bench_cell(f, ratio.min, 7, 3);
+	bench_cell(f, ratio.max, 7, 3);
+	bench_cell(f, bench_spread(b, "%s@%g/acceptance", s->name, temp).median, 9, 1);
+	bench_cell(f, bench_spread(b, "%s@%g/per_round", s->name, temp).median, 8, 2);
 	fprintf(f, "  %.0f of %.0f%s\n", same.min, all.min,
 		bench_exact(b, s) ? same.min < all.min ? "  NOT THE SAME" : "" : "  approximate");
 }
@@ -178,5 +177,7 @@ void bench_report(const struct bench *b, FILE *f)
 	describe(b, f);
 	if (!b->opt->strategies_only)
 		table_probes(b, f);
+	if (b->opt->stages && !b->opt->strategies_only)
+		bench_stages_report(b, f);
 	table_strategies(b, f);
 }

@@ -105,6 +105,8 @@ _(BOOL, quick, "quick", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"fewer prompts and tokens: well under a minute") \
 _(BOOL, strategies_only, "strategies-only", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"leave out what does not depend on the strategy") \
+_(BOOL, stages, "stages", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"also where the time of a pass goes, stage by stage") \
 _(TEXT, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \
 	"prompts from a folder's *.txt files, or one file (default: those built in)") \
 _(TEXT, theme, "theme", "", "", "NAME", "", 0, 0, IN_CHAT, GENERAL, \

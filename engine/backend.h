@@ -21,6 +21,11 @@ struct plan {
 	uint64_t skip_mlp[MODEL_MAX_LAYERS / 64];
 };
 
+static inline bool plan_has(const uint64_t *set, int layer)
+{
+	return set[layer / 64] >> (layer % 64) & 1;
+}
+
 struct batch {
 	const int *tok;         /* (n) token ids */
 	int n, pos;             /* cache rows pos..pos+n-1 are written */
@@ -42,6 +47,14 @@ struct backend_memory {         /* bytes */
 	size_t weights, work;
 };
 
+/* One stage of the forward passes since the last look, summed over layers. */
+struct backend_stage {
+	const char *name;
+	double seconds;         /* waiting for slower threads included */
+	size_t bytes;           /* weights and cache that it had to read, each once a pass */
+};
+enum { BACKEND_STAGES_MAX = 8 };
+
 struct backend {
 	const char *name;       /* "cpu" */
 	struct dev *(*open)(const struct model *, const struct backend_opt *, char err[ERR_MAX]);
@@ -57,6 +70,9 @@ struct backend {
 	const char *(*describe)(const struct dev *);    /* "avx512, 2 threads" */
 	/* Seconds to stream-read bytes of memory with this device's threads (for bench). */
 	double (*stream)(struct dev *, size_t bytes);
+	/* Where the time of all passes since the last call went; returns how many stages there
+	 * are.  The first call only starts the measurement, which costs a clock per stage. */
+	int (*stages)(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
 };
 
 extern const struct backend backend_cpu;

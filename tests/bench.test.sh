@@ -49,7 +49,7 @@ result "strategies on a folder of prompts, as CSV"
 
 if [ "$(basename "$B")" = release ]; then
 	# One token needs what the file holds less its metadata: 96.6 of 98.4 MB.
-	bench --quick --csv --prompts tests/prompts/chat-02.txt && awk -F, '
+	bench --quick --stages --csv --prompts tests/prompts/chat-02.txt && awk -F, '
 		{ value[$1] = $3 }
 		END {
 			exit !(value["token_bytes"] > 96e6 && value["token_bytes"] < 98362432 &&
@@ -59,6 +59,21 @@ if [ "$(basename "$B")" = release ]; then
 				!("decode@4096" in value) && value["R1"] == 1 && value["R8"] > 0)
 		}' "$tmp/out"
 	result "what does not depend on the strategy, as CSV"
+
+	# Stages of one row: their bytes are the weights in packed form and 257 rows of 30 x 768
+	# bytes of cache, their times are less than twice a decode step of the same run.
+	awk -F, '
+		$1 ~ /^stage\/.*@1\/bytes$/ { mb += $3 }
+		$1 ~ /^stage\/.*@1\/time$/ { us += $3; n++ }
+		$1 ~ /^stage\/.*@8\/time$/ { rows8++ }
+		$1 == "token_bytes" { weights = $3 / 1e6 }
+		$1 == "decode@0" { step = 1e6 / $3 }
+		END {
+			cache = 257 * 30 * 768 / 1e6
+			exit !(n == 7 && rows8 == 7 && us > step / 2 && us < step * 2 &&
+				mb > weights + cache - 0.2 && mb < weights + cache + 0.2)
+		}' "$tmp/out"
+	result "stages of the forward pass"
 fi
 
 bench --quick --strategies-only --prompts tests/prompts/list-01.txt &&

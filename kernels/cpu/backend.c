@@ -352,6 +352,13 @@ static size_t kv_bytes(const struct kv *kv)
 	return 2 * kv_plane(kv) * sizeof(*kv->k);
 }
 
+size_t kv_row_bytes(const struct kv *kv)
+{
+	const struct model_config *c = &kv->dev->model->cfg;
+
+	return kv_bytes(kv) / (size_t)kv->n_ctx / (size_t)c->n_layers;
+}
+
 static const char *dev_error(const struct dev *d)
 {
 	return d->err;
@@ -418,4 +425,5 @@ const struct backend backend_cpu = {
 	.memory = dev_memory,
 	.describe = dev_describe,
 	.stream = dev_stream,
+	.stages = stage_look,
 };

@@ -11,6 +11,10 @@
  * than a barrier; and attention is split along the context as well. */
 enum { FEW_ROWS = 16 };
 
+/* What the forward pass is made of; every stage ends with a barrier. */
+enum stage { STAGE_EMBED, STAGE_QKV, STAGE_ATTEND, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN,
+	STAGE_OUTPUT, STAGES };
+
 struct cpu_layer {
 	struct mat wq, wk, wv, wo, gate, up, down;
 	float *attn_norm, *ffn_norm;    /* (n_embd) */
@@ -44,6 +48,9 @@ struct dev {
 	float *part_acc;        /* (n_part, pad_dim) */
 	size_t n_part;
 	int ld_qkv, pad_dim;
+	bool timed;             /* somebody looks at the stages */
+	struct backend_stage stage[STAGES];
+	double stage_start;
 	char describe[64], err[ERR_MAX];
 };
 
@@ -52,6 +59,17 @@ struct kv {             /* f16; see attention.c for the layouts */
 	int n_ctx;              /* a multiple of 16 */
 	uint16_t *k, *v;        /* (n_layers, n_kv_heads, n_ctx, pad_dim) each */
 };
+
+/* backend.c */
+size_t kv_row_bytes(const struct kv *);         /* keys and values of one position in one layer */
+
+/* timing.c */
+void stage_begin(struct dev *);         /* a pass begins; called by one thread */
+/* Thread t is done with its share of a stage: waits for the others. */
+void stage_end(struct dev *, int t, enum stage);
+/* Counts what a pass of rows pos..pos+n-1 (n_out of them with logits) reads. */
+void stage_count(struct dev *, const struct kv *, const struct batch *);
+int stage_look(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
 
 /* forward.c */
 const float *cpu_forward(struct dev *, struct kv *, const struct batch *);

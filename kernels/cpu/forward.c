@@ -7,11 +7,6 @@
 #include <math.h>
 #include <string.h>
 
-static bool in_set(const uint64_t *set, int layer)
-{
-	return set[layer / 64] >> (layer % 64) & 1;
-}
-
 /* Rows r0.. of the batch: token embedding, and the angles of RoPE at their positions. */
 static void embed(struct step *s, int t)
 {
@@ -122,39 +117,41 @@ static void forward(void *arg, int t)
 	struct cut cut = attend_cut(s);
 	struct act a;
 
+	if (!t)
+		stage_begin(d);
 	embed(s, t);
-	pool_sync(d->pool);
+	stage_end(d, t, STAGE_EMBED);
 	for (int l = 0; l < c->n_layers; l++) {
 		const struct cpu_layer *w = &d->layer[l];
 
-		if (!p || !in_set(p->skip_attn, l)) {
+		if (!p || !plan_has(p->skip_attn, l)) {
 			/* norm + quantise, QKV */
 			a = prepare(d, t, d->x, w->attn_norm, c->n_embd, n);
 			multiply(d, t, &a, n, 3, (const struct mat *[]){ &w->wq, &w->wk, &w->wv },
 				 (float *[]){ d->qkv, d->qkv + w->wq.rows,
 					      d->qkv + w->wq.rows + w->wk.rows }, d->ld_qkv);
-			pool_sync(d->pool);
+			stage_end(d, t, STAGE_QKV);
 			/* RoPE + cache write */
 			attend_store(s, t, l);
-			pool_sync(d->pool);
+			stage_end(d, t, STAGE_QKV);
 			/* attention, cut along the context, folded in order */
 			attend_all(s, t, l, &cut);
-			pool_sync(d->pool);
+			stage_end(d, t, STAGE_ATTEND);
 			attend_join(s, t, &cut);
-			pool_sync(d->pool);
+			stage_end(d, t, STAGE_ATTEND);
 			/* output + residual */
 			a = prepare(d, t, d->attn, NULL, c->n_heads * c->head_dim, n);
 			multiply_add(d, t, &a, n, &w->wo);
-			pool_sync(d->pool);
+			stage_end(d, t, STAGE_WO);
 		}
-		if (!p || !in_set(p->skip_mlp, l)) {
+		if (!p || !plan_has(p->skip_mlp, l)) {
 			/* norm + gate/up + activation */
 			a = prepare(d, t, d->x, w->ffn_norm, c->n_embd, n);
 			gate_up(s, t, w, &a);
-			pool_sync(d->pool);
+			stage_end(d, t, STAGE_GATE_UP);
 			/* down + residual */
 			multiply_add(d, t, &d->ff, n, &w->down);
-			pool_sync(d->pool);
+			stage_end(d, t, STAGE_DOWN);
 		}
 	}
 	/* final norm + logits */
@@ -163,6 +160,7 @@ static void forward(void *arg, int t)
 			    c->n_embd, n_out);
 		multiply(d, t, &a, n_out, 1, (const struct mat *[]){ &d->output },
 			 (float *[]){ d->logits }, c->n_vocab);
+		stage_end(d, t, STAGE_OUTPUT);
 	}
 }
 
@@ -181,6 +179,7 @@ const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 			     d->model->cfg.n_vocab);
 			return NULL;
 		}
+	stage_count(d, kv, b);
 	pool_run(d->pool, forward, &(struct step){ d, kv, b });
 	return d->logits;
 }

@@ -87,7 +87,7 @@ INLINE struct vf bytes_float(const uint8_t *p, bool is_signed)
 INLINE void prefetch_block(const uint8_t *w, int bytes)
 {
 	for (int i = 0; i < bytes; i += 64)
-		_mm_prefetch((const char *)w + 1280 + i, _MM_HINT_T0);
+		_mm_prefetch((const char *)w + AHEAD + i, _MM_HINT_T0);
 }
 #elif defined(ISA_avx2)
 enum { WIDTH = 4 };
@@ -199,7 +199,7 @@ INLINE struct vf bytes_float(const uint8_t *p, bool is_signed)
 INLINE void prefetch_block(const uint8_t *w, int bytes)
 {
 	for (int i = 0; i < bytes; i += 64)
-		_mm_prefetch((const char *)w + 1280 + i, _MM_HINT_T0);
+		_mm_prefetch((const char *)w + AHEAD + i, _MM_HINT_T0);
 }
 #else
 enum { WIDTH = 8 };

@@ -128,27 +128,38 @@ INLINE struct vf v_abs(struct vf a)
 	return v_max(a, v_sub(v_set(0), a));
 }
 
-INLINE float v_sum(struct vf a)
-{
-	float f[16];
-
-	v_store(f, a);
-	for (int step = 8; step; step /= 2)
-		for (int i = 0; i < step; i++)
-			f[i] += f[i + step];
-	return f[0];
-}
-
-INLINE float v_largest(struct vf a)
-{
-	float f[16];
-
-	v_store(f, a);
-	for (int step = 8; step; step /= 2)
-		for (int i = 0; i < step; i++)
-			f[i] = f[i] > f[i + step] ? f[i] : f[i + step];
-	return f[0];
-}
+/* Across the lanes: lane i with lane i + 8, then i + 4, i + 2, i + 1. */
+#if defined(ISA_generic)
+#define V_ACROSS(name, expr, narrow) \
+	INLINE float name(struct vf x) \
+	{ \
+		for (int step = 8; step; step /= 2) \
+			for (int i = 0; i < step; i++) { \
+				float a = x.f[i], b = x.f[i + step]; \
+				x.f[i] = (expr); \
+			} \
+		return x.f[0]; \
+	}
+#else
+#if defined(ISA_avx512)
+INLINE __m256 v_low(struct vf x) { return _mm512_castps512_ps256(x.v); }
+INLINE __m256 v_high(struct vf x) { return _mm512_extractf32x8_ps(x.v, 1); }
+#else
+INLINE __m256 v_low(struct vf x) { return x.a; }
+INLINE __m256 v_high(struct vf x) { return x.b; }
+#endif
+#define V_ACROSS(name, expr, op) \
+	INLINE float name(struct vf x) \
+	{ \
+		__m256 y = _mm256_##op##_ps(v_low(x), v_high(x)); \
+		__m128 z = _mm256_castps256_ps128(y); \
+		z = _mm_##op##_ps(z, _mm256_extractf128_ps(y, 1)); \
+		z = _mm_##op##_ps(z, _mm_movehl_ps(z, z)); \
+		return _mm_cvtss_f32(_mm_##op##_ss(z, _mm_movehdup_ps(z))); \
+	}
+#endif
+V_ACROSS(v_sum, a + b, add)
+V_ACROSS(v_largest, a > b ? a : b, max)
 
 /* exp(x) within 2 ulp for x in -87..88; below it underflows to 2^-126 or less, never to NaN.
  * x = n ln2 + r, |r| <= ln2/2; the polynomial is the Taylor series of exp(r) to degree 7. */

@@ -1,0 +1,75 @@
+/* timing.c - seconds and bytes of each stage of the forward pass.
+ *
+ * The first thread reads the clock behind each stage's barrier, so a stage's time includes waiting.
+ * Invariant: nothing is counted, and no clock is read, until somebody has looked. */
+#include "kernels/cpu/dev.h"
+#include <string.h>
+
+void stage_begin(struct dev *d)
+{
+	if (d->timed)
+		d->stage_start = clock_now();
+}
+
+void stage_end(struct dev *d, int t, enum stage stage)
+{
+	double now;
+
+	pool_sync(d->pool);
+	if (t || !d->timed)
+		return;
+	now = clock_now();
+	d->stage[stage].seconds += now - d->stage_start;
+	d->stage_start = now;
+}
+
+static size_t mat_bytes(const struct mat *m)
+{
+	if (m->packed)
+		return m->unit_bytes * (size_t)((m->rows + UNIT - 1) / UNIT);
+	return quant_bytes(quant_info(m->type), m->cols) * (size_t)m->rows;
+}
+
+static bool runs(const uint64_t *skipped, int layer)
+{
+	return !skipped || !plan_has(skipped, layer);
+}
+
+void stage_count(struct dev *d, const struct kv *kv, const struct batch *b)
+{
+	const struct plan *p = b->plan;
+	size_t cache = kv_row_bytes(kv) * (size_t)(b->pos + b->n);
+
+	if (!d->timed)
+		return;
+	for (int l = 0; l < d->model->cfg.n_layers; l++) {
+		const struct cpu_layer *w = &d->layer[l];
+
+		if (runs(p ? p->skip_attn : NULL, l)) {
+			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
+						     mat_bytes(&w->wv);
+			d->stage[STAGE_ATTEND].bytes += cache;
+			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
+		}
+		if (runs(p ? p->skip_mlp : NULL, l)) {
+			d->stage[STAGE_GATE_UP].bytes += mat_bytes(&w->gate) + mat_bytes(&w->up);
+			d->stage[STAGE_DOWN].bytes += mat_bytes(&w->down);
+		}
+	}
+	if (b->n_out)
+		d->stage[STAGE_OUTPUT].bytes += mat_bytes(&d->output);
+}
+
+int stage_look(struct dev *d, struct backend_stage out[BACKEND_STAGES_MAX])
+{
+	static const char *const names[STAGES] = { "embedding", "QKV", "attention", "output",
+		"gate+up", "down", "logits" };
+
+	memcpy(out, d->stage, sizeof(d->stage));
+	for (int i = 0; i < STAGES; i++) {
+		out[i].name = names[i];
+		d->stage[i] = (struct backend_stage){ 0 };
+	}
+	d->timed = true;
+	return STAGES;
+}
