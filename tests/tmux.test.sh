@@ -70,6 +70,15 @@ asks() { ask && wait_for "model " && wait_for " now" && wait_gone "first token  
 switches() { keys F6 && wait_for "ngram (exact)" && has answering; }
 typing_kept() { keys "my next question" && wait_for "> my next question" && has answering; }
 stops() { keys Escape && wait_for "(stopped; /continue goes on)" && has "> my next question"; }
+ticks() { awk '{ print $14 + $15 }' "/proc/$(cat "$work/pid")/stat"; }
+rests() {       # under half a percent of a core: at most 2 hundredths of a second in 4 seconds
+	sleep 1
+	before=$(ticks)
+	sleep 4
+	used=$(($(ticks) - before))
+	echo "# $used hundredths of a second in 4 s"
+	[ "$used" -le 2 ]
+}
 resizes() {
 	tm resize-window -t chat -x 40 -y 12 && wait_for " t/s " && wait_gone "speed-up" &&
 	[ "$(wc -L <"$work/screen")" -le 40 ] && has "> my next question" &&
@@ -142,6 +151,7 @@ t "a question is answered while the numbers move" asks
 t "F6 switches the strategy in mid-answer" switches
 t "typing while the model answers is kept" typing_kept
 t "Esc stops the answer and keeps it" stops
+t "a waiting chat uses no processor" rests
 t "40x12 and back" resizes
 t "three pasted lines wait to be sent" pastes
 t "scrolls back and on" scrolls
