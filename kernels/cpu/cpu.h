@@ -79,5 +79,8 @@ void pack_unit(enum quant_type, const uint8_t *src, int rows, int cols, int u, u
 
 /* cpuinfo.c */
 int cpu_usable_cores(void);             /* affinity mask and cgroup quota */
+/* Cores that the processor quotas of control groups (versions 1 and 2, with those above) leave:
+ * groups is a list like /proc/self/cgroup, root where they are mounted.  0: no limit. */
+int cpu_quota_cores(const char *groups, const char *root);
 const struct cpu_kernels *cpu_kernels_find(const char *name, char err[ERR_MAX]);
 #endif

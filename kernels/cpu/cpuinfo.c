@@ -3,6 +3,7 @@
  * GCC's cpu model asks the operating system (XGETBV) as well as the processor, so a feature that
  * is listed but not granted is not used.  No state. */
 #include "kernels/cpu/cpu.h"
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,24 +39,98 @@ const struct cpu_kernels *cpu_kernels_find(const char *name, char err[ERR_MAX])
 	return NULL;
 }
 
-/* Cores that a cgroup's quota pays for, rounded up; 0 when there is no quota. */
-static int quota_cores(void)
+/* Cores that quota microseconds in every period pay for, rounded up; 0: no limit. */
+static int cores_of(long quota, long period)
 {
-	long quota = 0, period = 0;
-	FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r");
+	return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+}
 
-	if (!f)
+static long number_in(const char *folder, const char *file)
+{
+	char path[PATH_MAX];
+	long x = 0;
+	FILE *f;
+
+	if (snprintf(path, sizeof(path), "%s/%s", folder, file) >= (int)sizeof(path))
 		return 0;
-	if (fscanf(f, "%ld %ld", &quota, &period) != 2)
+	f = fopen(path, "r");
+	if (f && fscanf(f, "%ld", &x) != 1)
+		x = 0;
+	if (f)
+		fclose(f);
+	return x;
+}
+
+/* The limit of one group: "QUOTA PERIOD" in cpu.max (version 2), or two files (version 1). */
+static int folder_cores(const char *folder)
+{
+	char path[PATH_MAX];
+	long quota = 0, period = 0;
+	FILE *f;
+
+	if (snprintf(path, sizeof(path), "%s/cpu.max", folder) >= (int)sizeof(path))
+		return 0;
+	f = fopen(path, "r");
+	if (!f)
+		return cores_of(number_in(folder, "cpu.cfs_quota_us"),
+				number_in(folder, "cpu.cfs_period_us"));
+	if (fscanf(f, "%ld %ld", &quota, &period) != 2)         /* "max" */
 		quota = 0;
 	fclose(f);
-	return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+	return cores_of(quota, period);
+}
+
+/* The least limit of the group at root/own and all above it. */
+static int least_cores(const char *root, const char *own)
+{
+	char folder[PATH_MAX];
+	int least = 0;
+
+	if (snprintf(folder, sizeof(folder), "%s%s", root, own) >= (int)sizeof(folder))
+		return 0;
+	for (;;) {
+		int n = folder_cores(folder);
+		char *slash = strrchr(folder, '/');
+
+		if (n > 0 && (!least || n < least))
+			least = n;
+		if (!slash || (size_t)(slash - folder) < strlen(root))
+			return least;
+		*slash = 0;
+	}
+}
+
+int cpu_quota_cores(const char *groups, const char *root)
+{
+	FILE *f = fopen(groups, "r");
+	char line[PATH_MAX], v1[PATH_MAX];
+	int least = 0;
+
+	snprintf(v1, sizeof(v1), "%s/cpu", root);
+	while (f && fgets(line, sizeof(line), f)) {
+		char *names = strchr(line, ':'), *own = names ? strchr(names + 1, ':') : NULL;
+		int n = 0;
+
+		if (!own)
+			continue;
+		*own++ = 0;
+		own[strcspn(own, "\n")] = 0;
+		if (!names[1])
+			n = least_cores(root, own);
+		else if (!strcmp(names + 1, "cpu") || !strncmp(names + 1, "cpu,", 4))
+			n = least_cores(v1, own);
+		if (n > 0 && (!least || n < least))
+			least = n;
+	}
+	if (f)
+		fclose(f);
+	return least;
 }
 
 int cpu_usable_cores(void)
 {
 	cpu_set_t set;
-	int n = 1, quota = quota_cores();
+	int n = 1, quota = cpu_quota_cores("/proc/self/cgroup", "/sys/fs/cgroup");
 
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		n = CPU_COUNT(&set);
