@@ -308,11 +308,11 @@ const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, const char *nam
 	return i < 0 ? NULL : &g->tensor[i];
 }
 
-void gguf_tensor_drop(const struct gguf *g, const struct gguf_tensor *t)
+void gguf_drop(const struct gguf *g, const void *data, size_t bytes)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t first = ((uintptr_t)t->data + page - 1) & ~(page - 1);
-	uintptr_t last = ((uintptr_t)t->data + t->bytes) & ~(page - 1);
+	uintptr_t first = ((uintptr_t)data + page - 1) & ~(page - 1);
+	uintptr_t last = ((uintptr_t)data + bytes) & ~(page - 1);
 
 	if (g->mapped && first < last)          /* on memory of others it would lose the bytes */
 		madvise((void *)first, last - first, MADV_DONTNEED);

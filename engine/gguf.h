@@ -61,8 +61,9 @@ double gguf_array_float(const struct gguf *, const char *key, int64_t i);
 int64_t gguf_n_tensors(const struct gguf *);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *, int64_t i);
 const struct gguf_tensor *gguf_tensor_find(const struct gguf *, const char *name);   /* or NULL */
-/* Tells the kernel that a tensor's mapped pages are not needed any more (after repacking). */
-void gguf_tensor_drop(const struct gguf *, const struct gguf_tensor *);
+/* Tells the kernel that the mapped pages within these bytes of the file, which begin somewhere in a
+ * tensor's data, are not needed any more (after repacking). */
+void gguf_drop(const struct gguf *, const void *data, size_t bytes);
 
 #ifdef __cplusplus
 }

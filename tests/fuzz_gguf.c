@@ -101,7 +101,7 @@ static void walk_tensor(const struct gguf *g, const struct gguf_tensor *t, const
 		sink += (double)row[i];
 	size_t bytes = quant_bytes(q, t->dim[0]);
 	quant_row(t->type, data + t->bytes - bytes, row, t->dim[0]);
-	gguf_tensor_drop(g, t);
+	gguf_drop(g, t->data, t->bytes);
 	free(row);
 	free(name);
 }

@@ -354,11 +354,11 @@ static void drop(void **state)
 	struct gguf *mem = gguf_parse(p, size, "memory", err), *map = gguf_open(path, err);
 	unlink(path);
 	assert_true(mem && map);
-	gguf_tensor_drop(mem, gguf_tensor_at(mem, 0));
+	gguf_drop(mem, gguf_tensor_at(mem, 0)->data, gguf_tensor_at(mem, 0)->bytes);
 	assert_true(sum(gguf_tensor_at(mem, 0)) == want);
 	assert_true(sum(gguf_tensor_at(map, 0)) == want);
 	size_t before = resident();
-	gguf_tensor_drop(map, gguf_tensor_at(map, 0));
+	gguf_drop(map, gguf_tensor_at(map, 0)->data, gguf_tensor_at(map, 0)->bytes);
 	assert_true(resident() + (12 << 20) < before);
 	assert_true(sum(gguf_tensor_at(map, 0)) == want);
 	gguf_close(mem);

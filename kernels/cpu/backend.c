@@ -8,20 +8,23 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Thread-parallel packing of one matrix. */
+enum { PACK_SLICE = 4 << 20 };   /* bytes of the file packed at once */
+
+/* Thread-parallel packing of a slice of one matrix. */
 struct pack_job {
 	struct dev *d;
 	const struct gguf_tensor *t;
 	struct mat *m;
+	int u0, u1;             /* units to pack */
 };
 
 static void pack_share(void *arg, int t)
 {
 	struct pack_job *j = arg;
-	int units = (j->m->rows + UNIT - 1) / UNIT, from, to;
+	int from, to;
 
-	pool_share(j->d->pool, t, units, &from, &to);
-	for (int u = from; u < to; u++)
+	pool_share(j->d->pool, t, j->u1 - j->u0, &from, &to);
+	for (int u = j->u0 + from; u < j->u0 + to; u++)
 		pack_unit(j->m->type, j->t->data, j->m->rows, j->m->cols, u,
 			  (uint8_t *)j->m->data + (size_t)u * j->m->unit_bytes);
 }
@@ -40,11 +43,25 @@ static size_t packed_bytes(const struct dev *d, const struct gguf_tensor *t)
 	return (units * pack_unit_bytes(t->type, (int)t->dim[0]) + 63) & ~(size_t)63;
 }
 
+/* A slice at a time, so that little of the tensor is in memory twice. */
+static void pack_mat(struct dev *d, struct mat *m, const struct gguf_tensor *t)
+{
+	size_t file_bytes = UNIT * quant_bytes(quant_info(m->type), m->cols);
+	int units = (m->rows + UNIT - 1) / UNIT, slice = (int)(PACK_SLICE / file_bytes) + 1;
+
+	for (int u = 0; u < units; u += slice) {
+		int end = units - u < slice ? units : u + slice;
+		size_t from = (size_t)u * file_bytes, to = (size_t)end * file_bytes;
+
+		pool_run(d->pool, pack_share, &(struct pack_job){ d, t, m, u, end });
+		gguf_drop(d->model->file, (const uint8_t *)t->data + from,
+			  (to < t->bytes ? to : t->bytes) - from);
+	}
+}
+
 /* Fills m; takes its share of the arena from *at on when the type is packed. */
 static void load_mat(struct dev *d, struct mat *m, const struct gguf_tensor *t, size_t *at)
 {
-	struct pack_job job = { d, t, m };
-
 	*m = (struct mat){ .type = t->type, .rows = (int)t->dim[1], .cols = (int)t->dim[0],
 			   .data = t->data, .mul = d->k->floats };
 	if (!packs(d, t))
@@ -54,8 +71,7 @@ static void load_mat(struct dev *d, struct mat *m, const struct gguf_tensor *t, 
 	m->unit_bytes = pack_unit_bytes(t->type, m->cols);
 	m->data = d->arena + *at;
 	*at += packed_bytes(d, t);
-	pool_run(d->pool, pack_share, &job);
-	gguf_tensor_drop(d->model->file, t);
+	pack_mat(d, m, t);
 }
 
 static float *load_floats(const struct gguf_tensor *t, char err[ERR_MAX])
