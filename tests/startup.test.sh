@@ -1,7 +1,8 @@
 #!/bin/sh
 # Memory and time of a short answer with the default model: at the peak at most 1.1 times the file,
-# and 24 MiB for the program, vocabulary, buffers and the part of the cache that was used; the first byte of the answer within half a second of the start (best of five runs,
-# the file in the system's cache).
+# and 24 MiB for the program, vocabulary, buffers and what was used of the cache; the first byte
+# of the answer within half a second of the start (best of five runs, the file in the system's
+# cache).
 program=${B:-build/release}/s3dchat
 model=${S3D_TEST_MODEL:-build/model/SmolLM2-135M-Instruct.Q4_1.gguf}
 if [ ! -f "$model" ]; then
