@@ -14,7 +14,7 @@ OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 OPT_tsan := -O1 -g -fsanitize=thread -DS3D_DEBUG
 CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' -pthread
 LDFLAGS += $(OPT_$(FLAVOUR)) -pthread
-LDLIBS += -lpcre2-8 -lreadline -ljansson -lutf8proc -lncursesw -lm
+LDLIBS += -lnettle -lpcre2-8 -lreadline -ljansson -lutf8proc -lncursesw -lm
 
 # Kernels that exist once per instruction set are compiled from the same source with other flags.
 X86 := $(filter x86_64,$(shell uname -m))
@@ -73,7 +73,7 @@ $B/tests/test_%: $B/tests/test_%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 # Only what reads files: the sanitizers take minutes over the kernels.
 $B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine/gguf*.c \
-		engine/tok*.c) engine/model.c engine/quant.c engine/utf8.c engine/util.c)
+		engine/tok*.c) engine/borrow.c engine/model.c engine/quant.c engine/utf8.c engine/util.c)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $B/tests/%: $B/tests/%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

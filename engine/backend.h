@@ -62,7 +62,7 @@ struct backend {
 	struct kv *(*kv_new)(struct dev *, int n_ctx, char err[ERR_MAX]);
 	void (*kv_free)(struct kv *);
 	size_t (*kv_bytes)(const struct kv *);
-	/* Logits (n_out, n_vocab) in host memory, valid until the next call; NULL on failure, and
+	/* Logits (n_out, cfg.n_out) in host memory, valid until the next call; NULL on failure, and
 	 * then error() has the text.  n_out == 0 returns a pointer that must not be read. */
 	const float *(*forward)(struct dev *, struct kv *, const struct batch *);
 	const char *(*error)(const struct dev *);

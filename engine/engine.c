@@ -8,7 +8,7 @@ enum { CTX_DEFAULT = 4096 };
 
 static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
-	e->model = model_open(o->model, err);
+	e->model = model_open(o->model, NULL, err);
 	e->tok = e->model ? tokenizer_open(e->model->file, err) : NULL;
 	if (!e->tok)
 		return -1;
@@ -41,8 +41,7 @@ static int open_device(struct engine *e, const struct engine_opt *o, char err[ER
 	e->dev = e->be ? e->be->open(e->model, &be, err) : NULL;
 	if (!e->dev)
 		return -1;
-	return session_open(&e->target, e->be, e->dev, n_ctx, e->model->cfg.n_vocab, be.n_batch,
-			    err);
+	return session_open(&e->target, e->be, e->dev, &e->model->cfg, n_ctx, be.n_batch, err);
 }
 
 /* The little model beside the big one, on the same threads. */
@@ -50,7 +49,7 @@ static int open_little(struct engine *e, const struct engine_opt *o, char err[ER
 {
 	struct backend_opt be = o->be;
 
-	e->draft_model = model_open(o->model_draft, err);
+	e->draft_model = model_open(o->model_draft, e->model, err);
 	if (!e->draft_model || pair_check(e->model, e->tok, e->draft_model, err) != 0)
 		return -1;
 	if (memory_check(e->draft_model, e->target.n_ctx, memory_free(), err) != 0)
@@ -61,10 +60,10 @@ static int open_little(struct engine *e, const struct engine_opt *o, char err[ER
 	e->draft_dev = e->be->open(e->draft_model, &be, err);
 	if (!e->draft_dev)
 		return -1;
-	e->strat.draft_smp = sampler_open(e->draft_model->cfg.n_vocab, err);
+	e->strat.draft_smp = sampler_open(e->draft_model->cfg.n_out, e->draft_model->out_id, err);
 	if (!e->strat.draft_smp ||
-	    session_open(&e->draft, e->be, e->draft_dev, e->target.n_ctx,
-			 e->draft_model->cfg.n_vocab, be.n_batch, err) != 0)
+	    session_open(&e->draft, e->be, e->draft_dev, &e->draft_model->cfg, e->target.n_ctx,
+			 be.n_batch, err) != 0)
 		return -1;
 	e->strat.draft = &e->draft;
 	return 0;
@@ -90,7 +89,7 @@ static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_M
 		return -1;
 	e->strat = (struct strat){ .target = &e->target, .law = SAMPLER_DEFAULTS,
 				   .opt = STRATEGY_DEFAULTS };
-	e->strat.smp = sampler_open(e->model->cfg.n_vocab, err);
+	e->strat.smp = sampler_open(e->model->cfg.n_out, NULL, err);
 	if (!e->strat.smp)
 		return -1;
 	if (o->model_draft && open_little(e, o, e->draft_err) != 0)

@@ -3,6 +3,7 @@
  * The llama architecture (Llama, Mistral, TinyLlama, SmolLM2).  A new architecture is a row in the
  * table below plus what differs in model_config.  Invariant: as in model.h. */
 #include "engine/model.h"
+#include "engine/borrow.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,22 +246,42 @@ static int refuse_extras(const struct model *m, char err[ERR_MAX])
 	return 0;
 }
 
-static int bind_all(struct model *m, char err[ERR_MAX])
+/* The embedding table, the file's own or base's; it says how many tokens there are. */
+static int bind_embd(struct model *m, const struct model *base, char err[ERR_MAX])
 {
 	struct model_config *c = &m->cfg;
-	const struct gguf_tensor *embd = gguf_tensor_find(m->file, "token_embd.weight");
+	const struct gguf_tensor *own = gguf_tensor_find(m->file, "token_embd.weight");
 
-	if (!embd || embd->dim[1] > 1 << 24)
+	if (borrow_asked(m->file)) {
+		if (borrow_embd(m, base, err) != 0)
+			return -1;
+		if (m->embd->dim[0] != c->n_embd)
+			return fail(err, "%s: embeddings of width %d cannot be borrowed from %s, "
+				    "where they have %lld", gguf_path(m->file), c->n_embd,
+				    gguf_path(base->file), (long long)m->embd->dim[0]);
+		c->n_vocab = base->cfg.n_vocab;
+		return 0;
+	}
+	if (!own || own->dim[1] > 1 << 24)
 		return fail(err, "%s: tensor token_embd.weight is %s", gguf_path(m->file),
-			    embd ? "too large" : "missing");
-	c->n_vocab = (int)embd->dim[1];
+			    own ? "too large" : "missing");
+	c->n_vocab = (int)own->dim[1];
 	m->embd = bind(m, "token_embd.weight", c->n_vocab, c->n_embd, err);
-	m->norm = m->embd ? bind(m, "output_norm.weight", 0, c->n_embd, err) : NULL;
+	return m->embd ? 0 : -1;
+}
+
+static int bind_all(struct model *m, const struct model *base, char err[ERR_MAX])
+{
+	struct model_config *c = &m->cfg;
+
+	if (bind_embd(m, base, err) != 0 || borrow_ids(m, err) != 0)
+		return -1;
+	m->norm = bind(m, "output_norm.weight", 0, c->n_embd, err);
 	if (!m->norm)
 		return -1;
 	m->output = m->embd;
-	if (gguf_tensor_find(m->file, "output.weight"))
-		m->output = bind(m, "output.weight", c->n_vocab, c->n_embd, err);
+	if (m->out_id || gguf_tensor_find(m->file, "output.weight"))
+		m->output = bind(m, "output.weight", c->n_out, c->n_embd, err);
 	if (!m->output)
 		return -1;
 	if (gguf_tensor_find(m->file, "rope_freqs.weight")) {
@@ -274,7 +295,7 @@ static int bind_all(struct model *m, char err[ERR_MAX])
 	return refuse_extras(m, err);
 }
 
-struct model *model_bind(struct gguf *file, char err[ERR_MAX])
+struct model *model_bind(struct gguf *file, const struct model *base, char err[ERR_MAX])
 {
 	struct model *m = mem_new(1, sizeof(*m), err);
 
@@ -283,18 +304,19 @@ struct model *model_bind(struct gguf *file, char err[ERR_MAX])
 		return NULL;
 	}
 	m->file = file;
-	if (read_config(m, err) != 0 || refuse_kinds(m, err) != 0 || bind_all(m, err) != 0) {
+	if (read_config(m, err) != 0 || refuse_kinds(m, err) != 0 ||
+	    bind_all(m, base, err) != 0) {
 		model_close(m);
 		return NULL;
 	}
 	return m;
 }
 
-struct model *model_open(const char *path, char err[ERR_MAX])
+struct model *model_open(const char *path, const struct model *base, char err[ERR_MAX])
 {
 	struct gguf *file = gguf_open(path, err);
 
-	return file ? model_bind(file, err) : NULL;
+	return file ? model_bind(file, base, err) : NULL;
 }
 
 void model_close(struct model *m)
@@ -302,5 +324,6 @@ void model_close(struct model *m)
 	if (!m)
 		return;
 	gguf_close(m->file);
+	mem_free(m->out_id);
 	mem_free(m);
 }

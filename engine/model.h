@@ -17,6 +17,7 @@ enum rope_kind { ROPE_PAIRS, ROPE_HALVES };     /* (2i, 2i+1), or (i, i + n_rot/
 struct model_config {
 	char arch[32];
 	int n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
+	int n_out;              /* logits in a row: n_vocab, or fewer for some little models */
 	int n_ctx_train;
 	int n_rot;              /* dimensions of a head that RoPE turns */
 	enum rope_kind rope;
@@ -37,16 +38,20 @@ struct layer {          /* shapes: (rows, columns), a row is contiguous */
 struct model {
 	struct gguf *file;
 	struct model_config cfg;
-	const struct gguf_tensor *embd;         /* (n_vocab, n_embd) */
+	const struct gguf_tensor *embd;         /* (n_vocab, n_embd); may be another model's */
 	const struct gguf_tensor *norm;         /* (n_embd) */
-	const struct gguf_tensor *output;       /* (n_vocab, n_embd); == embd when tied */
+	const struct gguf_tensor *output;       /* (n_out, n_embd); == embd when tied */
+	int *out_id;                            /* (n_out) token ids of the logits, ascending;
+						 * NULL: 0, 1, ... */
 	const struct gguf_tensor *rope_freqs;   /* (n_rot/2) divisors, or NULL */
 	struct layer layer[MODEL_MAX_LAYERS];
 };
 
-struct model *model_open(const char *path, char err[ERR_MAX]);
+/* base: the big model whose weights a little one may borrow, and which then must outlive it; NULL:
+ * a model that borrows is refused. */
+struct model *model_open(const char *path, const struct model *base, char err[ERR_MAX]);
 /* The same from an open file, which the model then owns (it is closed on failure too). */
-struct model *model_bind(struct gguf *file, char err[ERR_MAX]);
+struct model *model_bind(struct gguf *file, const struct model *base, char err[ERR_MAX]);
 void model_close(struct model *);
 const char *model_architectures(void);          /* "llama ..." */
 

@@ -11,26 +11,28 @@
 
 struct candidate {
 	float score;            /* logit, later logit / temperature */
-	int id;
+	int at;                 /* place in the row; places are ordered as token ids are */
 };
 
 struct sampler {
-	int n_vocab;
-	struct candidate *cand; /* (n_vocab) */
-	float *changed;         /* (n_vocab) logits after penalties */
-	int *count;             /* (n_vocab) occurrences, all 0 between calls */
+	int n;                  /* logits in a row */
+	const int *ids;         /* (n) their tokens; NULL: 0, 1, ... */
+	struct candidate *cand; /* (n) */
+	float *changed;         /* (n) logits after penalties */
+	int *count;             /* (n) occurrences, all 0 between calls */
 };
 
-struct sampler *sampler_open(int n_vocab, char err[ERR_MAX])
+struct sampler *sampler_open(int n, const int *ids, char err[ERR_MAX])
 {
 	struct sampler *s = mem_new(1, sizeof(*s), err);
 
 	if (!s)
 		return NULL;
-	s->n_vocab = n_vocab;
-	s->cand = mem_new((size_t)n_vocab, sizeof(*s->cand), err);
-	s->changed = mem_new((size_t)n_vocab, sizeof(*s->changed), err);
-	s->count = mem_new((size_t)n_vocab, sizeof(*s->count), err);
+	s->n = n;
+	s->ids = ids;
+	s->cand = mem_new((size_t)n, sizeof(*s->cand), err);
+	s->changed = mem_new((size_t)n, sizeof(*s->changed), err);
+	s->count = mem_new((size_t)n, sizeof(*s->count), err);
 	if (s->cand && s->changed && s->count)
 		return s;
 	sampler_close(s);
@@ -68,6 +70,29 @@ double sampler_gumbel(uint64_t seed, uint64_t t, uint32_t v)
 	return -log(-log(u));
 }
 
+static int token_at(const struct sampler *s, int at)
+{
+	return s->ids ? s->ids[at] : at;
+}
+
+/* Where a token's logit stands, -1: it has none. */
+static int place_of(const struct sampler *s, int token)
+{
+	int low = 0, high = s->n;
+
+	if (!s->ids)
+		return token < s->n ? token : -1;
+	while (low < high) {
+		int middle = low + (high - low) / 2;
+
+		if (s->ids[middle] < token)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < s->n && s->ids[low] == token ? low : -1;
+}
+
 static bool has_penalties(const struct sampler_opt *o)
 {
 	return o->repeat_last_n != 0 && (o->repeat_penalty != 1.0f ||
@@ -81,24 +106,31 @@ static const float *penalise(struct sampler *s, const struct sampler_opt *o, con
 {
 	int first = o->repeat_last_n > 0 && o->repeat_last_n < n ? n - o->repeat_last_n : 0;
 
-	memcpy(s->changed, logits, sizeof(*logits) * (size_t)s->n_vocab);
-	for (int i = first; i < n; i++)
-		s->count[hist[i]]++;
+	memcpy(s->changed, logits, sizeof(*logits) * (size_t)s->n);
 	for (int i = first; i < n; i++) {
-		float *x = &s->changed[hist[i]], c = (float)s->count[hist[i]];
+		int at = place_of(s, hist[i]);
 
-		if (c == 0)
-			continue;       /* done at an earlier occurrence */
+		if (at >= 0)
+			s->count[at]++;
+	}
+	for (int i = first; i < n; i++) {
+		int at = place_of(s, hist[i]);
+		float *x, c;
+
+		if (at < 0 || s->count[at] == 0)
+			continue;       /* no logit, or done at an earlier occurrence */
+		x = &s->changed[at];
+		c = (float)s->count[at];
 		*x = *x > 0 ? *x / o->repeat_penalty : *x * o->repeat_penalty;
 		*x -= c * o->frequency_penalty + o->presence_penalty;
-		s->count[hist[i]] = 0;
+		s->count[at] = 0;
 	}
 	return s->changed;
 }
 
 static bool before(struct candidate a, struct candidate b)
 {
-	return a.score > b.score || (a.score == b.score && a.id < b.id);
+	return a.score > b.score || (a.score == b.score && a.at < b.at);
 }
 
 static int compare(const void *a, const void *b)
@@ -129,14 +161,14 @@ static void sift(struct candidate *c, int n, int i)
 /* The k best of the vocabulary, best first.  A NaN (a damaged model) would upset every order. */
 static int top_k(struct sampler *s, const float *logits, int k)
 {
-	if (k <= 0 || k > s->n_vocab)
-		k = s->n_vocab;
+	if (k <= 0 || k > s->n)
+		k = s->n;
 	for (int i = 0; i < k; i++)
 		s->cand[i] = (struct candidate){ isnan(logits[i]) ? -INFINITY : logits[i], i };
-	if (k < s->n_vocab) {
+	if (k < s->n) {
 		for (int i = k / 2; i-- > 0;)
 			sift(s->cand, k, i);
-		for (int i = k; i < s->n_vocab; i++)
+		for (int i = k; i < s->n; i++)
 			if (logits[i] > s->cand[0].score) {
 				s->cand[0] = (struct candidate){ logits[i], i };
 				sift(s->cand, k, 0);
@@ -176,7 +208,7 @@ int sampler_choose(struct sampler *s, const struct sampler_opt *o, const float *
 	if (has_penalties(o))
 		logits = penalise(s, o, logits, hist, n);
 	if (o->temp <= 0)
-		return probs_argmax(logits, s->n_vocab);
+		return token_at(s, probs_argmax(logits, s->n));
 	count = top_k(s, logits, o->top_k);
 	for (int i = 0; i < count; i++)
 		s->cand[i].score /= o->temp;
@@ -186,11 +218,11 @@ int sampler_choose(struct sampler *s, const struct sampler_opt *o, const float *
 
 		if (lambda != 0)
 			x += (double)lambda * sampler_gumbel(o->seed, (uint64_t)n,
-							     (uint32_t)s->cand[i].id);
+							     (uint32_t)token_at(s, s->cand[i].at));
 		if (x > top) {
 			top = x;
 			best = i;
 		}
 	}
-	return s->cand[best].id;
+	return token_at(s, s->cand[best].at);
 }

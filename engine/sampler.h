@@ -22,10 +22,12 @@ struct sampler_opt {            /* llama.cpp's names and defaults */
 	.repeat_penalty = 1.0f, .repeat_last_n = 64 }
 
 struct sampler;
-struct sampler *sampler_open(int n_vocab, char err[ERR_MAX]);
+/* For rows of n logits; ids (n), ascending, are their tokens (kept by the caller), NULL: 0, 1, ...
+ * A token that is not among them has probability 0. */
+struct sampler *sampler_open(int n, const int *ids, char err[ERR_MAX]);
 void sampler_close(struct sampler *);
 
-/* The choice for the position after hist[0..n-1], given its logits (n_vocab).  lambda scales the
+/* The choice (a token id) for the position after hist[0..n-1], given its logits.  lambda scales the
  * noise: 1 is the law; a drafter that guesses the choice passes less (DESIGN: about 0.6). */
 int sampler_choose(struct sampler *, const struct sampler_opt *, const float *logits,
 		   const int *hist, int n, float lambda);

@@ -2,11 +2,11 @@
 #include "engine/session.h"
 #include <string.h>
 
-int session_open(struct session *s, const struct backend *be, struct dev *dev, int n_ctx,
-		 int n_vocab, int n_batch, char err[ERR_MAX])
+int session_open(struct session *s, const struct backend *be, struct dev *dev,
+		 const struct model_config *c, int n_ctx, int n_batch, char err[ERR_MAX])
 {
-	*s = (struct session){ .be = be, .dev = dev, .n_ctx = n_ctx, .n_vocab = n_vocab,
-			       .n_batch = n_batch };
+	*s = (struct session){ .be = be, .dev = dev, .n_ctx = n_ctx, .n_batch = n_batch,
+			       .n_vocab = c->n_vocab, .n_out = c->n_out };
 	s->tok = mem_new((size_t)n_ctx + SESSION_SPARE, sizeof(*s->tok), err);
 	s->kv = s->tok ? be->kv_new(dev, n_ctx, err) : NULL;
 	if (s->kv)

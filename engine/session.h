@@ -12,13 +12,14 @@ struct session {
 	struct dev *dev;
 	struct kv *kv;
 	int *tok;               /* (n_ctx + SESSION_SPARE) */
-	int n, n_kv, n_ctx, n_vocab, n_batch;
+	int n, n_kv, n_ctx, n_batch;
+	int n_vocab, n_out;     /* token ids it takes; logits in a row */
 };
 
 #define SESSION_SPARE 64        /* room for drafts behind the last token */
 
-int session_open(struct session *, const struct backend *, struct dev *, int n_ctx, int n_vocab,
-		 int n_batch, char err[ERR_MAX]);
+int session_open(struct session *, const struct backend *, struct dev *,
+		 const struct model_config *, int n_ctx, int n_batch, char err[ERR_MAX]);
 void session_close(struct session *);
 /* The timeline becomes tok[0..n-1] (n >= 1); the common prefix stays in the cache.  No forward. */
 int session_set(struct session *, const int *tok, int n, char err[ERR_MAX]);

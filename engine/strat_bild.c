@@ -14,7 +14,7 @@
 /* Whether the big model, whose row this is, takes the draft back. */
 static bool offends(const struct strat *s, const float *row, int draft)
 {
-	int n = s->target->n_vocab, top;
+	int n = s->target->n_out, top;
 	double away = probs_log_sum(row, n) - (double)row[draft];
 
 	if (away <= (double)s->opt.rollback)
@@ -33,9 +33,9 @@ static int check_big(struct strat *s, const int *draft, int k, struct emit *out,
 	if (!rows)
 		return -1;
 	verified = clock_now();
-	while (kept < k && !offends(s, rows + (size_t)kept * (size_t)t->n_vocab, draft[kept]))
+	while (kept < k && !offends(s, rows + (size_t)kept * (size_t)t->n_out, draft[kept]))
 		kept++;
-	next = sampler_choose(s->smp, &s->law, rows + (size_t)kept * (size_t)t->n_vocab, t->tok,
+	next = sampler_choose(s->smp, &s->law, rows + (size_t)kept * (size_t)t->n_out, t->tok,
 			      t->n + kept, 1.0f);
 	for (int i = 0; i < kept; i++)
 		out[i] = (struct emit){ draft[i], ORIGIN_ACCEPTED };

@@ -55,7 +55,7 @@ int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int
 
 		if (!logits)
 			return -1;
-		if (stop_below > 0 && probs_top(logits, d->n_vocab, &top) < (double)stop_below)
+		if (stop_below > 0 && probs_top(logits, d->n_out, &top) < (double)stop_below)
 			break;
 		draft[k] = sampler_choose(s->draft_smp, &s->law, logits, d->tok, d->n, lambda);
 		if (draft[k] >= s->target->n_vocab)
@@ -115,7 +115,7 @@ int strategy_round(struct strat *s, const int *drafts, int k, double draft_s, st
 	if (!rows)
 		return -1;
 	verified = clock_now();
-	n = verify(s->smp, &s->law, rows, t->n_vocab, t->tok, t->n, k, y);
+	n = verify(s->smp, &s->law, rows, t->n_out, t->tok, t->n, k, y);
 	for (int i = 0; i < n; i++)
 		out[i] = (struct emit){ y[i], i < n - 1 ? ORIGIN_ACCEPTED :
 					n <= k ? ORIGIN_CORRECTED : ORIGIN_PLAIN };

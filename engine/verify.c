@@ -1,11 +1,11 @@
 /* verify.c - see verify.h. */
 #include "engine/verify.h"
 
-int verify(struct sampler *smp, const struct sampler_opt *law, const float *rows, int n_vocab,
+int verify(struct sampler *smp, const struct sampler_opt *law, const float *rows, int n_out,
 	   const int *hist, int n, int k, int *out)
 {
 	for (int i = 0; i <= k; i++) {
-		out[i] = sampler_choose(smp, law, rows + (size_t)i * (size_t)n_vocab, hist, n + i,
+		out[i] = sampler_choose(smp, law, rows + (size_t)i * (size_t)n_out, hist, n + i,
 					1.0f);
 		if (i == k || out[i] != hist[n + i])
 			return i + 1;

@@ -5,9 +5,9 @@
 #define S3D_VERIFY_H
 #include "sampler.h"
 
-/* rows: (k+1, n_vocab) logits of the pending token and k drafts; hist[0..n-1] is the timeline and
+/* rows: (k+1, n_out) logits of the pending token and k drafts; hist[0..n-1] is the timeline and
  * hist[n..n+k-1] the drafts.  Writes the choices y_1.. to out up to and including the first that
  * differs from its draft (all k+1 if none does); returns how many, 1..k+1. */
-int verify(struct sampler *, const struct sampler_opt *, const float *rows, int n_vocab,
+int verify(struct sampler *, const struct sampler_opt *, const float *rows, int n_out,
 	   const int *hist, int n, int k, int *out);
 #endif

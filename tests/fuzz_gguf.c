@@ -133,7 +133,7 @@ static void walk_tokenizer(const struct gguf *g)
 static void walk_model(struct gguf *g)
 {
 	char err[ERR_MAX] = "";
-	struct model *m = model_bind(g, err);
+	struct model *m = model_bind(g, NULL, err);
 
 	if (!m) {
 		check_error(err);

@@ -337,6 +337,6 @@ int main(void)
 	};
 	char err[ERR_MAX];
 
-	smp = sampler_open(V, err);
+	smp = sampler_open(V, NULL, err);
 	return cmocka_run_group_tests_name("choice", tests, NULL, NULL);
 }

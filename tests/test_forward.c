@@ -29,7 +29,7 @@ static struct rig open_rig(const struct mk_spec *spec, const char *kernels, int 
 	int fd = mkstemp(path);
 
 	assert_true(fd >= 0);
-	if (mk_write(path, spec, err) != 0 || !(r.m = model_open(path, err)) ||
+	if (mk_write(path, spec, err) != 0 || !(r.m = model_open(path, NULL, err)) ||
 	    !(r.d = backend_cpu.open(r.m, &o, err)) || !(r.kv = backend_cpu.kv_new(r.d, CTX, err)))
 		fail_msg("%s", err);
 	remove(path);

@@ -57,7 +57,7 @@ int main(void)
 	int rc;
 
 	if (mk_write("build/test-memory.gguf", &spec, err) != 0 ||
-	    !(model = model_open("build/test-memory.gguf", err))) {
+	    !(model = model_open("build/test-memory.gguf", NULL, err))) {
 		printf("not ok - setup: %s\n", err);
 		return 1;
 	}

@@ -76,7 +76,7 @@ static struct model *open_bytes(struct bytes b, char err[ERR_MAX])
 
 	if (!g)
 		fail_msg("%s", err);
-	return model_bind(g, err);
+	return model_bind(g, NULL, err);
 }
 
 /* Every one of the texts (NULL at the end) is in the error. */

@@ -159,7 +159,7 @@ static void forward(void *arg, int t)
 		a = prepare(d, t, d->x + (size_t)(n - n_out) * (size_t)c->n_embd, d->norm,
 			    c->n_embd, n_out);
 		multiply(d, t, &a, n_out, 1, (const struct mat *[]){ &d->output },
-			 (float *[]){ d->logits }, c->n_vocab);
+			 (float *[]){ d->logits }, c->n_out);
 		stage_end(d, t, STAGE_OUTPUT);
 	}
 }

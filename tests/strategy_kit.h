@@ -1,0 +1,153 @@
+/* strategy_kit.h - writes answers with the open engine under any strategy, and compares them with
+ * what plain writes.  The including file sets engine. */
+#ifndef S3D_STRATEGY_KIT_H
+#define S3D_STRATEGY_KIT_H
+#include "engine/engine.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+enum { LEN = 160, PROMPTS = 6 };
+
+static struct engine *engine;
+
+static inline int make_prompt(int which, int *ids)
+{
+	int n = 5 + which * 7;
+
+	for (int i = 0; i < n; i++)     /* some repetition, so that n-grams find something */
+		ids[i] = 3 + (i % (3 + which) * 37 + which * 11) % 256;
+	return n;
+}
+
+static inline void begin(int which, float temp, uint64_t seed, float penalty)
+{
+	char err[ERR_MAX];
+	int ids[64], n = make_prompt(which, ids), left;
+
+	engine->strat.law = (struct sampler_opt)SAMPLER_DEFAULTS;
+	engine->strat.law.temp = temp;
+	engine->strat.law.seed = seed;
+	engine->strat.law.repeat_penalty = penalty;
+	engine->strat.opt = (struct strategy_opt)STRATEGY_DEFAULTS;
+	engine->strat.opt.rollback_exact = true;
+	engine->strat.opt.draft_p_min = which % 2 ? 0.3f : 0;
+	memset(&engine->strat.stats, 0, sizeof(engine->strat.stats));
+	assert_int_equal(engine_prompt(engine, ids, n, err), 0);
+	while ((left = engine_prefill(engine, err)) > 0)
+		;
+	assert_int_equal(left, 0);
+}
+
+/* Writes up to LEN tokens; switcher(step) names the strategy of each step. */
+static inline int answer(const char *(*switcher)(int), int *out)
+{
+	struct emit e[STEP_MAX];
+	char err[ERR_MAX];
+	bool done = false;
+	int n = 0;
+
+	for (int step = 0; n < LEN && !done; step++) {
+		int got;
+
+		if (engine_strategy(engine, switcher(step), err) != 0)
+			fail_msg("%s", err);
+		mem_guard(true);
+		got = engine_step(engine, LEN - n, e, &done, err);
+		mem_guard(false);
+		assert_in_range(got, 1, LEN - n);
+		assert_int_equal(engine->target.n_kv, engine->target.n - 1);
+		for (int i = 0; i < got; i++)
+			out[n++] = e[i].tok;
+	}
+	return n;
+}
+
+static inline const char *plain(int step)
+{
+	(void)step;
+	return "plain";
+}
+
+static inline const char *ngram(int step)
+{
+	(void)step;
+	return "ngram";
+}
+
+static inline const char *draft(int step)
+{
+	(void)step;
+	return "draft";
+}
+
+static inline const char *bild(int step)
+{
+	(void)step;
+	return "bild";
+}
+
+static inline const char *automatic(int step)
+{
+	(void)step;
+	return "auto";
+}
+
+static inline const char *random_one(int step)
+{
+	int n = 0;
+
+	(void)step;
+	while (strategies[n])
+		n++;
+	for (;;) {
+		const struct strategy *s = strategies[rand() % n];
+
+		if (s->exact || s->can_be_exact)
+			return s->name;
+	}
+}
+
+static inline void check_stats(int n)
+{
+	const struct strategy_stats *st = &engine->strat.stats;
+	long tested = 0, accepted = 0;
+
+	for (int i = 0; i < DRAFT_MAX; i++) {
+		tested += st->pos_tested[i];
+		accepted += st->pos_accepted[i];
+		assert_true(st->pos_accepted[i] <= st->pos_tested[i]);
+	}
+	assert_int_equal(st->emitted, n);
+	assert_int_equal(tested, st->tested);
+	assert_int_equal(accepted, st->accepted);
+	assert_true(st->accepted <= st->tested && st->tested <= st->drafted);
+	/* every round ends with one token that was not a draft, unless the answer was cut there */
+	assert_in_range(st->emitted - st->accepted, st->rounds - 1, st->rounds);
+}
+
+static inline void identity(const char *(*switcher)(int), long *accepted)
+{
+	static const float temps[] = { 0, 0.7f, 1.5f };
+
+	for (int p = 0; p < PROMPTS; p++)
+		for (int t = 0; t < 3; t++)
+			for (int penalty = 0; penalty < 2; penalty++) {
+				int want[LEN], got[LEN], n, m;
+
+				begin(p, temps[t], (uint64_t)(p * 3 + t), penalty ? 1.2f : 1.0f);
+				n = answer(plain, want);
+				check_stats(n);
+				begin(p, temps[t], (uint64_t)(p * 3 + t), penalty ? 1.2f : 1.0f);
+				m = answer(switcher, got);
+				check_stats(m);
+				assert_int_equal(n, m);
+				assert_memory_equal(want, got, sizeof(int) * (size_t)n);
+				*accepted += engine->strat.stats.accepted;
+			}
+}
+
+#endif
