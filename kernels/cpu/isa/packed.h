@@ -30,6 +30,10 @@ INLINE bool kind_min(enum kind k)
 	return k == KIND_Q4_1 || k == KIND_Q5_1 || k == KIND_Q4_K || k == KIND_Q5_K;
 }
 INLINE int kind_super_bytes(enum kind k) { return !kind_k(k) ? 0 : kind_min(k) ? 64 : 32; }
+INLINE int kind_block_bytes(enum kind k)
+{
+	return kind_bits(k) * 64 + (kind_min(k) && !kind_k(k) ? 64 : 32);
+}
 
 /* Where a panel's activations are; block b's are at + b * PANEL * (32, 2, 1, 2). */
 struct panel {
