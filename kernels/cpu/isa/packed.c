@@ -1,7 +1,8 @@
 /* packed.c - packed weights times up to 8 columns, each weight decoded once for all of them.
  *
- * One source for three instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd);
- * what differs is the block product.  See pack.c for the layout.
+ * One source for all instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd), and
+ * AMX, which is AVX-512 and packed_pair.h; what differs is the block product.  See pack.c for the
+ * layout.
  * Invariant: y = sum over blocks, in order, of d * (scales of halves * (codes . q)) [+ m * s]. */
 #include "kernels/cpu/isa/packed.h"
 
@@ -341,32 +342,37 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 	{ \
 		tile(KIND_##kind, n, w, nb, p, y, ldy, left); \
 	} \
-	static tile_fn *const tiles_##kind[PANEL] = { \
+	tile_fn *const K(tiles_##kind)[PANEL] = { \
 		any_##kind, any_##kind, any_##kind, any_##kind, \
 		any_##kind, any_##kind, any_##kind, any_##kind, \
 	};
 #elif defined(ISA_avx2)
 #define TILES(kind) \
 	INSTANCE(kind, 1) INSTANCE(kind, 2) INSTANCE(kind, 3) INSTANCE(kind, 4) \
-	static tile_fn *const tiles_##kind[PANEL] = { \
+	tile_fn *const K(tiles_##kind)[PANEL] = { \
 		tile_##kind##_1, tile_##kind##_2, tile_##kind##_3, tile_##kind##_4, \
 	};
 #else
 #define TILES(kind) \
 	INSTANCE(kind, 1) INSTANCE(kind, 2) INSTANCE(kind, 3) INSTANCE(kind, 4) \
 	INSTANCE(kind, 5) INSTANCE(kind, 6) INSTANCE(kind, 7) INSTANCE(kind, 8) \
-	static tile_fn *const tiles_##kind[PANEL] = { \
+	tile_fn *const K(tiles_##kind)[PANEL] = { \
 		tile_##kind##_1, tile_##kind##_2, tile_##kind##_3, tile_##kind##_4, \
 		tile_##kind##_5, tile_##kind##_6, tile_##kind##_7, tile_##kind##_8, \
 	};
 #endif
+#if defined(ISA_amx)
+#include "kernels/cpu/isa/packed_pair.h"
+#define MULTIPLY MULTIPLY_PAIRS
+#else
 #define MULTIPLY(kind) \
 	TILES(kind) \
 	static void mul_##kind(const struct mat *m, int u0, int u1, const struct act *a, int n, \
 			       float *y, int ldy) \
 	{ \
-		walk(m, u0, u1, a, n, y, ldy, tiles_##kind, WIDTH); \
+		walk(m, u0, u1, a, n, y, ldy, K(tiles_##kind), WIDTH); \
 	}
+#endif
 KINDS(MULTIPLY)
 
 mat_mul_fn *K(packed_mul)(enum quant_type type);
