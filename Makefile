@@ -24,13 +24,21 @@ ISA_generic := $(ISA_OPT) -ffp-contract=off
 ISA_avx2 := $(ISA_OPT) -mavx2 -mfma -mf16c -ffp-contract=off
 ISA_avx512 := $(ISA_OPT) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma \
 	-mf16c -mprefer-vector-width=512 -ffp-contract=off
+# AMX is AVX-512 and a packed product more; its instructions are in kernels/cpu/amx.h.  The tests
+# also link it with these instructions in plain C, where every machine with AVX-512 can run it.
+ISA_amx := $(ISA_avx512) -DISA_avx512
+ISA_amx_emulated := $(ISA_amx) -DAMX_EMULATED
 
 LIB_SRC := $(wildcard engine/*.c kernels/*.c kernels/cpu/*.c)
 ISA_SRC := $(wildcard kernels/cpu/isa/*.c)
 APP_SRC := $(filter-out app/main.c,$(wildcard app/*.c ui/*.c))
-LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$B/%.$i.o))
+AMX_OBJ := $(if $(X86),$(addprefix $B/kernels/cpu/isa/,packed.amx.o table.amx.o))
+LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$B/%.$i.o)) $(AMX_OBJ)
 APP_OBJ := $(APP_SRC:%.c=$B/%.o)
-TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c))
+EMULATED_OBJ := $B/kernels/cpu/isa/packed.amx_emulated.o $B/kernels/cpu/amx_emulated.o \
+	$B/tests/amx_emulated.o
+EMULATED_TESTS := $(if $(X86),$B/tests/test_kernels_amx $B/tests/test_forward_amx)
+TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c)) $(EMULATED_TESTS)
 TOOLS := $B/tests/mkmodel $B/tests/fuzz_gguf $B/tests/tui_driver \
 	$B/tests/tui_latency $B/tests/term_probe
 SHELL_TESTS := $(wildcard tests/*.test.sh)
@@ -64,13 +72,18 @@ build/gen/themes.h: scripts/embed-themes $(sort $(wildcard themes/*.theme))
 define isa_rule
 $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_$(1)) -DISA=$(1) -DISA_$(1) -MMD -MP \
-		-c -o $$@ $$<
+	$$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_$(1)) -DISA=$(1:_emulated=) \
+		-DISA_$(1:_emulated=) -MMD -MP -c -o $$@ $$<
 endef
-$(foreach i,$(ISAS),$(eval $(call isa_rule,$(i))))
+$(foreach i,$(ISAS) amx amx_emulated,$(eval $(call isa_rule,$(i))))
 
 $B/tests/test_%: $B/tests/test_%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+# What the linker finds here it does not take from the library.
+$(EMULATED_TESTS): %_amx: %.o $(EMULATED_OBJ) $B/tests/mk.o $B/libapp.a $B/libs3d.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+$B/kernels/cpu/amx_emulated.o: kernels/cpu/amx.c Makefile
+	$(CC) $(CFLAGS) -DAMX_EMULATED -MMD -MP -c -o $@ $<
 # Only what reads files: the sanitizers take minutes over the kernels.
 $B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine/gguf*.c \
 		engine/tok*.c) engine/borrow.c engine/model.c engine/quant.c engine/utf8.c engine/util.c)

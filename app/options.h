@@ -37,8 +37,9 @@ _(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
 	"threads; 0: as many as the process may use") \
 _(CHOICE, backend, "backend", "", "", "auto|cpu", "auto", 0, 0, IN_RUN, MODEL, \
 	"what does the arithmetic") \
-_(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512", "auto", 0, 0, IN_RUN, \
-	MODEL, "dot products of the cpu backend; float: slow and exact, for reference") \
+_(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "auto", 0, 0, \
+	IN_RUN, MODEL, "dot products of the cpu backend; auto: the fastest that " \
+	"processor and system allow; float: slow and exact, for reference") \
 _(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, IN_CHAT | IN_BENCH, MODEL, \
 	"chat frame by name, instead of guessing it from the model file") \
 _(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \

@@ -38,7 +38,7 @@ struct backend_opt {
 	int n_batch;            /* rows in one forward at most */
 	int n_out;              /* rows of logits in one forward at most */
 	struct dev *share;      /* a device of the same backend whose threads this one uses too */
-	const char *kernels;    /* cpu: "auto", "float", "generic", "avx2", "avx512" */
+	const char *kernels;    /* cpu: "auto", "float", "generic", "avx2", "avx512", "amx" */
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
 	void *progress_ctx;
 };

@@ -3,19 +3,21 @@
 #include "kernels/cpu/cpu.h"
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
-enum { COLS = 512, ROWS = 40, N = 16 };         /* 40 rows: the last unit is half empty */
+/* 40 rows: the last unit is half empty; 27 columns: three panels and a part, or a pair and one. */
+enum { COLS = 512, ROWS = 40, N = 27, PANELS = (N + PANEL - 1) / PANEL };
 
 static const enum quant_type types[] = {
 	QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0, QUANT_Q5_1,
 	QUANT_Q8_0, QUANT_Q2_K, QUANT_Q3_K, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K,
 };
-static const char *const kernel_names[] = { "generic", "avx2", "avx512" };
+static const char *const kernel_names[] = { "generic", "avx2", "avx512", "amx" };
 
 static uint32_t seed = 7;
 static uint32_t rnd(void)
@@ -70,7 +72,7 @@ static void random_rows(struct fixture *f, enum quant_type type)
 
 static void activations(struct fixture *f, const struct cpu_kernels *k)
 {
-	size_t blocks = N / PANEL * COLS / BLOCK * PANEL;
+	size_t blocks = PANELS * COLS / BLOCK * PANEL;
 
 	for (int c = 0; c < N; c++)
 		for (int j = 0; j < COLS; j++)
@@ -175,6 +177,29 @@ static void test_products(void **state)
 	}
 }
 
+/* The bits of AVX-512, whoever computes them; only the generic kernels do not fuse. */
+static void test_same_bits(void **state)
+{
+	char err[ERR_MAX];
+	const struct cpu_kernels *k = *state, *other = cpu_kernels_find("avx512", err);
+	float y[N][ROWS + 1], want[N][ROWS + 1];
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct fixture *f = pack_can(types[i]) ? open_fixture(k, types[i], true) : NULL;
+
+		for (int n = 1; f && n <= N; n++) {
+			for (int c = 0; c < N; c++)
+				for (int r = 0; r <= ROWS; r++)
+					y[c][r] = want[c][r] = 12345.0f;
+			f->m.mul(&f->m, 0, 3, &f->a, n, y[0], ROWS + 1);
+			other->packed(types[i])(&f->m, 0, 3, &f->a, n, want[0], ROWS + 1);
+			assert_memory_equal(y, want, sizeof(y));
+		}
+		if (f)
+			close_fixture(f);
+	}
+}
+
 static void test_packing_covers(void **state)
 {
 	(void)state;
@@ -237,24 +262,75 @@ static void test_vectors(void **state)
 	}
 }
 
+static void no_trap(int sig)
+{
+	(void)sig;
+	abort();
+}
+
+/* A function of the emulation's, NULL without it.  With it a refusal would hide that nothing was
+ * compared. */
+extern void tile_release(void) __attribute__((weak));
+
+/* The tile instructions are tried, also where they trap; what handled signals handles them again,
+ * and a blocked one does not end the process. */
+static void test_amx_trial(void **state)
+{
+	struct sigaction mine = { .sa_handler = no_trap }, cmocka, after;
+	sigset_t ill, before, mask;
+
+	(void)state;
+	if (tile_release && amx_refused())
+		fail_msg("%s", amx_refused());
+	sigemptyset(&ill);
+	sigaddset(&ill, SIGILL);
+	sigaction(SIGILL, &mine, &cmocka);
+	sigprocmask(SIG_BLOCK, &ill, &before);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(amx_try(), amx_refused() == NULL);
+	sigprocmask(SIG_SETMASK, &before, &mask);
+	sigaction(SIGILL, &cmocka, &after);
+	assert_true(after.sa_handler == no_trap);
+	assert_true(sigismember(&mask, SIGILL));
+}
+
+static int run_all(const char *name)
+{
+	char err[ERR_MAX];
+	const struct cpu_kernels *k = cpu_kernels_find(name, err);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_prestate(test_products, (void *)k),
+		cmocka_unit_test_prestate(test_quantise, (void *)k),
+		cmocka_unit_test_prestate(test_vectors, (void *)k),
+		cmocka_unit_test(test_packing_covers),
+	};
+
+	if (k)
+		return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+	printf("ok - %s # SKIP %s\n", name, err);
+	return 0;
+}
+
+static int compare(const char *name)
+{
+	char err[ERR_MAX];
+	const struct cpu_kernels *k = cpu_kernels_find(name, err);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_prestate(test_same_bits, (void *)k),
+	};
+
+	if (k && cpu_kernels_find("avx512", err))
+		return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+	printf("ok - %s and avx512 # SKIP %s\n", name, err);
+	return 0;
+}
+
 int main(void)
 {
-	int failed = 0;
-	char err[ERR_MAX];
+	const struct CMUnitTest trial[] = { cmocka_unit_test(test_amx_trial) };
+	int failed = cmocka_run_group_tests_name("trial", trial, NULL, NULL);
 
-	for (size_t i = 0; i < sizeof(kernel_names) / sizeof(kernel_names[0]); i++) {
-		const struct cpu_kernels *k = cpu_kernels_find(kernel_names[i], err);
-		const struct CMUnitTest tests[] = {
-			cmocka_unit_test_prestate(test_products, (void *)k),
-			cmocka_unit_test_prestate(test_quantise, (void *)k),
-			cmocka_unit_test_prestate(test_vectors, (void *)k),
-			cmocka_unit_test(test_packing_covers),
-		};
-
-		if (k)
-			failed += cmocka_run_group_tests_name(kernel_names[i], tests, NULL, NULL);
-		else
-			printf("ok - %s # SKIP %s\n", kernel_names[i], err);
-	}
-	return failed;
+	for (size_t i = 0; i < sizeof(kernel_names) / sizeof(kernel_names[0]); i++)
+		failed += run_all(kernel_names[i]);
+	return failed + compare("avx2") + compare("amx");
 }

@@ -69,13 +69,18 @@ struct cpu_kernels {
 	/* out = part[0..n-1] folded in order (into part[0]), divided by the sum. */
 	void (*fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
 };
-extern const struct cpu_kernels cpu_kernels_generic, cpu_kernels_avx2, cpu_kernels_avx512;
+extern const struct cpu_kernels cpu_kernels_generic, cpu_kernels_avx2, cpu_kernels_avx512,
+	cpu_kernels_amx;
 
 /* pack.c: 16 rows interleaved, 32 columns at a time. */
 bool pack_can(enum quant_type);
 size_t pack_unit_bytes(enum quant_type, int cols);
 /* Packs unit u of a matrix of rows x cols at src (file layout) into dst. Missing rows are zero. */
 void pack_unit(enum quant_type, const uint8_t *src, int rows, int cols, int u, uint8_t *dst);
+
+/* amx.c */
+const char *amx_refused(void);  /* why AMX is not for this process; NULL: it may be used */
+bool amx_try(void);             /* one product by the tile instructions; false: trapped or wrong */
 
 /* cpuinfo.c */
 int cpu_usable_cores(void);             /* affinity mask and cgroup quota */

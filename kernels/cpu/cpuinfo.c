@@ -28,6 +28,8 @@ const struct cpu_kernels *cpu_kernels_find(const char *name, char err[ERR_MAX])
 	bool any = !name || !strcmp(name, "auto") || !strcmp(name, "float");
 
 #if defined(__x86_64__)
+	if ((any || !strcmp(name, "amx")) && has_avx512() && !amx_refused())
+		return &cpu_kernels_amx;
 	if ((any || !strcmp(name, "avx512")) && has_avx512())
 		return &cpu_kernels_avx512;
 	if ((any || !strcmp(name, "avx2")) && has_avx2())
@@ -35,7 +37,12 @@ const struct cpu_kernels *cpu_kernels_find(const char *name, char err[ERR_MAX])
 #endif
 	if (any || !strcmp(name, "generic"))
 		return &cpu_kernels_generic;
-	fail(err, "kernels '%s' cannot run on this processor; use auto, float or generic", name);
+	if (!strcmp(name, "amx") && amx_refused())
+		fail(err, "kernels 'amx' cannot run: %s; use auto, float or generic",
+		     amx_refused());
+	else
+		fail(err, "kernels '%s' cannot run on this processor; use auto, float or generic",
+		     name);
 	return NULL;
 }
 

@@ -1,7 +1,8 @@
 /* packed.c - packed weights times up to 8 columns, each weight decoded once for all of them.
  *
- * One source for three instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd);
- * what differs is the block product.  See pack.c for the layout.
+ * One source for all instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd), and
+ * AMX, which is AVX-512 and packed_pair.h; what differs is the block product.  See pack.c for the
+ * layout.
  * Invariant: y = sum over blocks, in order, of d * (scales of halves * (codes . q)) [+ m * s]. */
 #include "kernels/cpu/isa/packed.h"
 
@@ -256,55 +257,77 @@ INLINE void prefetch_block(const uint8_t *w, int bytes)
 }
 #endif
 
+/* What multiplies a block's sums: d those of the codes (Q6_K: of the first half's, m of the second
+ * half's), m the sum of the activations. */
+struct scales {
+	struct vf super_d, super_m;     /* factors of 256 columns */
+	struct vf d, m;
+};
+
+/* Scales in front of block b, if there are any; where its planes begin. */
+INLINE const uint8_t *super_scales(enum kind k, const uint8_t *w, int b, struct scales *s)
+{
+	if (!kind_k(k) || b % 8 != 0)
+		return w;
+	s->super_d = v_load_f16((const void *)w);
+	if (kind_min(k))
+		s->super_m = v_sub(v_set(0), v_load_f16((const void *)(w + 32)));
+	return w + kind_super_bytes(k);
+}
+
+/* Scales behind a block's planes. */
+INLINE void block_scales(enum kind k, const uint8_t *p, struct scales *s)
+{
+	if (!kind_k(k)) {
+		s->d = v_load_f16((const void *)p);
+		if (kind_min(k))
+			s->m = v_load_f16((const void *)(p + 32));
+	} else {
+		s->d = v_mul(s->super_d, bytes_float(p, k == KIND_Q6_K));
+		/* Q6_K: the scale of the second half; else what is taken off */
+		s->m = v_mul(k == KIND_Q6_K ? s->super_d : s->super_m,
+			     bytes_float(p + 16, k == KIND_Q6_K));
+	}
+}
+
+/* sum[c] += block b's product with column c, given that of the codes. */
+INLINE void add_block(enum kind k, int n, const struct panel *p, int b, const struct scales *s,
+		      const struct ints *lo, const struct ints *hi, struct vf *sum)
+{
+#pragma GCC unroll 8
+	for (int c = 0; c < n; c++) {
+		const float *scale = p->d + b * PANEL * 2 + c;
+		struct vf l = v_mul(v_set(scale[0]), ints_float(lo[c]));
+		struct vf h = ints_float(hi[c]), total = v_set(p->s[b * PANEL + c]);
+
+		if (k == KIND_Q6_K) {
+			sum[c] = v_fma(s->d, l, sum[c]);
+			sum[c] = v_fma(s->m, v_mul(v_set(scale[PANEL]), h), sum[c]);
+			continue;
+		}
+		sum[c] = v_fma(s->d, v_fma(v_set(scale[PANEL]), h, l), sum[c]);
+		if (kind_min(k))
+			sum[c] = v_fma(s->m, total, sum[c]);
+	}
+}
+
 /* A unit times n columns of a panel. */
 INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, float *y, int ldy,
 		 int left)
 {
-	const int planes = kind_bits(k) * 64;
-	const int bytes = planes + (kind_min(k) && !kind_k(k) ? 64 : 32);
-	struct vf sum[PANEL], super_d = v_set(0), super_m = v_set(0), d = v_set(0), m = v_set(0);
+	struct scales s = { v_set(0), v_set(0), v_set(0), v_set(0) };
 	struct ints lo[PANEL], hi[PANEL];
+	struct vf sum[PANEL];
 
 	for (int c = 0; c < n; c++)
 		sum[c] = v_set(0);
 	for (int b = 0; b < nb; b++) {
-		const uint8_t *scales;
-
-		if (kind_k(k) && b % 8 == 0) {
-			super_d = v_load_f16((const void *)w);
-			if (kind_min(k))
-				super_m = v_sub(v_set(0), v_load_f16((const void *)(w + 32)));
-			w += kind_super_bytes(k);
-		}
-		prefetch_block(w, bytes);
-		scales = w + planes;
+		w = super_scales(k, w, b, &s);
+		prefetch_block(w, kind_block_bytes(k));
 		block_product(k, n, w, &p, b, lo, hi);
-		if (!kind_k(k)) {
-			d = v_load_f16((const void *)scales);
-			if (kind_min(k))
-				m = v_load_f16((const void *)(scales + 32));
-		} else {
-			d = v_mul(super_d, bytes_float(scales, k == KIND_Q6_K));
-			/* Q6_K: the scale of the second half; else what is taken off */
-			m = v_mul(k == KIND_Q6_K ? super_d : super_m,
-				  bytes_float(scales + 16, k == KIND_Q6_K));
-		}
-#pragma GCC unroll 8
-		for (int c = 0; c < n; c++) {
-			const float *scale = p.d + b * PANEL * 2 + c;
-			struct vf l = v_mul(v_set(scale[0]), ints_float(lo[c]));
-			struct vf h = ints_float(hi[c]), s = v_set(p.s[b * PANEL + c]);
-
-			if (k == KIND_Q6_K) {
-				sum[c] = v_fma(d, l, sum[c]);
-				sum[c] = v_fma(m, v_mul(v_set(scale[PANEL]), h), sum[c]);
-				continue;
-			}
-			sum[c] = v_fma(d, v_fma(v_set(scale[PANEL]), h, l), sum[c]);
-			if (kind_min(k))
-				sum[c] = v_fma(m, s, sum[c]);
-		}
-		w += bytes;
+		block_scales(k, w + kind_bits(k) * 64, &s);
+		add_block(k, n, &p, b, &s, lo, hi, sum);
+		w += kind_block_bytes(k);
 	}
 	for (int c = 0; c < n; c++)
 		put_rows(y + (size_t)c * (size_t)ldy, sum[c], left);
@@ -319,32 +342,37 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 	{ \
 		tile(KIND_##kind, n, w, nb, p, y, ldy, left); \
 	} \
-	static tile_fn *const tiles_##kind[PANEL] = { \
+	tile_fn *const K(tiles_##kind)[PANEL] = { \
 		any_##kind, any_##kind, any_##kind, any_##kind, \
 		any_##kind, any_##kind, any_##kind, any_##kind, \
 	};
 #elif defined(ISA_avx2)
 #define TILES(kind) \
 	INSTANCE(kind, 1) INSTANCE(kind, 2) INSTANCE(kind, 3) INSTANCE(kind, 4) \
-	static tile_fn *const tiles_##kind[PANEL] = { \
+	tile_fn *const K(tiles_##kind)[PANEL] = { \
 		tile_##kind##_1, tile_##kind##_2, tile_##kind##_3, tile_##kind##_4, \
 	};
 #else
 #define TILES(kind) \
 	INSTANCE(kind, 1) INSTANCE(kind, 2) INSTANCE(kind, 3) INSTANCE(kind, 4) \
 	INSTANCE(kind, 5) INSTANCE(kind, 6) INSTANCE(kind, 7) INSTANCE(kind, 8) \
-	static tile_fn *const tiles_##kind[PANEL] = { \
+	tile_fn *const K(tiles_##kind)[PANEL] = { \
 		tile_##kind##_1, tile_##kind##_2, tile_##kind##_3, tile_##kind##_4, \
 		tile_##kind##_5, tile_##kind##_6, tile_##kind##_7, tile_##kind##_8, \
 	};
 #endif
+#if defined(ISA_amx)
+#include "kernels/cpu/isa/packed_pair.h"
+#define MULTIPLY MULTIPLY_PAIRS
+#else
 #define MULTIPLY(kind) \
 	TILES(kind) \
 	static void mul_##kind(const struct mat *m, int u0, int u1, const struct act *a, int n, \
 			       float *y, int ldy) \
 	{ \
-		walk(m, u0, u1, a, n, y, ldy, tiles_##kind, WIDTH); \
+		walk(m, u0, u1, a, n, y, ldy, K(tiles_##kind), WIDTH); \
 	}
+#endif
 KINDS(MULTIPLY)
 
 mat_mul_fn *K(packed_mul)(enum quant_type type);

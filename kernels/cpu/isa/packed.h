@@ -30,6 +30,10 @@ INLINE bool kind_min(enum kind k)
 	return k == KIND_Q4_1 || k == KIND_Q5_1 || k == KIND_Q4_K || k == KIND_Q5_K;
 }
 INLINE int kind_super_bytes(enum kind k) { return !kind_k(k) ? 0 : kind_min(k) ? 64 : 32; }
+INLINE int kind_block_bytes(enum kind k)
+{
+	return kind_bits(k) * 64 + (kind_min(k) && !kind_k(k) ? 64 : 32);
+}
 
 /* Bytes that are asked for ahead of their use: what a core reads in the time that memory takes to
  * answer (25 GB/s, 100 ns). */
@@ -49,6 +53,15 @@ INLINE struct panel panel_at(const struct act *a, int p)
 			       a->h + nb * PANEL * 2 };
 }
 
+/* The panel behind p, of nb blocks. */
+INLINE struct panel panel_after(struct panel p, int nb)
+{
+	size_t columns = (size_t)nb * PANEL;
+
+	return (struct panel){ p.q + columns * BLOCK, p.d + columns * 2, p.s + columns,
+			       p.h + columns * 2 };
+}
+
 /* Writes one column's 16 results, of which the matrix may have fewer rows. */
 INLINE void put_rows(float *y, struct vf v, int left)
 {
@@ -64,8 +77,9 @@ INLINE void put_rows(float *y, struct vf v, int left)
 
 typedef void tile_fn(int n, const uint8_t *w, int nb, struct panel, float *y, int ldy, int left);
 
+/* tile[i] is for i+1 columns, up to width. */
 INLINE void walk(const struct mat *m, int u0, int u1, const struct act *a, int n, float *y, int ldy,
-		 tile_fn *const tile[PANEL], int width)
+		 tile_fn *const tile[], int width)
 {
 	for (int u = u0; u < u1; u++)
 		for (int c = 0; c < n; c += width) {

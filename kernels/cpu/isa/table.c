@@ -2,16 +2,24 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/isa/simd.h"
 
+/* AMX is for packed products alone; all else is AVX-512's. */
+#if defined(ISA_amx)
+#define ALL_ELSE(name) name##_avx512
+#else
+#define ALL_ELSE(name) K(name)
+#endif
+
 mat_mul_fn *K(packed_mul)(enum quant_type type);
-mat_mul_fn K(floats_mul);
-void K(quantise)(const struct act *a, int row, int b0, int b1);
-void K(norm)(const float *x, const float *w, int n, float eps, float *y);
-void K(add)(float *x, const float *y, int n);
-void K(swiglu)(float *gate, const float *up, int n);
-void K(halves)(const float *x, uint16_t *y, int n);
-uint64_t K(read)(const void *p, size_t bytes);
-void K(attend)(const struct attend *a, int row0, int rows, int t0, int t1, struct partial *part);
-void K(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
+mat_mul_fn ALL_ELSE(floats_mul);
+void ALL_ELSE(quantise)(const struct act *a, int row, int b0, int b1);
+void ALL_ELSE(norm)(const float *x, const float *w, int n, float eps, float *y);
+void ALL_ELSE(add)(float *x, const float *y, int n);
+void ALL_ELSE(swiglu)(float *gate, const float *up, int n);
+void ALL_ELSE(halves)(const float *x, uint16_t *y, int n);
+uint64_t ALL_ELSE(read)(const void *p, size_t bytes);
+void ALL_ELSE(attend)(const struct attend *a, int row0, int rows, int t0, int t1,
+		      struct partial *part);
+void ALL_ELSE(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
 
 #define STRING(x) #x
 #define NAME(x) STRING(x)
@@ -19,13 +27,13 @@ void K(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim)
 const struct cpu_kernels K(cpu_kernels) = {
 	.name = NAME(ISA),
 	.packed = K(packed_mul),
-	.floats = K(floats_mul),
-	.quantise = K(quantise),
-	.norm = K(norm),
-	.add = K(add),
-	.swiglu = K(swiglu),
-	.halves = K(halves),
-	.read = K(read),
-	.attend = K(attend),
-	.fold = K(fold),
+	.floats = ALL_ELSE(floats_mul),
+	.quantise = ALL_ELSE(quantise),
+	.norm = ALL_ELSE(norm),
+	.add = ALL_ELSE(add),
+	.swiglu = ALL_ELSE(swiglu),
+	.halves = ALL_ELSE(halves),
+	.read = ALL_ELSE(read),
+	.attend = ALL_ELSE(attend),
+	.fold = ALL_ELSE(fold),
 };
