@@ -86,7 +86,7 @@ $B/kernels/cpu/amx_emulated.o: kernels/cpu/amx.c Makefile
 	$(CC) $(CFLAGS) -DAMX_EMULATED -MMD -MP -c -o $@ $<
 # Only what reads files: the sanitizers take minutes over the kernels.
 $B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine/gguf*.c \
-		engine/tok*.c) engine/borrow.c engine/model.c engine/quant.c engine/utf8.c engine/util.c)
+		engine/tok*.c) $(addprefix engine/,borrow.c model.c quant.c utf8.c util.c))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $B/tests/%: $B/tests/%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

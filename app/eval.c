@@ -188,7 +188,7 @@ static int run_rows(struct eval *v, const int *ids, int pos, int n, bool score, 
 	if (!logits)
 		return fail(err, "%s", e->be->error(e->dev));
 	for (int i = 0; score && i < n; i++)
-		if (score_row(v, logits + (size_t)i * (size_t)e->target.n_vocab, ids[pos + i + 1],
+		if (score_row(v, row_at(logits, e->target.n_out, i), ids[pos + i + 1],
 			      err))
 			return -1;
 	return 0;

@@ -33,6 +33,18 @@ struct batch {
 	int n_out;              /* logits wanted for the last n_out rows, 0..n */
 };
 
+/* A row of n logits has behind it the largest of every PEAK of them, in order, which a backend
+ * finds while it makes them: who looks for the largest ones need not read them all. */
+enum { PEAK = 16 };
+static inline int row_peaks(int n)
+{
+	return (n + PEAK - 1) / PEAK;
+}
+static inline const float *row_at(const float *rows, int n, int i)      /* row i of rows of n */
+{
+	return rows + (size_t)i * (size_t)(n + row_peaks(n));
+}
+
 struct backend_opt {
 	int n_threads;          /* 0: as many as the process may use */
 	int n_batch;            /* rows in one forward at most */
@@ -62,8 +74,9 @@ struct backend {
 	struct kv *(*kv_new)(struct dev *, int n_ctx, char err[ERR_MAX]);
 	void (*kv_free)(struct kv *);
 	size_t (*kv_bytes)(const struct kv *);
-	/* Logits (n_out, cfg.n_out) in host memory, valid until the next call; NULL on failure, and
-	 * then error() has the text.  n_out == 0 returns a pointer that must not be read. */
+	/* n_out rows of cfg.n_out logits and their peaks (see row_at) in host memory, valid until
+	 * the next call; NULL on failure, and then error() has the text.  n_out == 0 returns a
+	 * pointer that must not be read. */
 	const float *(*forward)(struct dev *, struct kv *, const struct batch *);
 	const char *(*error)(const struct dev *);
 	struct backend_memory (*memory)(const struct dev *);

@@ -34,7 +34,7 @@ static void hash(const struct model *m, const struct gguf_tensor *t, char hex[65
 	sha256_digest(&c, sizeof(digest), digest);
 	for (int i = 0; i < SHA256_DIGEST_SIZE; i++)
 		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	gguf_tensor_drop(m->file, t);   /* only some rows of it will be read */
+	gguf_drop(m->file, t->data, t->bytes);   /* only some rows of it will be read */
 }
 
 int borrow_embd(struct model *m, const struct model *base, char err[ERR_MAX])

@@ -1,8 +1,8 @@
 /* borrow.h - little models made for one big model.
  *
  * Such a file leaves out token_embd.weight (the key s3dchat.borrows names it) and takes the big
- * model's, which it knows by its SHA-256 (s3dchat.base.sha256).  Its output.weight has rows for some
- * tokens only: s3dchat.output_ids lists them, all others have probability 0.  No state. */
+ * model's, which it knows by its SHA-256 (s3dchat.base.sha256).  Its output.weight has rows for
+ * some tokens only: s3dchat.output_ids lists them, all others have probability 0.  No state. */
 #ifndef S3D_BORROW_H
 #define S3D_BORROW_H
 #include "engine/model.h"

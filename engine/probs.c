@@ -1,6 +1,7 @@
 /* probs.c - see probs.h.  Runs over a whole vocabulary for every drafted token, so the loops are
  * written for the compiler to keep in vector registers. */
 #include "engine/probs.h"
+#include "engine/backend.h"
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -74,8 +75,21 @@ int probs_argmax(const float *logits, int n)
 	return i;
 }
 
+int probs_first(const float *row, int n)
+{
+	int group = probs_argmax(row + n, row_peaks(n)) * PEAK;
+
+	return group + probs_argmax(row + group, n - group < PEAK ? n - group : PEAK);
+}
+
+void probs_peaks(float *row, int n)
+{
+	for (int i = 0; i < n; i += PEAK)
+		row[n + i / PEAK] = largest(row + i, n - i < PEAK ? n - i : PEAK);
+}
+
 double probs_top(const float *logits, int n, int *top)
 {
-	*top = probs_argmax(logits, n);
+	*top = probs_first(logits, n);
 	return 1.0 / sum_exp(logits, n, logits[*top]);
 }

@@ -4,6 +4,7 @@
  * so everything before it is a plain filter on a distribution.
  * Invariant: equal inputs give equal choices; ties go to the smaller id. */
 #include "engine/sampler.h"
+#include "engine/backend.h"
 #include "engine/probs.h"
 #include <math.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ struct sampler {
 	int n;                  /* logits in a row */
 	const int *ids;         /* (n) their tokens; NULL: 0, 1, ... */
 	struct candidate *cand; /* (n) */
-	float *changed;         /* (n) logits after penalties */
+	float *changed;         /* (n, and peaks) logits after penalties */
 	int *count;             /* (n) occurrences, all 0 between calls */
 };
 
@@ -31,7 +32,7 @@ struct sampler *sampler_open(int n, const int *ids, char err[ERR_MAX])
 	s->n = n;
 	s->ids = ids;
 	s->cand = mem_new((size_t)n, sizeof(*s->cand), err);
-	s->changed = mem_new((size_t)n, sizeof(*s->changed), err);
+	s->changed = mem_new((size_t)(n + row_peaks(n)), sizeof(*s->changed), err);
 	s->count = mem_new((size_t)n, sizeof(*s->count), err);
 	if (s->cand && s->changed && s->count)
 		return s;
@@ -125,6 +126,7 @@ static const float *penalise(struct sampler *s, const struct sampler_opt *o, con
 		*x -= c * o->frequency_penalty + o->presence_penalty;
 		s->count[at] = 0;
 	}
+	probs_peaks(s->changed, s->n);
 	return s->changed;
 }
 
@@ -158,6 +160,18 @@ static void sift(struct candidate *c, int n, int i)
 	}
 }
 
+/* Those of a group of PEAK logits, from place i on, that are among the k best so far. */
+static void take_group(struct sampler *s, const float *logits, int i, int k)
+{
+	int end = (i / PEAK + 1) * PEAK;
+
+	for (end = end < s->n ? end : s->n; i < end; i++)
+		if (logits[i] > s->cand[0].score) {
+			s->cand[0] = (struct candidate){ logits[i], i };
+			sift(s->cand, k, 0);
+		}
+}
+
 /* The k best of the vocabulary, best first.  A NaN (a damaged model) would upset every order. */
 static int top_k(struct sampler *s, const float *logits, int k)
 {
@@ -168,11 +182,9 @@ static int top_k(struct sampler *s, const float *logits, int k)
 	if (k < s->n) {
 		for (int i = k / 2; i-- > 0;)
 			sift(s->cand, k, i);
-		for (int i = k; i < s->n; i++)
-			if (logits[i] > s->cand[0].score) {
-				s->cand[0] = (struct candidate){ logits[i], i };
-				sift(s->cand, k, 0);
-			}
+		for (int i = k; i < s->n; i = (i / PEAK + 1) * PEAK)
+			if (logits[s->n + i / PEAK] > s->cand[0].score)
+				take_group(s, logits, i, k);
 	}
 	qsort(s->cand, (size_t)k, sizeof(*s->cand), compare);
 	return k;
@@ -208,7 +220,7 @@ int sampler_choose(struct sampler *s, const struct sampler_opt *o, const float *
 	if (has_penalties(o))
 		logits = penalise(s, o, logits, hist, n);
 	if (o->temp <= 0)
-		return token_at(s, probs_argmax(logits, s->n));
+		return token_at(s, probs_first(logits, s->n));
 	count = top_k(s, logits, o->top_k);
 	for (int i = 0; i < count; i++)
 		s->cand[i].score /= o->temp;

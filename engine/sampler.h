@@ -27,7 +27,8 @@ struct sampler;
 struct sampler *sampler_open(int n, const int *ids, char err[ERR_MAX]);
 void sampler_close(struct sampler *);
 
-/* The choice (a token id) for the position after hist[0..n-1], given its logits.  lambda scales the
+/* The choice (a token id) for the position after hist[0..n-1], given its row of logits with the
+ * peaks behind it (row_at in backend.h).  lambda scales the
  * noise: 1 is the law; a drafter that guesses the choice passes less (DESIGN: about 0.6). */
 int sampler_choose(struct sampler *, const struct sampler_opt *, const float *logits,
 		   const int *hist, int n, float lambda);

@@ -33,9 +33,9 @@ static int check_big(struct strat *s, const int *draft, int k, struct emit *out,
 	if (!rows)
 		return -1;
 	verified = clock_now();
-	while (kept < k && !offends(s, rows + (size_t)kept * (size_t)t->n_out, draft[kept]))
+	while (kept < k && !offends(s, row_at(rows, t->n_out, kept), draft[kept]))
 		kept++;
-	next = sampler_choose(s->smp, &s->law, rows + (size_t)kept * (size_t)t->n_out, t->tok,
+	next = sampler_choose(s->smp, &s->law, row_at(rows, t->n_out, kept), t->tok,
 			      t->n + kept, 1.0f);
 	for (int i = 0; i < kept; i++)
 		out[i] = (struct emit){ draft[i], ORIGIN_ACCEPTED };

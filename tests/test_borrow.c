@@ -166,7 +166,7 @@ static void side_close(struct side *x)
 static void same_choices(struct side *twin, struct side *little, const struct sampler_opt *law,
 			 float lambda)
 {
-	float row[MK_VOCAB_MIN];
+	float row[MK_VOCAB_MIN + MK_VOCAB_MIN / PEAK + 1];
 	int prompt[] = { 1, 80, 90, 100, 80, 90 };
 	char err[ERR_MAX];
 
@@ -180,6 +180,7 @@ static void same_choices(struct side *twin, struct side *little, const struct sa
 			row[i] = -INFINITY;
 		for (int i = 0; i < N_IDS; i++)
 			row[ids[i]] = all[ids[i]];
+		probs_peaks(row, MK_VOCAB_MIN);
 		some = session_extend(&little->s, NULL, 0, err);
 		for (int i = 0; i < N_IDS; i++)
 			assert_true(some[i] == row[ids[i]]);

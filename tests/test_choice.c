@@ -1,5 +1,6 @@
 /* test_choice.c - the law of choice and the acceptance rule, statistically, each beside a broken
  * twin which the same test must reject; and the sampler's filters against sums by hand. */
+#include "engine/probs.h"
 #include "engine/verify.h"
 #include <math.h>
 #include <setjmp.h>
@@ -9,11 +10,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { V = 8, DRAWS = 200000 };
+enum { V = 8, ROW = V + 1, DRAWS = 200000 };    /* a row has one peak */
 /* 99.99 % points of chi-square for 7 and 63 degrees of freedom (Abramowitz and Stegun 26.4.17). */
 static const double LIMIT_7 = 29.9, LIMIT_63 = 113.5;
 
-static const float logits[V] = { 0.3f, -1.0f, 1.2f, 0.0f, -2.0f, 0.9f, 0.31f, -0.4f };
+static const float logits[ROW] = {
+	0.3f, -1.0f, 1.2f, 0.0f, -2.0f, 0.9f, 0.31f, -0.4f, 1.2f
+};
 
 static struct sampler *smp;
 
@@ -187,7 +190,7 @@ static void test_greedy_and_penalties(void **state)
 {
 	struct sampler_opt o = SAMPLER_DEFAULTS;
 	int hist[4] = { 2, 2, 5, 1 };
-	float equal[V] = { 0 };
+	float equal[ROW] = { 0 };
 
 	(void)state;
 	o.temp = 0;
@@ -208,7 +211,7 @@ static void test_greedy_and_penalties(void **state)
 static void test_nan(void **state)
 {
 	struct sampler_opt o = open_law(0);
-	float x[V], none[V];
+	float x[ROW], none[ROW];
 	int hist[1] = { 0 };
 
 	(void)state;
@@ -216,6 +219,8 @@ static void test_nan(void **state)
 		x[i] = i == 5 ? 1.0f : NAN;
 		none[i] = NAN;
 	}
+	probs_peaks(x, V);
+	probs_peaks(none, V);
 	assert_int_equal(sampler_choose(smp, &o, x, hist, 1, 1), 5);
 	assert_in_range(sampler_choose(smp, &o, none, hist, 1, 1), 0, V - 1);
 	o.temp = 0.8f;
@@ -225,6 +230,51 @@ static void test_nan(void **state)
 	}
 }
 
+/* The choice among the k best of many logits, found by ranking every one of them. */
+static int slow_choice(const float *x, int n, int k, const struct sampler_opt *o)
+{
+	int best = -1;
+	double top = -INFINITY;
+
+	for (int i = 0; i < n; i++) {
+		int rank = 0;
+		double score = (double)(x[i] / o->temp) +
+			       sampler_gumbel(o->seed, 0, (uint32_t)i);
+
+		for (int j = 0; j < n; j++)
+			rank += x[j] > x[i] || (x[j] == x[i] && j < i);
+		if (rank < k && score > top) {
+			top = score;
+			best = i;
+		}
+	}
+	return best;
+}
+
+/* Large rows, of which only the groups with a large peak are read; many equal logits. */
+static void test_top_k(void **state)
+{
+	enum { N = 1003 };
+	static float row[N + N / PEAK + 1];
+	struct sampler_opt o = open_law(0.8f);
+	struct sampler *many;
+	int hist[1] = { 0 };
+	char err[ERR_MAX];
+
+	(void)state;
+	many = sampler_open(N, NULL, err);
+	assert_non_null(many);
+	for (o.seed = 0; o.seed < 60; o.seed++) {
+		for (int i = 0; i < N; i++)
+			row[i] = (float)((i * 7919 + (int)o.seed * 31) % 97) / 16.0f;
+		probs_peaks(row, N);
+		for (o.top_k = 1; o.top_k < N; o.top_k = o.top_k * 3 + 1)
+			assert_int_equal(sampler_choose(many, &o, row, hist, 0, 1),
+					 slow_choice(row, N, o.top_k, &o));
+	}
+	sampler_close(many);
+}
+
 /* ---- the acceptance rule ---- */
 
 /* Three rows of logits of a toy model in which the next distribution depends on the last token. */
@@ -232,6 +282,7 @@ static void toy_row(int last, float *row)
 {
 	for (int v = 0; v < V; v++)
 		row[v] = logits[(v * 3 + last) % V];
+	probs_peaks(row, V);
 }
 
 typedef int rule(struct sampler *, const struct sampler_opt *, const float *, int, const int *, int,
@@ -242,12 +293,12 @@ static int lenient(struct sampler *s, const struct sampler_opt *law, const float
 		   const int *hist, int n, int k, int *out)
 {
 	for (int i = 0; i < k; i++) {
-		out[i] = sampler_choose(s, law, rows + i * n_vocab, hist, n + i, 1);
-		if (out[i] != hist[n + i] && rows[i * n_vocab + hist[n + i]] < 0.5f)
+		out[i] = sampler_choose(s, law, row_at(rows, n_vocab, i), hist, n + i, 1);
+		if (out[i] != hist[n + i] && row_at(rows, n_vocab, i)[hist[n + i]] < 0.5f)
 			return i + 1;
 		out[i] = hist[n + i];
 	}
-	out[k] = sampler_choose(s, law, rows + k * n_vocab, hist, n + k, 1);
+	out[k] = sampler_choose(s, law, row_at(rows, n_vocab, k), hist, n + k, 1);
 	return k + 1;
 }
 
@@ -257,7 +308,7 @@ static double rule_distance(rule *r)
 	struct sampler_opt o = open_law(1);
 	long count[V * V] = { 0 };
 	double want[V * V], p[V];
-	float row[V];
+	float row[ROW];
 
 	for (int a = 0; a < V; a++) {
 		double q[V];
@@ -271,11 +322,11 @@ static double rule_distance(rule *r)
 	}
 	for (int i = 0; i < DRAWS; i++) {
 		int hist[4] = { 0, i % V, i / V % V, 0 }, out[4], n;
-		float rows[3 * V];
+		float rows[3 * ROW];
 
 		o.seed = (uint64_t)i;
 		for (int j = 0; j < 3; j++)
-			toy_row(hist[j], rows + j * V);
+			toy_row(hist[j], rows + j * ROW);
 		n = r(smp, &o, rows, V, hist, 1, 2, out);
 		if (n == 1) {           /* the second token comes from the next pass */
 			hist[1] = out[0];
@@ -301,17 +352,17 @@ static void test_rule_exact(void **state)
 	for (int i = 0; i < 20000; i++) {
 		struct sampler_opt o = SAMPLER_DEFAULTS;
 		int hist[8] = { 3, i % V, i / 8 % V, i / 64 % V }, out[4], n, plain[8] = { 3 };
-		float rows[4 * V];
+		float rows[4 * ROW];
 
 		o.temp = (float)(i % 3) * 0.7f;
 		o.seed = (uint64_t)i;
 		o.repeat_penalty = i % 5 ? 1.0f : 1.3f;
 		for (int j = 0; j < 4; j++)
-			toy_row(hist[j], rows + j * V);
+			toy_row(hist[j], rows + j * ROW);
 		n = verify(smp, &o, rows, V, hist, 1, 3, out);
 		assert_in_range(n, 1, 4);
 		for (int j = 0; j < n; j++) {
-			float row[V];
+			float row[ROW];
 
 			toy_row(plain[j], row);
 			plain[j + 1] = sampler_choose(smp, &o, row, plain, j + 1, 1);
@@ -332,6 +383,7 @@ int main(void)
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_greedy_and_penalties),
 		cmocka_unit_test(test_nan),
+		cmocka_unit_test(test_top_k),
 		cmocka_unit_test(test_rule),
 		cmocka_unit_test(test_rule_exact),
 	};

@@ -43,17 +43,32 @@ static void close_rig(struct rig *r)
 	model_close(r->m);
 }
 
-/* Copies of the logits of the last n_out rows. */
+static void check_peaks(const float *row, int n)
+{
+	for (int i = 0; i < row_peaks(n); i++) {
+		float most = -INFINITY;
+
+		for (int j = PEAK * i; j < PEAK * (i + 1) && j < n; j++)
+			most = row[j] > most ? row[j] : most;
+		assert_true(row[n + i] == most);
+	}
+}
+
+/* Copies of the logits of the last n_out rows, without their peaks, which must be right. */
 static float *run(struct rig *r, const struct plan *p, int pos, int n, int n_out)
 {
 	struct batch b = { .tok = tokens + pos, .n = n, .pos = pos, .plan = p, .n_out = n_out };
 	const float *l = backend_cpu.forward(r->d, r->kv, &b);
-	size_t size = (size_t)n_out * (size_t)r->m->cfg.n_vocab * sizeof(float);
-	float *copy = malloc(size + 1);
+	int vocab = r->m->cfg.n_vocab;
+	size_t size = (size_t)vocab * sizeof(float);
+	float *copy = malloc((size_t)n_out * size + 1);
 
 	if (!l)
 		fail_msg("%s", backend_cpu.error(r->d));
-	memcpy(copy, l, size);
+	for (int i = 0; i < n_out; i++) {
+		check_peaks(row_at(l, vocab, i), vocab);
+		memcpy(copy + (size_t)i * (size_t)vocab, row_at(l, vocab, i), size);
+	}
 	return copy;
 }
 

@@ -203,7 +203,7 @@ static int open_work(struct dev *d, char err[ERR_MAX])
 	d->gate = room(d, n * (size_t)c->n_ff, f, err);
 	d->up = room(d, n * (size_t)c->n_ff, f, err);
 	d->turn = room(d, n * (size_t)c->n_rot, f, err);
-	d->logits = room(d, (size_t)d->n_out * (size_t)c->n_out, f, err);
+	d->logits = room(d, (size_t)d->n_out * (size_t)(c->n_out + row_peaks(c->n_out)), f, err);
 	d->inv_freq = room(d, (size_t)c->n_rot / 2 + 1, f, err);
 	if (!d->x || !d->tmp || !d->qkv || !d->attn || !d->gate || !d->up || !d->turn ||
 	    !d->logits || !d->inv_freq)

@@ -61,6 +61,7 @@ struct cpu_kernels {
 	void (*add)(float *x, const float *y, int n);
 	void (*swiglu)(float *gate, const float *up, int n);    /* gate = silu(gate) * up */
 	void (*halves)(const float *x, uint16_t *y, int n);     /* to f16, nearest even */
+	void (*peaks)(const float *x, int n, float *y); /* y[i]: largest of x[16i..], never NaN */
 	uint64_t (*read)(const void *p, size_t bytes);          /* touches every byte; for bench */
 	/* Folds positions t0..t1-1 (t0 a multiple of ATTEND_BLOCK, at most that many) into part[i];
 	 * query i is row row0 + i / group, head i % group of the group. */

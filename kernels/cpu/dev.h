@@ -40,7 +40,7 @@ struct dev {
 	float *attn;            /* (n_batch, n_heads*head_dim) */
 	float *gate, *up;       /* (n_batch, n_ff) */
 	float *turn;            /* (n_batch, n_rot) cosine and sine in turn */
-	float *logits;          /* (n_out, cfg.n_out) */
+	float *logits;          /* (n_out, cfg.n_out and peaks) */
 	struct act *own;        /* (threads) FEW_ROWS rows of max(n_embd, n_heads*head_dim) */
 	struct act all;         /* n_batch rows of the same */
 	struct act ff;          /* n_batch rows of n_ff */

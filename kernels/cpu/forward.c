@@ -107,6 +107,28 @@ static void gate_up(struct step *s, int t, const struct cpu_layer *w, const stru
 	}
 }
 
+/* Logits and their peaks, a few units at a time so that the peaks find them in the cache. */
+static void output(struct dev *d, int t, const struct act *a, int n_out)
+{
+	enum { SOME = 64 };
+	const struct mat *m = &d->output;
+	int units = (m->rows + UNIT - 1) / UNIT, ld = m->rows + row_peaks(m->rows), from, to;
+
+	_Static_assert((int)PEAK == (int)UNIT, "the rows of a unit have one peak");
+	pool_share(d->pool, t, units, &from, &to);
+	for (int u = from; u < to; u += SOME) {
+		int end = to - u < SOME ? to : u + SOME;
+		int rows = (end * UNIT < m->rows ? end * UNIT : m->rows) - u * UNIT;
+
+		m->mul(m, u, end, a, n_out, d->logits, ld);
+		for (int i = 0; i < n_out; i++) {
+			float *row = d->logits + (size_t)i * (size_t)ld;
+
+			d->k->peaks(row + u * UNIT, rows, row + m->rows + u);
+		}
+	}
+}
+
 static void forward(void *arg, int t)
 {
 	struct step *s = arg;
@@ -154,12 +176,11 @@ static void forward(void *arg, int t)
 			stage_end(d, t, STAGE_DOWN);
 		}
 	}
-	/* final norm + logits */
+	/* final norm + logits and their peaks */
 	if (n_out) {
 		a = prepare(d, t, d->x + (size_t)(n - n_out) * (size_t)c->n_embd, d->norm,
 			    c->n_embd, n_out);
-		multiply(d, t, &a, n_out, 1, (const struct mat *[]){ &d->output },
-			 (float *[]){ d->logits }, c->n_out);
+		output(d, t, &a, n_out);
 		stage_end(d, t, STAGE_OUTPUT);
 	}
 }

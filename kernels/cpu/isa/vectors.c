@@ -94,6 +94,20 @@ void K(halves)(const float *x, uint16_t *y, int n)
 	}
 }
 
+void K(peaks)(const float *x, int n, float *y);
+void K(peaks)(const float *x, int n, float *y)
+{
+	const struct vf least = v_set(-INFINITY);
+
+	for (int i = 0; i + 16 <= n; i += 16)
+		y[i / 16] = v_largest(v_max(v_load(x + i), least));
+	if (n % 16) {
+		y[n / 16] = -INFINITY;
+		for (int i = n & ~15; i < n; i++)
+			y[n / 16] = x[i] > y[n / 16] ? x[i] : y[n / 16];
+	}
+}
+
 uint64_t K(read)(const void *p, size_t bytes);
 uint64_t K(read)(const void *p, size_t bytes)
 {
