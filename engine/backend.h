@@ -26,11 +26,20 @@ static inline bool plan_has(const uint64_t *set, int layer)
 	return set[layer / 64] >> (layer % 64) & 1;
 }
 
+/* The end of one of several texts that advance together, each in a cache of its own. */
+struct lane {
+	struct kv *kv;
+	int pos;                /* the cache row that is written */
+};
+
 struct batch {
 	const int *tok;         /* (n) token ids */
 	int n, pos;             /* cache rows pos..pos+n-1 are written */
 	const struct plan *plan;        /* NULL: the whole model */
 	int n_out;              /* logits wanted for the last n_out rows, 0..n */
+	/* NULL: one text.  Else (n): row i belongs to lanes[i], all of them different caches of
+	 * this device; pos, and the cache that the call names, are not looked at. */
+	const struct lane *lanes;
 };
 
 /* A row of n logits has behind it the largest of every PEAK of them, in order, which a backend

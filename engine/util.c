@@ -85,13 +85,19 @@ void mem_guard(bool on)
 	guard_depth += on ? 1 : -1;
 }
 
-void mem_huge(void *p, size_t n)
+/* Advice on the whole huge pages within n bytes at p. */
+static void advise_huge(void *p, size_t n, int advice)
 {
 	char *first = (char *)(((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1));
 	char *last = (char *)(((uintptr_t)p + n) & ~(uintptr_t)(HUGE_PAGE - 1));
 
 	if (first < last)
-		madvise(first, (size_t)(last - first), MADV_HUGEPAGE);
+		madvise(first, (size_t)(last - first), advice);
+}
+
+void mem_huge(void *p, size_t n)
+{
+	advise_huge(p, n, MADV_HUGEPAGE);
 }
 
 void *mem_new(size_t n, size_t size, char err[ERR_MAX])
@@ -115,6 +121,9 @@ void *mem_new(size_t n, size_t size, char err[ERR_MAX])
 			  "needs less", (bytes >> 20) + 1);
 		return NULL;
 	}
+	/* Where the system gives huge pages unasked, a cache of which each layer has a few rows
+	 * would take 2 MiB for each. */
+	advise_huge(raw, bytes + 2 * ALIGN, MADV_NOHUGEPAGE);
 	char *p = (char *)(((uintptr_t)raw + 2 * ALIGN - 1) & ~(uintptr_t)(ALIGN - 1));
 	memcpy(p - sizeof(raw), &raw, sizeof(raw));
 	return p;

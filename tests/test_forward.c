@@ -336,6 +336,44 @@ static void test_rollback(void **state)
 }
 
 /* With every sub-layer skipped only embedding, norm and output are left. */
+/* Texts of different lengths that advance together: each row as if its text were alone. */
+static void test_lanes(void **state)
+{
+	enum { LANES = 5 };
+	static const int past[LANES] = { 130, 0, 257, 31, 64 };
+	struct rig r = open_rig(&specs[0], "auto", 2);
+	struct lane lane[LANES];
+	int next[LANES], vocab = r.m->cfg.n_vocab;
+	char err[ERR_MAX];
+	(void)state;
+
+	for (int i = 0; i < LANES; i++) {
+		lane[i] = (struct lane){ backend_cpu.kv_new(r.d, CTX, err), past[i] };
+		assert_non_null(lane[i].kv);
+		next[i] = tokens[past[i]];
+		struct batch text = { .tok = tokens, .n = past[i] };
+
+		if (past[i])
+			assert_non_null(backend_cpu.forward(r.d, lane[i].kv, &text));
+	}
+	struct batch b = { .tok = next, .n = LANES, .n_out = LANES, .lanes = lane };
+	const float *l = backend_cpu.forward(r.d, NULL, &b);
+	float *together = malloc(LANES * (size_t)vocab * sizeof(float));
+
+	for (int i = 0; i < LANES; i++)
+		memcpy(together + (size_t)i * (size_t)vocab, row_at(l, vocab, i),
+		       (size_t)vocab * sizeof(float));
+	for (int i = 0; i < LANES; i++) {
+		float *alone = run(&r, NULL, 0, past[i] + 1, 1);
+
+		same_rows(together + (size_t)i * (size_t)vocab, alone, 1, &r);
+		backend_cpu.kv_free(lane[i].kv);
+		free(alone);
+	}
+	free(together);
+	close_rig(&r);
+}
+
 static void test_skip_all(void **state)
 {
 	struct plan all = { { ~0ull }, { ~0ull } }, none = { { 0 }, { 0 } };
@@ -389,6 +427,7 @@ int main(void)
 		cmocka_unit_test(test_rows_alike),
 		cmocka_unit_test(test_pieces_and_threads),
 		cmocka_unit_test(test_rollback),
+		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_skip_all),
 		cmocka_unit_test(test_refusals),
 	};

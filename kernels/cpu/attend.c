@@ -20,20 +20,21 @@ static void turn_head(const struct model_config *c, const float *turn, float *x)
 	}
 }
 
-static uint16_t *cache_at(const struct step *s, uint16_t *base, int layer, int head)
+/* Elements from the beginning of a cache to the plane of a head. */
+static size_t plane_at(const struct kv *kv, int layer, int head)
 {
-	size_t plane = (size_t)s->kv->n_ctx * (size_t)s->d->pad_dim;
+	size_t plane = (size_t)kv->n_ctx * (size_t)kv->dev->pad_dim;
 
-	return base + ((size_t)layer * (size_t)s->d->model->cfg.n_kv_heads + (size_t)head) * plane;
+	return ((size_t)layer * (size_t)kv->dev->model->cfg.n_kv_heads + (size_t)head) * plane;
 }
 
-static void store_kv(const struct step *s, int layer, int head, int pos, const float *k,
+static void store_kv(const struct kv *kv, int layer, int head, int pos, const float *k,
 		     const float *v)
 {
-	struct dev *d = s->d;
+	const struct dev *d = kv->dev;
 	int dim = d->model->cfg.head_dim;
-	uint16_t *kc = cache_at(s, s->kv->k, layer, head), half[ATTEND_MAX_DIM];
-	uint16_t *vc = cache_at(s, s->kv->v, layer, head);
+	uint16_t *kc = kv->k + plane_at(kv, layer, head), half[ATTEND_MAX_DIM];
+	uint16_t *vc = kv->v + plane_at(kv, layer, head);
 
 	d->k->halves(k, half, dim);
 	kc += (size_t)(pos / 16 * 16) * (size_t)d->pad_dim + (size_t)(pos % 16);
@@ -53,10 +54,11 @@ void attend_store(const struct step *s, int t, int layer)
 		int row = i / heads, head = i % heads;
 		float *base = d->qkv + (size_t)row * (size_t)d->ld_qkv;
 		const float *turn = d->turn + (size_t)row * (size_t)c->n_rot;
+		struct lane lane = step_lane(s, row);
 
 		turn_head(c, turn, base + head * c->head_dim);
 		if (head >= c->n_heads)
-			store_kv(s, layer, head - c->n_heads, s->b->pos + row,
+			store_kv(lane.kv, layer, head - c->n_heads, lane.pos,
 				 base + head * c->head_dim,
 				 base + (head + c->n_kv_heads) * c->head_dim);
 	}
@@ -65,11 +67,16 @@ void attend_store(const struct step *s, int t, int layer)
 struct cut attend_cut(const struct step *s)
 {
 	const struct model_config *c = &s->d->model->cfg;
-	int blocks = (s->b->pos + s->b->n + ATTEND_BLOCK - 1) / ATTEND_BLOCK;
+	int rows = s->b->lanes ? 1 : ATTEND_ROWS, end = 0, blocks;
 
+	for (int i = 0; i < s->b->n; i++)
+		if (step_lane(s, i).pos >= end)
+			end = step_lane(s, i).pos + 1;
+	blocks = (end + ATTEND_BLOCK - 1) / ATTEND_BLOCK;
 	return (struct cut){
 		.group = c->n_heads / c->n_kv_heads,
-		.chunks = (s->b->n + ATTEND_ROWS - 1) / ATTEND_ROWS,
+		.rows = rows,
+		.chunks = (s->b->n + rows - 1) / rows,
 		.pieces = s->b->n <= FEW_ROWS ? blocks : 1,
 		.blocks = blocks,
 	};
@@ -83,22 +90,23 @@ static size_t part_at(const struct step *s, const struct cut *cut, int row, int 
 	return ((size_t)row * heads + (size_t)head) * (size_t)cut->pieces + (size_t)piece;
 }
 
-/* One head group, up to ATTEND_ROWS rows, one piece of the context. */
+/* One head group, up to cut.rows rows, one piece of the context. */
 static void attend_item(const struct step *s, int layer, const struct cut *cut, int kv_head,
 			int row0, int piece)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
 	struct partial part[ATTEND_ROWS * CPU_MAX_GROUP];
-	int rows = s->b->n - row0 < ATTEND_ROWS ? s->b->n - row0 : ATTEND_ROWS;
-	int end = s->b->pos + row0 + rows;
+	struct lane lane = step_lane(s, row0);
+	int rows = s->b->n - row0 < cut->rows ? s->b->n - row0 : cut->rows;
+	int end = lane.pos + rows;
 	int first = cut->pieces > 1 ? piece : 0, last = cut->pieces > 1 ? piece + 1 : cut->blocks;
 	struct attend a = {
 		.q = d->qkv + kv_head * cut->group * c->head_dim, .ldq = d->ld_qkv,
-		.pos = s->b->pos,
+		.pos = lane.pos - row0,
 		.group = cut->group, .head_dim = c->head_dim, .pad_dim = d->pad_dim,
-		.k = cache_at(s, s->kv->k, layer, kv_head),
-		.v = cache_at(s, s->kv->v, layer, kv_head),
+		.k = lane.kv->k + plane_at(lane.kv, layer, kv_head),
+		.v = lane.kv->v + plane_at(lane.kv, layer, kv_head),
 		.scale = 1.0f / sqrtf((float)c->head_dim),
 	};
 
@@ -126,7 +134,7 @@ void attend_all(const struct step *s, int t, int layer, const struct cut *cut)
 	pool_share(s->d->pool, t, items, &from, &to);
 	for (int i = from; i < to; i++)
 		attend_item(s, layer, cut, i / cut->pieces / cut->chunks,
-			    i / cut->pieces % cut->chunks * ATTEND_ROWS, i % cut->pieces);
+			    i / cut->pieces % cut->chunks * cut->rows, i % cut->pieces);
 }
 
 void attend_join(const struct step *s, int t, const struct cut *cut)

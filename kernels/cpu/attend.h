@@ -11,9 +11,14 @@ struct step {           /* one forward pass */
 	const struct batch *b;
 };
 
+static inline struct lane step_lane(const struct step *s, int row)
+{
+	return s->b->lanes ? s->b->lanes[row] : (struct lane){ s->kv, s->b->pos + row };
+}
+
 /* How attention is cut: (head group, rows, pieces of the context). */
 struct cut {
-	int group, chunks, pieces, blocks;
+	int group, rows, chunks, pieces, blocks;
 };
 
 struct cut attend_cut(const struct step *);

@@ -67,8 +67,8 @@ size_t kv_row_bytes(const struct kv *);         /* keys and values of one positi
 void stage_begin(struct dev *);         /* a pass begins; called by one thread */
 /* Thread t is done with its share of a stage: waits for the others. */
 void stage_end(struct dev *, int t, enum stage);
-/* Counts what a pass of rows pos..pos+n-1 (n_out of them with logits) reads. */
-void stage_count(struct dev *, const struct kv *, const struct batch *);
+struct step;
+void stage_count(const struct step *);  /* counts what a pass reads */
 int stage_look(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
 
 /* forward.c */

@@ -19,7 +19,7 @@ static void embed(struct step *s, int t)
 	for (int i = from; i < to; i++) {
 		const uint8_t *row = (const uint8_t *)m->embd->data +
 				     (size_t)s->b->tok[i] * row_bytes;
-		float position = (float)(s->b->pos + i) * m->cfg.rope_scale;
+		float position = (float)step_lane(s, i).pos * m->cfg.rope_scale;
 		float *turn = d->turn + (size_t)i * (size_t)(2 * half);
 
 		quant_row(m->embd->type, row, d->x + (size_t)i * (size_t)n_embd, n_embd);
@@ -187,20 +187,29 @@ static void forward(void *arg, int t)
 
 const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
+	struct step s = { d, kv, b };
+
 	if (b->n < 1 || b->n > d->n_batch || b->n_out < 0 || b->n_out > b->n ||
-	    b->n_out > d->n_out || b->pos < 0 || b->n > kv->n_ctx - b->pos) {
-		fail(d->err, "forward of %d rows at %d with %d outputs: this device takes %d rows, "
-		     "%d outputs and %d positions", b->n, b->pos, b->n_out, d->n_batch, d->n_out,
-		     kv->n_ctx);
+	    b->n_out > d->n_out) {
+		fail(d->err, "forward of %d rows with %d outputs: this device takes %d rows and %d "
+		     "outputs", b->n, b->n_out, d->n_batch, d->n_out);
 		return NULL;
 	}
-	for (int i = 0; i < b->n; i++)
+	for (int i = 0; i < b->n; i++) {
+		struct lane lane = step_lane(&s, i);
+
+		if (lane.pos < 0 || lane.pos >= lane.kv->n_ctx) {
+			fail(d->err, "forward of a row at %d: the cache takes %d positions",
+			     lane.pos, lane.kv->n_ctx);
+			return NULL;
+		}
 		if (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab) {
 			fail(d->err, "token id %d is outside the vocabulary of %d", b->tok[i],
 			     d->model->cfg.n_vocab);
 			return NULL;
 		}
-	stage_count(d, kv, b);
-	pool_run(d->pool, forward, &(struct step){ d, kv, b });
+	}
+	stage_count(&s);
+	pool_run(d->pool, forward, &s);
 	return d->logits;
 }

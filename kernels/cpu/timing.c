@@ -2,7 +2,7 @@
  *
  * The first thread reads the clock behind each stage's barrier, so a stage's time includes waiting.
  * Invariant: nothing is counted, and no clock is read, until somebody has looked. */
-#include "kernels/cpu/dev.h"
+#include "kernels/cpu/attend.h"
 #include <string.h>
 
 void stage_begin(struct dev *d)
@@ -35,13 +35,20 @@ static bool runs(const uint64_t *skipped, int layer)
 	return !skipped || !plan_has(skipped, layer);
 }
 
-void stage_count(struct dev *d, const struct kv *kv, const struct batch *b)
+void stage_count(const struct step *s)
 {
+	struct dev *d = s->d;
+	const struct batch *b = s->b;
 	const struct plan *p = b->plan;
-	size_t cache = kv_row_bytes(kv) * (size_t)(b->pos + b->n);
+	size_t cache = 0;
 
 	if (!d->timed)
 		return;
+	for (int i = b->lanes ? 0 : b->n - 1; i < b->n; i++) {
+		struct lane lane = step_lane(s, i);
+
+		cache += kv_row_bytes(lane.kv) * (size_t)(lane.pos + 1);
+	}
 	for (int l = 0; l < d->model->cfg.n_layers; l++) {
 		const struct cpu_layer *w = &d->layer[l];
 
