@@ -77,9 +77,9 @@ INLINE struct vf v_fma(struct vf x, struct vf y, struct vf z)
 }
 INLINE struct vf v_round(struct vf x)
 {
-	const int to = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+	enum { TO = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
 
-	return V(_mm256_round_ps(x.a, to), _mm256_round_ps(x.b, to));
+	return V(_mm256_round_ps(x.a, TO), _mm256_round_ps(x.b, TO));
 }
 INLINE __m256 v_pow2_half(__m256 n)
 {
