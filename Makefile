@@ -91,6 +91,10 @@ $B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine
 $B/tests/%: $B/tests/%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# Writes what train/little.py teaches with.
+$B/train/selfchat: $B/train/selfchat.o $B/libs3d.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 check: $B/s3dchat $(TESTS) $(TOOLS)
 	@B=$B tests/run $(TESTS) $(SHELL_TESTS)
 check-asan:
