@@ -127,14 +127,35 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 				kv_head * cut->group + i % cut->group, piece)] = part[i];
 }
 
+/* Positions that an item goes over, and a few more for what it costs without any. */
+static long item_cost(const struct step *s, const struct cut *cut, int row0, int piece)
+{
+	int rows = s->b->n - row0 < cut->rows ? s->b->n - row0 : cut->rows;
+	int end = step_lane(s, row0).pos + rows, first = piece * ATTEND_BLOCK;
+
+	if (cut->pieces > 1 && end > first + ATTEND_BLOCK)
+		end = first + ATTEND_BLOCK;
+	return (long)rows * ((end > first ? end - first : 0) + 8);
+}
+
+/* The items of all head groups in a row are cut where the cost of what is before is the same for
+ * every thread: an item is for the thread whose share has its middle. */
 void attend_all(const struct step *s, int t, int layer, const struct cut *cut)
 {
-	int items = s->d->model->cfg.n_kv_heads * cut->chunks * cut->pieces, from, to;
+	int each = cut->chunks * cut->pieces, items = s->d->model->cfg.n_kv_heads * each;
+	long total = 0, before = 0, threads = pool_size(s->d->pool);
 
-	pool_share(s->d->pool, t, items, &from, &to);
-	for (int i = from; i < to; i++)
-		attend_item(s, layer, cut, i / cut->pieces / cut->chunks,
-			    i / cut->pieces % cut->chunks * cut->rows, i % cut->pieces);
+	for (int i = 0; i < each; i++)
+		total += item_cost(s, cut, i / cut->pieces * cut->rows, i % cut->pieces);
+	total *= s->d->model->cfg.n_kv_heads;
+	for (int i = 0; i < items; i++) {
+		int row0 = i % each / cut->pieces * cut->rows, piece = i % cut->pieces;
+		long cost = item_cost(s, cut, row0, piece);
+
+		if ((2 * before + cost) * threads / (2 * total) == t)
+			attend_item(s, layer, cut, i / each, row0, piece);
+		before += cost;
+	}
 }
 
 void attend_join(const struct step *s, int t, const struct cut *cut)

@@ -45,7 +45,7 @@ struct attend {         /* one head group of one layer, see attention.c */
 	float scale;
 };
 /* Positions folded at once; query rows in one work item; largest pad_dim. */
-enum { ATTEND_BLOCK = 256, ATTEND_ROWS = 8, ATTEND_MAX_DIM = 256 };
+enum { ATTEND_BLOCK = 128, ATTEND_ROWS = 8, ATTEND_MAX_DIM = 256 };
 /* A partial softmax: largest score, sum of exp(score - largest), weighted sum of V rows. */
 struct partial {
 	float max, sum;

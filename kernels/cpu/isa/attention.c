@@ -7,7 +7,12 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/isa/simd.h"
 
-enum { QUERIES = 8 };   /* worked on together */
+/* Queries worked on together: their sums stay in registers. */
+#if defined(ISA_avx2)
+enum { QUERIES = 4 };
+#else
+enum { QUERIES = 8 };
+#endif
 
 struct query {
 	const float *q;
@@ -47,12 +52,14 @@ static void soften(struct query *x, float *max, float *sum)
 	for (int i = 16; i < padded; i += 16)
 		m = v_max(m, v_load(x->p + i));
 	*max = v_largest(m);
-	for (int i = 0; i < padded; i += 16)
-		v_store(x->p + i, v_exp(v_sub(v_load(x->p + i), v_set(*max))));
-	for (int i = x->count; i < padded; i++)
-		x->p[i] = 0;
-	for (int i = 0; i < padded; i += 16)
-		total = v_add(total, v_load(x->p + i));
+	for (int i = 0; i < padded; i += 16) {
+		struct vf e = v_exp(v_sub(v_load(x->p + i), v_set(*max)));
+
+		if (i + 16 > x->count)
+			e = v_first(e, x->count - i);
+		v_store(x->p + i, e);
+		total = v_add(total, e);
+	}
 	*sum = v_sum(total);
 	for (int i = padded; i < ATTEND_BLOCK; i++)
 		x->p[i] = 0;
@@ -77,34 +84,60 @@ INLINE void mix(const struct attend *a, int n, const struct query *query, const 
 		v_store(out[i] + d, acc[i]);
 }
 
-/* state = state and a partial softmax of later positions, whose weighted sum is acc. */
-INLINE void fold_in(struct partial *state, int pad_dim, float max, float sum, const float *acc)
+/* What the largest score of later positions makes of the weights before (keep) and of their own
+ * (take), for up to 16 queries. */
+struct rescale {
+	float top[16], keep[16], take[16];
+};
+INLINE void rescale_find(struct rescale *r, const float before[16], const float after[16])
 {
-	float top = max > state->max ? max : state->max;
-	float keep = expf(state->max - top), take = expf(max - top);
+	struct vf b = v_load(before), a = v_load(after), top = v_max(b, a);
 
-	state->max = top;
-	state->sum = state->sum * keep + sum * take;
-	for (int d = 0; d < pad_dim; d += 16) {
-		struct vf old = v_mul(v_load(state->acc + d), v_set(keep));
+	v_store(r->top, top);
+	v_store(r->keep, v_exp(v_sub(b, top)));
+	v_store(r->take, v_exp(v_sub(a, top)));
+}
 
-		v_store(state->acc + d, v_fma(v_load(acc + d), v_set(take), old));
-	}
+/* state = state and a partial softmax of later positions, whose weighted sum is acc; query i of r. */
+INLINE void fold_in(struct partial *state, int pad_dim, const struct rescale *r, int i, float sum,
+		    const float *acc)
+{
+	struct vf keep = v_set(r->keep[i]), take = v_set(r->take[i]);
+
+	state->max = r->top[i];
+	state->sum = state->sum * r->keep[i] + sum * r->take[i];
+	for (int d = 0; d < pad_dim; d += 16)
+		v_store(state->acc + d, v_fma(v_load(acc + d), take,
+					      v_mul(v_load(state->acc + d), keep)));
+}
+
+/* V is asked for while K is read. */
+INLINE void fetch(const uint16_t *p, int n)
+{
+	for (int i = 0; i < n; i += 32)
+		__builtin_prefetch(p + i);
 }
 
 INLINE void block(const struct attend *a, int n, struct query *query, int t0, int rows)
 {
+	const uint16_t *k = a->k + (size_t)t0 * (size_t)a->pad_dim;
 	const uint16_t *v = a->v + (size_t)t0 * (size_t)a->pad_dim;
-	float max[QUERIES], sum[QUERIES], acc[QUERIES][ATTEND_MAX_DIM];
+	float max[16] = { 0 }, before[16] = { 0 }, sum[QUERIES], acc[QUERIES][ATTEND_MAX_DIM];
+	struct rescale r;
 
-	for (int at = 0; at < rows; at += 16)
-		score_tile(a, n, query, a->k + (size_t)(t0 + at) * (size_t)a->pad_dim, at);
-	for (int i = 0; i < n; i++)
+	for (int at = 0; at < rows; at += 16) {
+		fetch(v + at * a->pad_dim, 16 * a->pad_dim);
+		score_tile(a, n, query, k + at * a->pad_dim, at);
+	}
+	for (int i = 0; i < n; i++) {
 		soften(&query[i], &max[i], &sum[i]);
+		before[i] = query[i].state->max;
+	}
 	for (int d = 0; d < a->pad_dim; d += 16)
 		mix(a, n, query, v, d, rows, acc);
+	rescale_find(&r, before, max);
 	for (int i = 0; i < n; i++)
-		fold_in(query[i].state, a->pad_dim, max[i], sum[i], acc[i]);
+		fold_in(query[i].state, a->pad_dim, &r, i, sum[i], acc[i]);
 }
 
 static void block_n(const struct attend *a, int n, struct query *query, int t0, int rows)
@@ -114,10 +147,12 @@ static void block_n(const struct attend *a, int n, struct query *query, int t0, 
 	case 2: block(a, 2, query, t0, rows); break;
 	case 3: block(a, 3, query, t0, rows); break;
 	case 4: block(a, 4, query, t0, rows); break;
+#if !defined(ISA_avx2)
 	case 5: block(a, 5, query, t0, rows); break;
 	case 6: block(a, 6, query, t0, rows); break;
 	case 7: block(a, 7, query, t0, rows); break;
-	default: block(a, 8, query, t0, rows); break;
+	case 8: block(a, 8, query, t0, rows); break;
+#endif
 	}
 }
 
@@ -155,9 +190,15 @@ void K(attend)(const struct attend *a, int row0, int rows, int t0, int t1,
 void K(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
 void K(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim)
 {
-	for (int i = 1; i < n; i++)
-		if (part[i].sum > 0)
-			fold_in(&part[0], pad_dim, part[i].max, part[i].sum, part[i].acc);
+	for (int i = 1; i < n; i++) {
+		float before[16] = { part[0].max }, after[16] = { part[i].max };
+		struct rescale r;
+
+		if (!(part[i].sum > 0))
+			continue;
+		rescale_find(&r, before, after);
+		fold_in(&part[0], pad_dim, &r, 0, part[i].sum, part[i].acc);
+	}
 	for (int d = 0; d < head_dim; d++)
 		out[d] = part[0].acc[d] / part[0].sum;
 }

@@ -123,6 +123,16 @@ INLINE struct vf v_pow2(struct vf a) { struct vf r; V_EACH(ldexpf(1.0f, (int)a.f
 INLINE struct vf v_load_f16(const uint16_t *p) { struct vf r; V_EACH(quant_f16_to_f32(p[i])); }
 #endif
 
+INLINE struct vf v_first(struct vf a, int n)     /* the first n lanes, zeros in the others */
+{
+	float all[16];
+
+	v_store(all, a);
+	for (int i = n < 0 ? 0 : n; i < 16; i++)
+		all[i] = 0;
+	return v_load(all);
+}
+
 INLINE struct vf v_abs(struct vf a)
 {
 	return v_max(a, v_sub(v_set(0), a));
