@@ -66,6 +66,8 @@ def windows(pool, rows, n):
                 batch = []
             batch.append(c)
         batches.append(batch)
+        if len(batches) > 1 and len(batch) < len(batches[-2]) / 2:
+            batches[-2] += batches.pop()
         pool.rng.shuffle(batches)
         yield from batches
 

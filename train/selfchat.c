@@ -27,7 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LANES = 16, TOP = 20, QUESTION_MAX = 48, ANSWER_MAX = 192, CTX = 512, WORDS_MAX = 4096 };
+enum { LANES = 64, TOP = 20, QUESTION_MAX = 48, ANSWER_MAX = 192, CTX = 512, WORDS_MAX = 4096 };
 __extension__ typedef _Float16 f16;
 
 struct head {
