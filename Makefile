@@ -40,7 +40,7 @@ EMULATED_OBJ := $B/kernels/cpu/isa/packed.amx_emulated.o $B/kernels/cpu/amx_emul
 EMULATED_TESTS := $(if $(X86),$B/tests/test_kernels_amx $B/tests/test_forward_amx)
 TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c)) $(EMULATED_TESTS)
 TOOLS := $B/tests/mkmodel $B/tests/fuzz_gguf $B/tests/tui_driver \
-	$B/tests/tui_latency $B/tests/term_probe
+	$B/tests/tui_latency $B/tests/term_probe $B/train/selfchat
 SHELL_TESTS := $(wildcard tests/*.test.sh)
 
 .PHONY: all check check-asan check-tsan fuzz bench model lint format install man clean

@@ -2,7 +2,7 @@
  *
  *   selfchat -m MODEL -w WORDS -o OUT [-n TOKENS] [-s SEED] [-t THREADS]
  *
- * The model goes on from an empty user turn (or from a line of WORDS), which makes the question, and
+ * The model goes on from an empty user turn (or a line of WORDS), which makes the question, and
  * then answers it, greedily in half of the conversations and at temperature 0.7 in the others.
  * LANES conversations advance together, one token of each in a pass.  OUT is a head (8 bytes
  * magic, u32 TOP, u32 size of the vocabulary) and records:
@@ -27,7 +27,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LANES = 16, TOP = 20, QUESTION_MAX = 48, ANSWER_MAX = 192, CTX = 512, WORDS_MAX = 4096 };
+enum { LANES = 64, TOP = 20, QUESTION_MAX = 48, ANSWER_MAX = 192, CTX = 512, WORDS_MAX = 4096 };
 __extension__ typedef _Float16 f16;
 
 struct head {
@@ -158,7 +158,8 @@ static int begin(struct self *s, struct talk *t, char err[ERR_MAX])
 	t->law.seed = s->seed + t->number;
 	word = s->word[(uint64_t)(t->law.seed * 0x9e3779b97f4a7c15u >> 32) % (uint64_t)s->n_words];
 	memcpy(t->ids, s->frame, sizeof(int) * (size_t)s->before);
-	n = tokenizer_encode(s->tok, word, strlen(word), false, t->ids + s->before, QUESTION_MAX, err);
+	n = tokenizer_encode(s->tok, word, strlen(word), false, t->ids + s->before, QUESTION_MAX,
+			     err);
 	if (n < 0 || n > QUESTION_MAX / 2)
 		return n < 0 ? -1 : fail(err, "%s: a line is too long: %s", s->words, word);
 	t->question = s->before;

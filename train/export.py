@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""export.py - a trained little model to the GGUF file that ships.
+
+    export.py MODEL.gguf RUN OUT.gguf
+The file has no embedding: it borrows MODEL's, whose SHA-256 it names.  Prints the file's own."""
+
+import hashlib
+import os
+import sys
+
+import gguf
+import torch
+
+import llama
+import quant
+
+OWN = {  # keys that the little model does not take over as they are
+    "general.architecture",  # GGUFWriter writes it
+    "general.name",
+    "general.finetune",
+    "general.size_label",
+    "general.file_type",
+    "llama.block_count",
+}
+
+
+def copy_keys(w, big):
+    """Every other key of the big file, in its type and order."""
+    for name, f in big.file.fields.items():
+        if name.startswith("GGUF.") or name in OWN:
+            continue
+        sub = f.types[1] if f.types[0] == gguf.GGUFValueType.ARRAY else None
+        w.add_key_value(name, f.contents(), f.types[0], sub)
+
+
+def add_own_keys(w, big, state):
+    embd = big.tensors["token_embd.weight"]
+    w.add_name(f"{big.key('general.name')} little")
+    w.add_block_count(len(state["layers"]))
+    w.add_array("s3dchat.borrows", ["token_embd.weight"])
+    w.add_string("s3dchat.base.sha256", hashlib.sha256(embd.data.tobytes()).hexdigest())
+    w.add_array("s3dchat.output_ids", [int(i) for i in state["vocab"]])
+
+
+def main(model, run, out):
+    big = llama.Big(model)
+    state = torch.load(os.path.join(run, "state.pt"), weights_only=False)
+    w = gguf.GGUFWriter(out, "llama")
+    copy_keys(w, big)
+    add_own_keys(w, big, state)
+    for name, t in state["w"].items():
+        kind = gguf.GGMLQuantizationType[quant.kind(name)]
+        data = t.detach().float().numpy()
+        if kind != gguf.GGMLQuantizationType.F32:
+            data = gguf.quants.quantize(data, kind)
+        w.add_tensor(name, data, raw_dtype=kind)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    with open(out, "rb") as f:
+        print(hashlib.sha256(f.read()).hexdigest(), os.path.getsize(out), out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,300 @@
+#!/usr/bin/env python3
+"""little.py - trains a little model that drafts for a big one.
+
+    little.py MODEL.gguf RUN CHATS... [--tokens N] [--layers 0,1,29] ...
+The little model is a few of the big one's layers, its embedding (frozen, borrowed at run time) and
+an output head for the commonest tokens only.  It learns the big model's opinion of the big model's
+own answers.  RUN/state.pt is everything: a run goes on from there.  CHATS may still grow."""
+
+import argparse
+import json
+import os
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import llama
+import quant
+import teacher
+
+HELD_OUT = 32  # every conversation whose number this divides is never trained on
+CHUNK = 512  # rows of the head's logits at a time: they stay in the cache
+
+
+# ---- data ----
+
+
+class Pool:
+    """Conversations in the order of training: those not seen yet first, then all again."""
+
+    def __init__(self, paths, seed):
+        self.files = [teacher.File(p) for p in paths]
+        self.rng = np.random.default_rng(seed)
+        self.fresh, self.seen, self.again, self.held = [], [], [], []
+        self.tokens = 0
+
+    def refill(self):
+        for chat in (c for f in self.files for c in f.more()):
+            (self.fresh if chat.number % HELD_OUT else self.held).append(chat)
+            self.tokens += chat.n_answer
+        self.rng.shuffle(self.fresh)
+
+    def draw(self, n):
+        self.refill()
+        out = self.fresh[:n]
+        del self.fresh[:n]
+        self.seen += out
+        while len(out) < n:
+            if not self.again:
+                self.again = list(self.seen)
+                self.rng.shuffle(self.again)
+            out.append(self.again.pop())
+        return out
+
+
+def windows(pool, rows, n):
+    """Batches of about `rows` positions, padding included, out of n conversations at a time that
+    are sorted by length so that little is padded."""
+    while True:
+        chats = sorted(pool.draw(n), key=lambda c: len(c.ids))
+        batches, batch = [], []
+        for c in chats:
+            if batch and (len(batch) + 1) * len(c.ids) > rows:
+                batches.append(batch)
+                batch = []
+            batch.append(c)
+        batches.append(batch)
+        if len(batches) > 1 and len(batch) < len(batches[-2]) / 2:
+            batches[-2] += batches.pop()
+        pool.rng.shuffle(batches)
+        yield from batches
+
+
+class Rows:
+    """A batch: padded ids, the places of the rows that predict answer tokens, and their targets."""
+
+    def __init__(self, chats, place, hard):
+        n = max(len(c.ids) for c in chats) - 1
+        ids = np.zeros((len(chats), n), np.int64)
+        for i, c in enumerate(chats):
+            ids[i, : len(c.ids) - 1] = c.ids[:-1]
+        self.ids = torch.from_numpy(ids)
+        self.at = torch.cat(
+            [torch.arange(c.n_prompt - 1, len(c.ids) - 1) + i * n for i, c in enumerate(chats)]
+        )
+        top = torch.from_numpy(np.concatenate([c.top for c in chats]).astype(np.int64))
+        p = torch.from_numpy(np.concatenate([c.logp for c in chats]).astype(np.float32)).exp()
+        p *= 1 - hard
+        p[:, 0] += hard
+        self.index = place[top]
+        self.p = p * (self.index >= 0)
+        self.best = self.index[:, 0]
+        self.index = self.index.clamp(min=0)
+        self.lengths = [c.n_answer for c in chats]
+
+
+# ---- model ----
+
+
+class HeadLoss(torch.autograd.Function):
+    """sum over rows of sum_j p[j] * -log softmax(W h)[index[j]], a chunk of rows at a time; the
+    gradients are made on the way, so that the logits are never kept."""
+
+    @staticmethod
+    def forward(ctx, h, w, index, p):
+        gh, gw, loss = torch.empty_like(h), torch.zeros_like(w, dtype=torch.float32), 0.0
+        for i in range(0, len(h), CHUNK):
+            part = slice(i, i + CHUNK)
+            logits = F.linear(h[part], w).float()
+            mass = p[part].sum(-1, keepdim=True)
+            lse = logits.logsumexp(-1, keepdim=True)
+            loss += (mass * lse).sum() - (p[part] * logits.gather(1, index[part])).sum()
+            d = logits.sub_(lse).exp_().mul_(mass).scatter_add_(1, index[part], -p[part])
+            d = d.to(h.dtype)
+            gh[part] = d @ w
+            gw += d.T @ h[part]
+        ctx.save_for_backward(gh, gw)
+        return loss
+
+    @staticmethod
+    def backward(ctx, g):
+        gh, gw = ctx.saved_tensors
+        return gh * g.to(gh.dtype), gw * g, None, None
+
+
+def choose_vocabulary(chats, n_vocab, n_out):
+    """The tokens that the big model most often wants to write, by its own probabilities."""
+    count = np.zeros(n_vocab)
+    for c in chats:
+        np.add.at(count, c.top.astype(np.int64), np.exp(c.logp.astype(np.float64)))
+    return np.sort(np.argsort(-count, kind="stable")[:n_out])
+
+
+def start(big, opt, pool):
+    pool.refill()
+    vocab = choose_vocabulary(pool.fresh + pool.held, big.tensors["token_embd.weight"].shape[1],
+                              opt.vocabulary)
+    w = big.layers(opt.layers)
+    w["output.weight"] = big.weight("token_embd.weight")[vocab]
+    return {"w": w, "vocab": vocab, "layers": opt.layers, "step": 0, "seen": 0, "seconds": 0.0,
+            "log": [], "options": vars(opt)}
+
+
+class Trainer:
+    def __init__(self, opt):
+        self.opt = opt
+        self.big = llama.Big(opt.model)
+        self.embd = self.big.weight("token_embd.weight").bfloat16()
+        self.pool = Pool(opt.chats, opt.seed)
+        self.path = os.path.join(opt.run, "state.pt")
+        os.makedirs(opt.run, exist_ok=True)
+        old = os.path.exists(self.path)
+        self.state = (torch.load(self.path, weights_only=False) if old
+                      else start(self.big, opt, self.pool))
+        self.w = {k: v.requires_grad_() for k, v in self.state["w"].items()}
+        self.n_layers = len(self.state["layers"])
+        self.place = torch.full((self.embd.shape[0],), -1)
+        self.place[torch.from_numpy(self.state["vocab"])] = torch.arange(len(self.state["vocab"]))
+        self.optimisers = self.make_optimisers()
+        if old:
+            for o, s in zip(self.optimisers, self.state["optimisers"]):
+                o.load_state_dict(s)
+
+    def make_optimisers(self):
+        hidden = [v for k, v in self.w.items() if k.startswith("blk") and v.ndim == 2]
+        rest = [v for k, v in self.w.items() if not (k.startswith("blk") and v.ndim == 2)]
+        adam = dict(lr=self.opt.lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+        if not self.opt.muon:
+            return [torch.optim.AdamW(hidden + rest, **adam)]
+        return [
+            torch.optim.AdamW(rest, **adam),
+            torch.optim.Muon(hidden, lr=self.opt.lr, weight_decay=0.0,
+                             adjust_lr_fn="match_rms_adamw"),
+        ]
+
+    def progress(self):
+        return self.state["seen"] / self.opt.tokens
+
+    def learning_rate(self):
+        warm = min(1.0, (self.state["step"] + 1) / 20)
+        return self.opt.lr * warm * max(0.0, 1 - self.progress())
+
+    def cast(self):
+        """The weights as the products use them: rounded to the file's types near the end, so that
+        the rest learns to live with it."""
+        rounded = self.progress() >= self.opt.round_from
+        return {k: (quant.straight_through(k, v) if rounded else v).bfloat16()
+                for k, v in self.w.items()}
+
+    def hidden(self, w, rows):
+        h = llama.hidden(w, self.big, self.embd[rows.ids], self.n_layers)
+        return h.flatten(0, 1)[rows.at]
+
+    def step(self, chats):
+        rows = Rows(chats, self.place, self.opt.hard)
+        for o in self.optimisers:
+            times = self.opt.muon if isinstance(o, torch.optim.Muon) else 1
+            for group in o.param_groups:
+                group["lr"] = self.learning_rate() * times
+            o.zero_grad(set_to_none=True)
+        w = self.cast()
+        loss = HeadLoss.apply(self.hidden(w, rows), w["output.weight"], rows.index, rows.p)
+        loss = loss / len(rows.at)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.w.values(), 1.0)
+        for o in self.optimisers:
+            o.step()
+        self.state["step"] += 1
+        self.state["seen"] += len(rows.at)
+        return loss.item(), rows.ids.numel()
+
+    @torch.no_grad()
+    def score(self, rounded=False):
+        """Agreement with the big model's greedy choice, and tokens per round with 4 and 8 drafts,
+        on held-out greedy answers."""
+        w = {k: (quant.straight_through(k, v) if rounded else v).bfloat16()
+             for k, v in self.w.items()}
+        agree = []
+        held = sorted((c for c in self.pool.held if c.greedy), key=lambda c: c.number)
+        for i in range(0, min(len(held), self.opt.held), 16):
+            rows = Rows(held[i : i + 16], self.place, 0.0)
+            got = F.linear(self.hidden(w, rows), w["output.weight"]).argmax(-1)
+            agree += (got == rows.best).split(rows.lengths)
+        flat = torch.cat(agree).float().mean().item()
+        return flat, rounds(agree, 4), rounds(agree, 8)
+
+    def save(self):
+        self.state["optimisers"] = [o.state_dict() for o in self.optimisers]
+        torch.save(self.state, self.path + ".tmp")
+        os.replace(self.path + ".tmp", self.path)
+
+    def report(self, loss, speed):
+        agree, four, eight = self.score(self.progress() >= self.opt.round_from)
+        line = dict(step=self.state["step"], seen=self.state["seen"], data=self.pool.tokens,
+                    loss=round(loss, 4), agree=round(agree, 4), rounds4=round(four, 3),
+                    rounds8=round(eight, 3), speed=round(speed), lr=self.learning_rate(),
+                    time=time.strftime("%H:%M:%S"))
+        self.state["log"].append(line)
+        print(json.dumps(line), flush=True)
+        self.save()
+
+    def run(self):
+        source = windows(self.pool, self.opt.rows, 600)
+        mean, last, seen = 0.0, time.time(), self.state["seen"]
+        self.pool.refill()
+        while self.progress() < 1:
+            loss, n = self.step(next(source))
+            mean = loss if not mean else 0.95 * mean + 0.05 * loss
+            if self.state["step"] % 10 == 0:
+                print(f"{self.state['step']} {loss:.3f} {n} rows", flush=True)
+            if self.state["step"] % self.opt.every == 0 or self.progress() >= 1:
+                self.report(mean, (self.state["seen"] - seen) / (time.time() - last))
+                last, seen = time.time(), self.state["seen"]
+
+
+def rounds(agree, k):
+    """Tokens per pass of the big model when up to k tokens are drafted: along its own greedy
+    answer a draft is accepted exactly as far as the little model agrees (the rest is teacher
+    forced alike), and each pass adds a token of its own."""
+    tokens = passes = 0
+    for a in agree:
+        i, a = 0, a.tolist()
+        while i < len(a):
+            j = 0
+            while j < k and i + j < len(a) and a[i + j]:
+                j += 1
+            i += j + 1
+            passes += 1
+        tokens += len(a)
+    return tokens / passes
+
+
+def parse():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("model")
+    p.add_argument("run")
+    p.add_argument("chats", nargs="+")
+    p.add_argument("--layers", type=lambda s: [int(i) for i in s.split(",")], default=[0, 1, 29])
+    p.add_argument("--vocabulary", type=int, default=8192, help="rows of the output head")
+    p.add_argument("--tokens", type=float, default=5e6, help="answer tokens to see in all")
+    p.add_argument("--rows", type=int, default=5000, help="positions in a batch")
+    p.add_argument("--lr", type=float, default=1e-3)
+    p.add_argument("--muon", type=float, default=0,
+                   help="Muon for the layers, at this many times the learning rate; 0: AdamW")
+    p.add_argument("--hard", type=float, default=0.3,
+                   help="weight of the greedy choice beside the distribution")
+    p.add_argument("--round-from", type=float, default=0.7,
+                   help="from this part of the run on weights are rounded to the file's types")
+    p.add_argument("--held", type=int, default=48, help="held-out answers in a score")
+    p.add_argument("--every", type=int, default=50, help="steps between scores and checkpoints")
+    p.add_argument("--seed", type=int, default=1, help="of the order of the conversations")
+    p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    return p.parse_args()
+
+
+if __name__ == "__main__":
+    options = parse()
+    torch.set_num_threads(options.threads)
+    Trainer(options).run()
