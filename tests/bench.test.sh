@@ -86,7 +86,8 @@ bench --quick --bild-grid --csv -md "$model" --prompts tests/prompts/chat-02.txt
 	$1 ~ /^bild .*\/differ$/ { n++; bad += $3 != 0 }
 	$1 ~ /\/first_choice$/ { first++; bad += $3 != 100 }
 	$1 ~ /\/log_p$/ { if (p++ && $3 != last) bad++; last = $3 }
-	END { exit !(n == 25 && first == 26 && p == 26 && !bad && last < 0 && last > -3) }' "$tmp/out"
+	END { exit !(n == 25 && first == 26 && p == 26 && !bad && last < 0 && last > -3) }
+	' "$tmp/out"
 result "the grid of thresholds, as CSV"
 
 ! bench --bild-grid -md "$tmp/none.gguf" --prompts tests/prompts/chat-02.txt &&
