@@ -29,8 +29,9 @@ enum option_group { GROUP_MODEL, GROUP_ANSWER, GROUP_SAMPLING, GROUP_STRATEGY, G
 #define OPTIONS(_) \
 _(TEXT, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
 	"GGUF model file (default: the one that ./start fetched)") \
-_(TEXT, model_draft, "model-draft", "md", "spec-draft-model", "FILE", "", 0, 0, \
-	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts") \
+_(TEXT, model_draft, "model-draft", "md", "spec-draft-model", "FILE|none", "", 0, 0, \
+	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts " \
+	"(default: NAME.little.gguf of the model NAME, if there is one)") \
 _(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_RUN, MODEL, \
 	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
 _(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \

@@ -46,10 +46,14 @@ int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int
 		   char err[ERR_MAX])
 {
 	struct session *d = s->draft;
-	int k = 0, top, rc = follow(s, err);
+	int k = 0, top, left = d->n_ctx - s->target->n, rc;
 
+	if (left <= 0)          /* its context may be shorter */
+		return 0;
+	rc = follow(s, err);
 	if (rc)
 		return rc < 0 ? -1 : 0;
+	max = max < left ? max : left;
 	while (k < max) {
 		const float *logits = session_extend(d, NULL, 0, err);
 

@@ -138,6 +138,46 @@ static void test_pairs(void **state)
 	remove("build/test-other.gguf");
 }
 
+/* Told, and it drafts all the same; behind the end of its context it drafts nothing more. */
+static void test_large_and_brief(void **state)
+{
+	struct mk_spec spec = MK_TINY;
+	struct engine_opt o = { .model = "build/test-strategies.gguf", .strategy = "draft",
+				.model_draft = "build/test-other.gguf", .n_ctx = 300,
+				.be = { .n_threads = 1, .n_batch = 64 } };
+	struct engine *other = engine;
+	struct emit e[STEP_MAX];
+	char err[ERR_MAX];
+	int want[LEN], got[LEN], n;
+	bool done;
+	long drafted;
+
+	(void)state;
+	spec.n_layers = 12;
+	spec.n_ctx = 64;
+	assert_int_equal(mk_write(o.model_draft, &spec, err), 0);
+	engine = engine_open(&o, err);
+	assert_non_null(engine);
+	assert_non_null(strstr(engine->notes[0], "larger than the big model"));
+	assert_non_null(strstr(engine->notes[0], "64 tokens, that has 300"));
+	assert_string_equal(engine->notes[1], "");
+	assert_string_equal(engine->strat.ops->name, "draft");
+	begin(5, 0, 1, 1);
+	n = answer(plain, want);
+	assert_int_equal(n, LEN);
+	begin(5, 0, 1, 1);
+	assert_int_equal(answer(draft, got), n);
+	assert_memory_equal(want, got, sizeof(int) * (size_t)n);
+	drafted = engine->strat.stats.drafted;
+	assert_true(drafted > 0 && engine->draft.n_ctx == 64 && engine->target.n > 150);
+	assert_int_equal(engine_step(engine, 1, e, &done, err), 1);
+	assert_int_equal(engine->strat.stats.drafted, drafted);
+	engine_close(engine);
+	engine = other;
+	assert_string_equal(engine->notes[0], "");
+	remove(o.model_draft);
+}
+
 static void test_switching_is_plain(void **state)
 {
 	long accepted = 0;
@@ -272,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_bild_limits),
 		cmocka_unit_test(test_oracle),
 		cmocka_unit_test(test_pairs),
+		cmocka_unit_test(test_large_and_brief),
 		cmocka_unit_test(test_switching_is_plain),
 		cmocka_unit_test(test_seed),
 		cmocka_unit_test(test_context_end),
