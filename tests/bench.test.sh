@@ -52,7 +52,8 @@ if [ "$(basename "$B")" = release ]; then
 	bench --quick --stages --csv --probes && awk -F, '
 		{ value[$1] = $3 }
 		END {
-			exit !(!("plain@0/speed" in value) && value["token_bytes"] > 96e6 && value["token_bytes"] < 98362432 &&
+			exit !(!("plain@0/speed" in value) &&
+				value["token_bytes"] > 96e6 && value["token_bytes"] < 98362432 &&
 				value["load"] > 0 && value["stream"] > 0 &&
 				value["prompt@512"] > 0 &&
 				value["decode@0"] > 0 && value["decode@1024"] > 0 &&
