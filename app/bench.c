@@ -92,6 +92,11 @@ static size_t needed_bytes(const struct model *m)
 	return n;
 }
 
+static bool no_probes(const struct options *o)
+{
+	return o->strategies || o->bild_grid;
+}
+
 /* Loading has nothing to be interleaved with: it is repeated first, the last engine stays. */
 static int load(struct bench *b, char err[ERR_MAX])
 {
@@ -103,7 +108,7 @@ static int load(struct bench *b, char err[ERR_MAX])
 		.be = { .n_threads = o->threads, .n_batch = BATCH_ROWS, .n_out = STEP_MAX,
 			.kernels = o->kernels },
 	};
-	int times = o->strategies_only ? 1 : b->reps;
+	int times = no_probes(o) ? 1 : b->reps;
 
 	for (int i = 0; i < times; i++) {
 		double start = clock_now();
@@ -112,19 +117,25 @@ static int load(struct bench *b, char err[ERR_MAX])
 		b->e = engine_open(&eo, err);
 		if (!b->e)
 			return -1;
-		if (!o->strategies_only)
+		if (!no_probes(o))
 			bench_add(b, clock_now() - start, "s", "load");
 	}
 	b->token_bytes = needed_bytes(b->e->model);
+	bench_strategy_open(b);
 	return 0;
 }
 
 static int bench_open(struct bench *b, char err[ERR_MAX])
 {
+	if (b->opt->probes && no_probes(b->opt))
+		return fail(err, "--probes and %s leave nothing to do",
+			    b->opt->bild_grid ? "--bild-grid" : "--strategies");
 	b->pool = mem_new((size_t)BENCH_SERIES_MAX * (size_t)b->reps, sizeof(*b->pool), err);
 	if (!b->pool || prompts_load(&b->prompts, b->opt->prompts, err) || load(b, err))
 		return -1;
-	return b->opt->strategies_only ? 0 : bench_probe_open(b, err);
+	if (b->opt->bild_grid && b->n_contenders < 2)
+		return fail(err, "--bild-grid needs a little model: -md FILE");
+	return no_probes(b->opt) ? 0 : bench_probe_open(b, err);
 }
 
 static void bench_close(struct bench *b)
@@ -138,9 +149,9 @@ static void bench_close(struct bench *b)
 static int measure(struct bench *b, char err[ERR_MAX])
 {
 	for (int rep = 0; rep < b->reps; rep++) {
-		if (!b->opt->strategies_only && bench_probe_run(b, rep, err))
+		if (!no_probes(b->opt) && bench_probe_run(b, rep, err))
 			return -1;
-		if (bench_strategy_run(b, rep, err))
+		if (!b->opt->probes && bench_strategy_run(b, rep, err))
 			return -1;
 	}
 	if (isatty(STDERR_FILENO))
@@ -162,7 +173,7 @@ int bench_run(const struct options *o, FILE *out, char err[ERR_MAX])
 		bench_report(&b, out);
 	if (!rc && fflush(out))
 		rc = fail(err, "writing the result: %s", strerror(errno));
-	if (!rc)
+	if (!rc && !o->probes)
 		rc = bench_strategy_check(&b, err);
 	bench_close(&b);
 	return rc;

@@ -10,10 +10,11 @@
 
 #include <stdio.h>
 
-enum { BENCH_SERIES_MAX = 256, BENCH_VERIFY_POS = 256, BENCH_ROWS_MAX = 8, BENCH_TEMPS = 2 };
+enum { BENCH_SERIES_MAX = 1024, BENCH_VERIFY_POS = 256, BENCH_ROWS_MAX = 8, BENCH_TEMPS = 2,
+	BENCH_PREDICT_MAX = 128, BENCH_CONTENDERS_MAX = 32 };
 
 struct series {
-	char name[48];
+	char name[64];
 	const char *unit;
 	double *v;              /* (reps) */
 	int n;
@@ -23,11 +24,34 @@ struct spread {
 	double median, min, max;        /* NAN when there is nothing */
 };
 
+struct contender {              /* a strategy under one setting; the first is plain */
+	const struct strategy *s;
+	struct strategy_opt opt;
+	char name[40];
+	bool exact;             /* with this setting */
+};
+
+struct bench_answer {
+	int tok[BENCH_PREDICT_MAX];
+	int n;
+	double seconds;
+};
+
+struct bench_quality {          /* sums over tokens */
+	long tokens;
+	double log_p;           /* of each, under the big model alone, untempered */
+	long first;             /* those that are its first choice */
+	long differ;            /* those that plain has not at the same place */
+};
+
 struct bench {
 	const struct options *opt;
 	struct engine *e;
 	struct prompt_set prompts;
 	int prompt_step;        /* 1: every prompt is used, 3: every third */
+	struct contender contender[BENCH_CONTENDERS_MAX];
+	int n_contenders;
+	int n_temps;            /* of bench_temps */
 	int n_predict;          /* longest answer in tokens */
 	int n_decode;           /* tokens in a decode measurement */
 	int reps;
@@ -58,14 +82,19 @@ double bench_rows(struct bench *, int pos, int n, int n_out, char err[ERR_MAX]);
 int bench_stages_run(struct bench *, char err[ERR_MAX]);
 void bench_stages_report(const struct bench *, FILE *);
 
-/* Whether the strategy can run with what is open, and was asked for. */
-bool bench_exact(const struct bench *, const struct strategy *);  /* as the options are */
-bool bench_strategy_wanted(const struct bench *, const struct strategy *);
+/* Who takes part, with the models that are open and as the options ask. */
+void bench_strategy_open(struct bench *);
 int bench_strategy_run(struct bench *, int rep, char err[ERR_MAX]);
 /* After all repetitions: an error if an exact strategy wrote something else than plain. */
 int bench_strategy_check(const struct bench *, char err[ERR_MAX]);
 
+/* Adds what the big model thinks of an answer to ids[0..n-1] and how it differs from plain's. */
+int bench_judge(struct bench *, const int *ids, int n, const struct bench_answer *,
+		const struct bench_answer *plain, struct bench_quality *, char err[ERR_MAX]);
+
 /* A number of the given width, or '-' when it is unknown (NAN). */
 void bench_cell(FILE *, double x, int width, int decimals);
+void bench_table(const struct bench *, FILE *out);      /* the strategies */
+void bench_grid(const struct bench *, FILE *out);       /* bild over its thresholds */
 void bench_report(const struct bench *, FILE *out);
 #endif

@@ -64,7 +64,7 @@ int bench_probe_open(struct bench *b, char err[ERR_MAX])
 		b->n_ids = most;
 	if (b->n_ids < PROMPT_ROWS)
 		return fail(err, "the model's context of %d tokens is too short to measure a "
-			    "prompt of %d; use --strategies-only", b->n_ids, PROMPT_ROWS);
+			    "prompt of %d; use --strategies", b->n_ids, PROMPT_ROWS);
 	b->ids = mem_new((size_t)b->n_ids, sizeof(*b->ids), err);
 	if (!b->ids || fill_ids(b, err))
 		return -1;

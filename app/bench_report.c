@@ -133,41 +133,6 @@ static void table_probes(const struct bench *b, FILE *f)
 	}
 }
 
-static void strategy_row(const struct bench *b, FILE *f, const struct strategy *s, double temp)
-{
-	struct spread speed = bench_spread(b, "%s@%g/speed", s->name, temp);
-	struct spread ratio = bench_spread(b, "%s@%g/ratio", s->name, temp);
-	struct spread same = bench_spread(b, "%s@%g/identical", s->name, temp);
-	struct spread all = bench_spread(b, "%s@%g/prompts", s->name, temp);
-
-	fprintf(f, "%-10s%5.1f", s->name, temp);
-	bench_cell(f, speed.median, 10, 1);
-	bench_cell(f, speed.min, 8, 1);
-	bench_cell(f, speed.max, 8, 1);
-	bench_cell(f, ratio.median, 9, 3);
-	bench_cell(f, ratio.min, 7, 3);
-	bench_cell(f, ratio.max, 7, 3);
-	bench_cell(f, bench_spread(b, "%s@%g/acceptance", s->name, temp).median, 9, 1);
-	bench_cell(f, bench_spread(b, "%s@%g/per_round", s->name, temp).median, 8, 2);
-	fprintf(f, "  %.0f of %.0f%s\n", same.min, all.min,
-		bench_exact(b, s) ? same.min < all.min ? "  NOT THE SAME" : "" : "  approximate");
-}
-
-static void table_strategies(const struct bench *b, FILE *f)
-{
-	int used = (b->prompts.n + b->prompt_step - 1) / b->prompt_step;
-
-	fprintf(f, "\n%d prompts, answers of at most %d tokens, %d repetitions, strategies in "
-		"turn\n", used, b->n_predict, b->reps);
-	fprintf(f, "%-10s%5s%10s%8s%8s%9s%7s%7s%9s%8s  %s\n", "strategy", "temp", "tokens/s",
-		"least", "most", "x plain", "least", "most", "accept %", "a round",
-		"same as plain");
-	for (int temp = 0; temp < BENCH_TEMPS; temp++)
-		for (int i = 0; strategies[i]; i++)
-			if (bench_strategy_wanted(b, strategies[i]))
-				strategy_row(b, f, strategies[i], (double)bench_temps[temp]);
-}
-
 void bench_report(const struct bench *b, FILE *f)
 {
 	if (b->opt->csv) {
@@ -175,9 +140,12 @@ void bench_report(const struct bench *b, FILE *f)
 		return;
 	}
 	describe(b, f);
-	if (!b->opt->strategies_only)
+	if (b->ids)
 		table_probes(b, f);
-	if (b->opt->stages && !b->opt->strategies_only)
+	if (b->ids && b->opt->stages)
 		bench_stages_report(b, f);
-	table_strategies(b, f);
+	if (b->opt->bild_grid)
+		bench_grid(b, f);
+	else if (!b->opt->probes)
+		bench_table(b, f);
 }

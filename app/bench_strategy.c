@@ -1,6 +1,6 @@
 /* bench_strategy.c - every strategy on the prompt set: speed, acceptance, identity with plain.
  *
- * Strategies take turns prompt by prompt.  An answer ends where the model ends it or after
+ * Contenders take turns prompt by prompt.  An answer ends where the model ends it or after
  * n_predict tokens; the prompt's own run is not timed.
  * Invariant: plain goes first, so that every other answer has something to be compared with. */
 #include "app/bench_parts.h"
@@ -9,29 +9,65 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PREDICT_MAX = 128, STRATEGIES_MAX = 16, SEED = 1 };
+enum { SEED = 1 };
 
 const float bench_temps[BENCH_TEMPS] = { 0.0f, 0.7f };
+static const float grid_fallback[] = { 0.3f, 0.45f, 0.6f, 0.75f, 0.9f };
+static const float grid_rollback[] = { 1, 2, 3, 5, INFINITY };
 
-struct answer {
-	int tok[PREDICT_MAX];
-	int n;
-	double seconds;
-};
-
-struct tally {                  /* of one strategy at one temperature in one repetition */
+struct tally {                  /* of one contender at one temperature in one repetition */
 	double seconds;
 	long emitted, rounds, tested, accepted;
 	int same, prompts;
+	struct bench_quality quality;
 };
 
-bool bench_strategy_wanted(const struct bench *b, const struct strategy *s)
+static struct contender *add(struct bench *b, const struct strategy *s)
 {
-	const char *only = b->opt->strategy;
+	const struct options *o = b->opt;
+	struct contender *c = &b->contender[b->n_contenders++];
 
-	if (s->needs && !b->e->strat.draft)
-		return false;
-	return !strcmp(only, "plain") || !strcmp(s->name, "plain") || !strcmp(s->name, only);
+	*c = (struct contender){
+		.s = s,
+		.opt = { .draft_max = o->draft_max, .draft_min = o->draft_min,
+			 .draft_p_min = o->draft_p_min, .fallback = o->fallback,
+			 .rollback = o->rollback, .rollback_exact = isinf(o->rollback) },
+		.exact = s->exact || (s->can_be_exact && isinf(o->rollback)),
+	};
+	snprintf(c->name, sizeof(c->name), "%s", s->name);
+	return c;
+}
+
+static void add_grid(struct bench *b, const struct strategy *bild)
+{
+	for (size_t f = 0; f < sizeof(grid_fallback) / sizeof(grid_fallback[0]); f++)
+		for (size_t r = 0; r < sizeof(grid_rollback) / sizeof(grid_rollback[0]); r++) {
+			struct contender *c = add(b, bild);
+
+			c->opt.fallback = grid_fallback[f];
+			c->opt.rollback = grid_rollback[r];
+			c->opt.rollback_exact = c->exact = false;
+			snprintf(c->name, sizeof(c->name), "bild %g/%g",
+				 (double)c->opt.fallback, (double)c->opt.rollback);
+		}
+}
+
+void bench_strategy_open(struct bench *b)
+{
+	const char *only = b->opt->bild_grid ? "" : b->opt->strategy;
+	bool all = !strcmp(only, "plain");
+
+	b->n_temps = b->opt->bild_grid ? 1 : BENCH_TEMPS;
+	for (int i = 0; strategies[i]; i++) {
+		const struct strategy *s = strategies[i];
+
+		if (s->needs && !b->e->strat.draft)
+			continue;
+		if (b->opt->bild_grid && !strcmp(s->name, "bild"))
+			add_grid(b, s);
+		else if (all || !strcmp(s->name, "plain") || !strcmp(s->name, only))
+			add(b, s);
+	}
 }
 
 /* Ids of the conversation with this one prompt; the caller frees them with free(). */
@@ -68,7 +104,7 @@ static int prefill(struct engine *e, const int *ids, int n, char err[ERR_MAX])
 	return left;
 }
 
-static int answer(struct bench *b, struct answer *a, char err[ERR_MAX])
+static int answer(struct bench *b, struct bench_answer *a, char err[ERR_MAX])
 {
 	struct emit out[STEP_MAX];
 	double start = clock_now();
@@ -89,7 +125,7 @@ static int answer(struct bench *b, struct answer *a, char err[ERR_MAX])
 	return 0;
 }
 
-static void count(struct tally *t, const struct answer *a, const struct strategy_stats *s,
+static void count(struct tally *t, const struct bench_answer *a, const struct strategy_stats *s,
 		  bool same)
 {
 	t->seconds += a->seconds;
@@ -101,41 +137,61 @@ static void count(struct tally *t, const struct answer *a, const struct strategy
 	t->prompts++;
 }
 
-/* One prompt under every strategy at one temperature. */
-static int run_prompt(struct bench *b, const int *ids, int n, float temp,
-		      struct tally tally[STRATEGIES_MAX], char err[ERR_MAX])
+/* One contender's answer to ids[0..n-1] under the law of b->e->strat. */
+static int run_contender(struct bench *b, const struct contender *c, const int *ids, int n,
+			 struct bench_answer *a, char err[ERR_MAX])
 {
-	const struct options *o = b->opt;
 	struct strat *st = &b->e->strat;
-	struct answer plain = { .n = 0 }, a;
+
+	st->opt = c->opt;
+	if (engine_strategy(b->e, c->s->name, err) || prefill(b->e, ids, n, err))
+		return -1;
+	memset(&st->stats, 0, sizeof(st->stats));
+	return answer(b, a, err);
+}
+
+/* One prompt under every contender at one temperature; the first repetition judges the answers
+ * too, which are the same in all of them. */
+static int run_prompt(struct bench *b, int rep, const struct prompt *p, const int *ids, int n,
+		      float temp, struct tally *tally, char err[ERR_MAX])
+{
+	struct strat *st = &b->e->strat;
+	struct bench_answer plain = { .n = 0 }, a;
 
 	st->law = (struct sampler_opt)SAMPLER_DEFAULTS;
 	st->law.temp = temp;
-	st->law.seed = o->seed < 0 ? SEED : (uint64_t)o->seed;
-	st->opt.draft_max = o->draft_max;
-	st->opt.draft_min = o->draft_min;
-	st->opt.draft_p_min = o->draft_p_min;
-	st->opt.fallback = o->fallback;
-	st->opt.rollback = o->rollback;
-	st->opt.rollback_exact = isinf(o->rollback);
-	for (int i = 0; strategies[i]; i++) {
-		if (!bench_strategy_wanted(b, strategies[i]))
-			continue;
-		if (engine_strategy(b->e, strategies[i]->name, err) || prefill(b->e, ids, n, err))
+	st->law.seed = b->opt->seed < 0 ? SEED : (uint64_t)b->opt->seed;
+	for (int i = 0; i < b->n_contenders; i++) {
+		const struct contender *c = &b->contender[i];
+
+		if (run_contender(b, c, ids, n, &a, err))
 			return -1;
-		memset(&st->stats, 0, sizeof(st->stats));
-		if (answer(b, &a, err))
-			return -1;
-		if (!strcmp(strategies[i]->name, "plain"))
+		if (!i)
 			plain = a;
 		count(&tally[i], &a, &st->stats, a.n == plain.n &&
 		      !memcmp(a.tok, plain.tok, (size_t)a.n * sizeof(*a.tok)));
+		if (i && !b->opt->bild_grid)
+			bench_add(b, a.n / a.seconds / (plain.n / plain.seconds), "x",
+				  "%s@%g/prompt/%s", c->name, (double)temp, p->name);
+		if (!rep && (!i || !c->exact) &&
+		    bench_judge(b, ids, n, &a, &plain, &tally[i].quality, err))
+			return -1;
 	}
 	return 0;
 }
 
+static void record_quality(struct bench *b, const struct bench_quality *q, const char *name,
+			   double temp)
+{
+	double n = (double)q->tokens;
+
+	bench_add(b, q->log_p / n, "nats", "%s@%g/log_p", name, temp);
+	bench_add(b, 100 * (double)q->first / n, "%", "%s@%g/first_choice", name, temp);
+	bench_add(b, 100 * (double)q->differ / n, "%", "%s@%g/differ", name, temp);
+}
+
 static void record(struct bench *b, const struct tally *t, const struct tally *plain,
-		   const char *name, float temp)
+		   const char *name, double temp)
 {
 	double speed = (double)t->emitted / t->seconds;
 
@@ -150,50 +206,45 @@ static void record(struct bench *b, const struct tally *t, const struct tally *p
 	bench_add(b, t->same, "prompts", "%s@%g/identical", name, temp);
 	bench_add(b, t->prompts, "prompts", "%s@%g/prompts", name, temp);
 	bench_add(b, (double)t->emitted, "tokens", "%s@%g/tokens", name, temp);
-}
-
-bool bench_exact(const struct bench *b, const struct strategy *s)
-{
-	return s->exact || (s->can_be_exact && isinf(b->opt->rollback));
+	if (t->quality.tokens)
+		record_quality(b, &t->quality, name, temp);
 }
 
 int bench_strategy_check(const struct bench *b, char err[ERR_MAX])
 {
-	for (int i = 0; strategies[i]; i++)
-		for (int temp = 0; temp < BENCH_TEMPS; temp++) {
-			const char *name = strategies[i]->name;
+	for (int i = 0; i < b->n_contenders; i++)
+		for (int temp = 0; temp < b->n_temps; temp++) {
+			const struct contender *c = &b->contender[i];
 			double t = (double)bench_temps[temp];
-			double same = bench_spread(b, "%s@%g/identical", name, t).min;
-			double all = bench_spread(b, "%s@%g/prompts", name, t).min;
+			double same = bench_spread(b, "%s@%g/identical", c->name, t).min;
+			double all = bench_spread(b, "%s@%g/prompts", c->name, t).min;
 
-			if (bench_exact(b, strategies[i]) && same < all)
+			if (c->exact && same < all)
 				return fail(err, "%s is exact, but at temperature %g only %.0f of "
 					    "%.0f answers are those of plain; please report this",
-					    name, t, same, all);
+					    c->name, t, same, all);
 		}
 	return 0;
 }
 
 int bench_strategy_run(struct bench *b, int rep, char err[ERR_MAX])
 {
-	struct tally tally[BENCH_TEMPS][STRATEGIES_MAX] = { 0 };
-	int plain = 0, rc = 0;
+	struct tally tally[BENCH_TEMPS][BENCH_CONTENDERS_MAX] = { 0 };
+	int rc = 0;
 
 	for (int i = 0; i < b->prompts.n && !rc; i += b->prompt_step) {
+		const struct prompt *p = &b->prompts.p[i];
 		int *ids = NULL, n;
 
-		bench_progress(b, rep, b->prompts.p[i].name);
-		rc = render(b, &b->prompts.p[i], &ids, &n, err);
-		for (int temp = 0; temp < BENCH_TEMPS && !rc; temp++)
-			rc = run_prompt(b, ids, n, bench_temps[temp], tally[temp], err);
+		bench_progress(b, rep, p->name);
+		rc = render(b, p, &ids, &n, err);
+		for (int temp = 0; temp < b->n_temps && !rc; temp++)
+			rc = run_prompt(b, rep, p, ids, n, bench_temps[temp], tally[temp], err);
 		free(ids);
 	}
-	while (!rc && strcmp(strategies[plain]->name, "plain"))
-		plain++;
-	for (int i = 0; !rc && strategies[i]; i++)
-		for (int temp = 0; temp < BENCH_TEMPS; temp++)
-			if (tally[temp][i].prompts)
-				record(b, &tally[temp][i], &tally[temp][plain], strategies[i]->name,
-				       bench_temps[temp]);
+	for (int i = 0; !rc && i < b->n_contenders; i++)
+		for (int temp = 0; temp < b->n_temps; temp++)
+			record(b, &tally[temp][i], &tally[temp][0], b->contender[i].name,
+			       (double)bench_temps[temp]);
 	return rc;
 }

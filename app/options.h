@@ -104,8 +104,12 @@ _(INT, reps, "reps", "r", "repetitions", "N", "3", 1, 1000, IN_BENCH, COMMANDS, 
 	"repetitions of each measurement") \
 _(BOOL, quick, "quick", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"fewer prompts and tokens: well under a minute") \
-_(BOOL, strategies_only, "strategies-only", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
-	"leave out what does not depend on the strategy") \
+_(BOOL, probes, "probes", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"only what does not depend on the strategy, for models that do not chat too") \
+_(BOOL, strategies, "strategies", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"only compare strategies; leave out what does not depend on them") \
+_(BOOL, bild_grid, "bild-grid", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"only bild, over a grid of fallback and rollback: speed and quality") \
 _(BOOL, stages, "stages", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"also where the time of a pass goes, stage by stage") \
 _(TEXT, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \

@@ -1,6 +1,6 @@
 /* model.c - configuration and weights by name, every shape checked.
  *
- * The llama architecture (Llama, Mistral, TinyLlama, SmolLM2).  A new architecture is a row in the
+ * Architectures llama (Llama, Mistral, TinyLlama, SmolLM2) and qwen2.  A new one is a row in the
  * table below plus what differs in model_config.  Invariant: as in model.h. */
 #include "engine/model.h"
 #include "engine/borrow.h"
@@ -12,15 +12,17 @@
 struct architecture {
 	const char *name;
 	enum rope_kind rope;
+	bool qkv_bias;
 };
 
 static const struct architecture architectures[] = {
-	{ "llama", ROPE_PAIRS },
+	{ "llama", ROPE_PAIRS, false },
+	{ "qwen2", ROPE_HALVES, true },
 };
 
 const char *model_architectures(void)
 {
-	return "llama (Llama, Mistral, TinyLlama, SmolLM2)";
+	return "llama (Llama, Mistral, TinyLlama, SmolLM2), qwen2 (Qwen 2, 2.5)";
 }
 
 /* A whole number "ARCH.key" in lo..hi; fallback < 0: the key must be there. */
@@ -135,6 +137,7 @@ static int read_config(struct model *m, char err[ERR_MAX])
 	if (!a)
 		return -1;
 	c->rope = a->rope;
+	c->qkv_bias = a->qkv_bias;
 	if (want(g, c->arch, "block_count", 1, MODEL_MAX_LAYERS, -1, &c->n_layers, err) ||
 	    want(g, c->arch, "embedding_length", 1, 1 << 17, -1, &c->n_embd, err) ||
 	    want(g, c->arch, "feed_forward_length", 1, 1 << 20, -1, &c->n_ff, err) ||
@@ -169,6 +172,25 @@ static const struct gguf_tensor *bind(const struct model *m, const char *name, i
 	return t;
 }
 
+static int bind_biases(struct model *m, int l, char err[ERR_MAX])
+{
+	struct layer *w = &m->layer[l];
+	const struct {
+		char letter;
+		const struct gguf_tensor **to, *matrix;
+	} all[] = { { 'q', &w->bq, w->wq }, { 'k', &w->bk, w->wk }, { 'v', &w->bv, w->wv } };
+
+	for (size_t i = 0; m->cfg.qkv_bias && i < sizeof(all) / sizeof(all[0]); i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "blk.%d.attn_%c.bias", l, all[i].letter);
+		*all[i].to = bind(m, name, 0, all[i].matrix->dim[1], err);
+		if (!*all[i].to)
+			return -1;
+	}
+	return 0;
+}
+
 static int bind_layer(struct model *m, int l, char err[ERR_MAX])
 {
 	const struct model_config *c = &m->cfg;
@@ -198,7 +220,7 @@ static int bind_layer(struct model *m, int l, char err[ERR_MAX])
 		if (!*all[i].to)
 			return -1;
 	}
-	return 0;
+	return bind_biases(m, l, err);
 }
 
 /* Kinds of model that go by the same name; asked first, because they lack other tensors. */
@@ -209,7 +231,7 @@ static int refuse_kinds(const struct model *m, char err[ERR_MAX])
 		bool is_bias = n.n > 5 && !memcmp(n.s + n.n - 5, ".bias", 5);
 		bool is_expert = n.n > 9 && memmem(n.s, n.n, "_exps", 5) != NULL;
 
-		if (is_bias || is_expert)
+		if ((is_bias && !m->cfg.qkv_bias) || is_expert)
 			return fail(err, "%s: tensor %.*s: %s are not supported in architecture "
 				    "%s", gguf_path(m->file), n.n > 80 ? 80 : (int)n.n, n.s,
 				    is_bias ? "biases" : "mixtures of experts", m->cfg.arch);
@@ -226,7 +248,7 @@ static bool is_bound(const struct model *m, const struct gguf_tensor *t)
 
 		bound = t == w->attn_norm || t == w->wq || t == w->wk || t == w->wv ||
 			t == w->wo || t == w->ffn_norm || t == w->gate || t == w->up ||
-			t == w->down;
+			t == w->down || t == w->bq || t == w->bk || t == w->bv;
 	}
 	return bound;
 }

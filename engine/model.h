@@ -21,6 +21,7 @@ struct model_config {
 	int n_ctx_train;
 	int n_rot;              /* dimensions of a head that RoPE turns */
 	enum rope_kind rope;
+	bool qkv_bias;
 	float rope_base, rope_scale;    /* scale multiplies positions (linear scaling: 1/factor) */
 	float norm_eps;
 };
@@ -29,6 +30,7 @@ struct layer {          /* shapes: (rows, columns), a row is contiguous */
 	const struct gguf_tensor *attn_norm;    /* (n_embd) */
 	const struct gguf_tensor *wq;           /* (n_heads*head_dim, n_embd) */
 	const struct gguf_tensor *wk, *wv;      /* (n_kv_heads*head_dim, n_embd) */
+	const struct gguf_tensor *bq, *bk, *bv; /* biases of their rows, or NULL */
 	const struct gguf_tensor *wo;           /* (n_embd, n_heads*head_dim) */
 	const struct gguf_tensor *ffn_norm;     /* (n_embd) */
 	const struct gguf_tensor *gate, *up;    /* (n_ff, n_embd) */
@@ -53,7 +55,7 @@ struct model *model_open(const char *path, const struct model *base, char err[ER
 /* The same from an open file, which the model then owns (it is closed on failure too). */
 struct model *model_bind(struct gguf *file, const struct model *base, char err[ERR_MAX]);
 void model_close(struct model *);
-const char *model_architectures(void);          /* "llama ..." */
+const char *model_architectures(void);          /* "llama ..., qwen2 ..." */
 
 #ifdef __cplusplus
 }

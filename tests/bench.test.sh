@@ -30,8 +30,8 @@ mkdir "$tmp/set"
 cp tests/prompts/chat-02.txt tests/prompts/edit-03.txt "$tmp/set"
 
 # The same figures must be there for both strategies and temperatures, each once, none negative.
-bench --quick --strategies-only --csv --prompts "$tmp/set" && awk -F, '
-	$3 + 0 < 0 { exit bad = 1 }
+bench --quick --strategies --csv --prompts "$tmp/set" && awk -F, '
+	$1 !~ /log_p$/ && $3 + 0 < 0 { exit bad = 1 }
 	{ count[$1]++; value[$1] = $3 }
 	END {
 		if (bad || count["load"] || count["stream"]) exit 1
@@ -49,10 +49,11 @@ result "strategies on a folder of prompts, as CSV"
 
 if [ "$(basename "$B")" = release ]; then
 	# One token needs what the file holds less its metadata: 96.6 of 98.4 MB.
-	bench --quick --stages --csv --prompts tests/prompts/chat-02.txt && awk -F, '
+	bench --quick --stages --csv --probes && awk -F, '
 		{ value[$1] = $3 }
 		END {
-			exit !(value["token_bytes"] > 96e6 && value["token_bytes"] < 98362432 &&
+			exit !(!("plain@0/speed" in value) &&
+				value["token_bytes"] > 96e6 && value["token_bytes"] < 98362432 &&
 				value["load"] > 0 && value["stream"] > 0 &&
 				value["prompt@512"] > 0 &&
 				value["decode@0"] > 0 && value["decode@1024"] > 0 &&
@@ -76,9 +77,26 @@ if [ "$(basename "$B")" = release ]; then
 	result "stages of the forward pass"
 fi
 
-bench --quick --strategies-only --prompts tests/prompts/list-01.txt &&
+bench --quick --strategies --prompts tests/prompts/list-01.txt &&
 	grep -q '^ngram  *0\.0 .*  1 of 1$' "$tmp/out" && ! grep -q "$(printf '\033')" "$tmp/out"
 result "a table for one prompt file"
+
+# The model as its own little one: bild may change nothing, whatever the thresholds, and every token
+# is the big model's first choice; its log-probability is the same however it was found.
+bench --quick --bild-grid --csv -md "$model" --prompts tests/prompts/chat-02.txt && awk -F, '
+	$1 ~ /^bild .*\/differ$/ { n++; bad += $3 != 0 }
+	$1 ~ /\/first_choice$/ { first++; bad += $3 != 100 }
+	$1 ~ /\/log_p$/ { if (p++ && $3 != last) bad++; last = $3 }
+	END { exit !(n == 25 && first == 26 && p == 26 && !bad && last < 0 && last > -3) }
+	' "$tmp/out"
+result "the grid of thresholds, as CSV"
+
+! bench --probes --strategies && grep -q 'leave nothing to do' "$tmp/err"
+result "nothing to measure is refused"
+
+! bench --bild-grid -md "$tmp/none.gguf" --prompts tests/prompts/chat-02.txt &&
+	grep -q 'needs a little model' "$tmp/err"
+result "the grid without a little model is refused"
 
 mkdir "$tmp/empty"
 ! bench --prompts "$tmp/empty" && grep -q 'no \*.txt files' "$tmp/err" && [ ! -s "$tmp/out" ]
@@ -88,5 +106,5 @@ result "a folder without prompts is refused"
 ! bench --prompts "$tmp/set" && grep -q 'prompt a.txt is empty' "$tmp/err" && [ ! -s "$tmp/out" ]
 result "an empty prompt is refused"
 
-! bench --strategies-only -c 64 && grep -q 'give a larger -c' "$tmp/err" && [ ! -s "$tmp/out" ]
+! bench --strategies -c 64 && grep -q 'give a larger -c' "$tmp/err" && [ ! -s "$tmp/out" ]
 result "a context that a prompt does not fit in is refused"

@@ -139,43 +139,97 @@ static void tokenizer(struct mk *m)
 	key_str(m, "tokenizer.chat_template", frame);
 }
 
+/* Keys of the architecture: "ARCH.key". */
+static const char *arch(const struct mk *m)
+{
+	return m->s->arch ? m->s->arch : "llama";
+}
+static void arch_u32(struct mk *m, const char *key, int v)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s.%s", arch(m), key);
+	key_u32(m, name, (uint32_t)v);
+}
+static void arch_f32(struct mk *m, const char *key, float v)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s.%s", arch(m), key);
+	key_f32(m, name, v);
+}
+
 enum { N_KEYS = 20 };
 static void metadata(struct mk *m)
 {
 	const struct mk_spec *s = m->s;
+	bool qwen = !strcmp(arch(m), "qwen2");
 
-	key_str(m, "general.architecture", "llama");
+	key_str(m, "general.architecture", arch(m));
 	key_str(m, "general.name", "random");
 	key_u32(m, "general.alignment", 32);
-	key_u32(m, "llama.block_count", (uint32_t)s->n_layers);
-	key_u32(m, "llama.context_length", (uint32_t)s->n_ctx);
-	key_u32(m, "llama.embedding_length", (uint32_t)s->n_embd);
-	key_u32(m, "llama.feed_forward_length", (uint32_t)s->n_ff);
-	key_u32(m, "llama.attention.head_count", (uint32_t)s->n_heads);
-	key_u32(m, "llama.attention.head_count_kv", (uint32_t)s->n_kv_heads);
-	key_f32(m, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-	key_f32(m, "llama.rope.freq_base", 10000.0f);
-	key_u32(m, "llama.vocab_size", (uint32_t)s->n_vocab);
+	arch_u32(m, "block_count", s->n_layers);
+	arch_u32(m, "context_length", s->n_ctx);
+	arch_u32(m, "embedding_length", s->n_embd);
+	arch_u32(m, "feed_forward_length", s->n_ff);
+	arch_u32(m, "attention.head_count", s->n_heads);
+	arch_u32(m, "attention.head_count_kv", s->n_kv_heads);
+	arch_f32(m, "attention.layer_norm_rms_epsilon", qwen ? 1e-6f : 1e-5f);
+	arch_f32(m, "rope.freq_base", qwen ? 1e6f : 10000.0f);
+	arch_u32(m, "vocab_size", s->n_vocab);
 	tokenizer(m);
+}
+
+/* llama.cpp's quantiser: k-quants need columns in 256s, else the next finer type takes their
+ * place. */
+static const char *fit(const char *type, int64_t cols)
+{
+	static const char *const instead[][2] = {
+		{ "Q2_K", "Q4_0" }, { "Q3_K", "Q4_0" }, { "Q4_K", "Q5_0" }, { "Q5_K", "Q5_1" },
+		{ "Q6_K", "Q8_0" },
+	};
+
+	for (size_t i = 0; cols % 256 && i < sizeof(instead) / sizeof(instead[0]); i++)
+		if (!strcmp(type, instead[i][0]))
+			return instead[i][1];
+	return type;
 }
 
 static void tensor(struct mk *m, const char *name, const char *type, int64_t rows, int64_t cols,
 		   float spread)
 {
 	snprintf(m->t[m->n_tensors].name, sizeof(m->t[0].name), "%s", name);
-	m->t[m->n_tensors].type = quant_find(type)->type;
+	m->t[m->n_tensors].type = quant_find(fit(type, cols))->type;
 	m->t[m->n_tensors].rows = rows;
 	m->t[m->n_tensors].cols = cols;
 	m->t[m->n_tensors++].spread = spread;
 }
 
-/* Q4_K_M keeps attn_v and ffn_down of some layers at Q6_K. */
+/* The mixtures keep attn_v and ffn_down of some layers at Q6_K. */
 static const char *layer_type(const struct mk_spec *s, int l, bool finer)
 {
-	if (strcmp(s->type, "Q4_K_M"))
+	int n = s->n_layers;
+
+	if (strcmp(s->type, "Q4_K_M") && strcmp(s->type, "Q5_K_M"))
 		return s->type;
-	return finer && (l < s->n_layers / 8 || l >= 7 * s->n_layers / 8 || l % 3 == 2) ? "Q6_K"
-										    : "Q4_K";
+	if (finer && (l < n / 8 || l >= 7 * n / 8 || (l - n / 8) % 3 == 2))
+		return "Q6_K";
+	return *(s->type + 1) == '4' ? "Q4_K" : "Q5_K";
+}
+
+static void biases(struct mk *m, int l, int64_t q, int64_t kv)
+{
+	const struct {
+		char letter;
+		int64_t n;
+	} all[] = { { 'q', q }, { 'k', kv }, { 'v', kv } };
+
+	for (int i = 0; i < 3; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "blk.%d.attn_%c.bias", l, all[i].letter);
+		tensor(m, name, "F32", 0, all[i].n, 0.5f);
+	}
 }
 
 static void layer(struct mk *m, int l)
@@ -205,21 +259,25 @@ static void layer(struct mk *m, int l)
 		snprintf(name, sizeof(name), "blk.%d.%s.weight", l, all[i].name);
 		tensor(m, name, all[i].type, all[i].rows, all[i].cols, all[i].spread);
 	}
+	if (!strcmp(arch(m), "qwen2"))
+		biases(m, l, s->n_embd, kv);
 }
 
 static void plan_tensors(struct mk *m)
 {
 	const struct mk_spec *s = m->s;
 	float out = 3.0f / sqrtf((float)s->n_embd);
-	const char *usual = strcmp(s->type, "Q4_K_M") ? s->type : "Q6_K";
-	const char *embd = s->embd_type ? s->embd_type : usual;
+	bool plain = quant_find(s->type) && quant_find(s->type)->block == 1;
+	const char *usual = plain || !strcmp(s->type, "Q8_0") ? s->type : "Q6_K";
+	const char *output = s->embd_type ? s->embd_type : usual;
+	const char *embd = s->embd_type || s->tied ? output : layer_type(s, s->n_layers / 2, false);
 
 	tensor(m, "token_embd.weight", embd, s->n_vocab, s->n_embd, out);
 	for (int l = 0; l < s->n_layers; l++)
 		layer(m, l);
 	tensor(m, "output_norm.weight", "F32", 0, s->n_embd, 0);
 	if (!s->tied)
-		tensor(m, "output.weight", embd, s->n_vocab, s->n_embd, out);
+		tensor(m, "output.weight", output, s->n_vocab, s->n_embd, out);
 	if (s->rope_freqs)
 		tensor(m, "rope_freqs.weight", "F32", 0, s->n_embd / s->n_heads / 2, 0);
 }

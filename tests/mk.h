@@ -8,11 +8,13 @@
 
 struct mk_spec {
 	int n_layers, n_embd, n_heads, n_kv_heads, n_ff, n_vocab, n_ctx;
-	const char *type;       /* of the matrices: "F32", "Q4_0", ..., or "Q4_K_M" (a mixture) */
-	const char *embd_type;  /* of token_embd, NULL: as type */
+	const char *type;       /* of the matrices: "F32", "Q4_0", ..., or a mixture as llama.cpp's
+				 * quantiser makes them: "Q4_K_M", "Q5_K_M" */
+	const char *embd_type;  /* of token_embd (and output), NULL: as that quantiser does */
 	bool tied;              /* no output.weight */
 	bool rope_freqs;        /* with rope_freqs.weight */
 	uint64_t seed;
+	const char *arch;       /* NULL: "llama"; "qwen2" has biases */
 };
 enum { MK_VOCAB_MIN = 272 };    /* 256 bytes, control tokens, a few merges */
 #define MK_TINY { .n_layers = 3, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96, \

@@ -10,9 +10,15 @@ static const struct {
 	struct mk_spec s;
 } shapes[] = {
 	{ "tiny", MK_TINY },
-	{ "smollm2-135m", { 30, 576, 9, 3, 1536, 49152, 8192, "Q4_1", "Q8_0", true, false, 1 } },
-	{ "smollm2-360m", { 32, 960, 15, 5, 2560, 49152, 8192, "Q4_K_M", NULL, true, false, 1 } },
-	{ "llama-3.2-1b", { 16, 2048, 32, 8, 8192, 128256, 8192, "Q4_K_M", NULL, true, true, 1 } },
+	{ "smollm2-135m", { 30, 576, 9, 3, 1536, 49152, 8192, "Q4_1", "Q8_0", true, false, 1, 0 } },
+	{ "smollm2-360m",
+	  { 32, 960, 15, 5, 2560, 49152, 8192, "Q4_K_M", NULL, true, false, 1, 0 } },
+	{ "llama-3.2-1b",
+	  { 16, 2048, 32, 8, 8192, 128256, 8192, "Q4_K_M", NULL, true, true, 1, 0 } },
+	{ "qwen2.5-0.5b",
+	  { 24, 896, 14, 2, 4864, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen2" } },
+	{ "qwen2.5-1.5b",
+	  { 28, 1536, 12, 2, 8960, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen2" } },
 };
 enum { N_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
@@ -66,7 +72,7 @@ int main(int argc, char **argv)
 		s.type = type;
 		s.embd_type = NULL;
 	}
-	if (strcmp(s.type, "Q4_K_M") && strcmp(s.type, "q4_k_m") && !quant_find(s.type))
+	if (strcmp(s.type, "Q4_K_M") && strcmp(s.type, "Q5_K_M") && !quant_find(s.type))
 		return usage();
 	if (mk_write(argv[i], &s, err) != 0) {
 		fprintf(stderr, "mkmodel: %s\n", err);

@@ -113,15 +113,17 @@ static void rope(const struct model *m, double *x, int heads, int pos)
 {
 	for (int h = 0; h < heads; h++)
 		for (int j = 0; j < m->cfg.n_rot / 2; j++) {
-			double *p = x + h * m->cfg.head_dim + 2 * j;
+			bool pairs = m->cfg.rope == ROPE_PAIRS;
+			int apart = pairs ? 1 : m->cfg.n_rot / 2;
+			double *p = x + h * m->cfg.head_dim + (pairs ? 2 * j : j);
 			double factor = m->rope_freqs ?
 				(double)((const float *)m->rope_freqs->data)[j] : 1;
 			double angle = pos / pow((double)m->cfg.rope_base, 2.0 * j / m->cfg.n_rot) /
 				       factor;
-			double a = p[0], b = p[1];
+			double a = p[0], b = p[apart];
 
 			p[0] = a * cos(angle) - b * sin(angle);
-			p[1] = a * sin(angle) + b * cos(angle);
+			p[apart] = a * sin(angle) + b * cos(angle);
 		}
 }
 
@@ -159,6 +161,12 @@ static void round_to_f16(double *x, int n)
 		x[i] = (double)quant_f16_to_f32(quant_f32_to_f16((float)x[i]));
 }
 
+static void add_bias(const struct gguf_tensor *bias, double *x)
+{
+	for (int64_t i = 0; bias && i < bias->dim[0]; i++)
+		x[i] += (double)((const float *)bias->data)[i];
+}
+
 static void naive_step(struct naive *s, int pos, double *logits)
 {
 	const struct model_config *c = &s->m->cfg;
@@ -179,6 +187,9 @@ static void naive_step(struct naive *s, int pos, double *logits)
 		dense(w->wq, n, q);
 		dense(w->wk, n, k);
 		dense(w->wv, n, v);
+		add_bias(w->bq, q);
+		add_bias(w->bk, k);
+		add_bias(w->bv, v);
 		rope(s->m, q, c->n_heads, pos);
 		rope(s->m, k, c->n_kv_heads, pos);
 		round_to_f16(k, kv);
@@ -228,10 +239,11 @@ static double distance(struct rig *r, double *rms_error)
 
 static const struct mk_spec specs[] = {
 	MK_TINY,
-	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2 },
-	{ 2, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3 },
-	{ 2, 256, 4, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, false, 4 },
-	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 5 },
+	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2, NULL },
+	{ 2, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL },
+	{ 2, 256, 4, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, false, 4, NULL },
+	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 5, NULL },
+	{ 2, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2" },
 };
 enum { N_SPECS = sizeof(specs) / sizeof(specs[0]) };
 

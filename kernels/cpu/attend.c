@@ -47,6 +47,7 @@ void attend_store(const struct step *s, int t, int layer)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
+	const float *bias = d->layer[layer].qkv_bias;
 	int heads = c->n_heads + c->n_kv_heads, from, to;
 
 	pool_share(d->pool, t, s->b->n * heads, &from, &to);
@@ -56,6 +57,12 @@ void attend_store(const struct step *s, int t, int layer)
 		const float *turn = d->turn + (size_t)row * (size_t)c->n_rot;
 		struct lane lane = step_lane(s, row);
 
+		if (bias)
+			d->k->add(base + head * c->head_dim, bias + head * c->head_dim,
+				  c->head_dim);
+		if (bias && head >= c->n_heads)
+			d->k->add(base + (head + c->n_kv_heads) * c->head_dim,
+				  bias + (head + c->n_kv_heads) * c->head_dim, c->head_dim);
 		turn_head(c, turn, base + head * c->head_dim);
 		if (head >= c->n_heads)
 			store_kv(lane.kv, layer, head - c->n_heads, lane.pos,

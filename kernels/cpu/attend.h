@@ -22,7 +22,7 @@ struct cut {
 };
 
 struct cut attend_cut(const struct step *);
-/* RoPE on queries and keys, keys and values into the cache. */
+/* Biases, RoPE on queries and keys, keys and values into the cache. */
 void attend_store(const struct step *, int t, int layer);
 /* The queries of qkv against the cache, into the slots of part. */
 void attend_all(const struct step *, int t, int layer, const struct cut *);

@@ -83,6 +83,18 @@ static float *load_floats(const struct gguf_tensor *t, char err[ERR_MAX])
 	return f;
 }
 
+/* Those of queries, keys and values behind each other, as their products lie. */
+static float *load_biases(const struct layer *l, char err[ERR_MAX])
+{
+	const struct gguf_tensor *all[] = { l->bq, l->bk, l->bv };
+	float *f = mem_new((size_t)(l->bq->dim[0] + l->bk->dim[0] + l->bv->dim[0]), sizeof(float),
+			   err), *at = f;
+
+	for (int i = 0; f && i < 3; at += all[i++]->dim[0])
+		quant_row(all[i]->type, all[i]->data, at, all[i]->dim[0]);
+	return f;
+}
+
 static size_t arena_needed(const struct dev *d)
 {
 	const struct model *m = d->model;
@@ -112,6 +124,8 @@ static int load_layer(struct dev *d, int l, size_t *at, char err[ERR_MAX])
 	load_mat(d, &to->down, from->down, at);
 	to->attn_norm = load_floats(from->attn_norm, err);
 	to->ffn_norm = load_floats(from->ffn_norm, err);
+	if (from->bq && !(to->qkv_bias = load_biases(from, err)))
+		return -1;
 	return to->attn_norm && to->ffn_norm ? 0 : -1;
 }
 
@@ -246,6 +260,7 @@ static void dev_close(struct dev *d)
 	for (int l = 0; d->layer && l < d->model->cfg.n_layers; l++) {
 		mem_free(d->layer[l].attn_norm);
 		mem_free(d->layer[l].ffn_norm);
+		mem_free(d->layer[l].qkv_bias);
 	}
 	for (int t = 0; d->own && t < pool_size(d->pool); t++)
 		act_close(&d->own[t]);

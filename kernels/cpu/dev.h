@@ -18,6 +18,7 @@ enum stage { STAGE_EMBED, STAGE_QKV, STAGE_ATTEND, STAGE_WO, STAGE_GATE_UP, STAG
 struct cpu_layer {
 	struct mat wq, wk, wv, wo, gate, up, down;
 	float *attn_norm, *ffn_norm;    /* (n_embd) */
+	float *qkv_bias;        /* (ld_qkv), or NULL */
 };
 
 struct dev {

@@ -98,7 +98,7 @@ INLINE void rescale_find(struct rescale *r, const float before[16], const float 
 	v_store(r->take, v_exp(v_sub(a, top)));
 }
 
-/* state = state and a partial softmax of later positions, whose weighted sum is acc; query i of r. */
+/* state = state and a partial softmax of later positions, whose weighted sum is acc: query i. */
 INLINE void fold_in(struct partial *state, int pad_dim, const struct rescale *r, int i, float sum,
 		    const float *acc)
 {
