@@ -133,6 +133,9 @@ static int load(struct bench *b, char err[ERR_MAX])
 
 static int bench_open(struct bench *b, char err[ERR_MAX])
 {
+	if (b->opt->probes && no_probes(b->opt))
+		return fail(err, "--probes and %s leave nothing to do",
+			    b->opt->bild_grid ? "--bild-grid" : "--strategies");
 	b->pool = mem_new((size_t)BENCH_SERIES_MAX * (size_t)b->reps, sizeof(*b->pool), err);
 	if (!b->pool || prompts_load(&b->prompts, b->opt->prompts, err) || load(b, err))
 		return -1;
@@ -154,7 +157,7 @@ static int measure(struct bench *b, char err[ERR_MAX])
 	for (int rep = 0; rep < b->reps; rep++) {
 		if (!no_probes(b->opt) && bench_probe_run(b, rep, err))
 			return -1;
-		if (bench_strategy_run(b, rep, err))
+		if (!b->opt->probes && bench_strategy_run(b, rep, err))
 			return -1;
 	}
 	if (isatty(STDERR_FILENO))
@@ -176,7 +179,7 @@ int bench_run(const struct options *o, FILE *out, char err[ERR_MAX])
 		bench_report(&b, out);
 	if (!rc && fflush(out))
 		rc = fail(err, "writing the result: %s", strerror(errno));
-	if (!rc)
+	if (!rc && !o->probes)
 		rc = bench_strategy_check(&b, err);
 	bench_close(&b);
 	return rc;

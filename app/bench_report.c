@@ -146,6 +146,6 @@ void bench_report(const struct bench *b, FILE *f)
 		bench_stages_report(b, f);
 	if (b->opt->bild_grid)
 		bench_grid(b, f);
-	else
+	else if (!b->opt->probes)
 		bench_table(b, f);
 }

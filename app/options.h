@@ -105,6 +105,8 @@ _(INT, reps, "reps", "r", "repetitions", "N", "3", 1, 1000, IN_BENCH, COMMANDS, 
 	"repetitions of each measurement") \
 _(BOOL, quick, "quick", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"fewer prompts and tokens: well under a minute") \
+_(BOOL, probes, "probes", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"only what does not depend on the strategy, for models that do not chat too") \
 _(BOOL, strategies, "strategies", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"only compare strategies; leave out what does not depend on them") \
 _(BOOL, bild_grid, "bild-grid", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \

@@ -49,10 +49,11 @@ result "strategies on a folder of prompts, as CSV"
 
 if [ "$(basename "$B")" = release ]; then
 	# One token needs what the file holds less its metadata: 96.6 of 98.4 MB.
-	bench --quick --stages --csv --prompts tests/prompts/chat-02.txt && awk -F, '
+	bench --quick --stages --csv --probes && awk -F, '
 		{ value[$1] = $3 }
 		END {
-			exit !(value["token_bytes"] > 96e6 && value["token_bytes"] < 98362432 &&
+			exit !(!("plain@0/speed" in value) &&
+				value["token_bytes"] > 96e6 && value["token_bytes"] < 98362432 &&
 				value["load"] > 0 && value["stream"] > 0 &&
 				value["prompt@512"] > 0 &&
 				value["decode@0"] > 0 && value["decode@1024"] > 0 &&
@@ -89,6 +90,9 @@ bench --quick --bild-grid --csv -md "$model" --prompts tests/prompts/chat-02.txt
 	END { exit !(n == 25 && first == 26 && p == 26 && !bad && last < 0 && last > -3) }
 	' "$tmp/out"
 result "the grid of thresholds, as CSV"
+
+! bench --probes --strategies && grep -q 'leave nothing to do' "$tmp/err"
+result "nothing to measure is refused"
 
 ! bench --bild-grid -md "$tmp/none.gguf" --prompts tests/prompts/chat-02.txt &&
 	grep -q 'needs a little model' "$tmp/err"

@@ -11,7 +11,8 @@ static const struct {
 } shapes[] = {
 	{ "tiny", MK_TINY },
 	{ "smollm2-135m", { 30, 576, 9, 3, 1536, 49152, 8192, "Q4_1", "Q8_0", true, false, 1, 0 } },
-	{ "smollm2-360m", { 32, 960, 15, 5, 2560, 49152, 8192, "Q4_K_M", NULL, true, false, 1, 0 } },
+	{ "smollm2-360m",
+	  { 32, 960, 15, 5, 2560, 49152, 8192, "Q4_K_M", NULL, true, false, 1, 0 } },
 	{ "llama-3.2-1b",
 	  { 16, 2048, 32, 8, 8192, 128256, 8192, "Q4_K_M", NULL, true, true, 1, 0 } },
 	{ "qwen2.5-0.5b",
