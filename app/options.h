@@ -91,6 +91,10 @@ _(FLOAT, fallback, "fallback", "", "", "X", "0.6", 0, 1, IN_CHAT | IN_BENCH | LI
 	"below this probability the little model hands over to the big one") \
 _(FLOAT, rollback, "rollback", "", "", "X|exact", "3.0", 0, 100, IN_CHAT | IN_BENCH | LIVE, \
 	STRATEGY, "bild keeps a token up to this -log p; exact: only what plain would write") \
+_(INT, bild_max, "bild-max", "", "", "N", "10", 0, 16, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
+	"bild: tokens of the little model in a row at most") \
+_(CHOICE, bild, "bild", "", "", "improved|paper", "improved", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
+	"bild's control flow: paper follows the publication to the letter") \
 _(TEXT, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
 _(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \

@@ -62,6 +62,8 @@ static void apply_settings(struct worker *w)
 	s->opt.fallback = o->fallback;
 	s->opt.rollback = o->rollback;
 	s->opt.rollback_exact = isinf(o->rollback);
+	s->opt.bild_max = o->bild_max;
+	s->opt.bild_paper = !strcmp(o->bild, "paper");
 }
 
 /* What the little model has: weights, work space and context. */

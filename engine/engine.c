@@ -105,7 +105,7 @@ static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_M
 {
 	if (open_model(e, o, err) != 0 || open_device(e, o, err) != 0)
 		return -1;
-	e->strat = (struct strat){ .target = &e->target, .law = SAMPLER_DEFAULTS,
+	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .law = SAMPLER_DEFAULTS,
 				   .opt = STRATEGY_DEFAULTS };
 	e->strat.smp = sampler_open(e->model->cfg.n_out, NULL, err);
 	if (!e->strat.smp)
@@ -172,6 +172,7 @@ int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
 	if (n >= e->target.n_ctx)
 		return fail(err, "a prompt of %d tokens leaves no room in a context of %d; a "
 			    "larger -c does", n, e->target.n_ctx);
+	e->strat.begins = true;
 	return session_set(&e->target, ids, n, err);
 }
 
@@ -206,6 +207,7 @@ int engine_step(struct engine *e, int limit, struct emit out[STEP_MAX], bool *do
 	n = e->strat.ops->step(&e->strat, out, err);
 	if (n < 0)
 		return -1;
+	e->strat.begins = false;
 	while (keep < n && keep < limit && !*done)
 		*done = tokenizer_is_end(e->tok, out[keep++].tok);
 	if (keep < n)

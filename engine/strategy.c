@@ -65,6 +65,8 @@ int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int
 		if (draft[k] >= s->target->n_vocab)
 			break;          /* a padded vocabulary may know more */
 		session_accept(d, 0, draft[k++]);
+		if (strategy_ends(s, draft[k - 1]))
+			break;
 	}
 	return k;
 }
@@ -84,9 +86,14 @@ const struct strategy *strategy_find(const char *name, char err[ERR_MAX])
 	return NULL;
 }
 
-int strategy_room(const struct strat *s)
+bool strategy_ends(const struct strat *s, int tok)
 {
-	int left = s->target->n_ctx - s->target->n - 1, max = s->opt.draft_max;
+	return s->tok && tokenizer_is_end(s->tok, tok);
+}
+
+int strategy_room(const struct strat *s, int max)
+{
+	int left = s->target->n_ctx - s->target->n - 1;
 
 	max = max > DRAFT_MAX ? DRAFT_MAX : max;
 	return left < max ? (left > 0 ? left : 0) : max;
