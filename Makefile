@@ -128,6 +128,9 @@ install: $B/s3dchat man
 	install -D -m 644 build/man/s3dchat.5 $(DESTDIR)$(PREFIX)/share/man/man5/s3dchat.5
 	install -d $(DESTDIR)$(PREFIX)/share/s3dchat/themes
 	install -m 644 themes/*.theme $(DESTDIR)$(PREFIX)/share/s3dchat/themes
+	install -d $(DESTDIR)$(PREFIX)/share/s3dchat/models
+	for f in models/*.gguf; do [ ! -f "$$f" ] || \
+		install -m 644 "$$f" $(DESTDIR)$(PREFIX)/share/s3dchat/models || exit 1; done
 
 clean:
 	rm -rf build

@@ -4,6 +4,7 @@
  * machine hits all of them alike. */
 #include "app/bench.h"
 #include "app/bench_parts.h"
+#include "app/model_path.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -101,9 +102,10 @@ static bool no_probes(const struct options *o)
 static int load(struct bench *b, char err[ERR_MAX])
 {
 	const struct options *o = b->opt;
+	char *little = model_path_little(o->model, o->model_draft);
 	struct engine_opt eo = {
 		.model = o->model, .backend = o->backend, .n_ctx = o->ctx,
-		.model_draft = *o->model_draft ? o->model_draft : NULL,
+		.model_draft = little,
 		.chat_template = *o->chat_template ? o->chat_template : NULL,
 		.be = { .n_threads = o->threads, .n_batch = BATCH_ROWS, .n_out = STEP_MAX,
 			.kernels = o->kernels,
@@ -112,16 +114,20 @@ static int load(struct bench *b, char err[ERR_MAX])
 	};
 	int times = no_probes(o) ? 1 : b->reps;
 
-	for (int i = 0; i < times; i++) {
+	for (int i = 0; i < times && (!i || b->e); i++) {
 		double start = clock_now();
 
 		engine_close(b->e);
 		b->e = engine_open(&eo, err);
-		if (!b->e)
-			return -1;
-		if (!no_probes(o))
+		if (b->e && !no_probes(o))
 			bench_add(b, clock_now() - start, "s", "load");
 	}
+	free(little);
+	if (!b->e)
+		return -1;
+	if (*b->e->draft_err || *b->e->notes[0])
+		fprintf(stderr, "bench: %s\n", *b->e->draft_err ? b->e->draft_err :
+			b->e->notes[0]);
 	b->token_bytes = needed_bytes(b->e->model);
 	bench_strategy_open(b);
 	return 0;

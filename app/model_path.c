@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,41 +36,105 @@ char *model_path_xdg(const char *name, const char *fallback, const char *rest)
 	return path;
 }
 
-char *model_path_installed(const char *rest)
+/* rest in the folder that is so many above the program's file. */
+static char *above_program(int up, const char *rest)
 {
 	char self[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	for (int up = 0; up < 2 && n > 0; up++) {
+	for (; up > 0 && n > 0; up--) {
 		self[n] = '\0';
 		n = strrchr(self, '/') ? strrchr(self, '/') - self : 0;
 	}
 	if (n < 0)
 		return NULL;
 	self[n] = '\0';
-	return join(self, "/share/s3dchat/", rest);
+	return join(self, "/", rest);
 }
 
-char *model_path(const char *given, char err[ERR_MAX])
+char *model_path_installed(const char *rest)
+{
+	char *folder = above_program(2, "share/s3dchat/");
+	char *path = folder ? join(folder, rest, "") : NULL;
+
+	free(folder);
+	return path;
+}
+
+/* What names a quantisation: Q4_K_M, IQ2_XS, F16, BF16. */
+static bool names_type(const char *s)
+{
+	s += *s == 'I' || *s == 'i' || *s == 'B' || *s == 'b';
+	return strchr("QqFf", *s) && *s && s[1] >= '0' && s[1] <= '9';
+}
+
+/* Length of NAME in NAME.Q4_1.gguf, NAME-Q4_K_M.gguf or NAME.gguf. */
+static size_t base_length(const char *file)
+{
+	size_t n = strlen(file);
+
+	if (n > 5 && !strcasecmp(file + n - 5, ".gguf"))
+		n -= 5;
+	for (size_t i = n; i > 1; i--)
+		if (file[i - 1] == '.' || file[i - 1] == '-')
+			return names_type(file + i) ? i - 1 : n;
+	return n;
+}
+
+static char *first_there(char **place, size_t n)
+{
+	char *found = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!found && place[i] && !access(place[i], F_OK))
+			found = place[i];
+		else
+			free(place[i]);
+	}
+	return found;
+}
+
+static char *default_model(void)
 {
 	char *place[] = {
-		*given ? strdup(given) : NULL,
 		model_path_xdg("XDG_DATA_HOME", ".local/share", "models/" MODEL_DEFAULT),
 		strdup("models/" MODEL_DEFAULT),
 		model_path_installed("models/" MODEL_DEFAULT),
 	};
-	char *found = place[0];
 
-	for (size_t i = 1; i < sizeof(place) / sizeof(place[0]); i++) {
-		if (!found && place[i] && !access(place[i], F_OK))
-			found = place[i];
-		if (place[i] != found)
-			free(place[i]);
-	}
+	return first_there(place, sizeof(place) / sizeof(place[0]));
+}
+
+char *model_path(const char *given, char err[ERR_MAX])
+{
+	char *found = *given ? strdup(given) : default_model();
+
 	if (!found)
 		fail(err, "no model: name a GGUF file with -m FILE, or fetch the default one (%s, "
 		     "94 MiB) with './start model' in s3dchat's source folder", MODEL_DEFAULT);
 	return found;
+}
+
+char *model_path_little(const char *model, const char *given)
+{
+	const char *slash = strrchr(model, '/'), *file = slash ? slash + 1 : model;
+	char rest[512], *little = rest + strlen("models/"), *beside = NULL;
+	int n = (int)base_length(file), folder = (int)(file - model);
+
+	if (*given)
+		return strcmp(given, "none") ? strdup(given) : NULL;
+	if (n > 256)
+		return NULL;
+	snprintf(rest, sizeof(rest), "models/%.*s.little.gguf", n, file);
+	if (asprintf(&beside, "%.*s%s", folder, model, little) < 0)
+		beside = NULL;
+	char *place[] = {
+		beside, model_path_xdg("XDG_DATA_HOME", ".local/share", rest), strdup(rest),
+		above_program(3, rest),         /* build/release/ of the source tree */
+		model_path_installed(rest),
+	};
+
+	return first_there(place, sizeof(place) / sizeof(place[0]));
 }
 
 void model_path_make(char *path)

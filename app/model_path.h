@@ -10,6 +10,10 @@
 /* given if it is not "", else the default model: malloc'ed; NULL with err saying how to
  * get it. */
 char *model_path(const char *given, char err[ERR_MAX]);
+/* The little model for the big one at model: given if it is not "", none for "none", else NAME's
+ * partner NAME.little.gguf beside it or where default models are.  NAME is the big one's file name
+ * less .gguf and what names its quantisation.  malloc'ed; NULL: none. */
+char *model_path_little(const char *model, const char *given);
 /* $NAME, or ~/fallback, then /s3dchat/rest: malloc'ed, NULL without a home or memory. */
 char *model_path_xdg(const char *name, const char *fallback, const char *rest);
 /* share/s3dchat/rest beside the folder (bin) that the program itself is in; the same. */

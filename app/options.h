@@ -29,8 +29,9 @@ enum option_group { GROUP_MODEL, GROUP_ANSWER, GROUP_SAMPLING, GROUP_STRATEGY, G
 #define OPTIONS(_) \
 _(TEXT, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
 	"GGUF model file (default: the one that ./start fetched)") \
-_(TEXT, model_draft, "model-draft", "md", "spec-draft-model", "FILE", "", 0, 0, \
-	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts") \
+_(TEXT, model_draft, "model-draft", "md", "spec-draft-model", "FILE|none", "", 0, 0, \
+	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts " \
+	"(default: NAME.little.gguf of the model NAME, if there is one)") \
 _(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_RUN, MODEL, \
 	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
 _(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
@@ -94,6 +95,10 @@ _(FLOAT, fallback, "fallback", "", "", "X", "0.6", 0, 1, IN_CHAT | IN_BENCH | LI
 	"below this probability the little model hands over to the big one") \
 _(FLOAT, rollback, "rollback", "", "", "X|exact", "3.0", 0, 100, IN_CHAT | IN_BENCH | LIVE, \
 	STRATEGY, "bild keeps a token up to this -log p; exact: only what plain would write") \
+_(INT, bild_max, "bild-max", "", "", "N", "10", 0, 16, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
+	"bild: tokens of the little model in a row at most") \
+_(CHOICE, bild, "bild", "", "", "improved|paper", "improved", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
+	"bild's control flow: paper follows the publication to the letter") \
 _(TEXT, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
 _(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \

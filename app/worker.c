@@ -3,6 +3,7 @@
  * Invariant: only this thread touches the engine. */
 #include "app/worker.h"
 #include "app/answer.h"
+#include "app/model_path.h"
 #include "engine/engine.h"
 
 #include <errno.h>
@@ -21,6 +22,12 @@ static void on_progress(void *ctx, double done)
 		return;
 	w->shown = now;
 	msgq_put(&w->out, (struct msg){ .kind = MSG_LOADING, .share = done });
+}
+
+static void note(struct worker *w, const char *text)
+{
+	if (*text)
+		msgq_put_text(&w->out, (struct msg){ .kind = MSG_NOTE }, text, strlen(text));
 }
 
 void worker_error(struct worker *w, const char *text, bool fatal)
@@ -55,6 +62,8 @@ static void apply_settings(struct worker *w)
 	s->opt.fallback = o->fallback;
 	s->opt.rollback = o->rollback;
 	s->opt.rollback_exact = isinf(o->rollback);
+	s->opt.bild_max = o->bild_max;
+	s->opt.bild_paper = !strcmp(o->bild, "paper");
 }
 
 /* What the little model has: weights, work space and context. */
@@ -94,9 +103,9 @@ static void tell_ready(struct worker *w)
 
 static int load(struct worker *w, char err[ERR_MAX])
 {
+	char *little = model_path_little(w->model, w->opt.model_draft);
 	struct engine_opt opt = {
-		.model = w->model,
-		.model_draft = *w->opt.model_draft ? w->opt.model_draft : NULL,
+		.model = w->model, .model_draft = little,
 		.backend = w->opt.backend, .strategy = w->opt.strategy,
 		.chat_template = *w->opt.chat_template ? w->opt.chat_template : NULL,
 		.n_ctx = w->opt.ctx,
@@ -107,13 +116,14 @@ static int load(struct worker *w, char err[ERR_MAX])
 	};
 
 	w->engine = engine_open(&opt, err);
+	free(little);
 	if (!w->engine)
 		return -1;
 	if (w->engine->tmpl)
 		w->system = template_default_system(w->engine->tmpl, w->engine->model->file);
 	apply_settings(w);
-	if (*w->engine->draft_err)
-		worker_error(w, w->engine->draft_err, false);
+	note(w, *w->engine->notes[1] ? w->engine->notes[1] : w->engine->draft_err);
+	note(w, w->engine->notes[0]);
 	return 0;
 }
 

@@ -48,11 +48,15 @@ static int open_device(struct engine *e, const struct engine_opt *o, char err[ER
 static int open_little(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
 	struct backend_opt be = o->be;
+	int n_ctx = e->target.n_ctx;
 
 	e->draft_model = model_open(o->model_draft, e->model, err);
 	if (!e->draft_model || pair_check(e->model, e->tok, e->draft_model, err) != 0)
 		return -1;
-	if (memory_check(e->draft_model, &be, e->target.n_ctx, memory_free(), err) != 0)
+	pair_note(e->model, e->draft_model, n_ctx, e->notes[0]);
+	if (n_ctx > e->draft_model->cfg.n_ctx_train)
+		n_ctx = e->draft_model->cfg.n_ctx_train;
+	if (memory_check(e->draft_model, &be, n_ctx, memory_free(), err) != 0)
 		return -1;
 	be.n_batch = e->target.n_batch;
 	be.n_out = STEP_MAX;
@@ -62,8 +66,8 @@ static int open_little(struct engine *e, const struct engine_opt *o, char err[ER
 		return -1;
 	e->strat.draft_smp = sampler_open(e->draft_model->cfg.n_out, e->draft_model->out_id, err);
 	if (!e->strat.draft_smp ||
-	    session_open(&e->draft, e->be, e->draft_dev, &e->draft_model->cfg, e->target.n_ctx,
-			 be.n_batch, err) != 0)
+	    session_open(&e->draft, e->be, e->draft_dev, &e->draft_model->cfg, n_ctx, be.n_batch,
+			 err) != 0)
 		return -1;
 	e->strat.draft = &e->draft;
 	return 0;
@@ -83,18 +87,32 @@ static void close_little(struct engine *e)
 	e->draft_model = NULL;
 }
 
+/* The chat goes on with what works: plain, where the little model that is needed is not there. */
+static int first_strategy(struct engine *e, const char *name, char err[ERR_MAX])
+{
+	const struct strategy *s = strategy_find(name, err);
+
+	if (!s)
+		return -1;
+	if (!(s->needs & NEED_DRAFT_MODEL) || e->strat.draft)
+		return engine_strategy(e, name, err);
+	engine_strategy(e, name, e->notes[1]);
+	fail(e->notes[1], "%s; going on with plain", e->notes[1]);
+	return engine_strategy(e, "plain", err);
+}
+
 static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
 	if (open_model(e, o, err) != 0 || open_device(e, o, err) != 0)
 		return -1;
-	e->strat = (struct strat){ .target = &e->target, .law = SAMPLER_DEFAULTS,
+	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .law = SAMPLER_DEFAULTS,
 				   .opt = STRATEGY_DEFAULTS };
 	e->strat.smp = sampler_open(e->model->cfg.n_out, NULL, err);
 	if (!e->strat.smp)
 		return -1;
 	if (o->model_draft && open_little(e, o, e->draft_err) != 0)
 		close_little(e);
-	return engine_strategy(e, o->strategy ? o->strategy : "plain", err);
+	return first_strategy(e, o->strategy ? o->strategy : "plain", err);
 }
 
 struct engine *engine_open(const struct engine_opt *o, char err[ERR_MAX])
@@ -154,6 +172,7 @@ int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
 	if (n >= e->target.n_ctx)
 		return fail(err, "a prompt of %d tokens leaves no room in a context of %d; a "
 			    "larger -c does", n, e->target.n_ctx);
+	e->strat.begins = true;
 	return session_set(&e->target, ids, n, err);
 }
 
@@ -188,6 +207,7 @@ int engine_step(struct engine *e, int limit, struct emit out[STEP_MAX], bool *do
 	n = e->strat.ops->step(&e->strat, out, err);
 	if (n < 0)
 		return -1;
+	e->strat.begins = false;
 	while (keep < n && keep < limit && !*done)
 		*done = tokenizer_is_end(e->tok, out[keep++].tok);
 	if (keep < n)

@@ -12,7 +12,7 @@ struct engine_opt {
 	const char *model;              /* path */
 	const char *model_draft;        /* path of a little model, or NULL */
 	const char *backend;            /* NULL or "auto": best; "cpu" */
-	const char *strategy;           /* NULL: "plain" */
+	const char *strategy;           /* NULL: "plain", as when the little model it needs fails */
 	const char *chat_template;      /* NULL: by fingerprint */
 	int n_ctx;                      /* 0: the model's own, at most 4096 */
 	struct backend_opt be;
@@ -30,6 +30,8 @@ struct engine {
 	struct dev *draft_dev;
 	struct session draft;
 	char draft_err[ERR_MAX];
+	char notes[2][ERR_MAX];         /* what works otherwise than asked: the pair's (pair_note),
+					 * and why the strategy is plain.  "": nothing */
 	struct strat strat;             /* .law, .opt and .stats are the caller's to set and read */
 	double load_s;
 };

@@ -1,5 +1,6 @@
 /* pair.c - see pair.h: the same rule as llama.cpp's users know, but refused instead of warned. */
 #include "engine/pair.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { SIZE_APART = 128, FIRST_COMPARED = 5 };
@@ -68,4 +69,21 @@ int pair_check(const struct model *big, const struct tokenizer *big_tok, const s
 	rc = same_ends(big_tok, tok, path, err) || same_tokens(big_tok, tok, path, err) ? -1 : 0;
 	tokenizer_close(tok);
 	return rc;
+}
+
+void pair_note(const struct model *big, const struct model *little, int n_ctx, char note[ERR_MAX])
+{
+	size_t mib = (size_t)1 << 20, a = gguf_size(big->file), b = gguf_size(little->file);
+	int trained = little->cfg.n_ctx_train;
+	char large[160] = "", brief[160] = "";
+
+	if (b > a)
+		snprintf(large, sizeof(large), "; it is larger than the big model (%zu MiB, that "
+			 "has %zu): drafting will hardly pay", b / mib, a / mib);
+	if (trained < n_ctx)
+		snprintf(brief, sizeof(brief), "; its context is shorter than the big model's (%d "
+			 "tokens, that has %d): behind it nothing is drafted", trained, n_ctx);
+	*note = '\0';
+	if (*large || *brief)
+		fail(note, "%s drafts%s%s", gguf_path(little->file), large, brief);
 }

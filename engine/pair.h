@@ -8,4 +8,8 @@
  * first token from id 5 on whose text differs (with both texts). */
 int pair_check(const struct model *big, const struct tokenizer *big_tok, const struct model *little,
 	       char err[ERR_MAX]);
+/* What is worth knowing of a pair that passed, for a chat of n_ctx tokens: a little model larger
+ * than the big one, a shorter context.  Empty text: nothing. */
+void pair_note(const struct model *big, const struct model *little, int n_ctx,
+	       char note[ERR_MAX]);
 #endif

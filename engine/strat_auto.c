@@ -56,7 +56,7 @@ static int auto_open(struct strat *s, char err[ERR_MAX])
 			continue;
 		*sub = (struct strat){ .ops = strategies[i], .target = s->target,
 				       .draft = s->draft, .smp = s->smp,
-				       .draft_smp = s->draft_smp };
+				       .draft_smp = s->draft_smp, .tok = s->tok };
 		if (strategy_open(sub, err) != 0) {
 			auto_close(s);
 			return -1;
@@ -169,6 +169,7 @@ static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 
 	c->s.law = s->law;
 	c->s.opt = s->opt;
+	c->s.begins = s->begins;
 	memset(&c->s.stats, 0, sizeof(c->s.stats));
 	if (c->first_s == 0)
 		c->first_s = a->c[0].first_s;   /* until it has a round of its own: plain's */

@@ -11,7 +11,7 @@ static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	double start = clock_now();
 	int draft[DRAFT_MAX], k;
 
-	k = strategy_guess(s, strategy_room(s), s->opt.draft_p_min, STRATEGY_LAMBDA, draft, err);
+	k = strategy_guess(s, strategy_room(s, s->opt.draft_max), s->opt.draft_p_min, STRATEGY_LAMBDA, draft, err);
 	if (k < 0)
 		return -1;
 	if (k < s->opt.draft_min)

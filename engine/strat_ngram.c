@@ -115,7 +115,7 @@ static int ngram_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	int draft[DRAFT_MAX], k;
 
 	update(g, s->target->tok, s->target->n);
-	k = propose(g, s->target->n, strategy_room(s), draft);
+	k = propose(g, s->target->n, strategy_room(s, s->opt.draft_max), draft);
 	if (k < s->opt.draft_min)
 		k = 0;
 	return strategy_round(s, draft, k, clock_now() - start, out, err);

@@ -46,10 +46,14 @@ int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int
 		   char err[ERR_MAX])
 {
 	struct session *d = s->draft;
-	int k = 0, top, rc = follow(s, err);
+	int k = 0, top, left = d->n_ctx - s->target->n, rc;
 
+	if (left <= 0)          /* its context may be shorter */
+		return 0;
+	rc = follow(s, err);
 	if (rc)
 		return rc < 0 ? -1 : 0;
+	max = max < left ? max : left;
 	while (k < max) {
 		const float *logits = session_extend(d, NULL, 0, err);
 
@@ -61,6 +65,8 @@ int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int
 		if (draft[k] >= s->target->n_vocab)
 			break;          /* a padded vocabulary may know more */
 		session_accept(d, 0, draft[k++]);
+		if (strategy_ends(s, draft[k - 1]))
+			break;
 	}
 	return k;
 }
@@ -80,9 +86,14 @@ const struct strategy *strategy_find(const char *name, char err[ERR_MAX])
 	return NULL;
 }
 
-int strategy_room(const struct strat *s)
+bool strategy_ends(const struct strat *s, int tok)
 {
-	int left = s->target->n_ctx - s->target->n - 1, max = s->opt.draft_max;
+	return s->tok && tokenizer_is_end(s->tok, tok);
+}
+
+int strategy_room(const struct strat *s, int max)
+{
+	int left = s->target->n_ctx - s->target->n - 1;
 
 	max = max > DRAFT_MAX ? DRAFT_MAX : max;
 	return left < max ? (left > 0 ? left : 0) : max;

@@ -6,6 +6,7 @@
 #define S3D_STRATEGY_H
 #include "sampler.h"
 #include "session.h"
+#include "tokenizer.h"
 
 #define DRAFT_MAX 16                    /* drafts in one round at most */
 #define STEP_MAX (DRAFT_MAX + 1)        /* tokens out of one step at most */
@@ -26,8 +27,10 @@ struct strategy_opt {           /* may change between two steps */
 	float fallback;         /* bild: the little model hands over below this probability */
 	float rollback;         /* bild: the big model keeps a draft up to this -log p */
 	bool rollback_exact;    /* bild: keeps only what it would have chosen itself */
+	int bild_max;           /* bild: tokens of the little model in a row at most */
+	bool bild_paper;        /* bild: the control flow that was published, see strat_bild.c */
 };
-#define STRATEGY_DEFAULTS { .draft_max = 8, .fallback = 0.6f, .rollback = 3.0f }
+#define STRATEGY_DEFAULTS { .draft_max = 8, .fallback = 0.6f, .rollback = 3.0f, .bild_max = 10 }
 
 struct strategy_stats {
 	long rounds;            /* steps taken */
@@ -57,6 +60,8 @@ struct strat {
 	const struct strategy *ops;
 	struct session *target, *draft; /* draft: NULL without a little model */
 	struct sampler *smp, *draft_smp;        /* one for each vocabulary */
+	const struct tokenizer *tok;            /* knows which tokens end an answer; may be NULL */
+	bool begins;            /* nothing of the answer is written yet */
 	struct sampler_opt law;
 	struct strategy_opt opt;
 	struct strategy_stats stats;
@@ -74,11 +79,12 @@ void strategy_close(struct strat *);
 bool strategy_exact(const struct strat *);      /* as the options are now */
 /* For strategies: up to max tokens of the little model into draft, guesses of the target's choices
  * with the noise weighted by lambda; it stops where its top probability is below stop_below (that
- * guess is thrown away).  Returns how many, -1 on error. */
+ * guess is thrown away) and behind a token that ends an answer.  Returns how many, -1 on error. */
 int strategy_guess(struct strat *, int max, float stop_below, float lambda, int *draft,
 		   char err[ERR_MAX]);
 /* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */
 void strategy_count(struct strat *, int k, int n_kept);
-/* Drafts allowed now: draft_max, less what the context has no room for. */
-int strategy_room(const struct strat *);
+/* Drafts allowed now: max, less what the context has no room for. */
+int strategy_room(const struct strat *, int max);
+bool strategy_ends(const struct strat *, int tok);      /* tok ends an answer */
 #endif

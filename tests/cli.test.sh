@@ -78,6 +78,57 @@ places() {
 }
 t "the default model is found in each of its places" places
 
+# The little model is found beside the big one and in each of models/'s places; a model that
+# is its own little one is right at temperature 0, so that its drafts show that it was there.
+# shellcheck disable=SC2086
+drafts() { run 0 -t 1 --temp 0 -n 30 --json -p x --strategy draft "$@" &&
+	grep -q '"tested":[1-9]' "$work/out"; }
+little_places() {
+	for name in tiny.Q4_1 tiny-Q4_K_M tiny.IQ2_XS tiny-bf16 tiny; do
+		cp "$work/tiny.gguf" "$work/home/$name.gguf" || return 1
+		cp "$work/tiny.gguf" "$work/home/tiny.little.gguf" || return 1
+		drafts -m "$work/home/$name.gguf" && [ ! -s "$work/err" ] || return 1
+		run 0 -t 1 -m "$work/home/$name.gguf" -n 1 -md none -p x && [ ! -s "$work/err" ] &&
+		! drafts -m "$work/home/$name.gguf" -md none && says "needs a little model" ||
+			return 1
+		rm "$work"/home/*.gguf
+	done
+	for folder in "$XDG_DATA_HOME/s3dchat/models" "$work/models" "$work/share/s3dchat/models" \
+		"$work/home/models"; do
+		mkdir -p "$folder" "$work/bin" "$work/home/build/release" || return 1
+		cp "$s3dchat" "$work/bin/" && cp "$s3dchat" "$work/home/build/release" || return 1
+		cp "$work/tiny.gguf" "$folder/tiny.little.gguf" || return 1
+		(cd "$work" && s3dchat=$work/bin/s3dchat
+		case $folder in "$work/home"*) s3dchat=$work/home/build/release/s3dchat ;; esac
+		drafts -m tiny.gguf) || return 1
+		rm "$folder"/*.gguf
+	done
+	! drafts $tiny && says "-md FILE"
+}
+t "a little model is found beside the big one and in models/, unless -md none" little_places
+
+# shellcheck disable=SC2086
+little_messages() {
+	other="-n 3 -p x --temp 0"
+	run 0 $tiny $other && cp "$work/out" "$work/first" || return 1
+	head -c 1000 "$work/tiny.gguf" >"$work/cut.gguf"
+	python3 - "$work/tiny.gguf" "$work/foreign.gguf" <<-'PY' || return 1
+		import sys
+		b = open(sys.argv[1], "rb").read()
+		open(sys.argv[2], "wb").write(b.replace(b"filler270", b"killer270"))
+	PY
+	for bad in none cut foreign; do
+		for how in plain draft bild auto; do
+			run 0 $tiny $other -md "$work/$bad.gguf" --strategy $how &&
+				cmp "$work/out" "$work/first" && says "$bad.gguf" || return 1
+			case $how in draft|bild) says "going on with plain" || return 1 ;; esac
+		done
+	done
+	says "token 270 is 'killer270' there and 'filler270' in the big model"
+}
+t "a little model that is missing, damaged or of another vocabulary: told, and plain goes on" \
+	little_messages
+
 # shellcheck disable=SC2086
 one_shot() {
 	run 0 $tiny -s 3 -n 30 -p hello && [ ! -s "$work/err" ] && [ -s "$work/out" ] &&

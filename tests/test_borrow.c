@@ -143,7 +143,7 @@ struct side {
 
 static void side_open(struct side *x, const char *path, const struct model *base)
 {
-	struct backend_opt be = { .n_threads = 2, .n_batch = 64, .n_out = 4 };
+	struct backend_opt be = { .n_threads = 1, .n_batch = 64, .n_out = 4 };
 	char err[ERR_MAX];
 
 	x->m = model_open(path, base, err);
@@ -222,7 +222,7 @@ static void test_exact(void **state)
 {
 	const char *(*const all[])(int) = { draft, bild, automatic, random_one };
 	struct engine_opt o = { .model = BIG, .model_draft = LITTLE, .n_ctx = 512,
-				.be = { .n_threads = 2, .n_batch = 64 } };
+				.be = { .n_threads = 1, .n_batch = 64 } };
 	char err[ERR_MAX];
 
 	(void)state;
