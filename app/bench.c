@@ -108,7 +108,9 @@ static int load(struct bench *b, char err[ERR_MAX])
 		.model_draft = little,
 		.chat_template = *o->chat_template ? o->chat_template : NULL,
 		.be = { .n_threads = o->threads, .n_batch = BATCH_ROWS, .n_out = STEP_MAX,
-			.kernels = o->kernels },
+			.kernels = o->kernels,
+			.cache_k = quant_find(o->cache_type_k),
+			.cache_v = quant_find(o->cache_type_v) },
 	};
 	int times = no_probes(o) ? 1 : b->reps;
 

@@ -128,7 +128,9 @@ static int open_engine(struct eval *v, char err[ERR_MAX])
 	struct engine_opt eo = {
 		.model = v->opt->model, .backend = v->opt->backend, .n_ctx = v->chunk,
 		.be = { .n_threads = v->opt->threads, .n_batch = BATCH_ROWS, .n_out = OUT_ROWS,
-			.kernels = v->opt->kernels },
+			.kernels = v->opt->kernels,
+			.cache_k = quant_find(v->opt->cache_type_k),
+			.cache_v = quant_find(v->opt->cache_type_v) },
 	};
 
 	v->e = engine_open(&eo, err);

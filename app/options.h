@@ -36,6 +36,10 @@ _(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_RUN, MODEL, \
 	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
 _(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
 	"threads; 0: as many as the process may use") \
+_(CHOICE, cache_type_k, "cache-type-k", "ctk", "", "f16|q8_0", "f16", 0, 0, IN_RUN, MODEL, \
+	"how the cache holds keys: q8_0 takes about half the memory, and rounds them") \
+_(CHOICE, cache_type_v, "cache-type-v", "ctv", "", "f16|q8_0", "f16", 0, 0, IN_RUN, MODEL, \
+	"how the cache holds values, which suffer less from it") \
 _(CHOICE, backend, "backend", "", "", "auto|cpu", "auto", 0, 0, IN_RUN, MODEL, \
 	"what does the arithmetic") \
 _(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "auto", 0, 0, \

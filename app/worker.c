@@ -111,6 +111,8 @@ static int load(struct worker *w, char err[ERR_MAX])
 		.chat_template = *w->opt.chat_template ? w->opt.chat_template : NULL,
 		.n_ctx = w->opt.ctx,
 		.be = { .n_threads = w->opt.threads, .kernels = w->opt.kernels,
+			.cache_k = quant_find(w->opt.cache_type_k),
+			.cache_v = quant_find(w->opt.cache_type_v),
 			.progress = on_progress, .progress_ctx = w },
 	};
 

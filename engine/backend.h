@@ -59,6 +59,8 @@ struct backend_opt {
 	int n_batch;            /* rows in one forward at most */
 	int n_out;              /* rows of logits in one forward at most */
 	struct dev *share;      /* a device of the same backend whose threads this one uses too */
+	/* What caches hold: F16 (NULL too) or Q8_0. */
+	const struct quant_info *cache_k, *cache_v;
 	const char *kernels;    /* cpu: "auto", "float", "generic", "avx2", "avx512", "amx" */
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
 	void *progress_ctx;

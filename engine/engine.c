@@ -35,7 +35,7 @@ static int open_device(struct engine *e, const struct engine_opt *o, char err[ER
 	be.n_out = be.n_out > STEP_MAX ? be.n_out : STEP_MAX;
 	if (n_ctx <= 0)
 		n_ctx = trained < CTX_DEFAULT ? trained : CTX_DEFAULT;
-	if (memory_check(e->model, n_ctx, memory_free(), err) != 0)
+	if (memory_check(e->model, &be, n_ctx, memory_free(), err) != 0)
 		return -1;
 	e->be = backend_find(o->backend, err);
 	e->dev = e->be ? e->be->open(e->model, &be, err) : NULL;
@@ -56,7 +56,7 @@ static int open_little(struct engine *e, const struct engine_opt *o, char err[ER
 	pair_note(e->model, e->draft_model, n_ctx, e->notes[0]);
 	if (n_ctx > e->draft_model->cfg.n_ctx_train)
 		n_ctx = e->draft_model->cfg.n_ctx_train;
-	if (memory_check(e->draft_model, n_ctx, memory_free(), err) != 0)
+	if (memory_check(e->draft_model, &be, n_ctx, memory_free(), err) != 0)
 		return -1;
 	be.n_batch = e->target.n_batch;
 	be.n_out = STEP_MAX;

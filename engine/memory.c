@@ -5,12 +5,22 @@
 #define MIB ((size_t)1 << 20)
 static const size_t WORK = 64 * MIB;    /* buffers, tokenizer and the like, generously */
 
-size_t memory_kv(const struct model *m, int n_ctx)
+/* Keys or values of a head at one position; a last block of 16 has a scale too. */
+static size_t head_bytes(const struct quant_info *type, int head_dim)
 {
-	size_t head = ((size_t)m->cfg.head_dim + 15) & ~(size_t)15;
+	size_t padded = ((size_t)head_dim + 15) & ~(size_t)15;
 
-	return 2 * sizeof(uint16_t) * (size_t)m->cfg.n_layers * (size_t)m->cfg.n_kv_heads * head *
-	       (size_t)n_ctx;
+	if (type && type->type == QUANT_Q8_0)
+		return padded + (padded + 31) / 32 * sizeof(uint16_t);
+	return padded * sizeof(uint16_t);
+}
+
+size_t memory_kv(const struct model *m, const struct backend_opt *be, int n_ctx)
+{
+	size_t each = head_bytes(be->cache_k, m->cfg.head_dim) +
+		      head_bytes(be->cache_v, m->cfg.head_dim);
+
+	return each * (size_t)m->cfg.n_layers * (size_t)m->cfg.n_kv_heads * (size_t)n_ctx;
 }
 
 static size_t number_in(const char *path, const char *format)
@@ -39,20 +49,25 @@ size_t memory_free(void)
 	return system < group ? system : group;
 }
 
-int memory_check(const struct model *m, int n_ctx, size_t free, char err[ERR_MAX])
+int memory_check(const struct model *m, const struct backend_opt *be, int n_ctx, size_t free,
+		 char err[ERR_MAX])
 {
-	size_t fixed = gguf_size(m->file) + WORK, kv = memory_kv(m, n_ctx);
-	size_t fits;
+	const struct quant_info *q8 = quant_find("q8_0");
+	struct backend_opt small = { .cache_k = q8, .cache_v = q8 };
+	size_t fixed = gguf_size(m->file) + WORK, kv = memory_kv(m, be, n_ctx), fits;
+	bool other;
 
 	if (fixed <= free && kv <= free - fixed)
 		return 0;
-	if (fixed >= free || memory_kv(m, 1) > free - fixed)
+	if (fixed >= free || memory_kv(m, be, 1) > free - fixed)
 		return fail(err, "%s needs %zu MiB for its weights, %zu MiB are free; a smaller "
 			    "model or a harder quantised file would fit", gguf_path(m->file),
 			    fixed / MIB, free / MIB);
-	fits = (free - fixed) / memory_kv(m, 1);
+	fits = (free - fixed) / memory_kv(m, be, 1);
 	fits = fits < 256 ? fits : fits / 256 * 256;
+	other = memory_kv(m, &small, n_ctx) <= free - fixed;
 	return fail(err, "%s with a context of %d needs %zu MiB (weights and buffers %zu, cache "
-		    "%zu), %zu MiB are free; -c %zu would fit", gguf_path(m->file), n_ctx,
-		    (fixed + kv) / MIB, fixed / MIB, kv / MIB, free / MIB, fits);
+		    "%zu), %zu MiB are free; -c %zu would fit%s", gguf_path(m->file), n_ctx,
+		    (fixed + kv) / MIB, fixed / MIB, kv / MIB, free / MIB, fits,
+		    other ? ", and so would -ctk q8_0 -ctv q8_0" : "");
 }

@@ -262,6 +262,109 @@ static void test_vectors(void **state)
 	}
 }
 
+/* The scale is f16 of a 127th of the largest; the codes are within half a step of it. */
+static void test_codes(void **state)
+{
+	const struct cpu_kernels *k = *state;
+	static const float spread[] = { 1, 0, 1e-7f, 3e4f };
+	float x[128], most[4] = { 0 };
+	int8_t code[128];
+	uint16_t scale[4];
+
+	for (int i = 0; i < 128; i++) {
+		x[i] = uniform() * spread[i / 32];
+		most[i / 32] = fmaxf(most[i / 32], fabsf(x[i]));
+	}
+	k->codes(x, 128, code, scale);
+	for (int i = 0; i < 128; i++) {
+		float step = quant_f16_to_f32(scale[i / 32]);
+
+		assert_int_equal(scale[i / 32], quant_f32_to_f16(most[i / 32] / 127));
+		assert_true(fabsf((float)code[i] * step - x[i]) <=
+			    (step > 0 ? 0.502f * step : 1e-7f));
+	}
+}
+
+/* A cache of 2 blocks and its values: one head group of 3, 40 dimensions. */
+enum { POSITIONS = 256, DIM = 40, PAD = 48, GROUP = 3, QROWS = 3 };
+struct cached {
+	struct plane plane;
+	uint16_t half[POSITIONS * PAD], scale[POSITIONS * 2];
+	int8_t code[POSITIONS * PAD];
+	double value[POSITIONS][DIM];
+};
+
+static void fill_cached(struct cached *c, bool q8, bool keys)
+{
+	c->plane = q8 ? (struct plane){ c->code, c->scale } : (struct plane){ c->half, NULL };
+	for (int i = 0; i < POSITIONS * 2; i++)
+		c->scale[i] = quant_f32_to_f16(0.005f + 0.01f * fabsf(uniform()));
+	for (int t = 0; t < POSITIONS; t++)
+		for (int i = 0; i < DIM; i++) {
+			int at = keys ? t / 16 * 16 * PAD + i * 16 + t % 16 : t * PAD + i;
+			int block = (t / 16 * 2 + i / 32) * 16 + t % 16;
+
+			c->code[at] = (int8_t)((int)(rnd() % 255) - 127);
+			c->half[at] = quant_f32_to_f16(uniform());
+			c->value[t][i] = (double)quant_f16_to_f32(c->half[at]);
+			if (q8)
+				c->value[t][i] = c->code[at] *
+						 (double)quant_f16_to_f32(c->scale[block]);
+		}
+}
+
+static void check_attention(const struct attend *a, const struct cached *key,
+			    const struct cached *value, int query, const float *got)
+{
+	const float *q = a->q + query / GROUP * a->ldq + query % GROUP * DIM;
+	double sum = 0, want[DIM] = { 0 };
+
+	for (int t = 0; t <= a->pos + query / GROUP; t++) {
+		double dot = 0;
+
+		for (int i = 0; i < DIM; i++)
+			dot += (double)q[i] * key->value[t][i];
+		dot = exp(dot * (double)a->scale);
+		sum += dot;
+		for (int i = 0; i < DIM; i++)
+			want[i] += dot * value->value[t][i];
+	}
+	for (int i = 0; i < DIM; i++)
+		assert_true(fabs((double)got[i] - want[i] / sum) < 1e-5);
+}
+
+/* Three rows of a head group that end in the second block, against plain sums. */
+static void test_attend(void **state)
+{
+	const struct cpu_kernels *k = *state;
+	static struct cached key, value;
+	float q[QROWS * GROUP * DIM], acc[QROWS * GROUP][PAD], got[DIM];
+
+	for (int i = 0; i < QROWS * GROUP * DIM; i++)
+		q[i] = uniform();
+	for (int q8 = 0; q8 < 4; q8++) {
+		struct partial part[QROWS * GROUP];
+		struct attend a = { .q = q, .ldq = GROUP * DIM, .pos = 201, .group = GROUP,
+				    .head_dim = DIM, .pad_dim = PAD, .scale = 0.5f };
+
+		memset(&key, 0, sizeof(key));
+		memset(&value, 0, sizeof(value));
+		fill_cached(&key, q8 & 1, true);
+		fill_cached(&value, q8 & 2, false);
+		a.k = key.plane;
+		a.v = value.plane;
+		memset(acc, 0, sizeof(acc));
+		for (int i = 0; i < QROWS * GROUP; i++)
+			part[i] = (struct partial){ -INFINITY, 0, acc[i] };
+		k->attend(&a, 0, QROWS, 0, ATTEND_BLOCK, part);
+		k->attend(&a, 0, QROWS, ATTEND_BLOCK, a.pos + QROWS, part);
+		for (int i = 0; i < QROWS * GROUP; i++) {
+			k->fold(&part[i], 1, PAD, got, DIM);
+			check_attention(&a, &key, &value, i, got);
+		}
+	}
+}
+
 static void no_trap(int sig)
 {
 	(void)sig;
@@ -302,6 +405,8 @@ static int run_all(const char *name)
 		cmocka_unit_test_prestate(test_products, (void *)k),
 		cmocka_unit_test_prestate(test_quantise, (void *)k),
 		cmocka_unit_test_prestate(test_vectors, (void *)k),
+		cmocka_unit_test_prestate(test_codes, (void *)k),
+		cmocka_unit_test_prestate(test_attend, (void *)k),
 		cmocka_unit_test(test_packing_covers),
 	};
 

@@ -9,12 +9,54 @@
 #include <cmocka.h>
 
 static struct model *model;
+static const struct backend_opt plain;
 
 static void test_kv(void **state)
 {
 	(void)state;            /* 3 layers, 2 key heads of 16, keys and values, 2 bytes each */
-	assert_int_equal(memory_kv(model, 1), 3 * 2 * 16 * 2 * 2);
-	assert_int_equal(memory_kv(model, 1000), 1000 * 384);
+	assert_int_equal(memory_kv(model, &plain, 1), 3 * 2 * 16 * 2 * 2);
+	assert_int_equal(memory_kv(model, &plain, 1000), 1000 * 384);
+	struct backend_opt o = { .cache_k = quant_find("q8_0"), .cache_v = quant_find("f16") };
+	/* a key is 16 codes and a scale of 2 bytes */
+	assert_int_equal(memory_kv(model, &o, 1000), 1000 * 3 * 2 * (16 + 2 + 2 * 16));
+	o.cache_v = quant_find("q8_0");
+	assert_int_equal(memory_kv(model, &o, 1000), 1000 * 216);
+}
+
+/* What the backend takes is what was planned. */
+static void test_kv_is_as_planned(void **state)
+{
+	const struct quant_info *type[] = { NULL, quant_find("q8_0") };
+	char err[ERR_MAX];
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct backend_opt o = { .n_threads = 1, .cache_k = type[i & 1],
+					 .cache_v = type[i / 2] };
+		struct dev *d = backend_cpu.open(model, &o, err);
+		struct kv *kv = d ? backend_cpu.kv_new(d, 160, err) : NULL;
+
+		assert_non_null(kv);
+		assert_int_equal(backend_cpu.kv_bytes(kv), memory_kv(model, &o, 160));
+		backend_cpu.kv_free(kv);
+		backend_cpu.close(d);
+	}
+}
+
+static void test_cache_advice(void **state)
+{
+	struct backend_opt q8 = { .cache_k = quant_find("q8_0"), .cache_v = quant_find("q8_0") };
+	size_t fixed = gguf_size(model->file) + ((size_t)64 << 20);
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(memory_check(model, &plain, 1000, fixed + 216000, err), -1);
+	assert_non_null(strstr(err, "-ctk q8_0 -ctv q8_0"));
+	assert_int_equal(memory_check(model, &q8, 1000, fixed + 216000, err), 0);
+	assert_int_equal(memory_check(model, &q8, 1000, fixed + 215999, err), -1);
+	assert_null(strstr(err, "-ctk"));
+	assert_int_equal(memory_check(model, &plain, 1000, fixed + 215999, err), -1);
+	assert_null(strstr(err, "-ctk"));
 }
 
 static void test_check(void **state)
@@ -23,19 +65,19 @@ static void test_check(void **state)
 	char err[ERR_MAX], *c;
 
 	(void)state;
-	assert_int_equal(memory_check(model, 1000, fixed + 384000, err), 0);
-	assert_int_equal(memory_check(model, 1000, fixed + 383999, err), -1);
+	assert_int_equal(memory_check(model, &plain, 1000, fixed + 384000, err), 0);
+	assert_int_equal(memory_check(model, &plain, 1000, fixed + 383999, err), -1);
 	c = strstr(err, "-c ");
 	assert_non_null(c);
 	fits = strtoul(c + 3, NULL, 10);
 	assert_true(fits > 0 && fits < 1000);
-	assert_int_equal(memory_check(model, (int)fits, fixed + 383999, err), 0);
+	assert_int_equal(memory_check(model, &plain, (int)fits, fixed + 383999, err), 0);
 	/* fewer than 256 fit: -c 0 would be no advice, it means the default */
-	assert_int_equal(memory_check(model, 1000, fixed + 100 * 384, err), -1);
+	assert_int_equal(memory_check(model, &plain, 1000, fixed + 100 * 384, err), -1);
 	assert_non_null(strstr(err, "-c 100 "));
-	assert_int_equal(memory_check(model, 1000, fixed + 383, err), -1);
+	assert_int_equal(memory_check(model, &plain, 1000, fixed + 383, err), -1);
 	assert_null(strstr(err, "-c"));
-	assert_int_equal(memory_check(model, 1, fixed, err), -1);
+	assert_int_equal(memory_check(model, &plain, 1, fixed, err), -1);
 	assert_non_null(strstr(err, "smaller model"));
 }
 
@@ -49,7 +91,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kv),
+		cmocka_unit_test(test_kv_is_as_planned),
 		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_cache_advice),
 		cmocka_unit_test(test_what_is_free),
 	};
 	struct mk_spec spec = MK_TINY;

@@ -20,27 +20,50 @@ static void turn_head(const struct model_config *c, const float *turn, float *x)
 	}
 }
 
-/* Elements from the beginning of a cache to the plane of a head. */
-static size_t plane_at(const struct kv *kv, int layer, int head)
+static struct plane plane_of(const struct kv *kv, struct plane all, int layer, int head)
 {
-	size_t plane = (size_t)kv->n_ctx * (size_t)kv->dev->pad_dim;
+	size_t i = (size_t)layer * (size_t)kv->dev->model->cfg.n_kv_heads + (size_t)head;
+	size_t pad = (size_t)kv->dev->pad_dim, at = i * (size_t)kv->n_ctx * pad;
 
-	return ((size_t)layer * (size_t)kv->dev->model->cfg.n_kv_heads + (size_t)head) * plane;
+	if (!all.scale)
+		return (struct plane){ (uint16_t *)all.x + at, NULL };
+	at = i * (size_t)kv->n_ctx;
+	return (struct plane){ (int8_t *)all.x + at * pad,
+			       all.scale + at * (size_t)plane_blocks(kv->dev->pad_dim) };
+}
+
+/* One position of one head; the dimensions of x lie apart elements from each other from at on. */
+static void store_row(const struct dev *d, struct plane p, int pos, const float *x, size_t at,
+		      size_t apart)
+{
+	int dim = d->model->cfg.head_dim, blocks = plane_blocks(d->pad_dim);
+	uint16_t half[ATTEND_MAX_DIM], *scale = p.scale;
+	float all[ATTEND_MAX_DIM] = { 0 };
+	int8_t code[ATTEND_MAX_DIM];
+
+	if (!p.scale) {
+		d->k->halves(x, half, dim);
+		for (int i = 0; i < dim; i++)
+			((uint16_t *)p.x)[at + (size_t)i * apart] = half[i];
+		return;
+	}
+	memcpy(all, x, sizeof(*x) * (size_t)dim);
+	d->k->codes(all, blocks * BLOCK, code, half);
+	for (int i = 0; i < dim; i++)
+		((int8_t *)p.x)[at + (size_t)i * apart] = code[i];
+	scale += (size_t)(pos / 16 * blocks * 16 + pos % 16);
+	for (int b = 0; b < blocks; b++)
+		scale[b * 16] = half[b];
 }
 
 static void store_kv(const struct kv *kv, int layer, int head, int pos, const float *k,
 		     const float *v)
 {
-	const struct dev *d = kv->dev;
-	int dim = d->model->cfg.head_dim;
-	uint16_t *kc = kv->k + plane_at(kv, layer, head), half[ATTEND_MAX_DIM];
-	uint16_t *vc = kv->v + plane_at(kv, layer, head);
+	size_t pad = (size_t)kv->dev->pad_dim, in_tile = (size_t)(pos % 16);
 
-	d->k->halves(k, half, dim);
-	kc += (size_t)(pos / 16 * 16) * (size_t)d->pad_dim + (size_t)(pos % 16);
-	for (int i = 0; i < dim; i++)
-		kc[i * 16] = half[i];
-	d->k->halves(v, vc + (size_t)pos * (size_t)d->pad_dim, dim);
+	store_row(kv->dev, plane_of(kv, kv->k, layer, head), pos, k,
+		  ((size_t)pos - in_tile) * pad + in_tile, 16);
+	store_row(kv->dev, plane_of(kv, kv->v, layer, head), pos, v, (size_t)pos * pad, 1);
 }
 
 void attend_store(const struct step *s, int t, int layer)
@@ -112,8 +135,8 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 		.q = d->qkv + kv_head * cut->group * c->head_dim, .ldq = d->ld_qkv,
 		.pos = lane.pos - row0,
 		.group = cut->group, .head_dim = c->head_dim, .pad_dim = d->pad_dim,
-		.k = lane.kv->k + plane_at(lane.kv, layer, kv_head),
-		.v = lane.kv->v + plane_at(lane.kv, layer, kv_head),
+		.k = plane_of(lane.kv, lane.kv->k, layer, kv_head),
+		.v = plane_of(lane.kv, lane.kv->v, layer, kv_head),
 		.scale = 1.0f / sqrtf((float)c->head_dim),
 	};
 

@@ -253,6 +253,14 @@ static int check_shape(const struct model_config *c, char err[ERR_MAX])
 	return 0;
 }
 
+static int cache_type(const struct quant_info *type, bool *q8, char err[ERR_MAX])
+{
+	*q8 = type && type->type == QUANT_Q8_0;
+	if (!type || type->type == QUANT_F16 || *q8)
+		return 0;
+	return fail(err, "no cache of type %s; there are F16 and Q8_0", type->name);
+}
+
 static void dev_close(struct dev *d)
 {
 	if (!d)
@@ -279,7 +287,9 @@ static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_M
 {
 	int threads = opt->n_threads > 0 ? opt->n_threads : cpu_usable_cores();
 
-	if (check_shape(&d->model->cfg, err) != 0)
+	if (check_shape(&d->model->cfg, err) != 0 ||
+	    cache_type(opt->cache_k, &d->q8_k, err) != 0 ||
+	    cache_type(opt->cache_v, &d->q8_v, err) != 0)
 		return -1;
 	d->k = cpu_kernels_find(opt->kernels, err);
 	if (!d->k)
@@ -293,8 +303,9 @@ static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_M
 	d->n_batch = opt->n_batch > 0 ? opt->n_batch : 256;
 	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
 	d->pad_dim = (d->model->cfg.head_dim + 15) & ~15;
-	snprintf(d->describe, sizeof(d->describe), "%s%s, %d thread%s", d->k->name,
-		 d->floats ? " float" : "", threads, threads == 1 ? "" : "s");
+	snprintf(d->describe, sizeof(d->describe), "%s%s, %d thread%s%s%s", d->k->name,
+		 d->floats ? " float" : "", threads, threads == 1 ? "" : "s",
+		 d->q8_k ? ", keys q8_0" : "", d->q8_v ? ", values q8_0" : "");
 	if (open_work(d, err) != 0 || load_weights(d, opt, err) != 0)
 		return -1;
 	set_freqs(d);
@@ -348,17 +359,38 @@ static void kv_free(struct kv *kv)
 {
 	if (!kv)
 		return;
-	mem_free(kv->k);
-	mem_free(kv->v);
+	mem_free(kv->k.x);
+	mem_free(kv->k.scale);
+	mem_free(kv->v.x);
+	mem_free(kv->v.scale);
 	mem_free(kv);
 }
 
-static size_t kv_plane(const struct kv *kv)
+/* Positions in all layers and heads. */
+static size_t kv_positions(const struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 
-	return (size_t)c->n_layers * (size_t)c->n_kv_heads * (size_t)kv->n_ctx *
-	       (size_t)kv->dev->pad_dim;
+	return (size_t)c->n_layers * (size_t)c->n_kv_heads * (size_t)kv->n_ctx;
+}
+
+static int planes_new(const struct kv *kv, struct plane *p, bool q8, char err[ERR_MAX])
+{
+	size_t n = kv_positions(kv), pad = (size_t)kv->dev->pad_dim;
+	size_t blocks = (size_t)plane_blocks(kv->dev->pad_dim);
+
+	p->x = mem_new(n * pad, q8 ? sizeof(int8_t) : sizeof(uint16_t), err);
+	if (p->x && q8)
+		p->scale = mem_new(n * blocks, sizeof(*p->scale), err);
+	return p->x && (p->scale || !q8) ? 0 : -1;
+}
+
+static size_t planes_bytes(const struct kv *kv, const struct plane *p)
+{
+	size_t pad = (size_t)kv->dev->pad_dim, blocks = (size_t)plane_blocks(kv->dev->pad_dim);
+	size_t each = p->scale ? pad + blocks * sizeof(*p->scale) : pad * sizeof(uint16_t);
+
+	return kv_positions(kv) * each;
 }
 
 static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
@@ -369,9 +401,8 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 		return NULL;
 	kv->dev = d;
 	kv->n_ctx = (n_ctx + 15) & ~15;
-	kv->k = mem_new(kv_plane(kv), sizeof(*kv->k), err);
-	kv->v = mem_new(kv_plane(kv), sizeof(*kv->v), err);
-	if (!kv->k || !kv->v || open_parts(d, kv->n_ctx, err) != 0) {
+	if (planes_new(kv, &kv->k, d->q8_k, err) != 0 ||
+	    planes_new(kv, &kv->v, d->q8_v, err) != 0 || open_parts(d, kv->n_ctx, err) != 0) {
 		kv_free(kv);
 		return NULL;
 	}
@@ -380,7 +411,7 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 
 static size_t kv_bytes(const struct kv *kv)
 {
-	return 2 * kv_plane(kv) * sizeof(*kv->k);
+	return planes_bytes(kv, &kv->k) + planes_bytes(kv, &kv->v);
 }
 
 size_t kv_row_bytes(const struct kv *kv)

@@ -36,12 +36,22 @@ struct mat {            /* (rows, cols) */
 	mat_mul_fn *mul;
 };
 
+/* Keys or values of one head, or of all heads of all layers one behind the other: f16, or q8_0,
+ * which is int8 codes and a scale for every 32 dimensions of a position. */
+struct plane {
+	void *x;                /* keys (n_ctx/16, pad_dim, 16), values (n_ctx, pad_dim) */
+	uint16_t *scale;        /* f16 (n_ctx/16, plane_blocks, 16); NULL: x is f16 */
+};
+static inline int plane_blocks(int pad_dim)
+{
+	return (pad_dim + BLOCK - 1) / BLOCK;
+}
+
 struct attend {         /* one head group of one layer, see attention.c */
 	const float *q;         /* (rows, ldq): the query rows, group heads side by side */
 	int ldq, pos;           /* row i sits at position pos+i */
 	int group, head_dim, pad_dim;   /* heads that share this K and V; pad_dim: up to 16s */
-	const uint16_t *k;      /* f16 (n_ctx/16, pad_dim, 16) */
-	const uint16_t *v;      /* f16 (n_ctx, pad_dim) */
+	struct plane k, v;
 	float scale;
 };
 /* Positions folded at once; query rows in one work item; largest pad_dim. */
@@ -61,6 +71,8 @@ struct cpu_kernels {
 	void (*add)(float *x, const float *y, int n);
 	void (*swiglu)(float *gate, const float *up, int n);    /* gate = silu(gate) * up */
 	void (*halves)(const float *x, uint16_t *y, int n);     /* to f16, nearest even */
+	/* To q8_0: n (a multiple of 32) codes and n/32 f16 scales. */
+	void (*codes)(const float *x, int n, int8_t *code, uint16_t *scale);
 	void (*peaks)(const float *x, int n, float *y); /* y[i]: largest of x[16i..], never NaN */
 	uint64_t (*read)(const void *p, size_t bytes);          /* touches every byte; for bench */
 	/* Folds positions t0..t1-1 (t0 a multiple of ATTEND_BLOCK, at most that many) into part[i];

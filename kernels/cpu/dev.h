@@ -49,16 +49,17 @@ struct dev {
 	float *part_acc;        /* (n_part, pad_dim) */
 	size_t n_part;
 	int ld_qkv, pad_dim;
+	bool q8_k, q8_v;        /* what its caches hold: q8_0, or f16 */
 	bool timed;             /* somebody looks at the stages */
 	struct backend_stage stage[STAGES];
 	double stage_start;
 	char describe[64], err[ERR_MAX];
 };
 
-struct kv {             /* f16; see attention.c for the layouts */
+struct kv {
 	struct dev *dev;
 	int n_ctx;              /* a multiple of 16 */
-	uint16_t *k, *v;        /* (n_layers, n_kv_heads, n_ctx, pad_dim) each */
+	struct plane k, v;      /* (n_layers, n_kv_heads) of them, one behind the other */
 };
 
 /* backend.c */

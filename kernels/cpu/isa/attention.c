@@ -2,6 +2,7 @@
  *
  * K is held in tiles of 16 positions with positions innermost, so that 16 scores are made at once
  * without a sum across lanes; V is held row by row.  Blocks are folded in order of position.
+ * In q8_0, K's scales go into the score after each 32 dimensions, V's into the weights.
  * Invariant: a query's result does not depend on which other queries ran with it, and no cache row
  * behind the last query's position is used. */
 #include "kernels/cpu/cpu.h"
@@ -21,23 +22,46 @@ struct query {
 	float *p;               /* (ATTEND_BLOCK) scores, then weights */
 };
 
-/* Scores of 16 positions for n queries. */
-INLINE void score_tile(const struct attend *a, int n, const struct query *query, const uint16_t *k,
-		       int at)
+INLINE struct vf load(const struct plane *p, size_t at, bool q8)
 {
-	struct vf s[QUERIES];
+	return q8 ? v_load_i8((const int8_t *)p->x + at) : v_load_f16((const uint16_t *)p->x + at);
+}
+
+/* Scales of 16 positions from t on, for the 32 dimensions from d on. */
+INLINE struct vf scales(const struct attend *a, const struct plane *p, int t, int d)
+{
+	return v_load_f16(p->scale + (t / 16 * plane_blocks(a->pad_dim) + d / BLOCK) * 16);
+}
+
+/* Scores of the 16 positions from t on for n queries, into their p from at on. */
+INLINE void score_tile(const struct attend *a, int n, const struct query *query, int t, int at,
+		       bool q8)
+{
+	size_t tile = (size_t)t * (size_t)a->pad_dim;
+	struct vf total[QUERIES], scale = v_set(a->scale);
 
 	for (int i = 0; i < n; i++)
-		s[i] = v_set(0);
-	for (int d = 0; d < a->head_dim; d++) {
-		struct vf x = v_load_f16(k + d * 16);
+		total[i] = v_set(0);
+	for (int d = 0, end; d < a->head_dim; d = end) {
+		struct vf s[QUERIES];
+
+		end = q8 && d + BLOCK < a->head_dim ? d + BLOCK : a->head_dim;
+		if (q8)
+			scale = v_mul(scales(a, &a->k, t, d), v_set(a->scale));
+		for (int i = 0; i < n; i++)
+			s[i] = v_set(0);
+		for (int e = d; e < end; e++) {
+			struct vf x = load(&a->k, tile + (size_t)e * 16, q8);
 
 #pragma GCC unroll 8
+			for (int i = 0; i < n; i++)
+				s[i] = v_fma(v_set(query[i].q[e]), x, s[i]);
+		}
 		for (int i = 0; i < n; i++)
-			s[i] = v_fma(v_set(query[i].q[d]), x, s[i]);
+			total[i] = v_fma(s[i], scale, total[i]);
 	}
 	for (int i = 0; i < n; i++)
-		v_store(query[i].p + at, v_mul(s[i], v_set(a->scale)));
+		v_store(query[i].p + at, total[i]);
 }
 
 /* Scores to weights exp(s - max); positions that the query does not see weigh nothing. */
@@ -65,16 +89,17 @@ static void soften(struct query *x, float *max, float *sum)
 		x->p[i] = 0;
 }
 
-/* acc (16 dimensions at d) of n queries = weighted sum of the block's V rows. */
-INLINE void mix(const struct attend *a, int n, const struct query *query, const uint16_t *v, int d,
-		int rows, float out[QUERIES][ATTEND_MAX_DIM])
+/* out (16 dimensions at d) of n queries = weighted sum of the V rows from t0 on. */
+INLINE void mix(const struct attend *a, int n, const struct query *query, int t0, int d, int rows,
+		bool q8, float out[QUERIES][ATTEND_MAX_DIM])
 {
+	size_t at = (size_t)t0 * (size_t)a->pad_dim + (size_t)d;
 	struct vf acc[QUERIES];
 
 	for (int i = 0; i < n; i++)
 		acc[i] = v_set(0);
 	for (int t = 0; t < rows; t++) {
-		struct vf x = v_load_f16(v + (size_t)t * (size_t)a->pad_dim + d);
+		struct vf x = load(&a->v, at + (size_t)t * (size_t)a->pad_dim, q8);
 
 #pragma GCC unroll 8
 		for (int i = 0; i < n; i++)
@@ -82,6 +107,33 @@ INLINE void mix(const struct attend *a, int n, const struct query *query, const 
 	}
 	for (int i = 0; i < n; i++)
 		v_store(out[i] + d, acc[i]);
+}
+
+/* The weights of n queries times V's scales for the 32 dimensions from d on. */
+INLINE void weigh(const struct attend *a, int n, const struct query *query, int t0, int d,
+		  int rows, struct query *scaled)
+{
+	for (int at = 0; at < rows; at += 16) {
+		struct vf scale = scales(a, &a->v, t0 + at, d);
+
+		for (int i = 0; i < n; i++)
+			v_store(scaled[i].p + at, v_mul(v_load(query[i].p + at), scale));
+	}
+}
+
+INLINE void mix_q8(const struct attend *a, int n, const struct query *query, int t0, int rows,
+		   float out[QUERIES][ATTEND_MAX_DIM])
+{
+	float p[QUERIES][ATTEND_BLOCK];
+	struct query scaled[QUERIES];
+
+	for (int i = 0; i < n; i++)
+		scaled[i].p = p[i];
+	for (int d = 0; d < a->pad_dim; d += 16) {
+		if (d % BLOCK == 0)
+			weigh(a, n, query, t0, d, rows, scaled);
+		mix(a, n, scaled, t0, d, rows, true, out);
+	}
 }
 
 /* What the largest score of later positions makes of the weights before (keep) and of their own
@@ -112,29 +164,43 @@ INLINE void fold_in(struct partial *state, int pad_dim, const struct rescale *r,
 }
 
 /* V is asked for while K is read. */
-INLINE void fetch(const uint16_t *p, int n)
+INLINE void fetch(const struct attend *a, int t, bool q8)
 {
-	for (int i = 0; i < n; i += 32)
+	size_t each = (size_t)a->pad_dim * (q8 ? 1 : 2);
+	const uint8_t *p = (const uint8_t *)a->v.x + (size_t)t * each;
+
+	for (size_t i = 0; i < 16 * each; i += 64)
 		__builtin_prefetch(p + i);
+}
+
+INLINE void score(const struct attend *a, int n, const struct query *query, int t0, int rows)
+{
+	bool q8_v = a->v.scale != NULL;
+
+	for (int at = 0; at < rows; at += 16) {
+		fetch(a, t0 + at, q8_v);
+		if (a->k.scale)
+			score_tile(a, n, query, t0 + at, at, true);
+		else
+			score_tile(a, n, query, t0 + at, at, false);
+	}
 }
 
 INLINE void block(const struct attend *a, int n, struct query *query, int t0, int rows)
 {
-	const uint16_t *k = a->k + (size_t)t0 * (size_t)a->pad_dim;
-	const uint16_t *v = a->v + (size_t)t0 * (size_t)a->pad_dim;
 	float max[16] = { 0 }, before[16] = { 0 }, sum[QUERIES], acc[QUERIES][ATTEND_MAX_DIM];
 	struct rescale r;
 
-	for (int at = 0; at < rows; at += 16) {
-		fetch(v + at * a->pad_dim, 16 * a->pad_dim);
-		score_tile(a, n, query, k + at * a->pad_dim, at);
-	}
+	score(a, n, query, t0, rows);
 	for (int i = 0; i < n; i++) {
 		soften(&query[i], &max[i], &sum[i]);
 		before[i] = query[i].state->max;
 	}
-	for (int d = 0; d < a->pad_dim; d += 16)
-		mix(a, n, query, v, d, rows, acc);
+	if (a->v.scale)
+		mix_q8(a, n, query, t0, rows, acc);
+	else
+		for (int d = 0; d < a->pad_dim; d += 16)
+			mix(a, n, query, t0, d, rows, false, acc);
 	rescale_find(&r, before, max);
 	for (int i = 0; i < n; i++)
 		fold_in(query[i].state, a->pad_dim, &r, i, sum[i], acc[i]);

@@ -16,6 +16,7 @@ void ALL_ELSE(norm)(const float *x, const float *w, int n, float eps, float *y);
 void ALL_ELSE(add)(float *x, const float *y, int n);
 void ALL_ELSE(swiglu)(float *gate, const float *up, int n);
 void ALL_ELSE(halves)(const float *x, uint16_t *y, int n);
+void ALL_ELSE(codes)(const float *x, int n, int8_t *code, uint16_t *scale);
 void ALL_ELSE(peaks)(const float *x, int n, float *y);
 uint64_t ALL_ELSE(read)(const void *p, size_t bytes);
 void ALL_ELSE(attend)(const struct attend *a, int row0, int rows, int t0, int t1,
@@ -34,6 +35,7 @@ const struct cpu_kernels K(cpu_kernels) = {
 	.add = ALL_ELSE(add),
 	.swiglu = ALL_ELSE(swiglu),
 	.halves = ALL_ELSE(halves),
+	.codes = ALL_ELSE(codes),
 	.peaks = ALL_ELSE(peaks),
 	.read = ALL_ELSE(read),
 	.attend = ALL_ELSE(attend),

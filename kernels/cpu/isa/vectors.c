@@ -94,6 +94,23 @@ void K(halves)(const float *x, uint16_t *y, int n)
 	}
 }
 
+/* The codes are rounded with the scale as it is kept, in f16. */
+void K(codes)(const float *x, int n, int8_t *code, uint16_t *scale);
+void K(codes)(const float *x, int n, int8_t *code, uint16_t *scale)
+{
+	for (int i = 0; i < n; i += 32) {
+		struct vf a = v_load(x + i), b = v_load(x + i + 16), inverse;
+		struct vf high = v_set(127), low = v_set(-127);
+		float kept;
+
+		scale[i / 32] = quant_f32_to_f16(v_largest(v_max(v_abs(a), v_abs(b))) / 127.0f);
+		kept = quant_f16_to_f32(scale[i / 32]);
+		inverse = v_set(kept > 0 ? 1 / kept : 0);
+		to_bytes(v_round(v_max(v_min(v_mul(a, inverse), high), low)), code + i);
+		to_bytes(v_round(v_max(v_min(v_mul(b, inverse), high), low)), code + i + 16);
+	}
+}
+
 void K(peaks)(const float *x, int n, float *y);
 void K(peaks)(const float *x, int n, float *y)
 {
