@@ -175,5 +175,6 @@ static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 
 const struct strategy strategy_auto = {
 	.name = "auto", .help = "whichever exact strategy pays best, measured all the time",
-	.exact = true, .open = auto_open, .step = auto_step, .close = auto_close,
+	.exact = true, .needs = MAY_DRAFT_MODEL,
+	.open = auto_open, .step = auto_step, .close = auto_close,
 };

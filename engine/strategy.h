@@ -47,7 +47,7 @@ struct strategy_stats {
 };
 
 struct strat;
-enum { NEED_DRAFT_MODEL = 1 };
+enum { NEED_DRAFT_MODEL = 1, MAY_DRAFT_MODEL = 2 };      /* may: uses one that is there */
 
 struct strategy {
 	const char *name, *help;
