@@ -170,8 +170,9 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 {
 	struct emit out[STEP_MAX];
 	long left = a->w->opt.predict < 0 ? STEP_MAX : a->w->opt.predict - a->stats.n_tokens;
-	long drafted = a->w->engine->strat.stats.drafted;
-	double start = clock_now();
+	const struct strategy_stats *st = &a->w->engine->strat.stats;
+	long drafted = st->drafted;
+	double spent = st->verify_s + st->choose_s;
 	bool done = false;
 	int n;
 
@@ -181,9 +182,9 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 	n = engine_step(a->w->engine, left < STEP_MAX ? (int)left : STEP_MAX, out, &done, err);
 	if (n == 0)
 		return make_room(a, why, err);
-	if (n == 1 && a->w->engine->strat.stats.drafted == drafted) {
+	if (n == 1 && st->drafted == drafted) {
 		a->stats.plain_n++;
-		a->stats.plain_s += clock_now() - start;
+		a->stats.plain_s += st->verify_s + st->choose_s - spent;
 	}
 	for (int i = 0; i < n; i++)
 		if (emit(a, &out[i]))

@@ -32,9 +32,9 @@ static struct contender *add(struct bench *b, const struct strategy *s)
 		.opt = { .draft_max = o->draft_max, .draft_min = o->draft_min,
 			 .draft_p_min = o->draft_p_min, .fallback = o->fallback,
 			 .rollback = o->rollback, .rollback_exact = isinf(o->rollback),
-			 .bild_max = o->bild_max,
+			 .bild_max = o->bild_max, .auto_approximate = o->auto_approximate,
 			 .bild_paper = !strcmp(o->bild, "paper") },
-		.exact = s->exact || (s->can_be_exact && isinf(o->rollback)),
+		.exact = strategy_exact_with(s, isinf(o->rollback), o->auto_approximate),
 	};
 	snprintf(c->name, sizeof(c->name), "%s", s->name);
 	return c;
@@ -63,7 +63,7 @@ void bench_strategy_open(struct bench *b)
 	for (int i = 0; strategies[i]; i++) {
 		const struct strategy *s = strategies[i];
 
-		if (s->needs && !b->e->strat.draft)
+		if (s->needs & NEED_DRAFT_MODEL && !b->e->strat.draft)
 			continue;
 		if (b->opt->bild_grid && !strcmp(s->name, "bild"))
 			add_grid(b, s);

@@ -44,7 +44,7 @@ struct stats {
 	long rounds, drafted, tested, accepted;
 	long pos_tested[MSG_DRAFTS], pos_accepted[MSG_DRAFTS];
 	double draft_s, verify_s, choose_s;
-	long plain_n;           /* steps that tried no draft, and the seconds they took */
+	long plain_n;           /* steps that tried no draft, their seconds in the big model */
 	double plain_s;
 	int ctx_used, ctx_size;
 	int64_t seed;

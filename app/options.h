@@ -85,16 +85,19 @@ _(LONG, seed, "seed", "s", "", "N", "-1", -1, INT64_MAX, IN_CHAT | IN_BENCH | LI
 	"the same seed gives the same answer; -1: a new one each time") \
 _(TEXT, strategy, "strategy", "", "", "NAME", "plain", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
 	"how tokens are found: plain, ngram, draft, bild, auto") \
-_(INT, draft_max, "draft-max", "", "draft draft-n spec-draft-n-max", "N", "8", 0, 16, \
+_(INT, draft_max, "draft-max", "", "draft draft-n spec-draft-n-max", "N", "16", 0, 16, \
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "tokens drafted in one round at most") \
 _(INT, draft_min, "draft-min", "", "draft-n-min spec-draft-n-min", "N", "0", 0, 16, \
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "drafts shorter than this are not tried") \
-_(FLOAT, draft_p_min, "draft-p-min", "", "spec-draft-p-min", "X", "0.0", 0, 1, \
-	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "the little model stops below this probability") \
+_(FLOAT, draft_p_min, "draft-p-min", "", "spec-draft-p-min", "X|auto", "auto", 0, 1, \
+	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "the little model stops below this probability; " \
+	"auto: where one more draft does not pay") \
 _(FLOAT, fallback, "fallback", "", "", "X", "0.6", 0, 1, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
 	"below this probability the little model hands over to the big one") \
 _(FLOAT, rollback, "rollback", "", "", "X|exact", "3.0", 0, 100, IN_CHAT | IN_BENCH | LIVE, \
 	STRATEGY, "bild keeps a token up to this -log p; exact: only what plain would write") \
+_(BOOL, auto_approximate, "auto-approximate", "", "", "", "", 0, 0, \
+	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "auto may choose strategies that are not exact") \
 _(INT, bild_max, "bild-max", "", "", "N", "10", 0, 16, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
 	"bild: tokens of the little model in a row at most") \
 _(CHOICE, bild, "bild", "", "", "improved|paper", "improved", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \

@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "app/run_json.h"
 #include "app/text.h"
+#include "engine/strategy.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -154,13 +155,23 @@ static int ask(const char *prompt, size_t len, struct output *out, char err[ERR_
 	return rc;
 }
 
+static bool with_little(const char *strategy)
+{
+	char err[ERR_MAX];
+	const struct strategy *s = strategy_find(strategy, err);
+
+	return s && s->needs;
+}
+
 static int answer_prompt(const struct options *o, struct output *out, char err[ERR_MAX])
 {
 	struct sigaction act = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
+	static struct options one;
 	size_t len;
 	char *prompt = run_prompt(o, &len, err);
 	int rc = -1;
 
+	one = *o;
 	if (!prompt)
 		return -1;
 	if (!len) {
@@ -168,7 +179,10 @@ static int answer_prompt(const struct options *o, struct output *out, char err[E
 		return fail(err, "the prompt is empty (a prompt comes from -p, -f or a pipe; "
 			    "--line chats without a terminal)");
 	}
-	if (!talk_open(&talk, o, err)) {
+	/* An answer has one strategy: a little model that this one does not use need not load. */
+	if (!*one.model_draft && !with_little(o->strategy))
+		one.model_draft = "none";
+	if (!talk_open(&talk, &one, err)) {
 		talk.keep = talk.keep && talk.place;    /* only what goes on with a saved chat */
 		sigaction(SIGINT, &act, NULL);
 		sigaction(SIGTERM, &act, NULL);

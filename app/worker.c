@@ -63,6 +63,7 @@ static void apply_settings(struct worker *w)
 	s->opt.rollback = o->rollback;
 	s->opt.rollback_exact = isinf(o->rollback);
 	s->opt.bild_max = o->bild_max;
+	s->opt.auto_approximate = o->auto_approximate;
 	s->opt.bild_paper = !strcmp(o->bild, "paper");
 }
 

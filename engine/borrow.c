@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+enum { SLICE = 1 << 20 };
 static const char BORROWS[] = "s3dchat.borrows", BASE[] = "s3dchat.base.sha256",
 	IDS[] = "s3dchat.output_ids", EMBD[] = "token_embd.weight";
 
@@ -30,11 +31,18 @@ static void hash(const struct model *m, const struct gguf_tensor *t, char hex[65
 	uint8_t digest[SHA256_DIGEST_SIZE];
 
 	sha256_init(&c);
-	sha256_update(&c, t->bytes, t->data);
+	/* A slice at a time, so that little of the table is in memory; only some rows will be
+	 * read later. */
+	for (size_t at = 0, n; at < t->bytes; at += n) {
+		const uint8_t *p = (const uint8_t *)t->data + at;
+
+		n = t->bytes - at < SLICE ? t->bytes - at : SLICE;
+		sha256_update(&c, n, p);
+		gguf_drop(m->file, p, n);
+	}
 	sha256_digest(&c, sizeof(digest), digest);
 	for (int i = 0; i < SHA256_DIGEST_SIZE; i++)
 		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	gguf_drop(m->file, t->data, t->bytes);   /* only some rows of it will be read */
 }
 
 int borrow_embd(struct model *m, const struct model *base, char err[ERR_MAX])

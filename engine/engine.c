@@ -4,7 +4,7 @@
 #include "engine/pair.h"
 #include <string.h>
 
-enum { CTX_DEFAULT = 4096 };
+enum { CTX_DEFAULT = 4096, CALIBRATE_EVERY = 64, CALIBRATE_AT = 8 };
 
 static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
@@ -105,7 +105,7 @@ static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_M
 {
 	if (open_model(e, o, err) != 0 || open_device(e, o, err) != 0)
 		return -1;
-	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .law = SAMPLER_DEFAULTS,
+	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .pace = &e->pace, .law = SAMPLER_DEFAULTS,
 				   .opt = STRATEGY_DEFAULTS };
 	e->strat.smp = sampler_open(e->model->cfg.n_out, NULL, err);
 	if (!e->strat.smp)
@@ -200,11 +200,14 @@ int engine_step(struct engine *e, int limit, struct emit out[STEP_MAX], bool *do
 		char err[ERR_MAX])
 {
 	int n, keep = 0;
+	bool calibrate;
 
 	*done = false;
 	if (e->target.n >= e->target.n_ctx)
 		return 0;
-	n = e->strat.ops->step(&e->strat, out, err);
+	/* Now and then plain's speed is measured anew, for what drafts cost and gain. */
+	calibrate = e->strat.stats.rounds % CALIBRATE_EVERY == CALIBRATE_AT;
+	n = (calibrate ? &strategy_plain : e->strat.ops)->step(&e->strat, out, err);
 	if (n < 0)
 		return -1;
 	e->strat.begins = false;

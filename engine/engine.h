@@ -32,6 +32,7 @@ struct engine {
 	char draft_err[ERR_MAX];
 	char notes[2][ERR_MAX];         /* what works otherwise than asked: the pair's (pair_note),
 					 * and why the strategy is plain.  "": nothing */
+	struct pace pace;               /* of all answers so far */
 	struct strat strat;             /* .law, .opt and .stats are the caller's to set and read */
 	double load_s;
 };

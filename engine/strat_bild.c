@@ -29,10 +29,11 @@ static bool offends(const struct strat *s, const float *row, int draft)
 	return top != draft;
 }
 
-static int check_big(struct strat *s, const int *draft, int k, struct emit *out, char err[ERR_MAX])
+static int check_big(struct strat *s, const int *draft, int k, double draft_s, struct emit *out,
+		     char err[ERR_MAX])
 {
 	struct session *t = s->target;
-	double start = clock_now(), verified;
+	double start = clock_now(), verified, end;
 	const float *rows = session_extend(t, draft, k, err);
 	int kept = 0, next;
 
@@ -48,8 +49,12 @@ static int check_big(struct strat *s, const int *draft, int k, struct emit *out,
 	out[kept] = (struct emit){ next, kept < k ? ORIGIN_CORRECTED : ORIGIN_PLAIN };
 	session_accept(t, kept, next);
 	strategy_count(s, k, kept);
+	end = clock_now();
+	s->stats.draft_s += draft_s;
 	s->stats.verify_s += verified - start;
-	s->stats.choose_s += clock_now() - verified;
+	s->stats.choose_s += end - verified;
+	if (s->pace)
+		pace_round(s->pace, k, end - start, kept + 1, draft_s + end - start);
 	return kept + 1;
 }
 
@@ -85,11 +90,12 @@ static int bild_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	if (k < 0)
 		return -1;
 	if (s->opt.rollback_exact)
-		return strategy_round(s, draft, k, clock_now() - start, out, err);
+		return strategy_round(s, draft, k, clock_now() - start,
+				      s->pace ? &s->pace->little : NULL, out, err);
+	if (!s->opt.bild_paper || !k || !strategy_ends(s, draft[k - 1]))
+		return check_big(s, draft, k, clock_now() - start, out, err);
 	s->stats.draft_s += clock_now() - start;
-	if (s->opt.bild_paper && k && strategy_ends(s, draft[k - 1]))
-		return end_here(s, draft, k, out);
-	return check_big(s, draft, k, out, err);
+	return end_here(s, draft, k, out);
 }
 
 const struct strategy strategy_bild = {

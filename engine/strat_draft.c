@@ -2,7 +2,8 @@
  *
  * The drafter knows the law of choice and its noise, so it guesses the big model's choice with the
  * noise damped by STRATEGY_LAMBDA, and stops when its top probability falls below
- * opt.draft_p_min.  Invariant: on return the little model's cache holds a prefix of the timeline,
+ * opt.draft_p_min, or, unless that says otherwise, where one more draft costs more than it brings.
+ *  Invariant: on return the little model's cache holds a prefix of the timeline,
  * so the next step runs only what is new, in one pass. */
 #include "engine/strategy.h"
 
@@ -11,12 +12,14 @@ static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	double start = clock_now();
 	int draft[DRAFT_MAX], k;
 
-	k = strategy_guess(s, strategy_room(s, s->opt.draft_max), s->opt.draft_p_min, STRATEGY_LAMBDA, draft, err);
+	k = strategy_guess(s, strategy_room(s, s->opt.draft_max), s->opt.draft_p_min,
+			   STRATEGY_LAMBDA, draft, err);
 	if (k < 0)
 		return -1;
 	if (k < s->opt.draft_min)
 		k = 0;
-	return strategy_round(s, draft, k, clock_now() - start, out, err);
+	return strategy_round(s, draft, k, clock_now() - start,
+			      s->pace ? &s->pace->little : NULL, out, err);
 }
 
 const struct strategy strategy_draft = {

@@ -88,8 +88,8 @@ static int match(const int *tok, int a, int b)
 	return n;
 }
 
-/* Up to max tokens that followed the best match of the timeline's end. */
-static int propose(const struct ngram *g, int n, int max, int *draft)
+/* Up to max tokens that followed the best match of the timeline's end; *len: of that match. */
+static int propose(const struct ngram *g, int n, int max, int *len, int *draft)
 {
 	int best = NGRAM_MIN - 1, at = -1, tries = 0, k = 0;
 
@@ -105,23 +105,50 @@ static int propose(const struct ngram *g, int n, int max, int *draft)
 	}
 	for (; at >= 0 && k < max; k++)         /* a match may run into its own continuation */
 		draft[k] = at + 1 + k < n ? g->tok[at + 1 + k] : draft[at + 1 + k - n];
+	*len = best;
 	return k;
+}
+
+/* The drafts that pay now.  A match that has gone on counts as so much longer, so the length is what
+ * tells how sure a draft is.  *expected: tokens of the round. */
+static int look(struct strat *s, int *draft, double *expected)
+{
+	struct ngram *g = s->priv;
+	int len, k;
+
+	update(g, s->target->tok, s->target->n);
+	k = propose(g, s->target->n, strategy_room(s, s->opt.draft_max), &len, draft);
+	*expected = 1;
+	if (!s->pace)
+		return k;
+	for (int i = 0; i < k; i++)
+		s->pace->ngram.sure[i] = len + i < PACE_CLASSES ? len + i : PACE_CLASSES - 1;
+	return pace_cut(s->pace, &s->pace->ngram, k, expected);
+}
+
+static double ngram_promise(struct strat *s)
+{
+	int draft[DRAFT_MAX], k;
+	double expected;
+
+	if (!s->pace || s->pace->first_s == 0)
+		return 0;
+	k = look(s, draft, &expected);
+	return expected / (s->pace->first_s + k * s->pace->row_s);
 }
 
 static int ngram_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
-	double start = clock_now();
-	struct ngram *g = s->priv;
-	int draft[DRAFT_MAX], k;
+	double start = clock_now(), expected;
+	int draft[DRAFT_MAX], k = look(s, draft, &expected);
 
-	update(g, s->target->tok, s->target->n);
-	k = propose(g, s->target->n, strategy_room(s, s->opt.draft_max), draft);
 	if (k < s->opt.draft_min)
 		k = 0;
-	return strategy_round(s, draft, k, clock_now() - start, out, err);
+	return strategy_round(s, draft, k, clock_now() - start,
+			      s->pace ? &s->pace->ngram : NULL, out, err);
 }
 
 const struct strategy strategy_ngram = {
 	.name = "ngram", .help = "drafts copied from the text so far", .exact = true,
-	.open = ngram_open, .step = ngram_step, .close = ngram_close,
+	.open = ngram_open, .promise = ngram_promise, .step = ngram_step, .close = ngram_close,
 };

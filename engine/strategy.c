@@ -8,8 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct strategy strategy_plain, strategy_ngram, strategy_draft, strategy_bild,
-	strategy_auto;
+extern const struct strategy strategy_ngram, strategy_draft, strategy_bild;
 const struct strategy *const strategies[] = {
 	&strategy_plain, &strategy_ngram, &strategy_draft, &strategy_bild,
 	&strategy_auto, NULL,
@@ -28,7 +27,14 @@ void strategy_close(struct strat *s)
 
 bool strategy_exact(const struct strat *s)
 {
-	return s->ops->exact || (s->ops->can_be_exact && s->opt.rollback_exact);
+	return strategy_exact_with(s->ops, s->opt.rollback_exact, s->opt.auto_approximate);
+}
+
+bool strategy_exact_with(const struct strategy *s, bool rollback_exact, bool auto_approximate)
+{
+	if (s == &strategy_auto)
+		return !auto_approximate || rollback_exact;
+	return s->exact || (s->can_be_exact && rollback_exact);
 }
 
 /* The little model's timeline becomes the target's.  1: it cannot, a token is unknown to it. */
@@ -42,11 +48,27 @@ static int follow(struct strat *s, char err[ERR_MAX])
 	return session_set(s->draft, t->tok, t->n, err);
 }
 
+/* Whether the guess after k others, of which the little model is so sure, is worth its row in the
+ * big one's run.  *all: chance that those before it hold, which becomes that of all with it. */
+static bool worth(struct strat *s, int k, double sure, float stop_below, double *all)
+{
+	struct pace_odds *o = s->pace ? &s->pace->little : NULL;
+
+	if (stop_below > 0 && sure < (double)stop_below)
+		return false;
+	if (!o)
+		return true;
+	o->sure[k] = sure < 1 ? (int)(sure * PACE_CLASSES) : PACE_CLASSES - 1;
+	*all *= pace_chance(o, o->sure[k]);
+	return stop_below >= 0 || k == 0 || pace_pays(s->pace, *all);
+}
+
 int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int *draft,
 		   char err[ERR_MAX])
 {
 	struct session *d = s->draft;
-	int k = 0, top, left = d->n_ctx - s->target->n, rc;
+	double all = 1, start = clock_now();
+	int k = 0, steps = 0, top, left = d->n_ctx - s->target->n, rc;
 
 	if (left <= 0)          /* its context may be shorter */
 		return 0;
@@ -54,12 +76,13 @@ int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int
 	if (rc)
 		return rc < 0 ? -1 : 0;
 	max = max < left ? max : left;
-	while (k < max) {
+	while (k < max && (stop_below >= 0 || !k || !s->pace || pace_further_pays(s->pace, all))) {
 		const float *logits = session_extend(d, NULL, 0, err);
 
 		if (!logits)
 			return -1;
-		if (stop_below > 0 && probs_top(logits, d->n_out, &top) < (double)stop_below)
+		steps++;
+		if (!worth(s, k, probs_top(logits, d->n_out, &top), stop_below, &all))
 			break;
 		draft[k] = sampler_choose(s->draft_smp, &s->law, logits, d->tok, d->n, lambda);
 		if (draft[k] >= s->target->n_vocab)
@@ -68,6 +91,8 @@ int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int
 		if (strategy_ends(s, draft[k - 1]))
 			break;
 	}
+	if (s->pace)
+		pace_steps(s->pace, steps, clock_now() - start);
 	return k;
 }
 
@@ -115,12 +140,12 @@ void strategy_count(struct strat *s, int k, int n_kept)
 		st->pos_accepted[i]++;
 }
 
-int strategy_round(struct strat *s, const int *drafts, int k, double draft_s, struct emit *out,
-		   char err[ERR_MAX])
+int strategy_round(struct strat *s, const int *drafts, int k, double draft_s,
+		   struct pace_odds *odds, struct emit *out, char err[ERR_MAX])
 {
 	struct session *t = s->target;
 	int y[STEP_MAX], n;
-	double start = clock_now(), verified;
+	double start = clock_now(), verified, end;
 	const float *rows = session_extend(t, drafts, k, err);
 
 	if (!rows)
@@ -132,8 +157,13 @@ int strategy_round(struct strat *s, const int *drafts, int k, double draft_s, st
 					n <= k ? ORIGIN_CORRECTED : ORIGIN_PLAIN };
 	session_accept(t, n - 1, y[n - 1]);
 	strategy_count(s, k, n - 1);
+	end = clock_now();
 	s->stats.draft_s += draft_s;
 	s->stats.verify_s += verified - start;
-	s->stats.choose_s += clock_now() - verified;
+	s->stats.choose_s += end - verified;
+	if (odds)
+		pace_tested(odds, k, n - 1);
+	if (s->pace)
+		pace_round(s->pace, k, end - start, n, draft_s + end - start);
 	return n;
 }

@@ -4,6 +4,7 @@
  * Invariant: on return from step exactly the last emitted token is pending in the target. */
 #ifndef S3D_STRATEGY_H
 #define S3D_STRATEGY_H
+#include "pace.h"
 #include "sampler.h"
 #include "session.h"
 #include "tokenizer.h"
@@ -23,14 +24,17 @@ struct emit {
 
 struct strategy_opt {           /* may change between two steps */
 	int draft_max, draft_min;
-	float draft_p_min;      /* stop drafting below this probability */
+	float draft_p_min;      /* the little model stops below this probability; < 0: where one
+				 * more draft would not pay */
 	float fallback;         /* bild: the little model hands over below this probability */
 	float rollback;         /* bild: the big model keeps a draft up to this -log p */
 	bool rollback_exact;    /* bild: keeps only what it would have chosen itself */
 	int bild_max;           /* bild: tokens of the little model in a row at most */
+	bool auto_approximate;  /* auto may choose strategies that are not exact */
 	bool bild_paper;        /* bild: the control flow that was published, see strat_bild.c */
 };
-#define STRATEGY_DEFAULTS { .draft_max = 8, .fallback = 0.6f, .rollback = 3.0f, .bild_max = 10 }
+#define STRATEGY_DEFAULTS { .draft_max = DRAFT_MAX, .draft_p_min = -1, .fallback = 0.6f, \
+	.rollback = 3.0f, .bild_max = 10 }
 
 struct strategy_stats {
 	long rounds;            /* steps taken */
@@ -43,7 +47,7 @@ struct strategy_stats {
 };
 
 struct strat;
-enum { NEED_DRAFT_MODEL = 1 };
+enum { NEED_DRAFT_MODEL = 1, MAY_DRAFT_MODEL = 2 };      /* may: uses one that is there */
 
 struct strategy {
 	const char *name, *help;
@@ -51,6 +55,9 @@ struct strategy {
 	bool can_be_exact;      /* also, when opt.rollback_exact is set */
 	unsigned needs;
 	int (*open)(struct strat *, char err[ERR_MAX]);         /* NULL: nothing to do */
+	/* Tokens a second that a step now may be expected to give, by strat.pace (0: no idea); NULL:
+	 * only trying tells. */
+	double (*promise)(struct strat *);
 	/* Emits 1..STEP_MAX tokens into out, returns how many, -1 on error. */
 	int (*step)(struct strat *, struct emit *out, char err[ERR_MAX]);
 	void (*close)(struct strat *);  /* likewise; accepts what a failed open left */
@@ -65,21 +72,25 @@ struct strat {
 	struct sampler_opt law;
 	struct strategy_opt opt;
 	struct strategy_stats stats;
+	struct pace *pace;      /* the engine's measurements; may be NULL */
 	void *priv;
 };
 
 extern const struct strategy *const strategies[];       /* NULL-terminated */
+extern const struct strategy strategy_plain, strategy_auto;
 const struct strategy *strategy_find(const char *name, char err[ERR_MAX]);
 /* For strategies: verify drafts[0..k-1] in one target pass, emit, accept, count. */
-int strategy_round(struct strat *, const int *drafts, int k, double draft_s, struct emit *out,
-		   char err[ERR_MAX]);
+/* odds: whose drafts these are and what becomes of them goes there; NULL: nowhere. */
+int strategy_round(struct strat *, const int *drafts, int k, double draft_s,
+		   struct pace_odds *odds, struct emit *out, char err[ERR_MAX]);
 /* The strategy of ->ops takes up its work on ->target, or leaves it. */
 int strategy_open(struct strat *, char err[ERR_MAX]);
 void strategy_close(struct strat *);
 bool strategy_exact(const struct strat *);      /* as the options are now */
+bool strategy_exact_with(const struct strategy *, bool rollback_exact, bool auto_approximate);
 /* For strategies: up to max tokens of the little model into draft, guesses of the target's choices
  * with the noise weighted by lambda; it stops where its top probability is below stop_below (that
- * guess is thrown away) and behind a token that ends an answer.  Returns how many, -1 on error. */
+ * guess is thrown away; stop_below < 0: where a further draft would not pay) and behind a token that ends an answer.  Returns how many, -1 on error. */
 int strategy_guess(struct strat *, int max, float stop_below, float lambda, int *draft,
 		   char err[ERR_MAX]);
 /* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */

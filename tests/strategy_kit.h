@@ -34,7 +34,7 @@ static inline void begin(int which, float temp, uint64_t seed, float penalty)
 	engine->strat.law.repeat_penalty = penalty;
 	engine->strat.opt = (struct strategy_opt)STRATEGY_DEFAULTS;
 	engine->strat.opt.rollback_exact = true;
-	engine->strat.opt.draft_p_min = which % 2 ? 0.3f : 0;
+	engine->strat.opt.draft_p_min = which % 2 ? 0.3f : which % 4 ? 0 : -1;
 	memset(&engine->strat.stats, 0, sizeof(engine->strat.stats));
 	assert_int_equal(engine_prompt(engine, ids, n, err), 0);
 	while ((left = engine_prefill(engine, err)) > 0)

@@ -2,6 +2,7 @@
  * temperature, also when strategies change between steps; statistics add up; nothing allocates. */
 #include "tests/mk.h"
 #include "tests/strategy_kit.h"
+#include <math.h>
 
 static void test_ngram_is_plain(void **state)
 {
@@ -145,7 +146,7 @@ static const char *anything(int step)
 	last = name;
 	o->draft_max = rand() % (DRAFT_MAX + 1);
 	o->draft_min = rand() % 3;
-	o->draft_p_min = rand() % 2 ? (float)(rand() % 10) / 20 : 0;
+	o->draft_p_min = rand() % 2 ? (float)(rand() % 10) / 20 : -1;
 	o->fallback = (float)(rand() % 12) / 10;
 	o->rollback = (float)(rand() % 10);
 	o->bild_max = rand() % (DRAFT_MAX + 1);
@@ -163,6 +164,74 @@ static void test_switching_is_plain(void **state)
 		identity(anything, &accepted);
 	print_message("# %d switches, %ld drafts accepted\n", switches, accepted);
 	assert_true(accepted > 1000);
+}
+
+/* Tokens of a round from the acceptance by position: 1 + a_1 + a_1 a_2 + ...  Drafts of one length,
+ * so that nothing but a failed draft ends a round. */
+static void test_acceptance_model(void **state)
+{
+	struct strategy_stats sum = { .rounds = 0 };
+	double expected = 1, all = 1;
+	int out[LEN];
+
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		const struct strategy_stats *st = &engine->strat.stats;
+
+		begin(i % PROMPTS, i < PROMPTS ? 0 : 1.0f, (uint64_t)i, 1);
+		engine->strat.opt.draft_p_min = 0;
+		engine->strat.opt.draft_max = 4;
+		answer(draft, out);
+		sum.rounds += st->rounds;
+		sum.emitted += st->emitted;
+		for (int j = 0; j < 4; j++) {
+			sum.pos_tested[j] += st->pos_tested[j];
+			sum.pos_accepted[j] += st->pos_accepted[j];
+		}
+	}
+	for (int j = 0; j < 4; j++) {
+		all *= (double)sum.pos_accepted[j] / (double)sum.pos_tested[j];
+		expected += all;
+	}
+	print_message("# %.3f tokens a round expected, %.3f measured\n", expected,
+		      (double)sum.emitted / (double)sum.rounds);
+	assert_true(sum.emitted > 1.1 * (double)sum.rounds);
+	assert_true(fabs(expected * (double)sum.rounds / (double)sum.emitted - 1) < 0.02);
+}
+
+/* A little model that is never right: auto finds out and writes on as plain would, in later answers
+ * from the start. */
+static void test_auto_settles(void **state)
+{
+	struct mk_spec spec = MK_TINY;
+	struct engine_opt o = { .model = "build/test-strategies.gguf", .strategy = "auto",
+				.model_draft = "build/test-other.gguf", .n_ctx = 512,
+				.be = { .n_threads = 1, .n_batch = 64 } };
+	struct engine *other = engine;
+	long drafted = 0, rounds = 0;
+	char err[ERR_MAX];
+	int out[LEN];
+
+	(void)state;
+	spec.n_layers = 4;
+	spec.seed = 99;
+	assert_int_equal(mk_write(o.model_draft, &spec, err), 0);
+	engine = engine_open(&o, err);
+	assert_non_null(engine);
+	for (int i = 0; i < 12; i++) {
+		begin(i % PROMPTS, 1.5f, (uint64_t)i, 1);       /* nothing for ngram to copy */
+		engine->strat.law.top_k = 0;
+		engine->strat.law.min_p = 0;
+		engine->strat.opt.draft_p_min = -1;
+		answer(automatic, out);
+		drafted += i < 2 ? 0 : engine->strat.stats.drafted;
+		rounds += i < 2 ? 0 : engine->strat.stats.rounds;
+	}
+	print_message("# %ld drafts in %ld rounds\n", drafted, rounds);
+	assert_true(rounds > 300 && drafted < rounds / 4);
+	engine_close(engine);
+	engine = other;
+	remove(o.model_draft);
 }
 
 /* The seed matters, and at temperature 0 it does not. */
@@ -289,6 +358,8 @@ int main(void)
 		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_large_and_brief),
 		cmocka_unit_test(test_switching_is_plain),
+		cmocka_unit_test(test_acceptance_model),
+		cmocka_unit_test(test_auto_settles),
 		cmocka_unit_test(test_seed),
 		cmocka_unit_test(test_context_end),
 		cmocka_unit_test(test_prefix_reuse),

@@ -53,7 +53,7 @@ start() {
 	rm -f "$work/before" "$work/after" "$work/pid"
 	cat >"$work/run" <<-EOF
 		stty -g >before
-		EDITOR=$work/editor sh -c 'echo \$\$ >pid; exec $program -m $1 --seed 7 --temp 0'
+		EDITOR=$work/editor sh -c 'echo \$\$ >pid; exec $program -m $1 -md none --seed 7 --temp 0'
 		echo "st=\$?"
 		stty -g >after
 	EOF

@@ -1,0 +1,108 @@
+/* pace.c - see pace.h.  Fading means; what takes far longer than expected was held up by something
+ * else and counts as twice what was expected. */
+#include "engine/pace.h"
+
+static const double FADE = 0.93, FADE_ODDS = 0.97;
+/* Before anything is measured: classes are taken at their word, as if seen so often. */
+static const double PRIOR = 2;
+/* A row more costs this part of a run until it is measured. */
+static const double ROW_PART = 0.1;
+
+static void fade(double *x, double value)
+{
+	if (*x > 0 && value > 2 * *x)
+		value = 2 * *x;
+	*x = *x > 0 ? FADE * *x + (1 - FADE) * value : value;
+}
+
+static void learn_run(struct pace *p, int k, double t)
+{
+	double row;
+
+	if (k == 0) {
+		fade(&p->first_s, t);
+		return;
+	}
+	if (p->first_s == 0)
+		p->first_s = t / (1 + ROW_PART * k);
+	row = (t - p->first_s) / k;
+	if (p->row_s == 0)
+		p->row_s = ROW_PART * p->first_s;
+	fade(&p->row_s, row > 0.01 * p->first_s ? row : 0.01 * p->first_s);
+}
+
+void pace_round(struct pace *p, int k, double run_s, int n, double all_s)
+{
+	double most;
+
+	learn_run(p, k, run_s);
+	most = 4 * (p->first_s + k * (p->row_s + p->step_s));
+	p->tokens = FADE * p->tokens + n;
+	p->seconds = FADE * p->seconds + (all_s < most ? all_s : most);
+}
+
+void pace_steps(struct pace *p, int n, double seconds)
+{
+	if (n > 0)
+		fade(&p->step_s, seconds / n);
+}
+
+void pace_tested(struct pace_odds *o, int k, int held)
+{
+	for (int i = 0; i < k && i <= held; i++) {
+		int c = o->sure[i];
+
+		o->tested[c] = FADE_ODDS * o->tested[c] + 1;
+		o->held[c] = FADE_ODDS * o->held[c] + (i < held);
+		o->all_tested = FADE_ODDS * o->all_tested + 1;
+		o->all_held = FADE_ODDS * o->all_held + (i < held);
+	}
+}
+
+double pace_chance(const struct pace_odds *o, int sure)
+{
+	double word = (sure + 0.5) / PACE_CLASSES;
+
+	return (o->held[sure] + PRIOR * word) / (o->tested[sure] + PRIOR);
+}
+
+double pace_rate(const struct pace *p)
+{
+	double plain = p->first_s > 0 ? 1 / p->first_s : 0;
+	double late = p->seconds > 0 ? p->tokens / p->seconds : 0;
+
+	return late > plain ? late : plain;
+}
+
+static double row_seconds(const struct pace *p)
+{
+	return p->row_s > 0 ? p->row_s : ROW_PART * p->first_s;
+}
+
+bool pace_pays(const struct pace *p, double all)
+{
+	return all >= pace_rate(p) * row_seconds(p);
+}
+
+bool pace_further_pays(const struct pace *p, double all)
+{
+	const struct pace_odds *o = &p->little;
+	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR);
+
+	return all * chance >= pace_rate(p) * (row_seconds(p) + p->step_s);
+}
+
+int pace_cut(const struct pace *p, const struct pace_odds *o, int k, double *expected)
+{
+	double all = 1;
+	int i;
+
+	*expected = 1;
+	for (i = 0; i < k; i++) {
+		all *= pace_chance(o, o->sure[i]);
+		if (!pace_pays(p, all))
+			break;
+		*expected += all;
+	}
+	return i;
+}

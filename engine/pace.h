@@ -1,0 +1,44 @@
+/* pace.h - what runs and drafts cost and how often drafts hold, measured while decoding; from that,
+ * whether one more draft pays.
+ *
+ * A round of drafts that hold with chances a_1, a_2, ... emits 1 + a_1 + a_1 a_2 + ... tokens in the
+ * mean (Leviathan et al. 2023 with measured chances).  A further draft pays while the chance that it
+ * and all before it hold is larger than what its row costs, in tokens at the rate of late.
+ * Plain data, all zero at first.  Invariant: nothing here changes what an exact strategy writes. */
+#ifndef S3D_PACE_H
+#define S3D_PACE_H
+#include <stdbool.h>
+
+enum { PACE_CLASSES = 16, PACE_DRAFTS = 16 };
+
+/* How often a drafter's tokens held, by how sure it was; older ones count less. */
+struct pace_odds {
+	double tested[PACE_CLASSES], held[PACE_CLASSES];
+	double all_tested, all_held;
+	int sure[PACE_DRAFTS];          /* class of each draft of the round at hand */
+};
+
+struct pace {
+	double first_s, row_s;          /* a run without drafts, what a draft adds; 0: unknown */
+	double step_s;                  /* the little model's, for one draft */
+	double tokens, seconds;         /* of recent rounds */
+	struct pace_odds little, ngram;
+};
+
+/* A round: run_s seconds in the big model with k drafts, n tokens came out in all_s seconds. */
+void pace_round(struct pace *, int k, double run_s, int n, double all_s);
+/* The little model made n guesses in so many seconds. */
+void pace_steps(struct pace *, int n, double seconds);
+/* The first held of the round's k drafts held. */
+void pace_tested(struct pace_odds *, int k, int held);
+/* Chance that a draft of this class holds if those before it do. */
+double pace_chance(const struct pace_odds *, int sure);
+/* Tokens a second that must be beaten: what came out of late, or plain decoding if that is more. */
+double pace_rate(const struct pace *);
+/* How many of the k drafts whose classes are in odds->sure pay; *expected: tokens of the round. */
+int pace_cut(const struct pace *, const struct pace_odds *, int k, double *expected);
+/* Whether a draft pays that is made (further: would still have to be made) behind drafts that all
+ * hold with chance all. */
+bool pace_pays(const struct pace *, double all);
+bool pace_further_pays(const struct pace *, double all);
+#endif

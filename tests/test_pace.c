@@ -1,0 +1,112 @@
+/* test_pace.c - what a draft is worth: chances learnt from rounds, lengths against the best of all
+ * lengths by brute force. */
+#include "engine/pace.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+/* A class is believed until it is seen, then what was seen counts. */
+static void test_chances(void **state)
+{
+	struct pace_odds o = { .all_held = 0 };
+
+	(void)state;
+	assert_true(pace_chance(&o, 15) > 0.9 && pace_chance(&o, 0) < 0.1);
+	srand(1);
+	for (int i = 0; i < 400; i++) {
+		o.sure[0] = 3;
+		o.sure[1] = 12;
+		pace_tested(&o, 2, rand() % 10 < 7 ? 1 + (rand() % 10 < 2) : 0);
+	}
+	assert_true(fabs(pace_chance(&o, 3) - 0.7) < 0.2);
+	assert_true(fabs(pace_chance(&o, 12) - 0.2) < 0.2);
+	assert_true(fabs(pace_chance(&o, 7) - 7.5 / 16) < 1e-9);        /* never seen */
+}
+
+/* Only the drafts whose predecessors held were tested. */
+static void test_tested(void **state)
+{
+	struct pace_odds o = { .sure = { 1, 2, 3, 4 } };
+
+	(void)state;
+	pace_tested(&o, 4, 1);
+	assert_true(o.tested[1] == 1 && o.held[1] == 1);
+	assert_true(o.tested[2] == 1 && o.held[2] == 0);
+	assert_true(o.tested[3] == 0 && o.tested[4] == 0);
+}
+
+/* Costs are found from rounds; one that was held up counts little. */
+static void test_costs(void **state)
+{
+	struct pace p = { .first_s = 0 };
+
+	(void)state;
+	for (int i = 0; i < 300; i++) {
+		int k = i % 4;
+		double t = 0.010 + 0.001 * k;
+
+		pace_round(&p, k, i % 50 == 49 ? 1 : t, 1, t);
+		pace_steps(&p, 2, 0.004);
+	}
+	assert_true(fabs(p.first_s - 0.010) < 0.002);
+	assert_true(fabs(p.row_s - 0.001) < 0.0004);
+	assert_true(fabs(p.step_s - 0.002) < 1e-6);
+}
+
+/* Drafts at no cost of their own: rounds of the length that pace_cut chooses, again and again, end
+ * at the best rate that any length gives. */
+static void test_length(void **state)
+{
+	(void)state;
+	for (int c = 2; c < PACE_CLASSES; c++) {
+		struct pace p = { .first_s = 0.01, .row_s = 0.0015 };
+		struct pace_odds o = { .all_held = 0 };
+		double chance = pace_chance(&o, c), best = 0, got = 0, expected;
+
+		for (int i = 0; i < PACE_DRAFTS; i++)
+			o.sure[i] = c;
+		for (int k = 0; k <= PACE_DRAFTS; k++) {
+			double tokens = (1 - pow(chance, k + 1)) / (1 - chance);
+
+			best = fmax(best, tokens / (p.first_s + k * p.row_s));
+		}
+		for (int i = 0; i < 200; i++) {
+			int k = pace_cut(&p, &o, PACE_DRAFTS, &expected);
+			double t = p.first_s + k * p.row_s;
+
+			got = expected / t;
+			p.tokens = 0.9 * p.tokens + expected;
+			p.seconds = 0.9 * p.seconds + t;
+		}
+		assert_true(got > 0.98 * best);
+		assert_true(pace_rate(&p) < 1.001 * best);
+	}
+}
+
+/* A draft that costs more than plain's token is not made, a free and sure one is. */
+static void test_further(void **state)
+{
+	struct pace p = { .first_s = 0.01, .row_s = 0.001, .step_s = 0.009 };
+
+	(void)state;
+	assert_false(pace_further_pays(&p, 0.9));
+	p.step_s = 0.0001;
+	assert_true(pace_further_pays(&p, 0.9));
+	assert_false(pace_further_pays(&p, 0.1));
+	assert_true(pace_pays(&p, 0.11) && !pace_pays(&p, 0.09));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_chances), cmocka_unit_test(test_tested),
+		cmocka_unit_test(test_costs), cmocka_unit_test(test_length),
+		cmocka_unit_test(test_further),
+	};
+
+	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+}
