@@ -68,8 +68,8 @@ eval_text --kl $ref LICENSE && least kl_mean 2.2e-3 && least kl_p99 1.4e-2 &&
 	grep -q '^rows 254$' "$tmp/out"
 result "fast kernels: divergence from transformers less than llama.cpp's"
 
-# With the float kernels 2.9e-4 was measured for q8_0 keys (9.1e-4 without their rotation), 3.2e-5 for
-# q8_0 values, 3.1e-4 for both; with the fast ones 1.68e-3 for both.
+# With the float kernels 2.9e-4 was measured for q8_0 keys (9.1e-4 without their rotation), 3.2e-5
+# for q8_0 values, 3.1e-4 for both; with the fast ones 1.68e-3 for both.
 eval_text --kl $ref --kernels float --chunks 1 -ctv q8_0 LICENSE && least kl_mean 1e-4 &&
 	! least kl_mean 1e-5 && grep -q '^kernels .* threads, values q8_0$' "$tmp/out"
 result "values in q8_0: little divergence, but some"

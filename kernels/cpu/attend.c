@@ -22,8 +22,8 @@ static void turn_head(const struct model_config *c, const float *turn, float *x)
 
 /* The Walsh-Hadamard transform of every run of as many dimensions as the largest power of two that
  * divides them, in place.  It is orthogonal: queries and keys that both went through it have the
- * scores that they had before, but no dimension of a key is much larger than the others, whose
- * codes would be left with few steps (QuaRot, Ashkboos et al. 2024, where KV caches are rounded). */
+ * scores they had, but no dimension of a key is left much larger than the others, for whose codes
+ * few steps would remain (QuaRot, Ashkboos et al. 2024, where KV caches are rounded). */
 static void spread(float *x, int dim)
 {
 	int run = dim & -dim;
