@@ -55,5 +55,7 @@ void command_stats(const struct talk *, FILE *out);
 /* What is "" (everything), memory, model, settings or system. */
 int command_show(const struct talk *, const char *what, FILE *out, char err[ERR_MAX]);
 void command_settings(const struct talk *, const struct option_row *one, FILE *out);
+/* What loading will take, as one line. */
+void command_plan(const struct model_info *, char *out, size_t cap);
 void command_recap(const struct talk *, FILE *out);     /* the last question and answer */
 #endif

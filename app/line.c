@@ -163,9 +163,14 @@ static void greet(struct line_chat *l)
 
 static void on_message(struct line_chat *l, const struct msg *m)
 {
-	char note[128];
+	char note[200];
 
 	switch (m->kind) {
+	case MSG_PLAN:
+		command_plan(&m->info, note, sizeof(note));
+		if (l->terminal)
+			printf("%s\n", note);
+		break;
 	case MSG_READY:
 		greet(l);
 		break;

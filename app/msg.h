@@ -17,6 +17,7 @@ enum msg_kind {
 	CMD_STRATEGY,   /* text: name */
 	CMD_MODEL,      /* text: path of another model; MSG_READY, or MSG_ERROR and the old one's */
 	CMD_QUIT,
+	MSG_PLAN,       /* info: memory that loading will take; nothing but that is known yet */
 	MSG_LOADING,    /* share */
 	MSG_READY,      /* info; text: the model's name */
 	MSG_TEXT,       /* text: bytes of one token; origin */
@@ -58,6 +59,7 @@ struct model_info {
 	double load_s;
 	size_t weights, draft, kv, work;        /* bytes; 0: none set aside.  draft: all that the
 						 * little model has */
+	size_t planned, free;   /* bytes of the whole process, of the system; 0: unknown */
 };
 
 struct msg {

@@ -102,6 +102,7 @@ static void put_end(struct output *o)
 
 static int take(struct output *out, struct msg *m, char err[ERR_MAX])
 {
+	char plan[200];
 	int rc = 0;
 
 	talk_take(&talk, m);
@@ -111,6 +112,9 @@ static int take(struct output *out, struct msg *m, char err[ERR_MAX])
 		fputs("s3dchat: ", stderr);
 		text_print(stderr, m->text);
 		fputc('\n', stderr);
+	} else if (m->kind == MSG_PLAN && talk.opt.verbose) {
+		command_plan(&m->info, plan, sizeof(plan));
+		fprintf(stderr, "%s\n", plan);
 	} else if (m->kind == MSG_ERROR) {
 		rc = fail(err, "%s", m->text);
 	} else if (m->kind == MSG_DONE) {

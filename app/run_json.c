@@ -80,6 +80,7 @@ static json_t *memory(const struct talk *t)
 	put_count(j, "little_model", t->ready && t->info.draft, (long long)t->info.draft);
 	put_count(j, "kv_cache", t->ready, (long long)t->info.kv);
 	put_count(j, "work_buffers", t->ready, (long long)t->info.work);
+	put_count(j, "planned", t->ready && t->info.planned, (long long)t->info.planned);
 	put_count(j, "process", rss >= 0, (long long)rss);
 	return j;
 }

@@ -59,6 +59,20 @@ void command_stats(const struct talk *t, FILE *out)
 	fprintf(out, "%-18s %lld\n", "seed", (long long)t->seed);
 }
 
+void command_plan(const struct model_info *i, char *out, size_t cap)
+{
+	static const double mib = 1024 * 1024;
+	int n = snprintf(out, cap, "memory: weights %.1f, little model %.1f, KV cache %.1f, "
+			 "buffers %.1f", (double)i->weights / mib, (double)i->draft / mib,
+			 (double)i->kv / mib, (double)i->work / mib);
+
+	if (i->planned && (size_t)n < cap)
+		n += snprintf(out + n, cap - (size_t)n, ", in all %.1f MiB planned",
+			      (double)i->planned / mib);
+	if (i->free && (size_t)n < cap)
+		snprintf(out + n, cap - (size_t)n, ", %.0f MiB free", (double)i->free / mib);
+}
+
 void command_settings(const struct talk *t, const struct option_row *one, FILE *out)
 {
 	char value[64];
@@ -82,6 +96,7 @@ static void show_memory(const struct talk *t, FILE *out)
 	number(out, "little model", t->ready && i->draft, "%8.1f MiB", (double)i->draft / mib);
 	number(out, "KV cache", t->ready, "%8.1f MiB", (double)i->kv / mib);
 	number(out, "work buffers", t->ready, "%8.1f MiB", (double)i->work / mib);
+	number(out, "planned", t->ready && i->planned, "%8.1f MiB", (double)i->planned / mib);
 	number(out, "whole process", rss >= 0, "%8.1f MiB", rss / mib);
 }
 

@@ -308,6 +308,9 @@ void tui_message(struct tui *t, const struct msg *m)
 {
 	talk_take(&t->talk, m);
 	switch (m->kind) {
+	case MSG_PLAN:
+		command_plan(&m->info, t->plan, sizeof(t->plan));
+		break;
 	case MSG_LOADING:
 		t->progress = m->share;
 		break;

@@ -82,6 +82,8 @@ static void draw_loading(const struct tui *t, struct grid *g, struct rect r)
 		grid_printf(g, r, y + 1, x, ROLE_NOTICE, 0, "loading, %.0f %%", 100 * t->progress);
 	else if (y + 1 < r.h)
 		grid_printf(g, r, y + 1, x, ROLE_NOTICE, 0, "loading");
+	if (y + 2 < r.h && *t->plan)
+		grid_printf(g, r, y + 2, r.w > 110 ? x : 1, ROLE_NOTICE, 0, "%s", t->plan);
 }
 
 static void draw_stats(struct tui *t, struct grid *g, const struct layout *l)

@@ -30,6 +30,16 @@ static void note(struct worker *w, const char *text)
 		msgq_put_text(&w->out, (struct msg){ .kind = MSG_NOTE }, text, strlen(text));
 }
 
+static void on_plan(void *ctx, const struct memory_plan *p)
+{
+	struct worker *w = ctx;
+
+	msgq_put(&w->out, (struct msg){ .kind = MSG_PLAN, .info = {
+		.weights = p->weights, .draft = p->little, .kv = p->kv, .work = p->work,
+		.planned = p->now ? memory_total(p) : 0, .free = p->free < SIZE_MAX ? p->free : 0,
+	} });
+}
+
 void worker_error(struct worker *w, const char *text, bool fatal)
 {
 	struct msg m = { .kind = MSG_ERROR, .fatal = fatal };
@@ -85,7 +95,8 @@ static void tell_ready(struct worker *w)
 	struct msg m = { .kind = MSG_READY, .info = {
 		.ctx_size = e->target.n_ctx, .ctx_train = e->model->cfg.n_ctx_train,
 		.load_s = e->load_s, .weights = mem.weights, .work = mem.work,
-		.draft = little_bytes(e),
+		.draft = little_bytes(e), .planned = e->plan.now ? memory_total(&e->plan) : 0,
+		.free = e->plan.free < SIZE_MAX ? e->plan.free : 0,
 		.kv = e->be->kv_bytes(e->target.kv),
 	} };
 	const char *slash = strrchr(w->model, '/');
@@ -109,7 +120,7 @@ static int load(struct worker *w, char err[ERR_MAX])
 		.model = w->model, .model_draft = little,
 		.backend = w->opt.backend, .strategy = w->opt.strategy,
 		.chat_template = *w->opt.chat_template ? w->opt.chat_template : NULL,
-		.n_ctx = w->opt.ctx,
+		.n_ctx = w->opt.ctx, .planned = on_plan, .planned_ctx = w,
 		.be = { .n_threads = w->opt.threads, .kernels = w->opt.kernels,
 			.cache_k = quant_find(w->opt.cache_type_k),
 			.cache_v = quant_find(w->opt.cache_type_v),

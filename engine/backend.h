@@ -80,6 +80,10 @@ enum { BACKEND_STAGES_MAX = 8 };
 
 struct backend {
 	const char *name;       /* "cpu" */
+	/* What open and one kv_new of n_ctx positions would set aside, the cache not counted, but
+	 * weights that stay in the mapped file are. */
+	int (*plan)(const struct model *, const struct backend_opt *, int n_ctx,
+		    struct backend_memory *, char err[ERR_MAX]);
 	struct dev *(*open)(const struct model *, const struct backend_opt *, char err[ERR_MAX]);
 	void (*close)(struct dev *);
 	struct kv *(*kv_new)(struct dev *, int n_ctx, char err[ERR_MAX]);

@@ -1,6 +1,5 @@
 /* engine.c - see engine.h.  Opens the parts in order and closes them in reverse. */
 #include "engine/engine.h"
-#include "engine/memory.h"
 #include "engine/pair.h"
 #include <string.h>
 
@@ -26,47 +25,95 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 	return 0;
 }
 
-static int open_device(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
-{
-	struct backend_opt be = o->be;
-	int n_ctx = o->n_ctx, trained = e->model->cfg.n_ctx_train;
+/* What is settled before anything is loaded. */
+struct setup {
+	struct backend_opt be, little_be;
+	int n_ctx, little_ctx;
+};
 
-	be.n_batch = be.n_batch <= 0 ? 256 : be.n_batch > STEP_MAX ? be.n_batch : STEP_MAX;
-	be.n_out = be.n_out > STEP_MAX ? be.n_out : STEP_MAX;
-	if (n_ctx <= 0)
-		n_ctx = trained < CTX_DEFAULT ? trained : CTX_DEFAULT;
-	if (memory_check(e->model, &be, n_ctx, memory_free(), err) != 0)
-		return -1;
+static int at_most(int n, int most)
+{
+	return n < most ? n : most;
+}
+
+static int at_least(int n, int least)
+{
+	return n > least ? n : least;
+}
+
+static int settle(struct engine *e, const struct engine_opt *o, struct setup *s, char err[ERR_MAX])
+{
+	int trained = e->model->cfg.n_ctx_train, rows = o->be.n_batch <= 0 ? 256 : o->be.n_batch;
+
+	s->be = o->be;
+	s->be.n_batch = at_least(rows, STEP_MAX);
+	s->be.n_out = at_least(o->be.n_out, STEP_MAX);
+	s->n_ctx = o->n_ctx > 0 ? o->n_ctx : at_most(trained, CTX_DEFAULT);
+	s->little_be = s->be;
+	s->little_be.n_out = STEP_MAX;
 	e->be = backend_find(o->backend, err);
-	e->dev = e->be ? e->be->open(e->model, &be, err) : NULL;
+	return e->be ? 0 : -1;
+}
+
+static int plan_big(struct engine *e, const struct setup *s, char err[ERR_MAX])
+{
+	struct memory_plan *p = &e->plan;
+	struct backend_memory mem;
+
+	p->free = memory_free();
+	if (memory_check(e->model, &s->be, s->n_ctx, p->free, err) != 0 ||
+	    e->be->plan(e->model, &s->be, s->n_ctx, &mem, err) != 0)
+		return -1;
+	p->weights = mem.weights;
+	p->work = mem.work;
+	p->kv = memory_kv(e->model, &s->be, memory_rows(s->n_ctx));
+	return 0;
+}
+
+/* The little model's file, if it can draft for the big one and both fit. */
+static int find_little(struct engine *e, const struct engine_opt *o, struct setup *s,
+		       char err[ERR_MAX])
+{
+	struct memory_plan *p = &e->plan;
+	size_t big = p->weights + p->work + p->kv, left = p->free > big ? p->free - big : 0;
+	struct backend_memory mem;
+	struct model *m;
+
+	m = e->draft_model = model_open(o->model_draft, e->model, err);
+	if (!m || pair_check(e->model, e->tok, m, err) != 0)
+		return -1;
+	pair_note(e->model, m, s->n_ctx, e->notes[0]);
+	s->little_ctx = at_most(s->n_ctx, m->cfg.n_ctx_train);
+	if (memory_check(m, &s->little_be, s->little_ctx, left, err) != 0 ||
+	    e->be->plan(m, &s->little_be, s->little_ctx, &mem, err) != 0)
+		return -1;
+	p->little = mem.weights + mem.work +
+		    memory_kv(m, &s->little_be, memory_rows(s->little_ctx));
+	return 0;
+}
+
+static int open_device(struct engine *e, const struct setup *s, char err[ERR_MAX])
+{
+	e->dev = e->be->open(e->model, &s->be, err);
 	if (!e->dev)
 		return -1;
-	return session_open(&e->target, e->be, e->dev, &e->model->cfg, n_ctx, be.n_batch, err);
+	return session_open(&e->target, e->be, e->dev, &e->model->cfg, s->n_ctx, s->be.n_batch,
+			    err);
 }
 
 /* The little model beside the big one, on the same threads. */
-static int open_little(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
+static int open_little(struct engine *e, const struct setup *s, char err[ERR_MAX])
 {
-	struct backend_opt be = o->be;
-	int n_ctx = e->target.n_ctx;
+	const struct model *m = e->draft_model;
+	struct backend_opt be = s->little_be;
 
-	e->draft_model = model_open(o->model_draft, e->model, err);
-	if (!e->draft_model || pair_check(e->model, e->tok, e->draft_model, err) != 0)
-		return -1;
-	pair_note(e->model, e->draft_model, n_ctx, e->notes[0]);
-	if (n_ctx > e->draft_model->cfg.n_ctx_train)
-		n_ctx = e->draft_model->cfg.n_ctx_train;
-	if (memory_check(e->draft_model, &be, n_ctx, memory_free(), err) != 0)
-		return -1;
-	be.n_batch = e->target.n_batch;
-	be.n_out = STEP_MAX;
 	be.share = e->dev;
-	e->draft_dev = e->be->open(e->draft_model, &be, err);
+	e->draft_dev = e->be->open(m, &be, err);
 	if (!e->draft_dev)
 		return -1;
-	e->strat.draft_smp = sampler_open(e->draft_model->cfg.n_out, e->draft_model->out_id, err);
+	e->strat.draft_smp = sampler_open(m->cfg.n_out, m->out_id, err);
 	if (!e->strat.draft_smp ||
-	    session_open(&e->draft, e->be, e->draft_dev, &e->draft_model->cfg, n_ctx, be.n_batch,
+	    session_open(&e->draft, e->be, e->draft_dev, &m->cfg, s->little_ctx, be.n_batch,
 			 err) != 0)
 		return -1;
 	e->strat.draft = &e->draft;
@@ -101,16 +148,32 @@ static int first_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 	return engine_strategy(e, "plain", err);
 }
 
+static int plan_all(struct engine *e, const struct engine_opt *o, struct setup *s,
+		    char err[ERR_MAX])
+{
+	if (settle(e, o, s, err) != 0 || plan_big(e, s, err) != 0)
+		return -1;
+	if (o->model_draft && find_little(e, o, s, e->draft_err) != 0)
+		close_little(e);
+	e->plan.now = memory_now();
+	if (o->planned)
+		o->planned(o->planned_ctx, &e->plan);
+	return 0;
+}
+
 static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
-	if (open_model(e, o, err) != 0 || open_device(e, o, err) != 0)
+	struct setup s = { .n_ctx = 0 };
+
+	if (open_model(e, o, err) != 0 || plan_all(e, o, &s, err) != 0 ||
+	    open_device(e, &s, err) != 0)
 		return -1;
-	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .pace = &e->pace, .law = SAMPLER_DEFAULTS,
-				   .opt = STRATEGY_DEFAULTS };
+	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .pace = &e->pace,
+				   .law = SAMPLER_DEFAULTS, .opt = STRATEGY_DEFAULTS };
 	e->strat.smp = sampler_open(e->model->cfg.n_out, NULL, err);
 	if (!e->strat.smp)
 		return -1;
-	if (o->model_draft && open_little(e, o, e->draft_err) != 0)
+	if (e->draft_model && open_little(e, &s, e->draft_err) != 0)
 		close_little(e);
 	return first_strategy(e, o->strategy ? o->strategy : "plain", err);
 }

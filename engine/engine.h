@@ -4,6 +4,7 @@
  * engine at a time.  A turn: engine_prompt, engine_prefill until 0, engine_step until done. */
 #ifndef S3D_ENGINE_H
 #define S3D_ENGINE_H
+#include "memory.h"
 #include "strategy.h"
 #include "template.h"
 #include "tokenizer.h"
@@ -15,6 +16,8 @@ struct engine_opt {
 	const char *strategy;           /* NULL: "plain", as when the little model it needs fails */
 	const char *chat_template;      /* NULL: by fingerprint */
 	int n_ctx;                      /* 0: the model's own, at most 4096 */
+	void (*planned)(void *ctx, const struct memory_plan *); /* before weights load, or NULL */
+	void *planned_ctx;
 	struct backend_opt be;
 };
 
@@ -26,6 +29,7 @@ struct engine {
 	const struct backend *be;
 	struct dev *dev;
 	struct session target;
+	struct memory_plan plan;
 	struct model *draft_model;      /* NULL: no little model, and draft_err says why if asked */
 	struct dev *draft_dev;
 	struct session draft;

@@ -1,6 +1,7 @@
 /* memory.c - see memory.h.  No state. */
 #include "engine/memory.h"
 #include <stdio.h>
+#include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
 static const size_t WORK = 64 * MIB;    /* buffers, tokenizer and the like, generously */
@@ -47,6 +48,13 @@ size_t memory_free(void)
 		       limit > used ? limit - used : 0;
 
 	return system < group ? system : group;
+}
+
+size_t memory_now(void)
+{
+	size_t pages = number_in("/proc/self/statm", "%*u %llu");
+
+	return pages == SIZE_MAX ? 0 : pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 int memory_check(const struct model *m, const struct backend_opt *be, int n_ctx, size_t free,

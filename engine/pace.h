@@ -1,9 +1,9 @@
 /* pace.h - what runs and drafts cost and how often drafts hold, measured while decoding; from that,
  * whether one more draft pays.
  *
- * A round of drafts that hold with chances a_1, a_2, ... emits 1 + a_1 + a_1 a_2 + ... tokens in the
- * mean (Leviathan et al. 2023 with measured chances).  A further draft pays while the chance that it
- * and all before it hold is larger than what its row costs, in tokens at the rate of late.
+ * A round of drafts that hold with chances a_1, a_2, ... emits 1 + a_1 + a_1 a_2 + ... tokens in
+ * the mean (Leviathan et al. 2023 with measured chances).  A further draft pays while the chance
+ * that it and all before it hold is larger than what its row costs, in tokens at the rate of late.
  * Plain data, all zero at first.  Invariant: nothing here changes what an exact strategy writes. */
 #ifndef S3D_PACE_H
 #define S3D_PACE_H

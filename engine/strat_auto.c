@@ -1,9 +1,9 @@
 /* strat_auto.c - whichever exact strategy pays best on this text, plain when none does.
  *
- * Each available strategy is a struct strat of its own over the same sessions; a step is one step of
- * one of them.  What a step of plain or ngram will give is known before (promise); what the others
- * give, from their recent rounds.  The best runs; one that has waited long is probed while what
- * probes have cost stays under PROBE_SHARE of the time.  All of it outlives an answer.
+ * Each available strategy is a struct strat of its own over the same sessions; a step is one step
+ * of one of them.  What a step of plain or ngram will give is known before (promise); what the
+ * others give, from their recent rounds.  The best runs; one that has waited long is probed while
+ * what probes have cost stays under PROBE_SHARE of the time.  All of it outlives an answer.
  * Invariant: unless opt.auto_approximate says otherwise all candidates are exact, so the text does
  * not depend on what is chosen. */
 #include "engine/strategy.h"

@@ -1,17 +1,18 @@
 /* strat_bild.c - Big Little Decoder (Kim et al., NeurIPS 2023, arXiv 2302.07863).
  *
  * The big model writes the first token.  Then the little one writes until its top probability falls
- * below opt.fallback (that guess is thrown away) or opt.bild_max tokens are there; the big model then reads them all in one pass and keeps
- * each token while -log p_big(token) <= opt.rollback or it is its own first choice.  The first bad
- * one and all behind it go, the big model's choice takes its place.  Both thresholds use untempered
- * distributions.  With opt.rollback_exact the one acceptance rule decides instead and the text is
- * plain's.  Unlike the released code: the big model's cache is kept after a rollback, the first
- * token that offends against BOTH conditions is found, the end of the text is checked too.
- * With opt.bild_paper it is the paper's Algorithm 1, for comparison: the little model begins and has
- * no limit (but DRAFT_MAX, what one pass can check), a token goes when -log p_big(token) exceeds
- * opt.rollback, also the big model's first choice, and a token of the little model that ends the
- * answer ends it without a look of the big one.
- * Invariant: as strat_draft.c's, but that such an end leaves its tokens to the next prompt's run. */
+ * below opt.fallback (that guess is thrown away) or opt.bild_max tokens are there; the big model
+ * reads them all in one pass and keeps each token while -log p_big(token) <= opt.rollback or it is
+ * its own first choice.  The first bad one and all behind it go, the big model's choice takes its
+ * place.  Both thresholds use untempered distributions.  With opt.rollback_exact the one acceptance
+ * rule decides instead and the text is plain's.  Unlike the released code: the big model's cache is
+ * kept after a rollback, the first token that offends against BOTH conditions is found, the end of
+ * the text is checked too.
+ * With opt.bild_paper it is the paper's Algorithm 1, for comparison: the little model begins and
+ * has no limit (but DRAFT_MAX, what one pass can check), a token goes when -log p_big(token)
+ * exceeds opt.rollback, also the big model's first choice, and a token of the little model that
+ * ends the answer ends it without a look of the big one.
+ * Invariant: as strat_draft.c's, but that such an end leaves its tokens to the next prompt. */
 #include "engine/probs.h"
 #include "engine/strategy.h"
 

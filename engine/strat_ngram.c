@@ -109,8 +109,8 @@ static int propose(const struct ngram *g, int n, int max, int *len, int *draft)
 	return k;
 }
 
-/* The drafts that pay now.  A match that has gone on counts as so much longer, so the length is what
- * tells how sure a draft is.  *expected: tokens of the round. */
+/* The drafts that pay now.  A match that has gone on counts as so much longer, so its length tells
+ * how sure a draft is.  *expected: tokens of the round. */
 static int look(struct strat *s, int *draft, double *expected)
 {
 	struct ngram *g = s->priv;

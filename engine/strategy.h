@@ -55,8 +55,8 @@ struct strategy {
 	bool can_be_exact;      /* also, when opt.rollback_exact is set */
 	unsigned needs;
 	int (*open)(struct strat *, char err[ERR_MAX]);         /* NULL: nothing to do */
-	/* Tokens a second that a step now may be expected to give, by strat.pace (0: no idea); NULL:
-	 * only trying tells. */
+	/* Tokens a second that a step now may be expected to give, by strat.pace; 0: no idea.
+	 * NULL: only trying tells. */
 	double (*promise)(struct strat *);
 	/* Emits 1..STEP_MAX tokens into out, returns how many, -1 on error. */
 	int (*step)(struct strat *, struct emit *out, char err[ERR_MAX]);
@@ -89,8 +89,9 @@ void strategy_close(struct strat *);
 bool strategy_exact(const struct strat *);      /* as the options are now */
 bool strategy_exact_with(const struct strategy *, bool rollback_exact, bool auto_approximate);
 /* For strategies: up to max tokens of the little model into draft, guesses of the target's choices
- * with the noise weighted by lambda; it stops where its top probability is below stop_below (that
- * guess is thrown away; stop_below < 0: where a further draft would not pay) and behind a token that ends an answer.  Returns how many, -1 on error. */
+ * with the noise weighted by lambda.  It stops where its top probability is below stop_below (that
+ * guess is thrown away), where a further draft would not pay if stop_below < 0, and behind a token
+ * that ends an answer.  Returns how many, -1 on error. */
 int strategy_guess(struct strat *, int max, float stop_below, float lambda, int *draft,
 		   char err[ERR_MAX]);
 /* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */

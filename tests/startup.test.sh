@@ -2,7 +2,8 @@
 # Memory and time of a short answer with the default model: at the peak at most 1.1 times the file,
 # and 24 MiB for the program, vocabulary, buffers and what was used of the cache; the first byte
 # of the answer within half a second of the start (best of five runs, the file in the system's
-# cache).
+# cache).  With a little model too (the model itself when none ships) and a full context the process
+# takes what was planned before loading, within 5 %.
 program=${B:-build/release}/s3dchat
 model=${S3D_TEST_MODEL:-build/model/SmolLM2-135M-Instruct.Q4_1.gguf}
 if [ ! -f "$model" ]; then
@@ -14,12 +15,13 @@ case $program in */release/*) ;; *)
 	exit 0 ;;
 esac
 exec python3 - "$program" "$model" <<'P'
-import os, resource, subprocess, sys, time
+import json, os, resource, subprocess, sys, time
 program, model = sys.argv[1:]
 best = 9.0
 for _ in range(5):
     start = time.monotonic()
-    run = subprocess.Popen([program, '-m', model, '-p', 'Say hello.', '-n', '8', '--temp', '0'],
+    run = subprocess.Popen([program, '-m', model, '-md', 'none', '-p', 'Say hello.', '-n', '8',
+                            '--temp', '0'],
                            stdout=subprocess.PIPE)
     run.stdout.read(1)
     best = min(best, time.monotonic() - start)
@@ -29,10 +31,20 @@ for _ in range(5):
         break
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 limit = os.path.getsize(model) * 11 // 10 + (24 << 20)
+little = 'models/SmolLM2-135M-Instruct.little.gguf'
+out = subprocess.run([program, '-m', model, '-md', little if os.path.exists(little) else model,
+                      '-c', '1024', '-n', '50', '--strategy', 'draft', '--json', '-s', '1',
+                      '-p', 'word of it ' * 325], stdout=subprocess.PIPE).stdout
+o = json.loads(out)
+memory, used = o['memory'], o['context_used']
+plan = memory['planned'] / memory['process']
 bad = False
 for n, (ok, text) in enumerate([
         (not failed, 'the program answers'),
         (peak <= limit, f'peak memory {peak >> 20} MiB, at most {limit >> 20} MiB'),
+        (memory['little_model'] and used > 1000 and 0.95 < plan < 1.05,
+         f'with {used} tokens of 1024 and a little model {100 * plan:.1f} % of the memory taken '
+         'was planned'),
         (best < 0.5, f'first byte after {best:.2f} s, under 0.5 s')], 1):
     print('ok' if ok else 'not ok', n, '-', text)
     bad |= not ok

@@ -29,7 +29,7 @@ static void test_limits(void **state)
 		assert_int_equal(lossy(p, false, 1.01f, 3, got), n);    /* the big model alone */
 		assert_memory_equal(want, got, sizeof(int) * (size_t)n);
 		assert_int_equal(st->drafted, 0);
-		assert_int_equal(lossy(p, false, 0.1f, 0, got), n); /* only its first choices stay */
+		assert_int_equal(lossy(p, false, 0.1f, 0, got), n);    /* only first choices */
 		assert_memory_equal(want, got, sizeof(int) * (size_t)n);
 		assert_true(st->drafted > 0);
 		n = lossy(p, false, 0.0f, INFINITY, got);       /* nothing is ever taken back */

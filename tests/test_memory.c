@@ -1,5 +1,5 @@
 /* test_memory.c - the memory plan: sizes against sums by hand, refusals with advice that works. */
-#include "engine/memory.h"
+#include "engine/engine.h"
 #include "tests/mk.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,6 +81,57 @@ static void test_check(void **state)
 	assert_non_null(strstr(err, "smaller model"));
 }
 
+static void on_plan(void *ctx, const struct memory_plan *p)
+{
+	*(struct memory_plan *)ctx = *p;
+}
+
+/* Both models' parts are to the byte what was planned before anything was loaded. */
+static void test_plan(void **state)
+{
+	struct mk_spec spec = MK_TINY;
+	struct memory_plan p = { .now = 0 };
+	struct engine_opt o = { .model = "build/test-memory-big.gguf",
+				.model_draft = "build/test-memory-little.gguf", .n_ctx = 333,
+				.planned = on_plan, .planned_ctx = &p,
+				.be = { .n_threads = 2, .n_batch = 40 } };
+	struct backend_memory mem, little;
+	struct engine *e;
+	char err[ERR_MAX];
+
+	(void)state;
+	spec.type = "Q8_0";
+	assert_int_equal(mk_write(o.model, &spec, err), 0);
+	spec.n_layers = 1;
+	assert_int_equal(mk_write(o.model_draft, &spec, err), 0);
+	e = engine_open(&o, err);
+	if (!e || !e->strat.draft)
+		fail_msg("%s", e ? e->draft_err : err);
+	mem = e->be->memory(e->dev);
+	little = e->be->memory(e->draft_dev);
+	assert_int_equal(mem.work, p.work);
+	assert_true(mem.weights > 0 && mem.weights == p.weights);
+	assert_int_equal(e->be->kv_bytes(e->target.kv), p.kv);
+	assert_int_equal(little.weights + little.work + e->be->kv_bytes(e->draft.kv), p.little);
+	assert_true(p.now > 1 << 20 && p.free > 0);
+	engine_close(e);
+	remove(o.model);
+	remove(o.model_draft);
+}
+
+/* Weights that stay in the mapped file count too: 3 layers of F32 matrices and the output. */
+static void test_plan_mapped(void **state)
+{
+	struct backend_opt o = { .n_threads = 1 };
+	struct backend_memory mem;
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(backend_cpu.plan(model, &o, 64, &mem, err), 0);
+	assert_int_equal(mem.weights, 3 * 4 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 96) +
+			 model->output->bytes);
+}
+
 static void test_what_is_free(void **state)
 {
 	(void)state;
@@ -95,6 +146,8 @@ int main(void)
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_cache_advice),
 		cmocka_unit_test(test_what_is_free),
+		cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_plan_mapped),
 	};
 	struct mk_spec spec = MK_TINY;
 	char err[ERR_MAX];

@@ -95,17 +95,23 @@ static float *load_biases(const struct layer *l, char err[ERR_MAX])
 	return f;
 }
 
-static size_t arena_needed(const struct dev *d)
+/* Bytes of the matrices that are packed, or of those that stay in the mapped file. */
+static size_t weight_bytes(const struct dev *d, bool packed)
 {
 	const struct model *m = d->model;
-	size_t sum = packed_bytes(d, m->output);
+	size_t sum = 0;
 
-	for (int l = 0; l < m->cfg.n_layers; l++) {
-		const struct layer *w = &m->layer[l];
+	for (int l = -1; l < m->cfg.n_layers; l++) {
+		const struct layer *w = &m->layer[l < 0 ? 0 : l];
+		const struct gguf_tensor *all[] = { w->wq, w->wk, w->wv, w->wo, w->gate, w->up,
+						    w->down };
+		int n = l < 0 ? 1 : (int)(sizeof(all) / sizeof(all[0]));
 
-		sum += packed_bytes(d, w->wq) + packed_bytes(d, w->wk) + packed_bytes(d, w->wv) +
-		       packed_bytes(d, w->wo) + packed_bytes(d, w->gate) +
-		       packed_bytes(d, w->up) + packed_bytes(d, w->down);
+		for (int i = 0; i < n; i++) {
+			const struct gguf_tensor *t = l < 0 ? m->output : all[i];
+
+			sum += packed ? packed_bytes(d, t) : packs(d, t) ? 0 : t->bytes;
+		}
 	}
 	return sum;
 }
@@ -134,7 +140,7 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 	const struct model *m = d->model;
 	size_t at = 0;
 
-	d->arena_bytes = arena_needed(d);
+	d->arena_bytes = weight_bytes(d, true);
 	d->layer = mem_new((size_t)m->cfg.n_layers, sizeof(*d->layer), err);
 	d->arena = mem_new(d->arena_bytes + 4096, 1, err);      /* kernels prefetch past the end */
 	if (!d->layer || !d->arena)
@@ -147,6 +153,10 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
 	}
 	load_mat(d, &d->output, m->output, &at);
+	/* Pages around what was read were mapped with it. */
+	for (int64_t i = 0; i < gguf_n_tensors(m->file); i++)
+		gguf_drop(m->file, gguf_tensor_at(m->file, i)->data,
+			  gguf_tensor_at(m->file, i)->bytes);
 	d->norm = load_floats(m->norm, err);
 	if (opt->progress)
 		opt->progress(opt->progress_ctx, 1.0);
@@ -189,7 +199,7 @@ static int open_acts(struct dev *d, char err[ERR_MAX])
 {
 	const struct model_config *c = &d->model->cfg;
 	int wide = c->n_heads * c->head_dim > c->n_embd ? c->n_heads * c->head_dim : c->n_embd;
-	int threads = pool_size(d->pool);
+	int threads = d->n_threads;
 
 	d->own = mem_new((size_t)threads, sizeof(*d->own), err);
 	if (!d->own)
@@ -270,7 +280,7 @@ static void dev_close(struct dev *d)
 		mem_free(d->layer[l].ffn_norm);
 		mem_free(d->layer[l].qkv_bias);
 	}
-	for (int t = 0; d->own && t < pool_size(d->pool); t++)
+	for (int t = 0; d->own && t < d->n_threads; t++)
 		act_close(&d->own[t]);
 	act_close(&d->all);
 	act_close(&d->ff);
@@ -283,10 +293,11 @@ static void dev_close(struct dev *d)
 	mem_free(d);
 }
 
-static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
+/* All that does not take a thread or a weight. */
+static int dev_set(struct dev *d, const struct model *m, const struct backend_opt *opt,
+		   char err[ERR_MAX])
 {
-	int threads = opt->n_threads > 0 ? opt->n_threads : cpu_usable_cores();
-
+	d->model = m;
 	if (check_shape(&d->model->cfg, err) != 0 ||
 	    cache_type(opt->cache_k, &d->q8_k, err) != 0 ||
 	    cache_type(opt->cache_v, &d->q8_v, err) != 0)
@@ -294,15 +305,24 @@ static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_M
 	d->k = cpu_kernels_find(opt->kernels, err);
 	if (!d->k)
 		return -1;
-	d->owns_pool = !opt->share;
-	d->pool = opt->share ? opt->share->pool : pool_open(threads, err);
-	if (!d->pool)
-		return -1;
-	threads = pool_size(d->pool);
+	d->n_threads = opt->share ? pool_size(opt->share->pool) :
+		       opt->n_threads > 0 ? opt->n_threads : cpu_usable_cores();
 	d->floats = opt->kernels && !strcmp(opt->kernels, "float");
 	d->n_batch = opt->n_batch > 0 ? opt->n_batch : 256;
 	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
 	d->pad_dim = (d->model->cfg.head_dim + 15) & ~15;
+	return 0;
+}
+
+static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
+{
+	int threads;
+
+	d->owns_pool = !opt->share;
+	d->pool = opt->share ? opt->share->pool : pool_open(d->n_threads, err);
+	if (!d->pool)
+		return -1;
+	d->n_threads = threads = pool_size(d->pool);
 	snprintf(d->describe, sizeof(d->describe), "%s%s, %d thread%s%s%s", d->k->name,
 		 d->floats ? " float" : "", threads, threads == 1 ? "" : "s",
 		 d->q8_k ? ", keys q8_0" : "", d->q8_v ? ", values q8_0" : "");
@@ -318,8 +338,7 @@ static struct dev *dev_open(const struct model *m, const struct backend_opt *opt
 
 	if (!d)
 		return NULL;
-	d->model = m;
-	if (dev_fill(d, opt, err) != 0) {
+	if (dev_set(d, m, opt, err) != 0 || dev_fill(d, opt, err) != 0) {
 		dev_close(d);
 		return NULL;
 	}
@@ -353,6 +372,23 @@ static int open_parts(struct dev *d, int n_ctx, char err[ERR_MAX])
 	d->work_bytes += (n - d->n_part) * each;
 	d->n_part = n;
 	return 0;
+}
+
+/* Buffers are opened without being touched, which takes no memory, and closed again. */
+static int dev_plan(const struct model *m, const struct backend_opt *opt, int n_ctx,
+		    struct backend_memory *out, char err[ERR_MAX])
+{
+	struct dev *d = mem_new(1, sizeof(*d), err);
+	int rc = -1;
+
+	if (d && dev_set(d, m, opt, err) == 0 && open_work(d, err) == 0)
+		rc = open_parts(d, n_ctx, err);
+	if (rc == 0)
+		*out = (struct backend_memory){
+			weight_bytes(d, true) + weight_bytes(d, false), d->work_bytes
+		};
+	dev_close(d);
+	return rc;
 }
 
 static void kv_free(struct kv *kv)
@@ -436,47 +472,9 @@ static const char *dev_describe(const struct dev *d)
 	return d->describe;
 }
 
-struct stream_job {
-	struct dev *d;
-	const uint8_t *p;
-	size_t bytes;           /* a thread's part */
-	volatile uint64_t sum;
-};
-
-static void stream_share(void *arg, int t)
-{
-	struct stream_job *j = arg;
-	uint64_t sum = j->d->k->read(j->p + (size_t)t * j->bytes, j->bytes);
-
-	if (sum == 1)           /* never: the memory is zero; keeps the reads from being removed */
-		j->sum = sum;
-}
-
-static double dev_stream(struct dev *d, size_t bytes)
-{
-	char err[ERR_MAX];
-	size_t part = bytes / (size_t)pool_size(d->pool) & ~(size_t)4095;
-	struct stream_job j = { .d = d, .bytes = part };
-	uint8_t *p = mem_new(bytes, 1, err);
-	double best = 0;
-
-	if (!p)
-		return 0;
-	memset(p, 2, bytes);    /* real pages, not the shared zero page */
-	j.p = p;
-	for (int i = 0; i < 4; i++) {
-		double t = clock_now();
-
-		pool_run(d->pool, stream_share, &j);
-		t = clock_now() - t;
-		best = i == 0 || t < best ? t : best;
-	}
-	mem_free(p);
-	return best;
-}
-
 const struct backend backend_cpu = {
 	.name = "cpu",
+	.plan = dev_plan,
 	.open = dev_open,
 	.close = dev_close,
 	.kv_new = kv_new,
@@ -486,6 +484,6 @@ const struct backend backend_cpu = {
 	.error = dev_error,
 	.memory = dev_memory,
 	.describe = dev_describe,
-	.stream = dev_stream,
+	.stream = stream_time,
 	.stages = stage_look,
 };

@@ -27,7 +27,7 @@ struct dev {
 	struct pool *pool;
 	bool owns_pool;         /* false: another device's, which outlives this one */
 	bool floats;            /* every matrix by the float kernel */
-	int n_batch, n_out;
+	int n_threads, n_batch, n_out;
 	struct cpu_layer *layer;        /* (n_layers) */
 	struct mat output;
 	float *norm;            /* (n_embd) */
@@ -72,6 +72,7 @@ void stage_end(struct dev *, int t, enum stage);
 struct step;
 void stage_count(const struct step *);  /* counts what a pass reads */
 int stage_look(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
+double stream_time(struct dev *, size_t bytes);
 
 /* forward.c */
 const float *cpu_forward(struct dev *, struct kv *, const struct batch *);
