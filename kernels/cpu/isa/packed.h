@@ -36,8 +36,8 @@ INLINE int kind_block_bytes(enum kind k)
 }
 
 /* Bytes that are asked for ahead of their use: what a core reads in the time that memory takes to
- * answer (25 GB/s, 100 ns). */
-enum { AHEAD = 2560 };
+ * answer (25 GB/s, 150 ns). */
+enum { AHEAD = 4096 };
 
 /* Where a panel's activations are; block b's are at + b * PANEL * (32, 2, 1, 2). */
 struct panel {
