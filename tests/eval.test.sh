@@ -68,11 +68,14 @@ eval_text --kl $ref LICENSE && least kl_mean 2.2e-3 && least kl_p99 1.4e-2 &&
 	grep -q '^rows 254$' "$tmp/out"
 result "fast kernels: divergence from transformers less than llama.cpp's"
 
-# With the float kernels 8.2e-4 of it is the cache's: 9.1e-4 with q8_0 keys, 3.2e-5 with q8_0 values.
+# With the float kernels 2.9e-4 was measured for q8_0 keys (9.1e-4 without their rotation), 3.2e-5
+# for q8_0 values, 3.1e-4 for both; with the fast ones 1.68e-3 for both.
 eval_text --kl $ref --kernels float --chunks 1 -ctv q8_0 LICENSE && least kl_mean 1e-4 &&
 	! least kl_mean 1e-5 && grep -q '^kernels .* threads, values q8_0$' "$tmp/out"
 result "values in q8_0: little divergence, but some"
-eval_text --kl $ref -ctk q8_0 -ctv q8_0 LICENSE && least kl_mean 4e-3 &&
+eval_text --kl $ref --kernels float --chunks 1 -ctk q8_0 LICENSE && least kl_mean 6e-4
+result "keys in q8_0: less divergence than without their rotation"
+eval_text --kl $ref -ctk q8_0 -ctv q8_0 LICENSE && least kl_mean 2.5e-3 &&
 	grep -q '^kernels .* threads, keys q8_0, values q8_0$' "$tmp/out"
 result "keys and values in q8_0: divergence about that of the int8 activations"
 

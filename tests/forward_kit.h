@@ -176,6 +176,23 @@ static double as_f16(double x)
 	return (double)quant_f16_to_f32(quant_f32_to_f16((float)x));
 }
 
+/* Every run of the largest power of two that divides dim times the Hadamard matrix. */
+static void rotate_heads(double *x, int heads, int dim)
+{
+	unsigned run = 1;
+	double y[256];
+
+	while ((unsigned)dim % (2 * run) == 0)
+		run *= 2;
+	for (unsigned i = 0; i < (unsigned)(heads * dim); i++) {
+		y[i] = 0;
+		for (unsigned j = 0; j < run; j++)
+			y[i] += x[i / run * run + j] *
+				(__builtin_popcount(i % run & j) % 2 ? -1 : 1) / sqrt(run);
+	}
+	memcpy(x, y, sizeof(*x) * (size_t)(heads * dim));
+}
+
 static void round_heads(double *x, int heads, int dim, bool q8)
 {
 	for (int i = 0; !q8 && i < heads * dim; i++)
@@ -224,7 +241,11 @@ static void naive_step(struct naive *s, int pos, double *logits)
 		add_bias(w->bv, v);
 		rope(s->m, q, c->n_heads, pos);
 		rope(s->m, k, c->n_kv_heads, pos);
+		if (s->cache & Q8_KEYS)
+			rotate_heads(k, c->n_kv_heads, c->head_dim);
 		round_heads(k, c->n_kv_heads, c->head_dim, s->cache & Q8_KEYS);
+		if (s->cache & Q8_KEYS)         /* its own inverse */
+			rotate_heads(k, c->n_kv_heads, c->head_dim);
 		round_heads(v, c->n_kv_heads, c->head_dim, s->cache & Q8_VALUES);
 		naive_attention(s, l, pos, q, o);
 		dense(w->wo, o, y);

@@ -20,6 +20,27 @@ static void turn_head(const struct model_config *c, const float *turn, float *x)
 	}
 }
 
+/* The Walsh-Hadamard transform of every run of as many dimensions as the largest power of two that
+ * divides them, in place.  It is orthogonal: queries and keys that both went through it have the
+ * scores they had, but no dimension of a key is left much larger than the others, for whose codes
+ * few steps would remain (QuaRot, Ashkboos et al. 2024, where KV caches are rounded). */
+static void spread(float *x, int dim)
+{
+	int run = dim & -dim;
+	float norm = 1 / sqrtf((float)run);
+
+	for (int step = 1; step < run; step *= 2)
+		for (int i = 0; i < dim; i += 2 * step)
+			for (int j = i; j < i + step; j++) {
+				float a = x[j], b = x[j + step];
+
+				x[j] = a + b;
+				x[j + step] = a - b;
+			}
+	for (int i = 0; i < dim; i++)
+		x[i] *= norm;
+}
+
 static struct plane plane_of(const struct kv *kv, struct plane all, int layer, int head)
 {
 	size_t i = (size_t)layer * (size_t)kv->dev->model->cfg.n_kv_heads + (size_t)head;
@@ -87,6 +108,8 @@ void attend_store(const struct step *s, int t, int layer)
 			d->k->add(base + (head + c->n_kv_heads) * c->head_dim,
 				  bias + (head + c->n_kv_heads) * c->head_dim, c->head_dim);
 		turn_head(c, turn, base + head * c->head_dim);
+		if (d->q8_k)
+			spread(base + head * c->head_dim, c->head_dim);
 		if (head >= c->n_heads)
 			store_kv(lane.kv, layer, head - c->n_heads, lane.pos,
 				 base + head * c->head_dim,

@@ -22,7 +22,8 @@ struct cut {
 };
 
 struct cut attend_cut(const struct step *);
-/* Biases, RoPE on queries and keys, keys and values into the cache. */
+/* Biases, RoPE on queries and keys (and a rotation of both where keys become q8_0), keys and values
+ * into the cache. */
 void attend_store(const struct step *, int t, int layer);
 /* The queries of qkv against the cache, into the slots of part. */
 void attend_all(const struct step *, int t, int layer, const struct cut *);

@@ -59,7 +59,7 @@ struct dev {
 struct kv {
 	struct dev *dev;
 	int n_ctx;              /* a multiple of 16 */
-	struct plane k, v;      /* (n_layers, n_kv_heads) of them, one behind the other */
+	struct plane k, v;      /* (n_layers, n_kv_heads) of them; q8_0 keys are rotated */
 };
 
 /* backend.c */
