@@ -53,7 +53,7 @@ start() {
 	rm -f "$work/before" "$work/after" "$work/pid"
 	cat >"$work/run" <<-EOF
 		stty -g >before
-		EDITOR=$work/editor sh -c 'echo \$\$ >pid; exec $program -m $1 -md none --seed 7 --temp 0'
+		EDITOR=$work/editor sh -c 'echo \$\$ >pid; exec $program -m $1 -md ${2:-none} --seed 7 --temp 0 $3'
 		echo "st=\$?"
 		stty -g >after
 	EOF
@@ -96,6 +96,22 @@ scrolls() {
 	tm resize-window -t chat -x 100 -y 30 && wait_for "speed-up"
 }
 not_there() { keys F8 && wait_for "bild needs a little model"; }
+# With a little model: every strategy, and the thresholds of bild, in the middle of one answer.
+little=$PWD/models/SmolLM2-135M-Instruct.little.gguf
+[ -f "$little" ] || little=$model
+alt() { keys "M-$1" && wait_for "$2" && has answering; }
+steers() {
+	start "$model" "$little" "-c 8192" && wait_for "is ready" && ask && wait_for " now" &&
+	keys F7 && wait_for "draft (exact)" && wait_for "by position" && has answering &&
+	keys F8 && wait_for "bild (approximate)" && has answering &&
+	alt , "fallback                 0.55" && alt . "fallback                 0.60" &&
+	alt '\;' "rollback                  2.5" && alt "'" "rollback                  3.0" &&
+	keys F4 && wait_for "auto (exact)" && has answering &&
+	keys F6 && wait_for "ngram (exact)" && has answering &&
+	keys F5 && wait_for "plain (exact)" && has answering &&
+	keys C-t && wait_for "ngram (exact)" && has answering &&
+	keys Escape && wait_for "(stopped;" && keys C-d && ended 0
+}
 helps() { keys F1 && wait_for "begin a new line" && keys Escape && wait_gone "begin a new line"; }
 branches() {
 	keys C-c && wait_gone "/three" && keys "/edit 1 Name one river." Enter &&
@@ -160,6 +176,7 @@ t "F1 shows help, Esc closes it" helps
 t "/edit changes the first prompt and goes on from there" branches
 t "Ctrl+D leaves; the terminal is as it was" leaves
 t "--resume goes on with the saved conversation" resumes
+t "with a little model F4 to F8, Ctrl+T and the thresholds work in mid-answer" steers
 t "Ctrl+Z gives the terminal back, fg takes it again" suspends
 t "Ctrl+O edits the prompt in EDITOR" edits
 t "Ctrl+C twice leaves" interrupted_twice
