@@ -53,7 +53,8 @@ start() {
 	rm -f "$work/before" "$work/after" "$work/pid"
 	cat >"$work/run" <<-EOF
 		stty -g >before
-		EDITOR=$work/editor sh -c 'echo \$\$ >pid; exec $program -m $1 -md ${2:-none} --seed 7 --temp 0 $3'
+		EDITOR=$work/editor sh -c 'echo \$\$ >pid;
+			exec $program -m $1 -md ${2:-none} --seed 7 --temp 0 $3'
 		echo "st=\$?"
 		stty -g >after
 	EOF
