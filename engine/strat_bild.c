@@ -19,22 +19,18 @@
 /* Whether the big model, whose row this is, takes the draft back. */
 static bool offends(const struct strat *s, const float *row, int draft)
 {
-	int n = s->target->n_out, top;
-	double away = probs_log_sum(row, n) - (double)row[draft];
+	int n = s->target->n_out;
 
-	if (away <= (double)s->opt.rollback)
+	if (!s->opt.bild_paper && probs_first(row, n) == draft)
 		return false;
-	if (s->opt.bild_paper)
-		return true;
-	probs_top(row, n, &top);
-	return top != draft;
+	return probs_log_sum(row, n) - (double)row[draft] > (double)s->opt.rollback;
 }
 
 static int check_big(struct strat *s, const int *draft, int k, double draft_s, struct emit *out,
 		     char err[ERR_MAX])
 {
 	struct session *t = s->target;
-	double start = clock_now(), verified, end;
+	double start = clock_now(), verified;
 	const float *rows = session_extend(t, draft, k, err);
 	int kept = 0, next;
 
@@ -50,12 +46,7 @@ static int check_big(struct strat *s, const int *draft, int k, double draft_s, s
 	out[kept] = (struct emit){ next, kept < k ? ORIGIN_CORRECTED : ORIGIN_PLAIN };
 	session_accept(t, kept, next);
 	strategy_count(s, k, kept);
-	end = clock_now();
-	s->stats.draft_s += draft_s;
-	s->stats.verify_s += verified - start;
-	s->stats.choose_s += end - verified;
-	if (s->pace)
-		pace_round(s->pace, k, end - start, kept + 1, draft_s + end - start);
+	strategy_took(s, k, kept + 1, draft_s, verified - start, clock_now() - verified);
 	return kept + 1;
 }
 

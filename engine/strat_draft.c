@@ -3,7 +3,7 @@
  * The drafter knows the law of choice and its noise, so it guesses the big model's choice with the
  * noise damped by STRATEGY_LAMBDA, and stops when its top probability falls below
  * opt.draft_p_min, or, unless that says otherwise, where one more draft costs more than it brings.
- *  Invariant: on return the little model's cache holds a prefix of the timeline,
+ * Invariant: on return the little model's cache holds a prefix of the timeline,
  * so the next step runs only what is new, in one pass. */
 #include "engine/strategy.h"
 

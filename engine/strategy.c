@@ -140,12 +140,22 @@ void strategy_count(struct strat *s, int k, int n_kept)
 		st->pos_accepted[i]++;
 }
 
+void strategy_took(struct strat *s, int k, int n, double draft_s, double verify_s,
+		   double choose_s)
+{
+	s->stats.draft_s += draft_s;
+	s->stats.verify_s += verify_s;
+	s->stats.choose_s += choose_s;
+	if (s->pace)
+		pace_round(s->pace, k, verify_s + choose_s, n, draft_s + verify_s + choose_s);
+}
+
 int strategy_round(struct strat *s, const int *drafts, int k, double draft_s,
 		   struct pace_odds *odds, struct emit *out, char err[ERR_MAX])
 {
 	struct session *t = s->target;
 	int y[STEP_MAX], n;
-	double start = clock_now(), verified, end;
+	double start = clock_now(), verified;
 	const float *rows = session_extend(t, drafts, k, err);
 
 	if (!rows)
@@ -157,13 +167,8 @@ int strategy_round(struct strat *s, const int *drafts, int k, double draft_s,
 					n <= k ? ORIGIN_CORRECTED : ORIGIN_PLAIN };
 	session_accept(t, n - 1, y[n - 1]);
 	strategy_count(s, k, n - 1);
-	end = clock_now();
-	s->stats.draft_s += draft_s;
-	s->stats.verify_s += verified - start;
-	s->stats.choose_s += end - verified;
+	strategy_took(s, k, n, draft_s, verified - start, clock_now() - verified);
 	if (odds)
 		pace_tested(odds, k, n - 1);
-	if (s->pace)
-		pace_round(s->pace, k, end - start, n, draft_s + end - start);
 	return n;
 }

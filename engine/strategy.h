@@ -96,6 +96,8 @@ int strategy_guess(struct strat *, int max, float stop_below, float lambda, int 
 		   char err[ERR_MAX]);
 /* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */
 void strategy_count(struct strat *, int k, int n_kept);
+/* Where the seconds of a round of k drafts that emitted n tokens went. */
+void strategy_took(struct strat *, int k, int n, double draft_s, double verify_s, double choose_s);
 /* Drafts allowed now: max, less what the context has no room for. */
 int strategy_room(const struct strat *, int max);
 bool strategy_ends(const struct strat *, int tok);      /* tok ends an answer */

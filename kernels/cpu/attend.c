@@ -143,6 +143,12 @@ static size_t part_at(const struct step *s, const struct cut *cut, int row, int 
 	return ((size_t)row * heads + (size_t)head) * (size_t)cut->pieces + (size_t)piece;
 }
 
+/* Rows of the item that begins with row0. */
+static int item_rows(const struct step *s, const struct cut *cut, int row0)
+{
+	return s->b->n - row0 < cut->rows ? s->b->n - row0 : cut->rows;
+}
+
 /* One head group, up to cut.rows rows, one piece of the context. */
 static void attend_item(const struct step *s, int layer, const struct cut *cut, int kv_head,
 			int row0, int piece)
@@ -151,7 +157,7 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 	const struct model_config *c = &d->model->cfg;
 	struct partial part[ATTEND_ROWS * CPU_MAX_GROUP];
 	struct lane lane = step_lane(s, row0);
-	int rows = s->b->n - row0 < cut->rows ? s->b->n - row0 : cut->rows;
+	int rows = item_rows(s, cut, row0);
 	int end = lane.pos + rows;
 	int first = cut->pieces > 1 ? piece : 0, last = cut->pieces > 1 ? piece + 1 : cut->blocks;
 	struct attend a = {
@@ -183,7 +189,7 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 /* Positions that an item goes over, and a few more for what it costs without any. */
 static long item_cost(const struct step *s, const struct cut *cut, int row0, int piece)
 {
-	int rows = s->b->n - row0 < cut->rows ? s->b->n - row0 : cut->rows;
+	int rows = item_rows(s, cut, row0);
 	int end = step_lane(s, row0).pos + rows, first = piece * ATTEND_BLOCK;
 
 	if (cut->pieces > 1 && end > first + ATTEND_BLOCK)
