@@ -2,11 +2,17 @@
  * else and counts as twice what was expected. */
 #include "engine/pace.h"
 
-static const double FADE = 0.93, FADE_ODDS = 0.97;
+static const double FADE = 0.93, FADE_ODDS = 0.97, FADE_TRIAL = 0.95;
+/* What a class showed is forgotten so fast while nothing tests it: a class that once failed gets
+ * another chance. */
+static const double FORGET = 0.995;
 /* Before anything is measured: classes are taken at their word, as if seen so often. */
 static const double PRIOR = 2;
 /* A row more costs this part of a run until it is measured. */
 static const double ROW_PART = 0.1;
+/* A trial begins as if it had given so many times plain's rate in so many rounds. */
+static const double HOPE = 1.1, HOPE_ROUNDS = 2;
+static const double DOUBT_ROUNDS = 6;
 
 static void fade(double *x, double value)
 {
@@ -17,7 +23,7 @@ static void fade(double *x, double value)
 
 static void learn_run(struct pace *p, int k, double t)
 {
-	double row;
+	double expected, off;
 
 	if (k == 0) {
 		fade(&p->first_s, t);
@@ -25,10 +31,26 @@ static void learn_run(struct pace *p, int k, double t)
 	}
 	if (p->first_s == 0)
 		p->first_s = t / (1 + ROW_PART * k);
-	row = (t - p->first_s) / k;
 	if (p->row_s == 0)
 		p->row_s = ROW_PART * p->first_s;
-	fade(&p->row_s, row > 0.01 * p->first_s ? row : 0.01 * p->first_s);
+	expected = p->first_s + k * p->row_s;
+	t = t < 2 * expected ? t : 2 * expected;
+	off = (t - expected) / k;
+	/* The machine is faster or slower now, or a row costs something else: both in part, as plain
+	 * runs are rare while drafts pay. */
+	p->first_s *= FADE + (1 - FADE) * t / expected;
+	p->row_s *= FADE + (1 - FADE) * t / expected;
+	p->row_s += (1 - FADE) * (off < p->row_s ? off : p->row_s);
+	if (p->row_s < 0.01 * p->first_s)
+		p->row_s = 0.01 * p->first_s;
+}
+
+static void forget(struct pace_odds *o)
+{
+	for (int i = 0; i < PACE_CLASSES; i++) {
+		o->tested[i] *= FORGET;
+		o->held[i] *= FORGET;
+	}
 }
 
 void pace_round(struct pace *p, int k, double run_s, int n, double all_s)
@@ -39,6 +61,34 @@ void pace_round(struct pace *p, int k, double run_s, int n, double all_s)
 	most = 4 * (p->first_s + k * (p->row_s + p->step_s));
 	p->tokens = FADE * p->tokens + n;
 	p->seconds = FADE * p->seconds + (all_s < most ? all_s : most);
+	forget(&p->little);
+	forget(&p->ngram);
+}
+
+void pace_try(struct pace *p, struct pace_trial *t, int n, double seconds)
+{
+	double most = t->rounds > 0 ? 2 * t->seconds / t->rounds : 2 * p->first_s;
+
+	t->rounds = FADE_TRIAL * t->rounds + 1;
+	t->tokens = FADE_TRIAL * t->tokens + n;
+	t->seconds = FADE_TRIAL * t->seconds + (seconds < most ? seconds : most);
+	t->last = p->chosen;
+}
+
+void pace_doubt(struct pace_trial *t)
+{
+	double keep = t->rounds > DOUBT_ROUNDS ? DOUBT_ROUNDS / t->rounds : 1;
+
+	t->rounds *= keep;
+	t->tokens *= keep;
+	t->seconds *= keep;
+}
+
+double pace_trial_rate(const struct pace *p, const struct pace_trial *t)
+{
+	if (p->first_s == 0)
+		return 0;
+	return (t->tokens + HOPE_ROUNDS * HOPE) / (t->seconds + HOPE_ROUNDS * p->first_s);
 }
 
 void pace_steps(struct pace *p, int n, double seconds)

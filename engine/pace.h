@@ -9,7 +9,7 @@
 #define S3D_PACE_H
 #include <stdbool.h>
 
-enum { PACE_CLASSES = 16, PACE_DRAFTS = 16 };
+enum { PACE_CLASSES = 16, PACE_DRAFTS = 16, PACE_TRIALS = 8 };
 
 /* How often a drafter's tokens held, by how sure it was; older ones count less. */
 struct pace_odds {
@@ -18,17 +18,33 @@ struct pace_odds {
 	int sure[PACE_DRAFTS];          /* class of each draft of the round at hand */
 };
 
+/* What a strategy gave in the rounds of late that auto chose it for; older ones count less. */
+struct pace_trial {
+	double rounds, tokens, seconds;
+	long last;                      /* pace.chosen when it ran */
+};
+
 struct pace {
 	double first_s, row_s;          /* a run without drafts, what a draft adds; 0: unknown */
 	double step_s;                  /* the little model's, for one draft */
 	double tokens, seconds;         /* of recent rounds */
 	struct pace_odds little, ngram;
+	struct pace_trial trial[PACE_TRIALS];   /* by place among auto's strategies */
+	long chosen;                    /* rounds that auto chose, in all */
+	double spent, lost;             /* seconds of them; beyond the best strategy's, for probes */
 };
 
 /* A round: run_s seconds in the big model with k drafts, n tokens came out in all_s seconds. */
 void pace_round(struct pace *, int k, double run_s, int n, double all_s);
 /* The little model made n guesses in so many seconds. */
 void pace_steps(struct pace *, int n, double seconds);
+/* Takes a round of n tokens in so many seconds into the trial. */
+void pace_try(struct pace *, struct pace_trial *, int n, double seconds);
+/* Another text begins: what was learnt in the last one counts as a few rounds only. */
+void pace_doubt(struct pace_trial *);
+/* Tokens a second that a trial lets expect; hopes for a little more than plain's until it has
+ * proof.  0: plain's time is not known yet. */
+double pace_trial_rate(const struct pace *, const struct pace_trial *);
 /* The first held of the round's k drafts held. */
 void pace_tested(struct pace_odds *, int k, int held);
 /* Chance that a draft of this class holds if those before it do. */

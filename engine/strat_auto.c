@@ -2,29 +2,21 @@
  *
  * Each available strategy is a struct strat of its own over the same sessions; a step is one step
  * of one of them.  What a step of plain or ngram will give is known before (promise); what the
- * others give, from their recent rounds.  The best runs; one that has waited long is probed while
- * what probes have cost stays under PROBE_SHARE of the time.  All of it outlives an answer.
+ * others give, from their recent rounds, which strat.pace keeps beyond this strategy's life.  The
+ * best runs; one that has waited long is probed while what probes have cost stays under PROBE_SHARE
+ * of the time.
  * Invariant: unless opt.auto_approximate says otherwise all candidates are exact, so the text does
  * not depend on what is chosen. */
 #include "engine/strategy.h"
 #include <string.h>
 
-enum { CANDIDATES_MAX = 8, FIRST_ROUNDS = 3, WAITED = 16 };
-static const double PROBE_SHARE = 0.02, FADE = 0.95, OLD = 0.5;
-
-struct candidate {
-	struct strat s;
-	double tokens, seconds;         /* of recent rounds, fading */
-	double round_s;                 /* the last one */
-	long rounds, last;              /* last: the step when it ran */
-};
+enum { WAITED = 16 };
+static const double PROBE_SHARE = 0.02;
 
 struct choice {
-	struct candidate c[CANDIDATES_MAX];
-	double rate[CANDIDATES_MAX];    /* expected now; 0: no idea */
+	struct strat c[PACE_TRIALS];
+	double rate[PACE_TRIALS];       /* tokens a second expected now; 0: no idea; -1: not allowed */
 	int n;
-	long step;
-	double total, lost;             /* seconds; lost: what probes took beyond the best's time */
 };
 
 static void auto_close(struct strat *s)
@@ -32,7 +24,7 @@ static void auto_close(struct strat *s)
 	struct choice *a = s->priv;
 
 	for (int i = 0; a && i < a->n; i++)
-		strategy_close(&a->c[i].s);
+		strategy_close(&a->c[i]);
 	mem_free(a);
 	s->priv = NULL;
 }
@@ -49,8 +41,8 @@ static int auto_open(struct strat *s, char err[ERR_MAX])
 	s->priv = a;
 	if (!a)
 		return -1;
-	for (int i = 0; strategies[i] && a->n < CANDIDATES_MAX; i++) {
-		struct strat *sub = &a->c[a->n].s;
+	for (int i = 0; strategies[i] && a->n < PACE_TRIALS; i++) {
+		struct strat *sub = &a->c[a->n];
 
 		if (!available(s, strategies[i]))
 			continue;
@@ -67,24 +59,21 @@ static int auto_open(struct strat *s, char err[ERR_MAX])
 	return 0;
 }
 
-static double rate(struct candidate *c)
-{
-	if (c->s.ops->promise)
-		return c->s.ops->promise(&c->s);
-	return c->rounds >= FIRST_ROUNDS && c->seconds > 0 ? c->tokens / c->seconds : 0;
-}
-
 /* Settings may have changed since the last step, and with them who may take part. */
 static void prepare(struct strat *s, struct choice *a)
 {
 	for (int i = 0; i < a->n; i++) {
-		struct candidate *c = &a->c[i];
+		struct strat *c = &a->c[i];
+		struct pace_trial *t = &s->pace->trial[i];
 
-		c->s.law = s->law;
-		c->s.opt = s->opt;
-		c->s.begins = s->begins;
-		memset(&c->s.stats, 0, sizeof(c->s.stats));
-		a->rate[i] = s->opt.auto_approximate || strategy_exact(&c->s) ? rate(c) : -1;
+		c->law = s->law;
+		c->opt = s->opt;
+		c->begins = s->begins;
+		memset(&c->stats, 0, sizeof(c->stats));
+		if (s->begins)
+			pace_doubt(t);
+		a->rate[i] = !s->opt.auto_approximate && !strategy_exact(c) ? -1 :
+			     c->ops->promise ? c->ops->promise(c) : pace_trial_rate(s->pace, t);
 	}
 }
 
@@ -98,44 +87,40 @@ static int fastest(const struct choice *a)
 	return best;
 }
 
-/* Seconds that a round of c is likely to waste. */
-static double waste(const struct choice *a, int i, int best)
+/* Seconds that a round of strategy i is likely to waste. */
+static double waste(const struct choice *a, const struct pace_trial *t, int i, int best)
 {
-	return a->c[i].round_s * (1 - a->rate[i] / a->rate[best]);
+	return t->rounds > 0 ? t->seconds / t->rounds * (1 - a->rate[i] / a->rate[best]) : 0;
 }
 
-/* What to run now: plain until its time is known, then what is not measured yet, a probe that is
- * paid for, or the best. */
-static int pick(const struct choice *a, int best)
+/* What to run now: plain until its time is known, then a probe that is paid for, or the best. */
+static int pick(const struct choice *a, const struct pace *p, int best)
 {
 	int oldest = -1;
 
-	for (int i = 0; i < a->n; i++) {
-		if (a->rate[i] == 0 && (i == 0 || a->rate[0] > 0))
-			return i;
-		if (i != best && a->rate[i] > 0 && a->step - a->c[i].last >= WAITED &&
-		    (oldest < 0 || a->c[i].last < a->c[oldest].last))
+	if (a->rate[0] == 0)
+		return 0;
+	for (int i = 0; i < a->n; i++)
+		if (i != best && !a->c[i].ops->promise && a->rate[i] > 0 &&
+		    p->chosen - p->trial[i].last >= WAITED &&
+		    (oldest < 0 || p->trial[i].last < p->trial[oldest].last))
 			oldest = i;
-	}
-	if (oldest >= 0 && a->lost + waste(a, oldest, best) < PROBE_SHARE * a->total)
+	if (oldest >= 0 &&
+	    p->lost + waste(a, &p->trial[oldest], oldest, best) < PROBE_SHARE * p->spent)
 		return oldest;
 	return best;
 }
 
-/* Takes a round which emitted n tokens in t seconds into the measurements. */
-static void learn(struct choice *a, int i, int best, int n, double t)
+/* Takes a round of strategy i which emitted n tokens in t seconds into the measurements. */
+static void learn(const struct choice *a, struct pace *p, int i, int best, int n, double t)
 {
-	struct candidate *c = &a->c[i];
-	double keep = c->rounds && a->step - c->last >= WAITED ? OLD : FADE;
+	double should = a->rate[best] > 0 ? n / a->rate[best] : t;
 
-	c->tokens = keep * c->tokens + n;
-	c->seconds = keep * c->seconds + t;
-	c->round_s = t;
-	c->rounds++;
-	c->last = a->step++;
-	a->total += t;
-	if (i != best && a->rate[best] > 0 && t > n / a->rate[best])
-		a->lost += t - n / a->rate[best];
+	pace_try(p, &p->trial[i], n, t);
+	p->chosen++;
+	p->spent += t;
+	if (i != best && t > should)
+		p->lost += t - should;
 }
 
 static void add(struct strategy_stats *to, const struct strategy_stats *from)
@@ -158,18 +143,16 @@ static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
 	struct choice *a = s->priv;
 	double start = clock_now();
-	struct candidate *c;
 	int i, best, n;
 
 	prepare(s, a);
 	best = fastest(a);
-	i = pick(a, best);
-	c = &a->c[i];
-	n = c->s.ops->step(&c->s, out, err);
+	i = pick(a, s->pace, best);
+	n = a->c[i].ops->step(&a->c[i], out, err);
 	if (n < 0)
 		return -1;
-	learn(a, i, best, n, clock_now() - start);
-	add(&s->stats, &c->s.stats);
+	learn(a, s->pace, i, best, n, clock_now() - start);
+	add(&s->stats, &a->c[i].stats);
 	return n;
 }
 

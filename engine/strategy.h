@@ -72,7 +72,7 @@ struct strat {
 	struct sampler_opt law;
 	struct strategy_opt opt;
 	struct strategy_stats stats;
-	struct pace *pace;      /* the engine's measurements; may be NULL */
+	struct pace *pace;      /* the engine's measurements; may be NULL except for auto */
 	void *priv;
 };
 

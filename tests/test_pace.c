@@ -100,12 +100,66 @@ static void test_further(void **state)
 	assert_true(pace_pays(&p, 0.11) && !pace_pays(&p, 0.09));
 }
 
+/* A trial is hoped to pay, loses that hope within a few rounds that do not, and regains it when
+ * rounds do; one round that was held up does not decide. */
+static void test_trial(void **state)
+{
+	struct pace p = { .first_s = 0 };
+	struct pace_trial t = { .rounds = 0 };
+
+	(void)state;
+	assert_true(pace_trial_rate(&p, &t) == 0);
+	p.first_s = 0.01;
+	assert_true(pace_trial_rate(&p, &t) > 100 && pace_trial_rate(&p, &t) < 125);
+	for (int i = 0; i < 4; i++)
+		pace_try(&p, &t, 1, 0.012);
+	assert_true(pace_trial_rate(&p, &t) < 100);
+	for (int i = 0; i < 100; i++)
+		pace_try(&p, &t, 1, 0.012);
+	pace_doubt(&t);
+	assert_true(t.rounds < 7 && pace_trial_rate(&p, &t) < 100);
+	for (int i = 0; i < 10; i++)
+		pace_try(&p, &t, 2, i == 9 ? 1 : 0.012);
+	assert_true(pace_trial_rate(&p, &t) > 100);
+}
+
+/* What failed is tried again when long nothing was seen of it; what holds stays likely. */
+static void test_forgotten(void **state)
+{
+	struct pace p = { .first_s = 0.01 };
+
+	(void)state;
+	p.little.sure[0] = 12;
+	for (int i = 0; i < 50; i++)
+		pace_tested(&p.little, 1, 0);
+	assert_true(pace_chance(&p.little, 12) < 0.2);
+	for (int i = 0; i < 2000; i++)
+		pace_round(&p, 0, 0.01, 1, 0.01);
+	assert_true(pace_chance(&p.little, 12) > 0.7);
+}
+
+/* A machine that has become slower makes both a run and a row dearer before plain is run again. */
+static void test_slower(void **state)
+{
+	struct pace p = { .first_s = 0 };
+
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		pace_round(&p, i % 2 * 3, 0.010 + i % 2 * 0.003, 1, 0.01);
+	assert_true(fabs(p.first_s - 0.010) < 0.001 && fabs(p.row_s - 0.001) < 0.0003);
+	for (int i = 0; i < 100; i++)
+		pace_round(&p, 3, 0.026, 1, 0.026);
+	assert_true(p.first_s > 0.015 && p.row_s < 0.004);
+	assert_true(fabs(p.first_s + 3 * p.row_s - 0.026) < 0.001);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chances), cmocka_unit_test(test_tested),
 		cmocka_unit_test(test_costs), cmocka_unit_test(test_length),
-		cmocka_unit_test(test_further),
+		cmocka_unit_test(test_further), cmocka_unit_test(test_trial),
+		cmocka_unit_test(test_forgotten), cmocka_unit_test(test_slower),
 	};
 
 	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);

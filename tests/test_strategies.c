@@ -234,6 +234,56 @@ static void test_auto_settles(void **state)
 	remove(o.model_draft);
 }
 
+/* What only bild could draft stays plain until approximate strategies are allowed. */
+static void test_auto_approximate(void **state)
+{
+	struct strategy_stats *st = &engine->strat.stats;
+	int a[LEN], b[LEN], n;
+
+	(void)state;
+	engine->pace = (struct pace){ .first_s = 0 };
+	for (int allowed = 0; allowed < 2; allowed++) {
+		begin(2, 0, 1, 1);
+		n = answer(plain, a);
+		begin(2, 0, 1, 1);
+		engine->strat.opt.rollback_exact = false;
+		engine->strat.opt.rollback = INFINITY;  /* whatever the little model says */
+		engine->strat.opt.fallback = 0;
+		engine->strat.opt.draft_max = 0;        /* so the exact ones have nothing */
+		engine->strat.opt.auto_approximate = allowed;
+		assert_int_equal(answer(automatic, b), n);
+		assert_int_equal(st->drafted > 0, allowed);
+		assert_int_equal(st->accepted > 0, allowed);
+		assert_int_equal(memcmp(a, b, sizeof(int) * (size_t)n) != 0, allowed);
+	}
+}
+
+/* What auto learnt of the little model it still knows when another strategy was in between, as a
+ * few rounds of doubt in the next answer. */
+static void test_auto_remembers(void **state)
+{
+	struct pace *p = &engine->pace;
+	int out[LEN], draft_at = 0;
+	long rounds;
+
+	(void)state;
+	while (strategies[draft_at] != strategy_find("draft", (char[ERR_MAX]){ 0 }))
+		draft_at++;
+	begin(4, 0, 1, 1);
+	answer(automatic, out);
+	p->trial[draft_at] = (struct pace_trial){ .rounds = 20, .tokens = 20, .seconds = 100 };
+	p->lost = 1;            /* no probes now */
+	begin(2, 0, 1, 1);
+	answer(plain, out);
+	rounds = p->chosen;
+	begin(4, 0, 1, 1);
+	engine->strat.opt.draft_p_min = -1;
+	answer(automatic, out);
+	assert_true(p->chosen > rounds + 20);
+	assert_true(p->trial[draft_at].last < rounds && p->trial[draft_at].rounds < 7);
+	*p = (struct pace){ .first_s = 0 };
+}
+
 /* The seed matters, and at temperature 0 it does not. */
 static void test_seed(void **state)
 {
@@ -302,7 +352,7 @@ static void test_no_drafts(void **state)
 		answer(automatic, out);
 	}
 	begin(0, 0, 1, 1);
-	engine->strat.opt.draft_max = 0;
+	engine->strat.opt.draft_max = engine->strat.opt.bild_max = 0;
 	answer(automatic, out);
 	assert_int_equal(engine->strat.stats.drafted, 0);
 }
@@ -360,6 +410,8 @@ int main(void)
 		cmocka_unit_test(test_switching_is_plain),
 		cmocka_unit_test(test_acceptance_model),
 		cmocka_unit_test(test_auto_settles),
+		cmocka_unit_test(test_auto_approximate),
+		cmocka_unit_test(test_auto_remembers),
 		cmocka_unit_test(test_seed),
 		cmocka_unit_test(test_context_end),
 		cmocka_unit_test(test_prefix_reuse),

@@ -36,7 +36,7 @@ def copy_keys(w, big):
 def add_own_keys(w, big, state):
     embd = big.tensors["token_embd.weight"]
     w.add_name(f"{big.key('general.name')} little")
-    w.add_block_count(len(state["layers"]))
+    w.add_block_count(state["n_layers"])
     w.add_array("s3dchat.borrows", ["token_embd.weight"])
     w.add_string("s3dchat.base.sha256", hashlib.sha256(embd.data.tobytes()).hexdigest())
     w.add_array("s3dchat.output_ids", [int(i) for i in state["vocab"]])

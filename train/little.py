@@ -132,14 +132,34 @@ def choose_vocabulary(chats, n_vocab, n_out):
     return np.sort(np.argsort(-count, kind="stable")[:n_out])
 
 
-def start(big, opt, pool):
+def begin_new(big, opt, pool):
+    """A few of the big model's layers: weights, the head's tokens, how many layers."""
     pool.refill()
     vocab = choose_vocabulary(pool.fresh + pool.held, big.tensors["token_embd.weight"].shape[1],
                               opt.vocabulary)
     w = big.layers(opt.layers)
     w["output.weight"] = big.weight("token_embd.weight")[vocab]
-    return {"w": w, "vocab": vocab, "layers": opt.layers, "step": 0, "seen": 0, "seconds": 0.0,
-            "log": [], "options": vars(opt)}
+    return w, vocab, len(opt.layers)
+
+
+def begin_from(big, opt):
+    """A little model that was exported; before its last layer come opt.add of the big model's, whose
+    output projections are zero at first, so that it starts as good as it was."""
+    old = llama.Big(opt.begin)
+    last, n = f"blk.{old.n_layers - 1}.", old.n_layers + len(opt.add)
+    w = {k.replace(last, f"blk.{n - 1}."): old.weight(k) for k in old.tensors}
+    for name, v in big.layers(opt.add).items():
+        if name.startswith("blk."):
+            _, i, part, _ = name.split(".")
+            silent = part in ("attn_output", "ffn_down")
+            w[f"blk.{old.n_layers - 1 + int(i)}.{part}.weight"] = v * (not silent)
+    return w, np.array(old.key("s3dchat.output_ids")), n
+
+
+def start(big, opt, pool):
+    w, vocab, n_layers = begin_from(big, opt) if opt.begin else begin_new(big, opt, pool)
+    return {"w": w, "vocab": vocab, "n_layers": n_layers, "step": 0, "seen": 0, "log": [],
+            "options": vars(opt)}
 
 
 class Trainer:
@@ -154,25 +174,13 @@ class Trainer:
         self.state = (torch.load(self.path, weights_only=False) if old
                       else start(self.big, opt, self.pool))
         self.w = {k: v.requires_grad_() for k, v in self.state["w"].items()}
-        self.n_layers = len(self.state["layers"])
+        self.n_layers = self.state["n_layers"]
         self.place = torch.full((self.embd.shape[0],), -1)
         self.place[torch.from_numpy(self.state["vocab"])] = torch.arange(len(self.state["vocab"]))
-        self.optimisers = self.make_optimisers()
+        self.optimiser = torch.optim.AdamW(self.w.values(), lr=opt.lr, betas=(0.9, 0.95),
+                                           weight_decay=0.0, fused=True)
         if old:
-            for o, s in zip(self.optimisers, self.state["optimisers"]):
-                o.load_state_dict(s)
-
-    def make_optimisers(self):
-        hidden = [v for k, v in self.w.items() if k.startswith("blk") and v.ndim == 2]
-        rest = [v for k, v in self.w.items() if not (k.startswith("blk") and v.ndim == 2)]
-        adam = dict(lr=self.opt.lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
-        if not self.opt.muon:
-            return [torch.optim.AdamW(hidden + rest, **adam)]
-        return [
-            torch.optim.AdamW(rest, **adam),
-            torch.optim.Muon(hidden, lr=self.opt.lr, weight_decay=0.0,
-                             adjust_lr_fn="match_rms_adamw"),
-        ]
+            self.optimiser.load_state_dict(self.state["optimiser"])
 
     def progress(self):
         return self.state["seen"] / self.opt.tokens
@@ -194,18 +202,15 @@ class Trainer:
 
     def step(self, chats):
         rows = Rows(chats, self.place, self.opt.hard)
-        for o in self.optimisers:
-            times = self.opt.muon if isinstance(o, torch.optim.Muon) else 1
-            for group in o.param_groups:
-                group["lr"] = self.learning_rate() * times
-            o.zero_grad(set_to_none=True)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimiser.zero_grad(set_to_none=True)
         w = self.cast()
         loss = HeadLoss.apply(self.hidden(w, rows), w["output.weight"], rows.index, rows.p)
         loss = loss / len(rows.at)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.w.values(), 1.0)
-        for o in self.optimisers:
-            o.step()
+        self.optimiser.step()
         self.state["step"] += 1
         self.state["seen"] += len(rows.at)
         return loss.item(), rows.ids.numel()
@@ -226,7 +231,7 @@ class Trainer:
         return flat, rounds(agree, 4), rounds(agree, 8)
 
     def save(self):
-        self.state["optimisers"] = [o.state_dict() for o in self.optimisers]
+        self.state["optimiser"] = self.optimiser.state_dict()
         torch.save(self.state, self.path + ".tmp")
         os.replace(self.path + ".tmp", self.path)
 
@@ -276,13 +281,16 @@ def parse():
     p.add_argument("model")
     p.add_argument("run")
     p.add_argument("chats", nargs="+")
-    p.add_argument("--layers", type=lambda s: [int(i) for i in s.split(",")], default=[0, 1, 29])
+    numbers = lambda s: [int(i) for i in s.split(",")]
+    p.add_argument("--layers", type=numbers, default=[0, 1, 29], help="of the big model, to begin")
+    p.add_argument("--from", dest="begin", metavar="LITTLE.gguf",
+                   help="begin with a little model that was exported instead")
+    p.add_argument("--add", type=numbers, default=[],
+                   help="with --from: layers of the big model put in before its last")
     p.add_argument("--vocabulary", type=int, default=8192, help="rows of the output head")
     p.add_argument("--tokens", type=float, default=5e6, help="answer tokens to see in all")
     p.add_argument("--rows", type=int, default=5000, help="positions in a batch")
     p.add_argument("--lr", type=float, default=1e-3)
-    p.add_argument("--muon", type=float, default=0,
-                   help="Muon for the layers, at this many times the learning rate; 0: AdamW")
     p.add_argument("--hard", type=float, default=0.3,
                    help="weight of the greedy choice beside the distribution")
     p.add_argument("--round-from", type=float, default=0.7,
