@@ -57,7 +57,7 @@ static void add_grid(struct bench *b, const struct strategy *bild)
 void bench_strategy_open(struct bench *b)
 {
 	const char *only = b->opt->bild_grid ? "" : b->opt->strategy;
-	bool all = !strcmp(only, "plain");
+	bool all = !*only && !b->opt->bild_grid;
 
 	b->n_temps = b->opt->bild_grid ? 1 : BENCH_TEMPS;
 	for (int i = 0; strategies[i]; i++) {

@@ -13,7 +13,8 @@ struct engine_opt {
 	const char *model;              /* path */
 	const char *model_draft;        /* path of a little model, or NULL */
 	const char *backend;            /* NULL or "auto": best; "cpu" */
-	const char *strategy;           /* NULL: "plain", as when the little model it needs fails */
+	const char *strategy;           /* NULL or "": STRATEGY_DEFAULT; "plain" when its little
+					 * model fails that it needs */
 	const char *chat_template;      /* NULL: by fingerprint */
 	int n_ctx;                      /* 0: the model's own, at most 4096 */
 	void (*planned)(void *ctx, const struct memory_plan *); /* before weights load, or NULL */

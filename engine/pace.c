@@ -134,9 +134,8 @@ bool pace_pays(const struct pace *p, double all)
 	return all >= pace_rate(p) * row_seconds(p);
 }
 
-bool pace_further_pays(const struct pace *p, double all)
+bool pace_further_pays(const struct pace *p, const struct pace_odds *o, double all)
 {
-	const struct pace_odds *o = &p->little;
 	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR);
 
 	return all * chance >= pace_rate(p) * (row_seconds(p) + p->step_s);

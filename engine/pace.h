@@ -56,5 +56,5 @@ int pace_cut(const struct pace *, const struct pace_odds *, int k, double *expec
 /* Whether a draft pays that is made (further: would still have to be made) behind drafts that all
  * hold with chance all. */
 bool pace_pays(const struct pace *, double all);
-bool pace_further_pays(const struct pace *, double all);
+bool pace_further_pays(const struct pace *, const struct pace_odds *, double all);
 #endif

@@ -1,20 +1,27 @@
 /* strat_bild.c - Big Little Decoder (Kim et al., NeurIPS 2023, arXiv 2302.07863).
  *
- * The big model writes the first token.  Then the little one writes until its top probability falls
- * below opt.fallback (that guess is thrown away) or opt.bild_max tokens are there; the big model
- * reads them all in one pass and keeps each token while -log p_big(token) <= opt.rollback or it is
- * its own first choice.  The first bad one and all behind it go, the big model's choice takes its
- * place.  Both thresholds use untempered distributions.  With opt.rollback_exact the one acceptance
- * rule decides instead and the text is plain's.  Unlike the released code: the big model's cache is
- * kept after a rollback, the first token that offends against BOTH conditions is found, the end of
- * the text is checked too.
- * With opt.bild_paper it is the paper's Algorithm 1, for comparison: the little model begins and
- * has no limit (but DRAFT_MAX, what one pass can check), a token goes when -log p_big(token)
- * exceeds opt.rollback, also the big model's first choice, and a token of the little model that
- * ends the answer ends it without a look of the big one.
+ * The big model writes the first token.  From then on a token of the little model stands where its
+ * top probability is at least opt.fallback and -log p_big(token) at most opt.rollback; anywhere else
+ * the big model's own choice does.  Both thresholds use untempered distributions.  The little model
+ * writes up to opt.bild_max tokens, the big one reads them all in one pass; the first that does not
+ * stand and all behind it go, and the big model's choice takes its place.  With opt.rollback_exact no
+ * token stands but the big model's choice, by the one acceptance rule, and the text is plain's.
+ *
+ * Where the little model falls back it need not stop: its guess of what the big model will say goes
+ * into the same pass and counts only if it was right; the little model goes on behind it while all
+ * such guesses of the pass are right with probability LEAST, by its own word.  So the policy is the
+ * paper's, in fewer passes, and the text depends on no measured time.  Unlike the released code: the big
+ * model's cache is kept after a rollback, the first token that offends against BOTH conditions is
+ * found, the end of the text is checked too.
+ * With opt.bild_paper it is the paper's Algorithm 1, for comparison: the little model begins, stops
+ * where it falls back (that guess is thrown away) and has no limit (but DRAFT_MAX, what one pass
+ * can check), a token goes when -log p_big(token) exceeds opt.rollback, also the big model's first
+ * choice, and a token of the little model that ends the answer ends it without a look of the big one.
  * Invariant: as strat_draft.c's, but that such an end leaves its tokens to the next prompt. */
 #include "engine/probs.h"
 #include "engine/strategy.h"
+
+static const double LEAST = 0.3;
 
 /* Whether the big model, whose row this is, takes the draft back. */
 static bool offends(const struct strat *s, const float *row, int draft)
@@ -26,23 +33,36 @@ static bool offends(const struct strat *s, const float *row, int draft)
 	return probs_log_sum(row, n) - (double)row[draft] > (double)s->opt.rollback;
 }
 
-static int check_big(struct strat *s, const int *draft, int k, double draft_s, struct emit *out,
-		     char err[ERR_MAX])
+/* Whether draft i stands in its place, of which row is the big model's opinion; *choice: else what
+ * does. */
+static bool stands(struct strat *s, const struct guess *g, int i, const float *row, int *choice)
+{
+	const struct session *t = s->target;
+
+	if (g->sure[i] >= (double)s->opt.fallback && !offends(s, row, g->tok[i]))
+		return true;
+	*choice = sampler_choose(s->smp, &s->law, row, t->tok, t->n + i, 1.0f);
+	return *choice == g->tok[i] && !s->opt.bild_paper;
+}
+
+static int check_big(struct strat *s, const struct guess *g, int k, double draft_s,
+		     struct emit *out, char err[ERR_MAX])
 {
 	struct session *t = s->target;
 	double start = clock_now(), verified;
-	const float *rows = session_extend(t, draft, k, err);
-	int kept = 0, next;
+	const float *rows = session_extend(t, g->tok, k, err);
+	int kept = 0, next = 0;
 
 	if (!rows)
 		return -1;
 	verified = clock_now();
-	while (kept < k && !offends(s, row_at(rows, t->n_out, kept), draft[kept]))
+	while (kept < k && stands(s, g, kept, row_at(rows, t->n_out, kept), &next))
 		kept++;
-	next = sampler_choose(s->smp, &s->law, row_at(rows, t->n_out, kept), t->tok,
-			      t->n + kept, 1.0f);
+	if (kept == k)
+		next = sampler_choose(s->smp, &s->law, row_at(rows, t->n_out, k), t->tok, t->n + k,
+				      1.0f);
 	for (int i = 0; i < kept; i++)
-		out[i] = (struct emit){ draft[i], ORIGIN_ACCEPTED };
+		out[i] = (struct emit){ g->tok[i], ORIGIN_ACCEPTED };
 	out[kept] = (struct emit){ next, kept < k ? ORIGIN_CORRECTED : ORIGIN_PLAIN };
 	session_accept(t, kept, next);
 	strategy_count(s, k, kept);
@@ -75,19 +95,20 @@ static int most(const struct strat *s)
 static int bild_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
 	double start = clock_now();
-	float lambda = s->opt.rollback_exact ? STRATEGY_LAMBDA : 1.0f;
-	int draft[DRAFT_MAX], k;
+	bool exact = s->opt.rollback_exact;
+	struct guess g = { .max = most(s), .stop_below = s->opt.bild_paper ? s->opt.fallback : 0,
+			   .sure_from = (double)s->opt.fallback, .least = LEAST,
+			   .lambda = exact ? STRATEGY_LAMBDA : 1.0f };
+	int k = strategy_guess(s, &g, err);
 
-	k = strategy_guess(s, most(s), s->opt.fallback, lambda, draft, err);
 	if (k < 0)
 		return -1;
-	if (s->opt.rollback_exact)
-		return strategy_round(s, draft, k, clock_now() - start,
-				      s->pace ? &s->pace->little : NULL, out, err);
-	if (!s->opt.bild_paper || !k || !strategy_ends(s, draft[k - 1]))
-		return check_big(s, draft, k, clock_now() - start, out, err);
+	if (exact)
+		return strategy_round(s, g.tok, k, clock_now() - start, NULL, out, err);
+	if (!s->opt.bild_paper || !k || !strategy_ends(s, g.tok[k - 1]))
+		return check_big(s, &g, k, clock_now() - start, out, err);
 	s->stats.draft_s += clock_now() - start;
-	return end_here(s, draft, k, out);
+	return end_here(s, g.tok, k, out);
 }
 
 const struct strategy strategy_bild = {

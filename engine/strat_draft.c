@@ -10,16 +10,16 @@
 static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
 	double start = clock_now();
-	int draft[DRAFT_MAX], k;
+	struct guess g = { .max = strategy_room(s, s->opt.draft_max),
+			   .stop_below = s->opt.draft_p_min, .lambda = STRATEGY_LAMBDA,
+			   .odds = s->pace ? &s->pace->little : NULL };
+	int k = strategy_guess(s, &g, err);
 
-	k = strategy_guess(s, strategy_room(s, s->opt.draft_max), s->opt.draft_p_min,
-			   STRATEGY_LAMBDA, draft, err);
 	if (k < 0)
 		return -1;
 	if (k < s->opt.draft_min)
 		k = 0;
-	return strategy_round(s, draft, k, clock_now() - start,
-			      s->pace ? &s->pace->little : NULL, out, err);
+	return strategy_round(s, g.tok, k, clock_now() - start, g.odds, out, err);
 }
 
 const struct strategy strategy_draft = {

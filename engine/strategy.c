@@ -48,47 +48,58 @@ static int follow(struct strat *s, char err[ERR_MAX])
 	return session_set(s->draft, t->tok, t->n, err);
 }
 
-/* Whether the guess after k others, of which the little model is so sure, is worth its row in the
- * big one's run.  *all: chance that those before it hold, which becomes that of all with it. */
-static bool worth(struct strat *s, int k, double sure, float stop_below, double *all)
+/* Whether guess k is worth its row in the big model's run.  *all: chance that those before it hold,
+ * which becomes that of all with it. */
+static bool worth(const struct strat *s, struct guess *g, int k, double *all)
 {
-	struct pace_odds *o = s->pace ? &s->pace->little : NULL;
+	struct pace_odds *o = g->odds;
+	double sure = g->sure[k];
 
-	if (stop_below > 0 && sure < (double)stop_below)
+	if (g->stop_below > 0 && sure < (double)g->stop_below)
 		return false;
-	if (!o)
+	if (!o) {
+		*all *= sure < g->sure_from ? sure : 1;
 		return true;
+	}
 	o->sure[k] = sure < 1 ? (int)(sure * PACE_CLASSES) : PACE_CLASSES - 1;
 	*all *= pace_chance(o, o->sure[k]);
-	return stop_below >= 0 || k == 0 || pace_pays(s->pace, *all);
+	return g->stop_below >= 0 || k == 0 || pace_pays(s->pace, *all);
 }
 
-int strategy_guess(struct strat *s, int max, float stop_below, float lambda, int *draft,
-		   char err[ERR_MAX])
+/* Whether guess k is worth a step of the little model. */
+static bool go_on(const struct strat *s, const struct guess *g, int k, double all)
+{
+	if (!g->odds)
+		return all >= g->least;
+	return k == 0 || g->stop_below >= 0 || pace_further_pays(s->pace, g->odds, all);
+}
+
+int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 {
 	struct session *d = s->draft;
 	double all = 1, start = clock_now();
 	int k = 0, steps = 0, top, left = d->n_ctx - s->target->n, rc;
+	int max = g->max < left ? g->max : left;
 
 	if (left <= 0)          /* its context may be shorter */
 		return 0;
 	rc = follow(s, err);
 	if (rc)
 		return rc < 0 ? -1 : 0;
-	max = max < left ? max : left;
-	while (k < max && (stop_below >= 0 || !k || !s->pace || pace_further_pays(s->pace, all))) {
+	while (k < max && go_on(s, g, k, all)) {
 		const float *logits = session_extend(d, NULL, 0, err);
 
 		if (!logits)
 			return -1;
 		steps++;
-		if (!worth(s, k, probs_top(logits, d->n_out, &top), stop_below, &all))
+		g->sure[k] = probs_top(logits, d->n_out, &top);
+		if (!worth(s, g, k, &all))
 			break;
-		draft[k] = sampler_choose(s->draft_smp, &s->law, logits, d->tok, d->n, lambda);
-		if (draft[k] >= s->target->n_vocab)
+		g->tok[k] = sampler_choose(s->draft_smp, &s->law, logits, d->tok, d->n, g->lambda);
+		if (g->tok[k] >= s->target->n_vocab)
 			break;          /* a padded vocabulary may know more */
-		session_accept(d, 0, draft[k++]);
-		if (strategy_ends(s, draft[k - 1]))
+		session_accept(d, 0, g->tok[k++]);
+		if (strategy_ends(s, g->tok[k - 1]))
 			break;
 	}
 	if (s->pace)

@@ -76,6 +76,7 @@ struct strat {
 	void *priv;
 };
 
+#define STRATEGY_DEFAULT "auto"
 extern const struct strategy *const strategies[];       /* NULL-terminated */
 extern const struct strategy strategy_plain, strategy_auto;
 const struct strategy *strategy_find(const char *name, char err[ERR_MAX]);
@@ -88,12 +89,20 @@ int strategy_open(struct strat *, char err[ERR_MAX]);
 void strategy_close(struct strat *);
 bool strategy_exact(const struct strat *);      /* as the options are now */
 bool strategy_exact_with(const struct strategy *, bool rollback_exact, bool auto_approximate);
-/* For strategies: up to max tokens of the little model into draft, guesses of the target's choices
- * with the noise weighted by lambda.  It stops where its top probability is below stop_below (that
- * guess is thrown away), where a further draft would not pay if stop_below < 0, and behind a token
- * that ends an answer.  Returns how many, -1 on error. */
-int strategy_guess(struct strat *, int max, float stop_below, float lambda, int *draft,
-		   char err[ERR_MAX]);
+/* For strategies: tokens of the little model, guesses of the target's choices. */
+struct guess {
+	int max;                /* so many at most */
+	float stop_below;       /* a guess less sure than this is thrown away and ends them; < 0: they
+				 * end where one more would not pay */
+	float lambda;           /* weight of the noise */
+	struct pace_odds *odds; /* how such guesses fared, to see what pays; NULL: instead they end ... */
+	double sure_from, least; /* ... behind the one with which the product of the probabilities of
+				 * those less sure than sure_from falls below least */
+	int tok[DRAFT_MAX];     /* the guesses, and how sure each is: the top probability */
+	double sure[DRAFT_MAX];
+};
+/* Fills tok and sure, ends behind a token that ends an answer.  Returns how many, -1 on error. */
+int strategy_guess(struct strat *, struct guess *, char err[ERR_MAX]);
 /* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */
 void strategy_count(struct strat *, int k, int n_kept);
 /* Where the seconds of a round of k drafts that emitted n tokens went. */

@@ -141,7 +141,7 @@ one_shot() {
 	"$s3dchat" $tiny -s 3 -n 30 -f - <"$work/prompt" | cmp - "$work/first" &&
 	run 0 $tiny -s 4 -n 30 -p hello && ! cmp -s "$work/out" "$work/first" &&
 	run 0 $tiny -s 3 -n 30 --verbose -p hello && cmp "$work/out" "$work/first" &&
-	says "tokens/s" && says "strategy           plain (exact)"
+	says "tokens/s" && says "strategy           auto (exact)"
 }
 t "one answer: alone on stdout, the same from -p, -f and a pipe, by any exact strategy" one_shot
 

@@ -55,7 +55,7 @@ static void test_defaults(void **state)
 	assert_int_equal(opts.seed, -1);
 	assert_int_equal(opts.predict, -1);
 	assert_int_equal(opts.ctx, 0);
-	assert_string_equal(opts.strategy, "plain");
+	assert_string_equal(opts.strategy, "");     /* each command has its own */
 	assert_string_equal(opts.model, "");
 }
 

@@ -1,5 +1,6 @@
 /* test_bild.c - bild at the ends of its thresholds, on tiny random models: what it keeps, what it
  * takes back, who begins and who ends; the same for the published control flow. */
+#include "engine/probs.h"
 #include "tests/mk.h"
 #include "tests/strategy_kit.h"
 #include <math.h>
@@ -21,6 +22,7 @@ static void test_limits(void **state)
 {
 	const struct strategy_stats *st = &engine->strat.stats;
 	int want[LEN], got[LEN], n, differs = 0;
+	long right = 0;
 
 	(void)state;
 	for (int p = 0; p < PROMPTS; p++) {
@@ -28,7 +30,7 @@ static void test_limits(void **state)
 		n = answer(plain, want);
 		assert_int_equal(lossy(p, false, 1.01f, 3, got), n);    /* the big model alone */
 		assert_memory_equal(want, got, sizeof(int) * (size_t)n);
-		assert_int_equal(st->drafted, 0);
+		right += st->accepted;  /* guesses of its choice */
 		assert_int_equal(lossy(p, false, 0.1f, 0, got), n);    /* only first choices */
 		assert_memory_equal(want, got, sizeof(int) * (size_t)n);
 		assert_true(st->drafted > 0);
@@ -38,9 +40,75 @@ static void test_limits(void **state)
 		differs += n < LEN || memcmp(want, got, sizeof(want)) != 0;
 	}
 	assert_true(differs > 0);       /* lossy is lossy */
+	assert_true(right > LEN);
 	assert_false(strategy_exact(&engine->strat));
 	engine->strat.opt.rollback_exact = true;
 	assert_true(strategy_exact(&engine->strat));
+}
+
+/* The row of logits of a session for what follows tok[0..n-1]. */
+static const float *opinion(struct session *s, const int *tok, int n)
+{
+	char err[ERR_MAX];
+	const float *row;
+	int left;
+
+	assert_int_equal(session_set(s, tok, n, err), 0);
+	while ((left = session_prefill(s, err)) > 0)
+		;
+	assert_int_equal(left, 0);
+	row = session_extend(s, NULL, 0, err);
+	assert_non_null(row);
+	session_truncate(s, n);
+	return row;
+}
+
+/* Every token is the big model's own choice, or one that the little model was sure of and the big
+ * one could live with, as both models say when they are asked token by token. */
+static void test_policy(void **state)
+{
+	static const float fallback = 0.4f, rollback = 3.5f;
+	int got[LEN], ids[64 + LEN], top, lenient = 0, unsure = 0;
+
+	(void)state;
+	for (int p = 0; p < PROMPTS; p++) {
+		int n = make_prompt(p, ids), len = lossy(p, false, fallback, rollback, got);
+
+		for (int i = 0; i < len; i++) {
+			const float *row = opinion(&engine->target, ids, n + i);
+			int n_out = engine->target.n_out, first = probs_argmax(row, n_out);
+			double log_p = (double)row[got[i]] - probs_log_sum(row, n_out);
+			double sure = probs_top(opinion(&engine->draft, ids, n + i),
+						engine->draft.n_out, &top);
+
+			ids[n + i] = got[i];
+			unsure += got[i] == first && top == first && sure < (double)fallback;
+			if (got[i] == first)
+				continue;
+			assert_int_equal(got[i], top);
+			assert_true(sure > (double)fallback - 1e-3);
+			assert_true(-log_p < (double)rollback + 1e-3);
+			lenient++;
+		}
+	}
+	print_message("# %d tokens not the big model's choice, %d guesses where the little one was "
+		      "unsure right\n", lenient, unsure);
+	assert_true(lenient > 10 && unsure > 10);
+}
+
+/* What runs cost decides how long an exact strategy drafts, never what bild writes. */
+static void test_no_clock(void **state)
+{
+	int want[LEN], got[LEN], n;
+
+	(void)state;
+	for (int i = 0; i < 2 * PROMPTS; i++) {
+		n = lossy(i / 2, false, 0.2f, 3, i % 2 ? got : want);
+		engine->pace = (struct pace){ .first_s = i % 2 ? 0 : 0.1, .row_s = 0.001,
+					      .step_s = 1e-6, .tokens = 1, .seconds = 0.1 };
+		if (i % 2)
+			assert_memory_equal(want, got, sizeof(int) * (size_t)n);
+	}
 }
 
 static void test_most_in_a_row(void **state)
@@ -146,7 +214,8 @@ static void test_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_most_in_a_row),
+		cmocka_unit_test(test_limits), cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_no_clock), cmocka_unit_test(test_most_in_a_row),
 		cmocka_unit_test(test_paper), cmocka_unit_test(test_end),
 	};
 	struct mk_spec spec = MK_TINY;

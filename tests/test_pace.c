@@ -93,10 +93,10 @@ static void test_further(void **state)
 	struct pace p = { .first_s = 0.01, .row_s = 0.001, .step_s = 0.009 };
 
 	(void)state;
-	assert_false(pace_further_pays(&p, 0.9));
+	assert_false(pace_further_pays(&p, &p.little, 0.9));
 	p.step_s = 0.0001;
-	assert_true(pace_further_pays(&p, 0.9));
-	assert_false(pace_further_pays(&p, 0.1));
+	assert_true(pace_further_pays(&p, &p.little, 0.9));
+	assert_false(pace_further_pays(&p, &p.little, 0.1));
 	assert_true(pace_pays(&p, 0.11) && !pace_pays(&p, 0.09));
 }
 

@@ -66,7 +66,7 @@ ended() {        # ended STATUS: and the terminal is as it was
 }
 ask() { keys "Tell me a very long story about a cat." Enter && wait_for answering; }
 
-starts() { start "$model" && wait_for "is ready" && has "plain (exact)"; }
+starts() { start "$model" && wait_for "is ready" && has "auto (exact)"; }
 asks() { ask && wait_for "model " && wait_for " now" && wait_gone "first token             -"; }
 switches() { keys F6 && wait_for "ngram (exact)" && has answering; }
 typing_kept() { keys "my next question" && wait_for "> my next question" && has answering; }
