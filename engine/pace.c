@@ -58,7 +58,7 @@ void pace_round(struct pace *p, int k, double run_s, int n, double all_s)
 	double most;
 
 	learn_run(p, k, run_s);
-	most = 4 * (p->first_s + k * (p->row_s + p->step_s));
+	most = 4 * (p->first_s + p->begin_s + k * (p->row_s + p->step_s));
 	p->tokens = FADE * p->tokens + n;
 	p->seconds = FADE * p->seconds + (all_s < most ? all_s : most);
 	forget(&p->little);
@@ -91,10 +91,12 @@ double pace_trial_rate(const struct pace *p, const struct pace_trial *t)
 	return (t->tokens + HOPE_ROUNDS * HOPE) / (t->seconds + HOPE_ROUNDS * p->first_s);
 }
 
-void pace_steps(struct pace *p, int n, double seconds)
+void pace_steps(struct pace *p, int n, double first, double seconds)
 {
 	if (n > 0)
-		fade(&p->step_s, seconds / n);
+		fade(&p->begin_s, first);
+	if (n > 1)
+		fade(&p->step_s, (seconds - first) / (n - 1));
 }
 
 void pace_tested(struct pace_odds *o, int k, int held)

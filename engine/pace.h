@@ -26,7 +26,8 @@ struct pace_trial {
 
 struct pace {
 	double first_s, row_s;          /* a run without drafts, what a draft adds; 0: unknown */
-	double step_s;                  /* the little model's, for one draft */
+	double begin_s, step_s;         /* the little model's, for the first guess of a round (its
+					 * weights have left the cache, it catches up) and each more */
 	double tokens, seconds;         /* of recent rounds */
 	struct pace_odds little, ngram;
 	struct pace_trial trial[PACE_TRIALS];   /* by place among auto's strategies */
@@ -36,8 +37,8 @@ struct pace {
 
 /* A round: run_s seconds in the big model with k drafts, n tokens came out in all_s seconds. */
 void pace_round(struct pace *, int k, double run_s, int n, double all_s);
-/* The little model made n guesses in so many seconds. */
-void pace_steps(struct pace *, int n, double seconds);
+/* The little model made n guesses in so many seconds, the first of them in first. */
+void pace_steps(struct pace *, int n, double first, double seconds);
 /* Takes a round of n tokens in so many seconds into the trial. */
 void pace_try(struct pace *, struct pace_trial *, int n, double seconds);
 /* Another text begins: what was learnt in the last one counts as a few rounds only. */

@@ -77,7 +77,7 @@ static bool go_on(const struct strat *s, const struct guess *g, int k, double al
 int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 {
 	struct session *d = s->draft;
-	double all = 1, start = clock_now();
+	double all = 1, start = clock_now(), first = 0;
 	int k = 0, steps = 0, top, left = d->n_ctx - s->target->n, rc;
 	int max = g->max < left ? g->max : left;
 
@@ -91,7 +91,8 @@ int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 
 		if (!logits)
 			return -1;
-		steps++;
+		if (!steps++)
+			first = clock_now() - start;
 		g->sure[k] = probs_top(logits, d->n_out, &top);
 		if (!worth(s, g, k, &all))
 			break;
@@ -103,7 +104,7 @@ int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 			break;
 	}
 	if (s->pace)
-		pace_steps(s->pace, steps, clock_now() - start);
+		pace_steps(s->pace, steps, first, clock_now() - start);
 	return k;
 }
 

@@ -50,11 +50,11 @@ static void test_costs(void **state)
 		double t = 0.010 + 0.001 * k;
 
 		pace_round(&p, k, i % 50 == 49 ? 1 : t, 1, t);
-		pace_steps(&p, 2, 0.004);
+		pace_steps(&p, 3, 0.005, 0.009);
 	}
 	assert_true(fabs(p.first_s - 0.010) < 0.002);
 	assert_true(fabs(p.row_s - 0.001) < 0.0004);
-	assert_true(fabs(p.step_s - 0.002) < 1e-6);
+	assert_true(fabs(p.step_s - 0.002) < 1e-6 && fabs(p.begin_s - 0.005) < 1e-6);
 }
 
 /* Drafts at no cost of their own: rounds of the length that pace_cut chooses, again and again, end
