@@ -3,7 +3,8 @@
 #include "engine/pair.h"
 #include <string.h>
 
-enum { CTX_DEFAULT = 4096, CALIBRATE_EVERY = 64, CALIBRATE_AT = 8 };
+enum { CTX_DEFAULT = 4096, CALIBRATE_EVERY = 64, CALIBRATE_AT = 8,
+	READ_AHEAD = 512 };
 
 static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
@@ -239,9 +240,17 @@ int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
 	return session_set(&e->target, ids, n, err);
 }
 
+/* Behind the big model the little one reads the prompt, so that its first guess comes as fast as any
+ * other; a long one only for a strategy that cannot do without. */
 int engine_prefill(struct engine *e, char err[ERR_MAX])
 {
-	return session_prefill(&e->target, err);
+	unsigned needs = e->strat.ops->needs;
+	int left = session_prefill(&e->target, err);
+
+	if (left || !e->strat.draft ||
+	    !(needs & NEED_DRAFT_MODEL || (needs && strategy_unread(&e->strat) <= READ_AHEAD)))
+		return left;
+	return strategy_read(&e->strat, err);
 }
 
 /* Takes back what a step emitted behind the first keep tokens; counted as never emitted. */

@@ -10,13 +10,16 @@
 #include "engine/strategy.h"
 #include <string.h>
 
-enum { WAITED = 16 };
+/* A strategy waits as long as the little model has this much to read before it can begin, and more
+ * when the answer has become longer: reading a long prompt for a short answer would not pay. */
+enum { WAITED = 16, READ = 64, READ_MORE = 3 };
 static const double PROBE_SHARE = 0.02;
 
 struct choice {
 	struct strat c[PACE_TRIALS];
 	double rate[PACE_TRIALS];       /* tokens a second expected now; 0: no idea; -1: not allowed */
 	int n;
+	int from;                       /* where the answer begins */
 };
 
 static void auto_close(struct strat *s)
@@ -59,9 +62,19 @@ static int auto_open(struct strat *s, char err[ERR_MAX])
 	return 0;
 }
 
+static bool may_run(const struct strat *s, const struct choice *a, const struct strat *c)
+{
+	if (!s->opt.auto_approximate && !strategy_exact(c))
+		return false;
+	return !c->ops->needs ||
+	       strategy_unread(s) <= READ + READ_MORE * (s->target->n - a->from);
+}
+
 /* Settings may have changed since the last step, and with them who may take part. */
 static void prepare(struct strat *s, struct choice *a)
 {
+	if (s->begins)
+		a->from = s->target->n;
 	for (int i = 0; i < a->n; i++) {
 		struct strat *c = &a->c[i];
 		struct pace_trial *t = &s->pace->trial[i];
@@ -72,7 +85,7 @@ static void prepare(struct strat *s, struct choice *a)
 		memset(&c->stats, 0, sizeof(c->stats));
 		if (s->begins)
 			pace_doubt(t);
-		a->rate[i] = !s->opt.auto_approximate && !strategy_exact(c) ? -1 :
+		a->rate[i] = !may_run(s, a, c) ? -1 :
 			     c->ops->promise ? c->ops->promise(c) : pace_trial_rate(s->pace, t);
 	}
 }
@@ -142,12 +155,17 @@ static void add(struct strategy_stats *to, const struct strategy_stats *from)
 static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
 	struct choice *a = s->priv;
-	double start = clock_now();
+	double start;
 	int i, best, n;
 
 	prepare(s, a);
 	best = fastest(a);
 	i = pick(a, s->pace, best);
+	/* What is read for once says nothing of the rounds to come. */
+	while (a->c[i].ops->needs && strategy_unread(s) > STEP_MAX)
+		if ((n = strategy_read(s, err)) <= 0)
+			break;
+	start = clock_now();
 	n = a->c[i].ops->step(&a->c[i], out, err);
 	if (n < 0)
 		return -1;

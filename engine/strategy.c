@@ -48,6 +48,25 @@ static int follow(struct strat *s, char err[ERR_MAX])
 	return session_set(s->draft, t->tok, t->n, err);
 }
 
+int strategy_unread(const struct strat *s)
+{
+	const struct session *t = s->target, *d = s->draft;
+	int n = 0;
+
+	while (n < t->n - 1 && n < d->n_kv && t->tok[n] == d->tok[n])
+		n++;
+	return t->n - 1 - n;
+}
+
+int strategy_read(struct strat *s, char err[ERR_MAX])
+{
+	int rc = s->target->n < s->draft->n_ctx ? follow(s, err) : 1;
+
+	if (rc)
+		return rc < 0 ? -1 : 0;
+	return session_prefill(s->draft, err);
+}
+
 /* Whether guess k is worth its row in the big model's run.  *all: chance that those before it hold,
  * which becomes that of all with it. */
 static bool worth(const struct strat *s, struct guess *g, int k, double *all)

@@ -101,6 +101,9 @@ struct guess {
 	int tok[DRAFT_MAX];     /* the guesses, and how sure each is: the top probability */
 	double sure[DRAFT_MAX];
 };
+/* The little model reads on in the target's text, at most a batch.  Returns how many tokens are still
+ * to read, 0 also if it cannot read this text, -1 on error. */
+int strategy_read(struct strat *, char err[ERR_MAX]);
 /* Fills tok and sure, ends behind a token that ends an answer.  Returns how many, -1 on error. */
 int strategy_guess(struct strat *, struct guess *, char err[ERR_MAX]);
 /* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */
@@ -109,5 +112,7 @@ void strategy_count(struct strat *, int k, int n_kept);
 void strategy_took(struct strat *, int k, int n, double draft_s, double verify_s, double choose_s);
 /* Drafts allowed now: max, less what the context has no room for. */
 int strategy_room(const struct strat *, int max);
+/* Tokens of the target's text that the little model has not read. */
+int strategy_unread(const struct strat *);
 bool strategy_ends(const struct strat *, int tok);      /* tok ends an answer */
 #endif
