@@ -21,7 +21,7 @@
 #include "engine/probs.h"
 #include "engine/strategy.h"
 
-static const double LEAST = 0.3;
+static const double LEAST = 0.4;
 
 /* Whether the big model, whose row this is, takes the draft back. */
 static bool offends(const struct strat *s, const float *row, int draft)

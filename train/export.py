@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """export.py - a trained little model to the GGUF file that ships.
 
-    export.py MODEL.gguf RUN OUT.gguf
-The file has no embedding: it borrows MODEL's, whose SHA-256 it names.  Prints the file's own."""
+    export.py MODEL.gguf RUN OUT.gguf [TEMPERATURE]
+Logits are divided by TEMPERATURE (little.py --calibrate finds it), by way of the last norm.  The file has no embedding: it borrows MODEL's, whose SHA-256 it names.  Prints the file's own."""
 
 import hashlib
 import os
 import sys
 
 import gguf
+import numpy as np
 import torch
 
 import llama
@@ -42,7 +43,7 @@ def add_own_keys(w, big, state):
     w.add_array("s3dchat.output_ids", [int(i) for i in state["vocab"]])
 
 
-def main(model, run, out):
+def main(model, run, out, temperature="1"):
     big = llama.Big(model)
     state = torch.load(os.path.join(run, "state.pt"), weights_only=False)
     w = gguf.GGUFWriter(out, "llama")
@@ -51,6 +52,8 @@ def main(model, run, out):
     for name, t in state["w"].items():
         kind = gguf.GGMLQuantizationType[quant.kind(name)]
         data = t.detach().float().numpy()
+        if name == "output_norm.weight":
+            data = data / np.float32(temperature)
         if kind != gguf.GGMLQuantizationType.F32:
             data = gguf.quants.quantize(data, kind)
         w.add_tensor(name, data, raw_dtype=kind)

@@ -230,6 +230,22 @@ class Trainer:
         flat = torch.cat(agree).float().mean().item()
         return flat, rounds(agree, 4), rounds(agree, 8)
 
+    @torch.no_grad()
+    def calibrate(self):
+        """Held-out answers with the logits divided by some temperatures: how sure the little model
+        is of its choice, and what the big model thinks of it.  They should be the same."""
+        w = {k: quant.straight_through(k, v).bfloat16() for k, v in self.w.items()}
+        sure, right, n = torch.zeros(21), 0.0, 0
+        for i in range(0, len(self.pool.held), 16):
+            rows = Rows(self.pool.held[i : i + 16], self.place, 0.0)
+            logits = F.linear(self.hidden(w, rows), w["output.weight"]).float()
+            right += (rows.p * (rows.index == logits.argmax(-1, keepdim=True))).sum().item()
+            n += len(logits)
+            for j in range(len(sure)):
+                sure[j] += (logits / (0.8 + j / 20)).softmax(-1).amax(-1).sum()
+        for j, s in enumerate(sure):
+            print(f"{0.8 + j / 20:.2f} {s / n:.4f} of {right / n:.4f}")
+
     def save(self):
         self.state["optimiser"] = self.optimiser.state_dict()
         torch.save(self.state, self.path + ".tmp")
@@ -298,6 +314,8 @@ def parse():
     p.add_argument("--held", type=int, default=48, help="held-out answers in a score")
     p.add_argument("--every", type=int, default=50, help="steps between scores and checkpoints")
     p.add_argument("--seed", type=int, default=1, help="of the order of the conversations")
+    p.add_argument("--calibrate", action="store_true",
+                   help="no training: how sure the little model is, at some temperatures")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     return p.parse_args()
 
@@ -305,4 +323,9 @@ def parse():
 if __name__ == "__main__":
     options = parse()
     torch.set_num_threads(options.threads)
-    Trainer(options).run()
+    trainer = Trainer(options)
+    if options.calibrate:
+        trainer.pool.refill()
+        trainer.calibrate()
+    else:
+        trainer.run()
