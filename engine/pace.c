@@ -21,9 +21,40 @@ static void fade(double *x, double value)
 	*x = *x > 0 ? FADE * *x + (1 - FADE) * value : value;
 }
 
+static double row_seconds(const struct pace *p, int k)
+{
+	double known = k < PACE_NEAR ? p->row_s : p->far_s;
+
+	return known > 0 ? known : ROW_PART * p->first_s;
+}
+
+double pace_run(const struct pace *p, int k)
+{
+	int far = k > PACE_NEAR ? k - PACE_NEAR : 0;
+
+	return p->first_s + (k - far) * row_seconds(p, 0) + far * row_seconds(p, PACE_NEAR);
+}
+
+/* A run with drafts took t: the machine is faster or slower now, or a row costs something else.  Both
+ * in part, as plain runs are rare while drafts pay. */
+static void learn_rows(struct pace *p, int k, double t)
+{
+	double expected = pace_run(p, k), row = row_seconds(p, k - 1);
+	double speed = FADE + (1 - FADE) * t / expected;
+	double off = (t - expected) / (k > PACE_NEAR ? k - PACE_NEAR : k);
+
+	row = speed * row + (1 - FADE) * (off < row ? off : row);
+	p->row_s = speed * row_seconds(p, 0);
+	p->far_s *= speed;
+	p->first_s *= speed;
+	if (row < 0.01 * p->first_s)
+		row = 0.01 * p->first_s;
+	*(k > PACE_NEAR ? &p->far_s : &p->row_s) = row;
+}
+
 static void learn_run(struct pace *p, int k, double t)
 {
-	double expected, off;
+	double most;
 
 	if (k == 0) {
 		fade(&p->first_s, t);
@@ -31,18 +62,8 @@ static void learn_run(struct pace *p, int k, double t)
 	}
 	if (p->first_s == 0)
 		p->first_s = t / (1 + ROW_PART * k);
-	if (p->row_s == 0)
-		p->row_s = ROW_PART * p->first_s;
-	expected = p->first_s + k * p->row_s;
-	t = t < 2 * expected ? t : 2 * expected;
-	off = (t - expected) / k;
-	/* The machine is faster or slower now, or a row costs something else: both in part, as plain
-	 * runs are rare while drafts pay. */
-	p->first_s *= FADE + (1 - FADE) * t / expected;
-	p->row_s *= FADE + (1 - FADE) * t / expected;
-	p->row_s += (1 - FADE) * (off < p->row_s ? off : p->row_s);
-	if (p->row_s < 0.01 * p->first_s)
-		p->row_s = 0.01 * p->first_s;
+	most = 2 * pace_run(p, k);
+	learn_rows(p, k, t < most ? t : most);
 }
 
 static void forget(struct pace_odds *o)
@@ -58,7 +79,7 @@ void pace_round(struct pace *p, int k, double run_s, int n, double all_s)
 	double most;
 
 	learn_run(p, k, run_s);
-	most = 4 * (p->first_s + p->begin_s + k * (p->row_s + p->step_s));
+	most = 4 * (pace_run(p, k) + p->begin_s + k * p->step_s);
 	p->tokens = FADE * p->tokens + n;
 	p->seconds = FADE * p->seconds + (all_s < most ? all_s : most);
 	forget(&p->little);
@@ -126,21 +147,16 @@ double pace_rate(const struct pace *p)
 	return late > plain ? late : plain;
 }
 
-static double row_seconds(const struct pace *p)
+bool pace_pays(const struct pace *p, int k, double all)
 {
-	return p->row_s > 0 ? p->row_s : ROW_PART * p->first_s;
+	return all >= pace_rate(p) * row_seconds(p, k);
 }
 
-bool pace_pays(const struct pace *p, double all)
-{
-	return all >= pace_rate(p) * row_seconds(p);
-}
-
-bool pace_further_pays(const struct pace *p, const struct pace_odds *o, double all)
+bool pace_further_pays(const struct pace *p, const struct pace_odds *o, int k, double all)
 {
 	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR);
 
-	return all * chance >= pace_rate(p) * (row_seconds(p) + p->step_s);
+	return all * chance >= pace_rate(p) * (row_seconds(p, k) + p->step_s);
 }
 
 int pace_cut(const struct pace *p, const struct pace_odds *o, int k, double *expected)
@@ -151,7 +167,7 @@ int pace_cut(const struct pace *p, const struct pace_odds *o, int k, double *exp
 	*expected = 1;
 	for (i = 0; i < k; i++) {
 		all *= pace_chance(o, o->sure[i]);
-		if (!pace_pays(p, all))
+		if (!pace_pays(p, i, all))
 			break;
 		*expected += all;
 	}

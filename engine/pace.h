@@ -9,7 +9,7 @@
 #define S3D_PACE_H
 #include <stdbool.h>
 
-enum { PACE_CLASSES = 16, PACE_DRAFTS = 16, PACE_TRIALS = 8 };
+enum { PACE_NEAR = 4, PACE_CLASSES = 16, PACE_DRAFTS = 16, PACE_TRIALS = 8 };
 
 /* How often a drafter's tokens held, by how sure it was; older ones count less. */
 struct pace_odds {
@@ -25,7 +25,9 @@ struct pace_trial {
 };
 
 struct pace {
-	double first_s, row_s;          /* a run without drafts, what a draft adds; 0: unknown */
+	double first_s;                 /* a run without drafts; 0: unknown */
+	double row_s, far_s;            /* what each of the first PACE_NEAR drafts adds, and each more:
+					 * few rows wait for memory, many for arithmetic */
 	double begin_s, step_s;         /* the little model's, for the first guess of a round (its
 					 * weights have left the cache, it catches up) and each more */
 	double tokens, seconds;         /* of recent rounds */
@@ -54,8 +56,10 @@ double pace_chance(const struct pace_odds *, int sure);
 double pace_rate(const struct pace *);
 /* How many of the k drafts whose classes are in odds->sure pay; *expected: tokens of the round. */
 int pace_cut(const struct pace *, const struct pace_odds *, int k, double *expected);
-/* Whether a draft pays that is made (further: would still have to be made) behind drafts that all
- * hold with chance all. */
-bool pace_pays(const struct pace *, double all);
-bool pace_further_pays(const struct pace *, const struct pace_odds *, double all);
+/* Seconds of a run with k drafts. */
+double pace_run(const struct pace *, int k);
+/* Whether draft k (0, 1, ...) pays that is made, if it and all before it hold with chance all;
+ * further: that would still have to be made, if all before it do. */
+bool pace_pays(const struct pace *, int k, double all);
+bool pace_further_pays(const struct pace *, const struct pace_odds *, int k, double all);
 #endif

@@ -134,7 +134,7 @@ static double ngram_promise(struct strat *s)
 	if (!s->pace || s->pace->first_s == 0)
 		return 0;
 	k = look(s, draft, &expected);
-	return expected / (s->pace->first_s + k * s->pace->row_s);
+	return expected / pace_run(s->pace, k);
 }
 
 static int ngram_step(struct strat *s, struct emit *out, char err[ERR_MAX])

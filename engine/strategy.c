@@ -82,7 +82,7 @@ static bool worth(const struct strat *s, struct guess *g, int k, double *all)
 	}
 	o->sure[k] = sure < 1 ? (int)(sure * PACE_CLASSES) : PACE_CLASSES - 1;
 	*all *= pace_chance(o, o->sure[k]);
-	return g->stop_below >= 0 || k == 0 || pace_pays(s->pace, *all);
+	return g->stop_below >= 0 || k == 0 || pace_pays(s->pace, k, *all);
 }
 
 /* Whether guess k is worth a step of the little model. */
@@ -90,7 +90,7 @@ static bool go_on(const struct strat *s, const struct guess *g, int k, double al
 {
 	if (!g->odds)
 		return all >= g->least;
-	return k == 0 || g->stop_below >= 0 || pace_further_pays(s->pace, g->odds, all);
+	return k == 0 || g->stop_below >= 0 || pace_further_pays(s->pace, g->odds, k, all);
 }
 
 int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])

@@ -45,15 +45,16 @@ static void test_costs(void **state)
 	struct pace p = { .first_s = 0 };
 
 	(void)state;
-	for (int i = 0; i < 300; i++) {
-		int k = i % 4;
-		double t = 0.010 + 0.001 * k;
+	for (int i = 0; i < 600; i++) {
+		int k = i % 7 * 2;
+		double t = 0.010 + 0.001 * k + (k > 4 ? 0.001 * (k - 4) : 0);
 
 		pace_round(&p, k, i % 50 == 49 ? 1 : t, 1, t);
 		pace_steps(&p, 3, 0.005, 0.009);
 	}
 	assert_true(fabs(p.first_s - 0.010) < 0.002);
-	assert_true(fabs(p.row_s - 0.001) < 0.0004);
+	assert_true(fabs(p.row_s - 0.001) < 0.0004 && fabs(p.far_s - 0.002) < 0.0005);
+	assert_true(fabs(pace_run(&p, 3) - 0.013) < 0.002 && fabs(pace_run(&p, 10) - 0.026) < 0.003);
 	assert_true(fabs(p.step_s - 0.002) < 1e-6 && fabs(p.begin_s - 0.005) < 1e-6);
 }
 
@@ -63,7 +64,7 @@ static void test_length(void **state)
 {
 	(void)state;
 	for (int c = 2; c < PACE_CLASSES; c++) {
-		struct pace p = { .first_s = 0.01, .row_s = 0.0015 };
+		struct pace p = { .first_s = 0.01, .row_s = 0.0005, .far_s = 0.002 };
 		struct pace_odds o = { .all_held = 0 };
 		double chance = pace_chance(&o, c), best = 0, got = 0, expected;
 
@@ -72,11 +73,11 @@ static void test_length(void **state)
 		for (int k = 0; k <= PACE_DRAFTS; k++) {
 			double tokens = (1 - pow(chance, k + 1)) / (1 - chance);
 
-			best = fmax(best, tokens / (p.first_s + k * p.row_s));
+			best = fmax(best, tokens / pace_run(&p, k));
 		}
 		for (int i = 0; i < 200; i++) {
 			int k = pace_cut(&p, &o, PACE_DRAFTS, &expected);
-			double t = p.first_s + k * p.row_s;
+			double t = pace_run(&p, k);
 
 			got = expected / t;
 			p.tokens = 0.9 * p.tokens + expected;
@@ -93,11 +94,11 @@ static void test_further(void **state)
 	struct pace p = { .first_s = 0.01, .row_s = 0.001, .step_s = 0.009 };
 
 	(void)state;
-	assert_false(pace_further_pays(&p, &p.little, 0.9));
+	assert_false(pace_further_pays(&p, &p.little, 1, 0.9));
 	p.step_s = 0.0001;
-	assert_true(pace_further_pays(&p, &p.little, 0.9));
-	assert_false(pace_further_pays(&p, &p.little, 0.1));
-	assert_true(pace_pays(&p, 0.11) && !pace_pays(&p, 0.09));
+	assert_true(pace_further_pays(&p, &p.little, 1, 0.9));
+	assert_false(pace_further_pays(&p, &p.little, 1, 0.1));
+	assert_true(pace_pays(&p, 0, 0.11) && !pace_pays(&p, 0, 0.09));
 }
 
 /* A trial is hoped to pay, loses that hope within a few rounds that do not, and regains it when
