@@ -84,7 +84,7 @@ _(FLOAT, presence_penalty, "presence-penalty", "", "", "X", "0.0", -100, 100, IN
 _(LONG, seed, "seed", "s", "", "N", "-1", -1, INT64_MAX, IN_CHAT | IN_BENCH | LIVE, SAMPLING, \
 	"the same seed gives the same answer; -1: a new one each time") \
 _(TEXT, strategy, "strategy", "", "", "NAME", "", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
-	"how tokens are found: plain, ngram, draft, bild, auto (default: auto; bench: all of them)") \
+	"how tokens are found: plain, ngram, draft, bild, auto (default: auto; bench: all)") \
 _(INT, draft_max, "draft-max", "", "draft draft-n spec-draft-n-max", "N", "16", 0, 16, \
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "tokens drafted in one round at most") \
 _(INT, draft_min, "draft-min", "", "draft-n-min spec-draft-n-min", "N", "0", 0, 16, \

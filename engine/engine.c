@@ -240,8 +240,8 @@ int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
 	return session_set(&e->target, ids, n, err);
 }
 
-/* Behind the big model the little one reads the prompt, so that its first guess comes as fast as any
- * other; a long one only for a strategy that cannot do without. */
+/* Behind the big model the little one reads the prompt, so that its first guess comes as fast as
+ * any other; a long one only for a strategy that cannot do without. */
 int engine_prefill(struct engine *e, char err[ERR_MAX])
 {
 	unsigned needs = e->strat.ops->needs;

@@ -35,8 +35,8 @@ double pace_run(const struct pace *p, int k)
 	return p->first_s + (k - far) * row_seconds(p, 0) + far * row_seconds(p, PACE_NEAR);
 }
 
-/* A run with drafts took t: the machine is faster or slower now, or a row costs something else.  Both
- * in part, as plain runs are rare while drafts pay. */
+/* A run with drafts took t: the machine is faster or slower now, or a row costs something else.
+ * Both in part, as plain runs are rare while drafts pay. */
 static void learn_rows(struct pace *p, int k, double t)
 {
 	double expected = pace_run(p, k), row = row_seconds(p, k - 1);

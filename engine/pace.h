@@ -26,15 +26,17 @@ struct pace_trial {
 
 struct pace {
 	double first_s;                 /* a run without drafts; 0: unknown */
-	double row_s, far_s;            /* what each of the first PACE_NEAR drafts adds, and each more:
-					 * few rows wait for memory, many for arithmetic */
-	double begin_s, step_s;         /* the little model's, for the first guess of a round (its
-					 * weights have left the cache, it catches up) and each more */
+	/* What each of the first PACE_NEAR drafts adds, and each more: few rows wait for memory,
+	 * many for arithmetic. */
+	double row_s, far_s;
+	/* The little model's seconds for the first guess of a round (its weights have left the
+	 * cache, it catches up) and for each more. */
+	double begin_s, step_s;
 	double tokens, seconds;         /* of recent rounds */
 	struct pace_odds little, ngram;
 	struct pace_trial trial[PACE_TRIALS];   /* by place among auto's strategies */
 	long chosen;                    /* rounds that auto chose, in all */
-	double spent, lost;             /* seconds of them; beyond the best strategy's, for probes */
+	double spent, lost;             /* their seconds; beyond the best strategy's, for probes */
 };
 
 /* A round: run_s seconds in the big model with k drafts, n tokens came out in all_s seconds. */

@@ -17,7 +17,7 @@ static const double PROBE_SHARE = 0.02;
 
 struct choice {
 	struct strat c[PACE_TRIALS];
-	double rate[PACE_TRIALS];       /* tokens a second expected now; 0: no idea; -1: not allowed */
+	double rate[PACE_TRIALS];       /* tokens a second expected now; 0: no idea, -1: not now */
 	int n;
 	int from;                       /* where the answer begins */
 };

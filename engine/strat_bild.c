@@ -1,22 +1,24 @@
 /* strat_bild.c - Big Little Decoder (Kim et al., NeurIPS 2023, arXiv 2302.07863).
  *
  * The big model writes the first token.  From then on a token of the little model stands where its
- * top probability is at least opt.fallback and -log p_big(token) at most opt.rollback; anywhere else
- * the big model's own choice does.  Both thresholds use untempered distributions.  The little model
- * writes up to opt.bild_max tokens, the big one reads them all in one pass; the first that does not
- * stand and all behind it go, and the big model's choice takes its place.  With opt.rollback_exact no
- * token stands but the big model's choice, by the one acceptance rule, and the text is plain's.
+ * top probability is at least opt.fallback and -log p_big(token) at most opt.rollback, or the big
+ * one would choose it first; anywhere else the big model's own choice does.  Both thresholds use
+ * untempered distributions.  The little model writes up to opt.bild_max tokens, the big one reads
+ * them all in one pass; the first that does not stand and all behind it go, and the big model's
+ * choice takes its place.  With opt.rollback_exact no token stands but the big model's choice, by
+ * the one acceptance rule, and the text is plain's.
  *
- * Where the little model falls back it need not stop: its guess of what the big model will say goes
- * into the same pass and counts only if it was right; the little model goes on behind it while all
- * such guesses of the pass are right with probability LEAST, by its own word.  So the policy is the
- * paper's, in fewer passes, and the text depends on no measured time.  Unlike the released code: the big
- * model's cache is kept after a rollback, the first token that offends against BOTH conditions is
- * found, the end of the text is checked too.
+ * Where the little model falls back it need not stop: its guess of what the big model will say
+ * goes into the same pass and counts only if it was right; the little model goes on behind it while
+ * all such guesses of the pass are right with probability LEAST, by its own word.  So the policy is
+ * the paper's, in fewer passes, and the text depends on no measured time.
+ * Unlike the released code: the big model's cache is kept after a rollback, the first token that
+ * offends against BOTH conditions is found, the end of the text is checked too.
  * With opt.bild_paper it is the paper's Algorithm 1, for comparison: the little model begins, stops
  * where it falls back (that guess is thrown away) and has no limit (but DRAFT_MAX, what one pass
  * can check), a token goes when -log p_big(token) exceeds opt.rollback, also the big model's first
- * choice, and a token of the little model that ends the answer ends it without a look of the big one.
+ * choice, and a token of the little model that ends the answer ends it without a look of the big
+ * one.
  * Invariant: as strat_draft.c's, but that such an end leaves its tokens to the next prompt. */
 #include "engine/probs.h"
 #include "engine/strategy.h"

@@ -92,17 +92,18 @@ bool strategy_exact_with(const struct strategy *, bool rollback_exact, bool auto
 /* For strategies: tokens of the little model, guesses of the target's choices. */
 struct guess {
 	int max;                /* so many at most */
-	float stop_below;       /* a guess less sure than this is thrown away and ends them; < 0: they
-				 * end where one more would not pay */
+	float stop_below;       /* a guess less sure than this is thrown away and ends them;
+				 * < 0: they end where one more would not pay */
 	float lambda;           /* weight of the noise */
-	struct pace_odds *odds; /* how such guesses fared, to see what pays; NULL: instead they end ... */
-	double sure_from, least; /* ... behind the one with which the product of the probabilities of
-				 * those less sure than sure_from falls below least */
+	struct pace_odds *odds; /* how such guesses fared, to see what pays */
+	/* Without odds they end behind the one with which the product of the probabilities of
+	 * those less sure than sure_from falls below least. */
+	double sure_from, least;
 	int tok[DRAFT_MAX];     /* the guesses, and how sure each is: the top probability */
 	double sure[DRAFT_MAX];
 };
-/* The little model reads on in the target's text, at most a batch.  Returns how many tokens are still
- * to read, 0 also if it cannot read this text, -1 on error. */
+/* The little model reads on in the target's text, at most a batch.  Returns how many tokens are
+ * still to read, 0 also if it cannot read this text, -1 on error. */
 int strategy_read(struct strat *, char err[ERR_MAX]);
 /* Fills tok and sure, ends behind a token that ends an answer.  Returns how many, -1 on error. */
 int strategy_guess(struct strat *, struct guess *, char err[ERR_MAX]);

@@ -2,7 +2,8 @@
 """export.py - a trained little model to the GGUF file that ships.
 
     export.py MODEL.gguf RUN OUT.gguf [TEMPERATURE]
-Logits are divided by TEMPERATURE (little.py --calibrate finds it), by way of the last norm.  The file has no embedding: it borrows MODEL's, whose SHA-256 it names.  Prints the file's own."""
+Logits are divided by TEMPERATURE (little.py --calibrate finds it), by way of the last norm.
+The file has no embedding: it borrows MODEL's, whose SHA-256 it names.  Prints the file's own."""
 
 import hashlib
 import os

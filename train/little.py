@@ -143,8 +143,8 @@ def begin_new(big, opt, pool):
 
 
 def begin_from(big, opt):
-    """A little model that was exported; before its last layer come opt.add of the big model's, whose
-    output projections are zero at first, so that it starts as good as it was."""
+    """A little model that was exported; before its last layer come opt.add of the big model's,
+    whose output projections are zero at first, so that it starts as good as it was."""
     old = llama.Big(opt.begin)
     last, n = f"blk.{old.n_layers - 1}.", old.n_layers + len(opt.add)
     w = {k.replace(last, f"blk.{n - 1}."): old.weight(k) for k in old.tensors}
