@@ -284,6 +284,51 @@ static void test_auto_remembers(void **state)
 	*p = (struct pace){ .first_s = 0 };
 }
 
+/* Reads a prompt of 300 tokens, the first of which is told, under a strategy. */
+static void read_long(const char *strategy, int first)
+{
+	char err[ERR_MAX];
+	int ids[300], left;
+
+	for (int i = 0; i < 300; i++)
+		ids[i] = 3 + (first + i * i) % 250;
+	assert_int_equal(engine_strategy(engine, strategy, err), 0);
+	assert_int_equal(engine_prompt(engine, ids, 300, err), 0);
+	while ((left = engine_prefill(engine, err)) > 0)
+		;
+	assert_int_equal(left, 0);
+}
+
+/* The little model reads the prompt for a strategy that may use it, not for one that does not; then
+ * auto lets it wait until the answer is long enough. */
+static void test_reading(void **state)
+{
+	struct emit e[STEP_MAX];
+	char err[ERR_MAX];
+	bool done = false;
+
+	(void)state;
+	begin(0, 1.0f, 1, 1);
+	read_long("draft", 1);
+	assert_int_equal(engine->draft.n_kv, 299);
+	read_long("auto", 2);
+	assert_int_equal(engine->draft.n_kv, 299);
+	assert_int_equal(engine->draft.tok[0], engine->target.tok[0]);
+	read_long("plain", 3);
+	assert_int_not_equal(engine->draft.tok[0], engine->target.tok[0]);
+	engine->pace = (struct pace){ .first_s = 1 };   /* everything promises to pay */
+	assert_int_equal(engine_strategy(engine, "auto", err), 0);
+	while (!done && engine->target.n < 300 + 60) {
+		assert_true(engine_step(engine, 1, e, &done, err) > 0);
+		assert_int_not_equal(engine->draft.tok[0], engine->target.tok[0]);
+	}
+	while (!done && engine->target.n < 300 + 140)
+		assert_true(engine_step(engine, 1, e, &done, err) > 0);
+	assert_true(done || engine->draft.tok[0] == engine->target.tok[0]);
+	assert_true(engine->target.n > 300 + 60);
+	engine->pace = (struct pace){ .first_s = 0 };
+}
+
 /* The seed matters, and at temperature 0 it does not. */
 static void test_seed(void **state)
 {
@@ -412,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_auto_settles),
 		cmocka_unit_test(test_auto_approximate),
 		cmocka_unit_test(test_auto_remembers),
+		cmocka_unit_test(test_reading),
 		cmocka_unit_test(test_seed),
 		cmocka_unit_test(test_context_end),
 		cmocka_unit_test(test_prefix_reuse),
