@@ -28,7 +28,7 @@ static bool is_one_answer(const struct options *o)
 /* Names whose lists the engine keeps are still mistakes of usage. */
 static int check_names(const struct options *o, char err[ERR_MAX])
 {
-	if (*o->strategy && !strategy_find(o->strategy, err))
+	if (!strategy_find(o->strategy, err))
 		return -1;
 	if (*o->chat_template && !template_find(o->chat_template))
 		return fail(err, "--chat-template: '%s' is not one of: %s", o->chat_template,

@@ -162,7 +162,7 @@ static int ask(const char *prompt, size_t len, struct output *out, char err[ERR_
 static bool with_little(const char *strategy)
 {
 	char err[ERR_MAX];
-	const struct strategy *s = strategy_find(*strategy ? strategy : STRATEGY_DEFAULT, err);
+	const struct strategy *s = strategy_find(strategy, err);
 
 	return s && s->needs;
 }

@@ -1,7 +1,7 @@
 /* run_json.c - see run_json.h.  The numbers are those of /stats; one that is not known is null. */
 #include "app/run_json.h"
-#include "app/rss.h"
 #include "app/text.h"
+#include "engine/memory.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -73,7 +73,7 @@ static void put_drafts(json_t *j, const struct stats *s, bool any)
 
 static json_t *memory(const struct talk *t)
 {
-	double rss = rss_bytes();
+	size_t now = memory_now();
 	json_t *j = json_object();
 
 	put_count(j, "weights", t->ready && t->info.weights, (long long)t->info.weights);
@@ -81,7 +81,7 @@ static json_t *memory(const struct talk *t)
 	put_count(j, "kv_cache", t->ready, (long long)t->info.kv);
 	put_count(j, "work_buffers", t->ready, (long long)t->info.work);
 	put_count(j, "planned", t->ready && t->info.planned, (long long)t->info.planned);
-	put_count(j, "process", rss >= 0, (long long)rss);
+	put_count(j, "process", now > 0, (long long)now);
 	return j;
 }
 

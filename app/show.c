@@ -3,7 +3,7 @@
  * Invariant: a number that is not known shows as '-', never as 0. */
 #include "app/args.h"
 #include "app/commands.h"
-#include "app/rss.h"
+#include "engine/memory.h"
 
 #include <string.h>
 
@@ -90,14 +90,14 @@ static void show_memory(const struct talk *t, FILE *out)
 {
 	static const double mib = 1024 * 1024;
 	const struct model_info *i = &t->info;
-	double rss = rss_bytes();
+	size_t now = memory_now();
 
 	number(out, "weights", t->ready && i->weights, "%8.1f MiB", (double)i->weights / mib);
 	number(out, "little model", t->ready && i->draft, "%8.1f MiB", (double)i->draft / mib);
 	number(out, "KV cache", t->ready, "%8.1f MiB", (double)i->kv / mib);
 	number(out, "work buffers", t->ready, "%8.1f MiB", (double)i->work / mib);
 	number(out, "planned", t->ready && i->planned, "%8.1f MiB", (double)i->planned / mib);
-	number(out, "whole process", rss >= 0, "%8.1f MiB", rss / mib);
+	number(out, "whole process", now > 0, "%8.1f MiB", (double)now / mib);
 }
 
 static void show_model(const struct talk *t, FILE *out)

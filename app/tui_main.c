@@ -4,11 +4,11 @@
  * Invariant: nothing in the loop waits but poll, and the editor while it has the terminal. */
 #include "app/tui_main.h"
 #include "app/prompt.h"
-#include "app/rss.h"
 #include "app/text.h"
 #include "app/tui.h"
 #include "app/tui_editor.h"
 #include "app/tui_signal.h"
+#include "engine/memory.h"
 #include "ui/term.h"
 
 #include <errno.h>
@@ -181,13 +181,15 @@ static int patience(const struct screen *s)
 static void tick(struct screen *s)
 {
 	struct tui *t = &s->tui;
+	size_t now;
 
 	if (*t->flash && t->now >= t->flash_until)
 		s->dirty = true;
 	if (t->now - s->measured < 1)
 		return;
 	s->measured = t->now;
-	t->stats.rss = rss_bytes();
+	now = memory_now();
+	t->stats.rss = now ? (double)now : -1;
 	s->dirty = true;
 }
 

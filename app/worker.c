@@ -36,7 +36,7 @@ static void on_plan(void *ctx, const struct memory_plan *p)
 
 	msgq_put(&w->out, (struct msg){ .kind = MSG_PLAN, .info = {
 		.weights = p->weights, .draft = p->little, .kv = p->kv, .work = p->work,
-		.planned = p->now ? memory_total(p) : 0, .free = p->free < SIZE_MAX ? p->free : 0,
+		.planned = memory_total(p), .free = p->free < SIZE_MAX ? p->free : 0,
 	} });
 }
 
@@ -95,7 +95,7 @@ static void tell_ready(struct worker *w)
 	struct msg m = { .kind = MSG_READY, .info = {
 		.ctx_size = e->target.n_ctx, .ctx_train = e->model->cfg.n_ctx_train,
 		.load_s = e->load_s, .weights = mem.weights, .work = mem.work,
-		.draft = little_bytes(e), .planned = e->plan.now ? memory_total(&e->plan) : 0,
+		.draft = little_bytes(e), .planned = memory_total(&e->plan),
 		.free = e->plan.free < SIZE_MAX ? e->plan.free : 0,
 		.kv = e->be->kv_bytes(e->target.kv),
 	} };

@@ -176,7 +176,7 @@ static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_M
 		return -1;
 	if (e->draft_model && open_little(e, &s, e->draft_err) != 0)
 		close_little(e);
-	return first_strategy(e, o->strategy && *o->strategy ? o->strategy : STRATEGY_DEFAULT, err);
+	return first_strategy(e, o->strategy ? o->strategy : "", err);
 }
 
 struct engine *engine_open(const struct engine_opt *o, char err[ERR_MAX])

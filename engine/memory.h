@@ -10,10 +10,10 @@ struct memory_plan {            /* bytes */
 	size_t free;            /* SIZE_MAX: unknown */
 };
 
-/* All that the process will take. */
+/* All that the process will take; 0: unknown, as now is. */
 static inline size_t memory_total(const struct memory_plan *p)
 {
-	return p->now + p->weights + p->kv + p->work + p->little;
+	return p->now ? p->now + p->weights + p->kv + p->work + p->little : 0;
 }
 
 /* Positions that a cache of n_ctx sets aside. */

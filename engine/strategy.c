@@ -37,11 +37,14 @@ bool strategy_exact_with(const struct strategy *s, bool rollback_exact, bool aut
 	return s->exact || (s->can_be_exact && rollback_exact);
 }
 
-/* The little model's timeline becomes the target's.  1: it cannot, a token is unknown to it. */
+/* The little model's timeline becomes the target's.  1: it cannot, its context is full or a token
+ * unknown to it. */
 static int follow(struct strat *s, char err[ERR_MAX])
 {
 	const struct session *t = s->target;
 
+	if (t->n >= s->draft->n_ctx)    /* which may be shorter */
+		return 1;
 	for (int i = 0; i < t->n; i++)
 		if (t->tok[i] >= s->draft->n_vocab)
 			return 1;
@@ -60,7 +63,7 @@ int strategy_unread(const struct strat *s)
 
 int strategy_read(struct strat *s, char err[ERR_MAX])
 {
-	int rc = s->target->n < s->draft->n_ctx ? follow(s, err) : 1;
+	int rc = follow(s, err);
 
 	if (rc)
 		return rc < 0 ? -1 : 0;
@@ -100,8 +103,6 @@ int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 	int k = 0, steps = 0, top, left = d->n_ctx - s->target->n, rc;
 	int max = g->max < left ? g->max : left;
 
-	if (left <= 0)          /* its context may be shorter */
-		return 0;
 	rc = follow(s, err);
 	if (rc)
 		return rc < 0 ? -1 : 0;
@@ -131,6 +132,7 @@ const struct strategy *strategy_find(const char *name, char err[ERR_MAX])
 {
 	char names[128] = "";
 
+	name = *name ? name : STRATEGY_DEFAULT;
 	for (int i = 0; strategies[i]; i++) {
 		size_t at = strlen(names);
 

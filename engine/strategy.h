@@ -79,6 +79,7 @@ struct strat {
 #define STRATEGY_DEFAULT "auto"
 extern const struct strategy *const strategies[];       /* NULL-terminated */
 extern const struct strategy strategy_plain, strategy_auto;
+/* "": STRATEGY_DEFAULT.  NULL when there is no such one. */
 const struct strategy *strategy_find(const char *name, char err[ERR_MAX]);
 /* For strategies: verify drafts[0..k-1] in one target pass, emit, accept, count. */
 /* odds: whose drafts these are and what becomes of them goes there; NULL: nowhere. */

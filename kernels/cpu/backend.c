@@ -3,6 +3,7 @@
  * Packing copies a tensor 16 rows at a time into one arena and lets its mapped pages go, so that
  * the peak of memory is little more than the file.  Invariant: dev_close accepts what a failed
  * open left. */
+#include "engine/memory.h"
 #include "kernels/cpu/dev.h"
 #include <math.h>
 #include <stdio.h>
@@ -436,7 +437,7 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 	if (!kv)
 		return NULL;
 	kv->dev = d;
-	kv->n_ctx = (n_ctx + 15) & ~15;
+	kv->n_ctx = memory_rows(n_ctx);
 	if (planes_new(kv, &kv->k, d->q8_k, err) != 0 ||
 	    planes_new(kv, &kv->v, d->q8_v, err) != 0 || open_parts(d, kv->n_ctx, err) != 0) {
 		kv_free(kv);
