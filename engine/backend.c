@@ -2,15 +2,23 @@
 #include "engine/backend.h"
 #include <string.h>
 
-static const struct backend *const backends[] = { &backend_cpu };
+const struct backend *backend_cuda(char err[ERR_MAX])
+{
+	fail(err, "this build has no cuda backend");
+	return NULL;
+}
 
 const struct backend *backend_find(const char *name, char err[ERR_MAX])
 {
-	if (!name || !strcmp(name, "auto"))
-		return backends[0];
-	for (size_t i = 0; i < sizeof(backends) / sizeof(backends[0]); i++)
-		if (!strcmp(backends[i]->name, name))
-			return backends[i];
-	fail(err, "no backend '%s' in this build; there is: cpu", name);
+	bool any = !name || !strcmp(name, "auto");
+	const struct backend *cuda = any || !strcmp(name, "cuda") ? backend_cuda(err) : NULL;
+
+	if (any && !cuda)
+		return &backend_cpu;
+	if (cuda || !strcmp(name, "cuda"))
+		return cuda;
+	if (!strcmp(name, "cpu"))
+		return &backend_cpu;
+	fail(err, "no backend '%s'; there are: auto cpu cuda", name);
 	return NULL;
 }

@@ -62,12 +62,25 @@ struct backend_opt {
 	/* What caches hold: F16 (NULL too) or Q8_0. */
 	const struct quant_info *cache_k, *cache_v;
 	const char *kernels;    /* cpu: "auto", "float", "generic", "avx2", "avx512", "amx" */
+	/* Bytes that this model may take where the backend computes: its weights, work buffers and
+	 * one cache of the n_ctx that plan is told.  0: what is free, less a margin. */
+	size_t budget;
+	/* Layers, the last ones, whose weights stay in host memory at least, though the backend
+	 * computes elsewhere (cuda); more do when they do not fit. */
+	int host_layers;
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
 	void *progress_ctx;
+	/* For tests: is shown what each stage left, n rows of width, before the next but one
+	 * begins.  Layers count from 0; -1: not in a layer.  Or NULL. */
+	void (*watch)(void *ctx, const char *stage, int layer, const float *rows, int n,
+		      int width);
+	void *watch_ctx;
 };
 
 struct backend_memory {         /* bytes */
-	size_t weights, work;
+	size_t weights, work;   /* where the backend computes */
+	size_t host;            /* beside that: host memory which the device reads, pinned */
+	int host_layers;        /* layers whose weights are there */
 };
 
 /* One stage of the forward passes since the last look, summed over layers. */
@@ -79,9 +92,13 @@ struct backend_stage {
 enum { BACKEND_STAGES_MAX = 8 };
 
 struct backend {
-	const char *name;       /* "cpu" */
+	const char *name;       /* "cpu", "cuda" */
+	/* Bytes that a process may still take where this backend computes, SIZE_MAX: unknown; and
+	 * those that this process takes there now, 0: unknown. */
+	size_t (*free)(void);
+	size_t (*used)(void);
 	/* What open and one kv_new of n_ctx positions would set aside, the cache not counted, but
-	 * weights that stay in the mapped file are. */
+	 * weights that stay in the mapped file are.  -1: does not fit, err says what would. */
 	int (*plan)(const struct model *, const struct backend_opt *, int n_ctx,
 		    struct backend_memory *, char err[ERR_MAX]);
 	struct dev *(*open)(const struct model *, const struct backend_opt *, char err[ERR_MAX]);
@@ -104,7 +121,10 @@ struct backend {
 };
 
 extern const struct backend backend_cpu;
-/* NULL or "auto": the best of this build. */
+/* The one in the shared object beside the program; NULL with the reason when it cannot be loaded or
+ * there is no GPU that it can use. */
+const struct backend *backend_cuda(char err[ERR_MAX]);
+/* NULL or "auto": the best that works here; err then says why a better one does not, or is "". */
 const struct backend *backend_find(const char *name, char err[ERR_MAX]);
 
 #ifdef __cplusplus

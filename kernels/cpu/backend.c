@@ -309,6 +309,8 @@ static int dev_set(struct dev *d, const struct model *m, const struct backend_op
 	d->n_threads = opt->share ? pool_size(opt->share->pool) :
 		       opt->n_threads > 0 ? opt->n_threads : cpu_usable_cores();
 	d->floats = opt->kernels && !strcmp(opt->kernels, "float");
+	d->watch = opt->watch;
+	d->watch_ctx = opt->watch_ctx;
 	d->n_batch = opt->n_batch > 0 ? opt->n_batch : 256;
 	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
 	d->pad_dim = (d->model->cfg.head_dim + 15) & ~15;
@@ -386,7 +388,8 @@ static int dev_plan(const struct model *m, const struct backend_opt *opt, int n_
 		rc = open_parts(d, n_ctx, err);
 	if (rc == 0)
 		*out = (struct backend_memory){
-			weight_bytes(d, true) + weight_bytes(d, false), d->work_bytes
+			.weights = weight_bytes(d, true) + weight_bytes(d, false),
+			.work = d->work_bytes,
 		};
 	dev_close(d);
 	return rc;
@@ -475,6 +478,8 @@ static const char *dev_describe(const struct dev *d)
 
 const struct backend backend_cpu = {
 	.name = "cpu",
+	.free = memory_free,
+	.used = memory_now,
 	.plan = dev_plan,
 	.open = dev_open,
 	.close = dev_close,

@@ -53,6 +53,9 @@ struct dev {
 	bool timed;             /* somebody looks at the stages */
 	struct backend_stage stage[STAGES];
 	double stage_start;
+	void (*watch)(void *ctx, const char *stage, int layer, const float *rows, int n,
+		      int width);       /* or NULL */
+	void *watch_ctx;
 	char describe[64], err[ERR_MAX];
 };
 
@@ -70,6 +73,7 @@ void stage_begin(struct dev *);         /* a pass begins; called by one thread *
 /* Thread t is done with its share of a stage: waits for the others. */
 void stage_end(struct dev *, int t, enum stage);
 struct step;
+const char *stage_name(enum stage);
 void stage_count(const struct step *);  /* counts what a pass reads */
 int stage_look(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
 double stream_time(struct dev *, size_t bytes);

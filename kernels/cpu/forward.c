@@ -129,6 +129,26 @@ static void output(struct dev *d, int t, const struct act *a, int n_out)
 	}
 }
 
+/* What a stage left, for whoever watches: the next stage reads it, the one behind writes it. */
+static void watch(const struct step *s, int t, enum stage stage, int layer)
+{
+	const struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
+	int n = s->b->n;
+
+	if (t || !d->watch)
+		return;
+	if (stage == STAGE_QKV)
+		d->watch(d->watch_ctx, stage_name(stage), layer, d->qkv, n, d->ld_qkv);
+	else if (stage == STAGE_ATTEND)
+		d->watch(d->watch_ctx, stage_name(stage), layer, d->attn, n,
+			 c->n_heads * c->head_dim);
+	else if (stage == STAGE_GATE_UP)
+		d->watch(d->watch_ctx, stage_name(stage), layer, d->gate, n, c->n_ff);
+	else
+		d->watch(d->watch_ctx, stage_name(stage), layer, d->x, n, c->n_embd);
+}
+
 static void forward(void *arg, int t)
 {
 	struct step *s = arg;
@@ -143,6 +163,7 @@ static void forward(void *arg, int t)
 		stage_begin(d);
 	embed(s, t);
 	stage_end(d, t, STAGE_EMBED);
+	watch(s, t, STAGE_EMBED, -1);
 	for (int l = 0; l < c->n_layers; l++) {
 		const struct cpu_layer *w = &d->layer[l];
 
@@ -156,24 +177,29 @@ static void forward(void *arg, int t)
 			/* RoPE + cache write */
 			attend_store(s, t, l);
 			stage_end(d, t, STAGE_QKV);
+			watch(s, t, STAGE_QKV, l);
 			/* attention, cut along the context, folded in order */
 			attend_all(s, t, l, &cut);
 			stage_end(d, t, STAGE_ATTEND);
 			attend_join(s, t, &cut);
 			stage_end(d, t, STAGE_ATTEND);
+			watch(s, t, STAGE_ATTEND, l);
 			/* output + residual */
 			a = prepare(d, t, d->attn, NULL, c->n_heads * c->head_dim, n);
 			multiply_add(d, t, &a, n, &w->wo);
 			stage_end(d, t, STAGE_WO);
+			watch(s, t, STAGE_WO, l);
 		}
 		if (!p || !plan_has(p->skip_mlp, l)) {
 			/* norm + gate/up + activation */
 			a = prepare(d, t, d->x, w->ffn_norm, c->n_embd, n);
 			gate_up(s, t, w, &a);
 			stage_end(d, t, STAGE_GATE_UP);
+			watch(s, t, STAGE_GATE_UP, l);
 			/* down + residual */
 			multiply_add(d, t, &d->ff, n, &w->down);
 			stage_end(d, t, STAGE_DOWN);
+			watch(s, t, STAGE_DOWN, l);
 		}
 	}
 	/* final norm + logits and their peaks */

@@ -67,14 +67,19 @@ void stage_count(const struct step *s)
 		d->stage[STAGE_OUTPUT].bytes += mat_bytes(&d->output);
 }
 
-int stage_look(struct dev *d, struct backend_stage out[BACKEND_STAGES_MAX])
+const char *stage_name(enum stage stage)
 {
 	static const char *const names[STAGES] = { "embedding", "QKV", "attention", "output",
 		"gate+up", "down", "logits" };
 
+	return names[stage];
+}
+
+int stage_look(struct dev *d, struct backend_stage out[BACKEND_STAGES_MAX])
+{
 	memcpy(out, d->stage, sizeof(d->stage));
 	for (int i = 0; i < STAGES; i++) {
-		out[i].name = names[i];
+		out[i].name = stage_name((enum stage)i);
 		d->stage[i] = (struct backend_stage){ 0 };
 	}
 	d->timed = true;
