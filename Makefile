@@ -14,7 +14,7 @@ OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 OPT_tsan := -O1 -g -fsanitize=thread -DS3D_DEBUG
 CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' -pthread
 LDFLAGS += $(OPT_$(FLAVOUR)) -pthread
-LDLIBS += -lnettle -lpcre2-8 -lreadline -ljansson -lutf8proc -lncursesw -lm
+LDLIBS += -lnettle -lpcre2-8 -lreadline -ljansson -lutf8proc -lncursesw -lm -ldl
 
 # Kernels that exist once per instruction set are compiled from the same source with other flags.
 X86 := $(filter x86_64,$(shell uname -m))
@@ -29,6 +29,28 @@ ISA_avx512 := $(ISA_OPT) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni
 ISA_amx := $(ISA_avx512) -DISA_avx512
 ISA_amx_emulated := $(ISA_amx) -DAMX_EMULATED
 
+# The cuda backend is a file of its own, built where nvcc is and works: `make NVCC=` leaves it out.
+# CUDA_ARCHS="75 86" or =all, instead of the GPU at hand: see scripts/cuda-config.
+NVCC ?= nvcc
+CUDA_SRC := $(wildcard kernels/cuda/*.cu)
+NO_CUDA_GOALS := clean lint format fuzz model check-asan check-tsan
+ifneq ($(and $(CUDA_SRC),$(filter release debug,$(FLAVOUR)),$(filter-out \
+		$(NO_CUDA_GOALS),$(or $(MAKECMDGOALS),all))),)
+NVCC_AT := $(if $(NVCC),$(shell command -v $(NVCC) || ls /usr/local/cuda/bin/nvcc 2>/dev/null))
+CUDA_MK := $B/cuda$(if $(NVCC_AT),,-none).mk
+# Looked at anew when something was said, or when it did not work the last time.
+CUDA_ANEW := $(if $(NVCC_AT),$(CUDA_ARCHS)$(filter command,$(origin NVCC))$(shell \
+	grep -s '^. no' $(CUDA_MK)))
+include $(CUDA_MK)
+endif
+CUDA_SO := $(if $(CUDA_NVCC),$B/s3dcuda.so)
+NVCC_OPT_release := -O3
+NVCC_OPT_debug := -O1 -g -DS3D_DEBUG
+NVCC_FLAGS := -std=c++17 $(NVCC_OPT_$(FLAVOUR)) -fmad=false -Werror all-warnings -I. \
+	-DS3D_VERSION='"$(VERSION)"' \
+	-Xcompiler -fPIC,-fvisibility=hidden,-ffp-contract=off,-Wall,-Wextra
+CUDA_OBJ := $(CUDA_SRC:%.cu=$B/%.o) $(addprefix $B/pic/engine/,util.o utf8.o quant.o)
+
 LIB_SRC := $(wildcard engine/*.c kernels/*.c kernels/cpu/*.c)
 ISA_SRC := $(wildcard kernels/cpu/isa/*.c)
 APP_SRC := $(filter-out app/main.c,$(wildcard app/*.c ui/*.c))
@@ -38,13 +60,15 @@ APP_OBJ := $(APP_SRC:%.c=$B/%.o)
 EMULATED_OBJ := $B/kernels/cpu/isa/packed.amx_emulated.o $B/kernels/cpu/amx_emulated.o \
 	$B/tests/amx_emulated.o
 EMULATED_TESTS := $(if $(X86),$B/tests/test_kernels_amx $B/tests/test_forward_amx)
-TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c)) $(EMULATED_TESTS)
+TESTS := $(filter-out %/test_cuda_device,$(patsubst tests/%.c,$B/tests/%, \
+	$(wildcard tests/test_*.c))) $(EMULATED_TESTS)
 TOOLS := $B/tests/mkmodel $B/tests/fuzz_gguf $B/tests/tui_driver \
 	$B/tests/tui_latency $B/tests/term_probe $B/train/selfchat
 SHELL_TESTS := $(wildcard tests/*.test.sh)
 
-.PHONY: all check check-asan check-tsan fuzz bench model lint format install man clean
-all: $B/s3dchat man
+.PHONY: all check check-asan check-tsan check-cuda fuzz bench model lint format install man clean \
+	FORCE
+all: $B/s3dchat $(CUDA_SO) man
 build/s3dchat: $B/s3dchat
 	@ln -sf $(FLAVOUR)/s3dchat $@
 
@@ -69,6 +93,20 @@ $B/app/config_themes.o: build/gen/themes.h
 build/gen/themes.h: scripts/embed-themes $(sort $(wildcard themes/*.theme))
 	@mkdir -p $(@D)
 	@scripts/embed-themes $(filter %.theme,$^) >$@.tmp && mv $@.tmp $@
+$(CUDA_MK): scripts/cuda-config $(if $(CUDA_ANEW),FORCE)
+	@mkdir -p $(@D)
+	@scripts/cuda-config "$(NVCC_AT)" "$(CUDA_ARCHS)" >$@.tmp
+	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+$B/kernels/cuda/%.o: kernels/cuda/%.cu Makefile $(CUDA_MK)
+	@mkdir -p $(@D)
+	$(CUDA_NVCC) $(NVCC_FLAGS) $(CUDA_GENCODE) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+$B/pic/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+# Complete in itself: what it lacks is told here and not when it is loaded.
+$B/s3dcuda.so: $(CUDA_OBJ)
+	$(CUDA_NVCC) -shared $(CUDA_GENCODE) -cudart static -o $@ $^ -ldl -lrt -lpthread \
+		-Xlinker -z,defs
 define isa_rule
 $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
 	@mkdir -p $$(@D)
@@ -84,6 +122,13 @@ $(EMULATED_TESTS): %_amx: %.o $(EMULATED_OBJ) $B/tests/mk.o $B/libapp.a $B/libs3
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $B/kernels/cpu/amx_emulated.o: kernels/cpu/amx.c Makefile
 	$(CC) $(CFLAGS) -DAMX_EMULATED -MMD -MP -c -o $@ $<
+# What stands for s3dcuda.so when its loading is tested.
+FAKES := $(addprefix $B/tests/fake_,$(addsuffix .so,works refuses old empty))
+$(FAKES): $B/tests/fake_%.so: tests/fake_backend.c $(wildcard engine/*.h) Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DFAKE_$* $(if $(filter old,$*),-US3D_VERSION -DS3D_VERSION='"0.0.1"') \
+		-fPIC -shared -o $@ $<
+$B/tests/test_load: | $(FAKES)
 # Only what reads files: the sanitizers take minutes over the kernels.
 $B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine/gguf*.c \
 		engine/tok*.c) $(addprefix engine/,borrow.c model.c quant.c utf8.c util.c))
@@ -95,12 +140,16 @@ $B/tests/%: $B/tests/%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 $B/train/selfchat: $B/train/selfchat.o $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-check: $B/s3dchat $(TESTS) $(TOOLS)
+check: $B/s3dchat $(CUDA_SO) $(TESTS) $(TOOLS) $(FAKES)
 	@B=$B tests/run $(TESTS) $(SHELL_TESTS)
 check-asan:
 	@$(MAKE) --no-print-directory check FLAVOUR=asan
 check-tsan:
 	@$(MAKE) --no-print-directory check FLAVOUR=tsan
+# On a machine with a GPU: the cuda backend against the cpu one.
+check-cuda: $(CUDA_SO) $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_cuda_device.c))
+	@[ "$(CUDA_SO)" ] || { echo "check-cuda: there is no cuda backend to test"; exit 1; }
+	@B=$B tests/run $B/tests/test_cuda_device
 fuzz:
 	@$(MAKE) --no-print-directory build/asan/tests/fuzz_gguf FLAVOUR=asan
 	build/asan/tests/fuzz_gguf 100000 1
@@ -122,8 +171,9 @@ build/man/s3dchat.%: man/s3dchat.% $B/man/mangen
 	$B/man/mangen <$< >$@.tmp && mv $@.tmp $@
 $B/man/mangen: $B/man/mangen.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-install: $B/s3dchat man
+install: $B/s3dchat $(CUDA_SO) man
 	install -D -m 755 $B/s3dchat $(DESTDIR)$(PREFIX)/bin/s3dchat
+	$(if $(CUDA_SO),install -D -m 755 $(CUDA_SO) $(DESTDIR)$(PREFIX)/lib/s3dchat/s3dcuda.so)
 	install -D -m 644 build/man/s3dchat.1 $(DESTDIR)$(PREFIX)/share/man/man1/s3dchat.1
 	install -D -m 644 build/man/s3dchat.5 $(DESTDIR)$(PREFIX)/share/man/man5/s3dchat.5
 	install -d $(DESTDIR)$(PREFIX)/share/s3dchat/themes

@@ -56,6 +56,7 @@ struct stats {
 struct model_info {
 	int ctx_size, ctx_train;
 	char arch[32], frame[32], device[96];
+	char no_cuda[256];      /* why cuda does not do the arithmetic; "": it does, or must not */
 	double load_s;
 	size_t weights, draft, kv, work;        /* bytes; 0: none set aside.  draft: all that the
 						 * little model has */

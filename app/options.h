@@ -40,8 +40,8 @@ _(CHOICE, cache_type_k, "cache-type-k", "ctk", "", "f16|q8_0", "f16", 0, 0, IN_R
 	"how the cache holds keys: q8_0 takes about half the memory, and rounds them") \
 _(CHOICE, cache_type_v, "cache-type-v", "ctv", "", "f16|q8_0", "f16", 0, 0, IN_RUN, MODEL, \
 	"how the cache holds values, which suffer less from it") \
-_(CHOICE, backend, "backend", "", "", "auto|cpu", "auto", 0, 0, IN_RUN, MODEL, \
-	"what does the arithmetic") \
+_(CHOICE, backend, "backend", "", "", "auto|cpu|cuda", "auto", 0, 0, IN_RUN, MODEL, \
+	"what does the arithmetic; auto: cuda (an NVIDIA GPU) where that works, else cpu") \
 _(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "auto", 0, 0, \
 	IN_RUN, MODEL, "dot products of the cpu backend; auto: the fastest that " \
 	"processor and system allow; float: slow and exact, for reference") \

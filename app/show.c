@@ -108,6 +108,8 @@ static void show_model(const struct talk *t, FILE *out)
 	fprintf(out, "%-18s %s\n", "architecture", t->ready ? i->arch : "-");
 	fprintf(out, "%-18s %s\n", "chat frame", t->ready ? i->frame : "-");
 	fprintf(out, "%-18s %s\n", "device", t->ready ? i->device : "-");
+	if (t->ready && *i->no_cuda)
+		fprintf(out, "%-18s - (%s)\n", "cuda", i->no_cuda);
 	number(out, "context size", t->ready, "%.0f", i->ctx_size);
 	number(out, "trained for", t->ready && i->ctx_train > 0, "%.0f", i->ctx_train);
 	number(out, "load time", t->ready, "%.2f s", i->load_s);

@@ -109,6 +109,7 @@ static void tell_ready(struct worker *w)
 		 e->tmpl ? template_name(e->tmpl) : "none");
 	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", e->be->name,
 		 e->be->describe(e->dev));
+	snprintf(m.info.no_cuda, sizeof(m.info.no_cuda), "%.255s", e->be_err);
 	tell_strategy(w);
 	msgq_put_text(&w->out, m, name.s, name.n);
 }

@@ -1,24 +1,22 @@
-/* backend.c - the backends that this program was built with. */
+/* backend.c - which backend does the arithmetic, by name.  No state. */
 #include "engine/backend.h"
 #include <string.h>
-
-const struct backend *backend_cuda(char err[ERR_MAX])
-{
-	fail(err, "this build has no cuda backend");
-	return NULL;
-}
 
 const struct backend *backend_find(const char *name, char err[ERR_MAX])
 {
 	bool any = !name || !strcmp(name, "auto");
-	const struct backend *cuda = any || !strcmp(name, "cuda") ? backend_cuda(err) : NULL;
+	const struct backend *cuda;
 
-	if (any && !cuda)
+	*err = '\0';
+	if (!any && !strcmp(name, "cpu"))
 		return &backend_cpu;
-	if (cuda || !strcmp(name, "cuda"))
-		return cuda;
-	if (!strcmp(name, "cpu"))
-		return &backend_cpu;
-	fail(err, "no backend '%s'; there are: auto cpu cuda", name);
+	if (!any && strcmp(name, "cuda") != 0) {
+		fail(err, "no backend '%s'; there are: auto cpu cuda", name);
+		return NULL;
+	}
+	cuda = backend_cuda(err);
+	if (cuda || any)
+		return cuda ? cuda : &backend_cpu;
+	fail(err, "cuda: %.400s; --backend cpu works without it", err);
 	return NULL;
 }

@@ -52,8 +52,8 @@ static int settle(struct engine *e, const struct engine_opt *o, struct setup *s,
 	s->n_ctx = o->n_ctx > 0 ? o->n_ctx : at_most(trained, CTX_DEFAULT);
 	s->little_be = s->be;
 	s->little_be.n_out = STEP_MAX;
-	e->be = backend_find(o->backend, err);
-	return e->be ? 0 : -1;
+	e->be = backend_find(o->backend, e->be_err);
+	return e->be ? 0 : fail(err, "%s", e->be_err);
 }
 
 static int plan_big(struct engine *e, const struct setup *s, char err[ERR_MAX])

@@ -12,7 +12,7 @@
 struct engine_opt {
 	const char *model;              /* path */
 	const char *model_draft;        /* path of a little model, or NULL */
-	const char *backend;            /* NULL or "auto": best; "cpu" */
+	const char *backend;            /* NULL or "auto": the best; "cpu", "cuda" */
 	const char *strategy;           /* NULL or "": STRATEGY_DEFAULT; "plain" when its little
 					 * model fails that it needs */
 	const char *chat_template;      /* NULL: by fingerprint */
@@ -28,6 +28,7 @@ struct engine {
 	const struct template *tmpl;    /* NULL: the file has none that is known */
 	char tmpl_err[ERR_MAX];         /* why tmpl is NULL */
 	const struct backend *be;
+	char be_err[ERR_MAX];           /* why "auto" is not a better one; "": nothing to say */
 	struct dev *dev;
 	struct session target;
 	struct memory_plan plan;
