@@ -6,6 +6,7 @@ PREFIX ?= /usr/local
 VERSION := 0.1.0
 
 CC ?= cc
+CXX ?= g++
 CSTD := -std=c11 -D_GNU_SOURCE
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Werror
 OPT_release := -O2 -g -ftree-vectorize -fvect-cost-model=dynamic
@@ -66,6 +67,15 @@ TOOLS := $B/tests/mkmodel $B/tests/fuzz_gguf $B/tests/tui_driver \
 	$B/tests/tui_latency $B/tests/term_probe $B/train/selfchat
 SHELL_TESTS := $(wildcard tests/*.test.sh)
 
+# The cuda backend once more, by g++ and tests/emu, for tests on machines without a GPU.
+EMU_OBJ := $(patsubst %.cpp,$B/emu/%.o,$(filter-out tests/emu/test_%,$(wildcard tests/emu/*.cpp)))
+EMU_CUDA_OBJ := $(CUDA_SRC:%.cu=$B/emu/%.o)
+EMU_TEST_OBJ := $(patsubst %.cpp,$B/emu/%.o,$(wildcard tests/emu/test_*.cpp))
+EMU_FLAGS = -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wshadow=local -Werror -Wno-unknown-pragmas \
+	$(OPT_$(FLAVOUR)) -fno-strict-aliasing -ffp-contract=off -fPIC -fvisibility=hidden -I. \
+	-DS3D_VERSION='"$(VERSION)"' -pthread
+TESTS += $B/tests/test_emu
+
 .PHONY: all check check-asan check-tsan check-cuda fuzz bench model lint format install man clean \
 	FORCE
 all: $B/s3dchat $(CUDA_SO) man
@@ -103,6 +113,22 @@ $B/kernels/cuda/%.o: kernels/cuda/%.cu Makefile $(CUDA_MK)
 $B/pic/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+$B/emu/%.o: %.cu Makefile
+	@mkdir -p $(@D)
+	$(CXX) -x c++ $(EMU_FLAGS) -MMD -MP -c -o $@ $<
+# The thread sanitizer cannot follow from one stack to another.
+$B/emu/tests/emu/fibers.o $B/emu/tests/emu/stack.o: EMU_FLAGS += -fno-sanitize=thread
+$B/emu/%.o: %.cpp Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(EMU_FLAGS) -MMD -MP -c -o $@ $<
+# Loaded like the real one by the program beside it.
+$B/emu/s3dcuda.so: $(EMU_OBJ) $(EMU_CUDA_OBJ) $(addprefix $B/pic/engine/,util.o utf8.o quant.o)
+	$(CXX) $(LDFLAGS) -shared -o $@ $^ -lutf8proc -lm
+$B/emu/s3dchat: $B/s3dchat $B/emu/s3dcuda.so
+	ln -f $< $@
+$B/tests/test_emu: $(EMU_TEST_OBJ) $(EMU_OBJ) $B/libs3d.a
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 # Complete in itself: what it lacks is told here and not when it is loaded.
 $B/s3dcuda.so: $(CUDA_OBJ)
 	$(CUDA_NVCC) -shared $(CUDA_GENCODE) -cudart static -o $@ $^ -ldl -lrt -lpthread \
@@ -184,4 +210,4 @@ install: $B/s3dchat $(CUDA_SO) man
 
 clean:
 	rm -rf build
--include $(wildcard $B/*/*.d $B/*/*/*.d $B/*/*/*/*.d)
+-include $(wildcard $B/*/*.d $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
