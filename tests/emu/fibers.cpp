@@ -263,8 +263,8 @@ static void check_stuck(struct warp *w)
 
 		if (missing)
 			emu_die("lanes %08x of warp %d are in %s with mask %08x at %s:%d, but "
-				"lanes %08x are not (thread %d is in a barrier at %s:%d)", w->waiting,
-				(int)(w - warps), op_name(l->op), l->mask, l->place.file,
+				"lanes %08x are not (thread %d is in a barrier at %s:%d)",
+				w->waiting, (int)(w - warps), op_name(l->op), l->mask, l->place.file,
 				l->place.line, missing, (int)(m - lanes), m->place.file,
 				m->place.line);
 	}

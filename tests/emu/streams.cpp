@@ -1,7 +1,8 @@
 /* streams.cpp - streams, what they capture, graphs and events.
  *
  * Work runs when it is put into a stream or, lazily, when somebody waits; all streams share one
- * queue.  A graph and what was made of it share the work.  Invariant: a stream in capture runs nothing. */
+ * queue.  A graph and what was made of it share the work.
+ * Invariant: a stream in capture runs nothing. */
 #include "tests/emu/inside.h"
 #include <deque>
 #include <set>
