@@ -192,7 +192,7 @@ format:
 
 # The manual's tables come from the same X-macros as the parser and /help.
 man: build/man/s3dchat.1 build/man/s3dchat.5
-build/man/s3dchat.%: man/s3dchat.% $B/man/mangen
+build/man/s3dchat.%: man/s3dchat.% $(wildcard man/*.part) $B/man/mangen
 	@mkdir -p $(@D)
 	$B/man/mangen <$< >$@.tmp && mv $@.tmp $@
 $B/man/mangen: $B/man/mangen.o $B/libapp.a $B/libs3d.a

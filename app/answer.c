@@ -41,6 +41,21 @@ static void add_rates(struct answer *a)
 	a->sample[a->n_samples++ % SAMPLES].n = s->n_tokens;
 }
 
+/* Asking the driver takes its time: once a second is often enough. */
+static size_t device_used(struct worker *w)
+{
+	const struct engine *e = w->engine;
+	double now = clock_now();
+
+	if (!e->plan.device)
+		return 0;
+	if (now - w->looked >= 1) {
+		w->looked = now;
+		w->device_used = e->be->used();
+	}
+	return w->device_used;
+}
+
 static void send_stats(struct answer *a)
 {
 	const struct strat *st = &a->w->engine->strat;
@@ -60,6 +75,7 @@ static void send_stats(struct answer *a)
 	s->choose_s = from->choose_s;
 	s->ctx_used = a->w->engine->target.n;
 	s->ctx_size = a->w->engine->target.n_ctx;
+	s->device_used = device_used(a->w);
 	snprintf(s->strategy, sizeof(s->strategy), "%s", st->ops->name);
 	s->exact = strategy_exact(st);
 	a->w->shown = a->now;

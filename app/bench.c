@@ -5,6 +5,7 @@
 #include "app/bench.h"
 #include "app/bench_parts.h"
 #include "app/model_path.h"
+#include "app/setup.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -98,22 +99,26 @@ static bool no_probes(const struct options *o)
 	return o->strategies || o->bild_grid;
 }
 
+static void note(const char *text)
+{
+	if (*text)
+		fprintf(stderr, "bench: %s\n", text);
+}
+
 /* Loading has nothing to be interleaved with: it is repeated first, the last engine stays. */
 static int load(struct bench *b, char err[ERR_MAX])
 {
 	const struct options *o = b->opt;
 	char *little = model_path_little(o->model, o->model_draft);
-	struct engine_opt eo = {
-		.model = o->model, .backend = o->backend, .n_ctx = o->ctx,
-		.model_draft = little,
-		.chat_template = *o->chat_template ? o->chat_template : NULL,
-		.be = { .n_threads = o->threads, .n_batch = BATCH_ROWS, .n_out = STEP_MAX,
-			.kernels = o->kernels,
-			.cache_k = quant_find(o->cache_type_k),
-			.cache_v = quant_find(o->cache_type_v) },
-	};
+	struct engine_opt eo = setup_engine(o);
 	int times = no_probes(o) ? 1 : b->reps;
 
+	eo.model = o->model;
+	eo.model_draft = little;
+	eo.chat_template = *o->chat_template ? o->chat_template : NULL;
+	eo.be.n_batch = BATCH_ROWS;
+	eo.be.n_out = STEP_MAX;
+	eo.spare_ctx = no_probes(o) ? 0 : bench_probe_depth(b);
 	for (int i = 0; i < times && (!i || b->e); i++) {
 		double start = clock_now();
 
@@ -125,9 +130,8 @@ static int load(struct bench *b, char err[ERR_MAX])
 	free(little);
 	if (!b->e)
 		return -1;
-	if (*b->e->draft_err || *b->e->notes[0])
-		fprintf(stderr, "bench: %s\n", *b->e->draft_err ? b->e->draft_err :
-			b->e->notes[0]);
+	note(b->e->notes[NOTE_BACKEND]);
+	note(*b->e->draft_err ? b->e->draft_err : b->e->notes[NOTE_PAIR]);
 	b->token_bytes = needed_bytes(b->e->model);
 	bench_strategy_open(b);
 	return 0;

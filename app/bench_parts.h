@@ -74,6 +74,8 @@ struct spread bench_spread(const struct bench *, const char *fmt, ...)
 struct spread bench_values(const double *v, int n);
 void bench_progress(const struct bench *, int rep, const char *what);
 
+/* Positions in the probes' cache, at most. */
+int bench_probe_depth(const struct bench *);
 int bench_probe_open(struct bench *, char err[ERR_MAX]);
 int bench_probe_run(struct bench *, int rep, char err[ERR_MAX]);
 void bench_probe_close(struct bench *);

@@ -55,11 +55,16 @@ static bool depth_fits(const struct bench *b, int depth)
 	return depth + b->n_decode <= b->n_ids;
 }
 
+int bench_probe_depth(const struct bench *b)
+{
+	return (b->opt->quick ? 1024 : 4096) + b->n_decode;
+}
+
 int bench_probe_open(struct bench *b, char err[ERR_MAX])
 {
-	int most = b->e->model->cfg.n_ctx_train, deepest = b->opt->quick ? 1024 : 4096;
+	int most = b->e->model->cfg.n_ctx_train;
 
-	b->n_ids = deepest + b->n_decode;
+	b->n_ids = bench_probe_depth(b);
 	if (most > 0 && b->n_ids > most)
 		b->n_ids = most;
 	if (b->n_ids < PROMPT_ROWS)

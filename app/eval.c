@@ -4,6 +4,7 @@
  * scored on the tokens after them.  struct eval owns the engine, the ids and the reference.
  * Invariant: only OUT_ROWS rows of logits exist at a time, whatever the text's length. */
 #include "app/eval.h"
+#include "app/setup.h"
 #include "engine/engine.h"
 
 #include <errno.h>
@@ -125,14 +126,12 @@ static int check_ref(struct eval *v, char err[ERR_MAX])
 
 static int open_engine(struct eval *v, char err[ERR_MAX])
 {
-	struct engine_opt eo = {
-		.model = v->opt->model, .backend = v->opt->backend, .n_ctx = v->chunk,
-		.be = { .n_threads = v->opt->threads, .n_batch = BATCH_ROWS, .n_out = OUT_ROWS,
-			.kernels = v->opt->kernels,
-			.cache_k = quant_find(v->opt->cache_type_k),
-			.cache_v = quant_find(v->opt->cache_type_v) },
-	};
+	struct engine_opt eo = setup_engine(v->opt);
 
+	eo.model = v->opt->model;
+	eo.n_ctx = v->chunk;
+	eo.be.n_batch = BATCH_ROWS;
+	eo.be.n_out = OUT_ROWS;
 	v->e = engine_open(&eo, err);
 	return v->e ? 0 : -1;
 }

@@ -163,7 +163,7 @@ static void greet(struct line_chat *l)
 
 static void on_message(struct line_chat *l, const struct msg *m)
 {
-	char note[200];
+	char note[MSG_PLAN_TEXT];
 
 	switch (m->kind) {
 	case MSG_PLAN:

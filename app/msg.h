@@ -34,6 +34,7 @@ enum msg_reason { DONE_END, DONE_LIMIT, DONE_STOPPED, DONE_CONTEXT, DONE_ERROR }
 enum msg_origin { MSG_PLAIN, MSG_ACCEPTED, MSG_CORRECTED };
 
 #define MSG_DRAFTS 16
+enum { MSG_PLAN_TEXT = 320 };    /* MSG_PLAN as one line, see command_plan */
 
 /* Of the running or the last answer; a negative number is unknown. */
 struct stats {
@@ -48,6 +49,7 @@ struct stats {
 	long plain_n;           /* steps that tried no draft, their seconds in the big model */
 	double plain_s;
 	int ctx_used, ctx_size;
+	size_t device_used;     /* bytes of the GPU's memory that this process takes; 0: unknown */
 	int64_t seed;
 	char strategy[16];
 	bool exact;
@@ -61,6 +63,11 @@ struct model_info {
 	size_t weights, draft, kv, work;        /* bytes; 0: none set aside.  draft: all that the
 						 * little model has */
 	size_t planned, free;   /* bytes of the whole process, of the system; 0: unknown */
+	/* The GPU's memory is meant by all of these sizes, and not the process's. */
+	bool gpu;
+	size_t budget, used;    /* there: what may be taken, what this process takes; 0: unknown */
+	size_t host;            /* weights in host memory, read over the bus in every pass */
+	int host_layers, n_layers;
 };
 
 struct msg {

@@ -42,6 +42,11 @@ _(CHOICE, cache_type_v, "cache-type-v", "ctv", "", "f16|q8_0", "f16", 0, 0, IN_R
 	"how the cache holds values, which suffer less from it") \
 _(CHOICE, backend, "backend", "", "", "auto|cpu|cuda", "auto", 0, 0, IN_RUN, MODEL, \
 	"what does the arithmetic; auto: cuda (an NVIDIA GPU) where that works, else cpu") \
+_(INT, gpu_layers, "gpu-layers", "ngl", "n-gpu-layers", "N", "-1", -1, 1 << 20, IN_RUN, MODEL, \
+	"cuda: layers whose weights the GPU's memory holds; the others stay in host memory, " \
+	"from where the GPU, which computes them too, reads them; -1: all that fit, 0: none") \
+_(INT, vram, "vram", "", "", "MiB", "0", 0, 1 << 24, IN_RUN, MODEL, \
+	"cuda: memory of the GPU that the models may take; 0: what is free, less a margin") \
 _(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "auto", 0, 0, \
 	IN_RUN, MODEL, "dot products of the cpu backend; auto: the fastest that " \
 	"processor and system allow; float: slow and exact, for reference") \

@@ -102,7 +102,7 @@ static void put_end(struct output *o)
 
 static int take(struct output *out, struct msg *m, char err[ERR_MAX])
 {
-	char plan[200];
+	char plan[MSG_PLAN_TEXT];
 	int rc = 0;
 
 	talk_take(&talk, m);

@@ -82,6 +82,9 @@ static json_t *memory(const struct talk *t)
 	put_count(j, "work_buffers", t->ready, (long long)t->info.work);
 	put_count(j, "planned", t->ready && t->info.planned, (long long)t->info.planned);
 	put_count(j, "process", now > 0, (long long)now);
+	put_count(j, "gpu_budget", t->ready && t->info.budget, (long long)t->info.budget);
+	put_count(j, "gpu_used", t->ready && t->info.used, (long long)t->info.used);
+	put_count(j, "host_weights", t->ready && t->info.gpu, (long long)t->info.host);
 	return j;
 }
 

@@ -62,15 +62,22 @@ void command_stats(const struct talk *t, FILE *out)
 void command_plan(const struct model_info *i, char *out, size_t cap)
 {
 	static const double mib = 1024 * 1024;
-	int n = snprintf(out, cap, "memory: weights %.1f, little model %.1f, KV cache %.1f, "
-			 "buffers %.1f", (double)i->weights / mib, (double)i->draft / mib,
-			 (double)i->kv / mib, (double)i->work / mib);
+	int n = snprintf(out, cap, "%s: weights %.1f, little model %.1f, KV cache %.1f, "
+			 "buffers %.1f", i->gpu ? "GPU memory" : "memory",
+			 (double)i->weights / mib, (double)i->draft / mib, (double)i->kv / mib,
+			 (double)i->work / mib);
 
 	if (i->planned && (size_t)n < cap)
 		n += snprintf(out + n, cap - (size_t)n, ", in all %.1f MiB planned",
 			      (double)i->planned / mib);
+	if (i->budget && (size_t)n < cap)
+		n += snprintf(out + n, cap - (size_t)n, " of %.0f", (double)i->budget / mib);
 	if (i->free && (size_t)n < cap)
-		snprintf(out + n, cap - (size_t)n, ", %.0f MiB free", (double)i->free / mib);
+		n += snprintf(out + n, cap - (size_t)n, ", %.0f MiB free", (double)i->free / mib);
+	if (i->host_layers && (size_t)n < cap)
+		snprintf(out + n, cap - (size_t)n, "; %d of %d layers stay in host memory, %.1f "
+			 "MiB that every pass reads over the bus", i->host_layers, i->n_layers,
+			 (double)i->host / mib);
 }
 
 void command_settings(const struct talk *t, const struct option_row *one, FILE *out)
@@ -86,18 +93,33 @@ void command_settings(const struct talk *t, const struct option_row *one, FILE *
 	}
 }
 
+static void mebibytes(FILE *out, const char *name, bool known, size_t bytes)
+{
+	number(out, name, known, "%8.1f MiB", (double)bytes / (1024 * 1024));
+}
+
+static void show_gpu(const struct model_info *i, FILE *out)
+{
+	mebibytes(out, "may be taken", i->budget > 0, i->budget);
+	mebibytes(out, "taken", i->used > 0, i->used);
+	mebibytes(out, "free before", i->free > 0, i->free);
+	fprintf(out, "%-18s %8.1f MiB in every pass: %d of %d layers\n", "over the bus",
+		(double)i->host / (1024 * 1024), i->host_layers, i->n_layers);
+}
+
 static void show_memory(const struct talk *t, FILE *out)
 {
-	static const double mib = 1024 * 1024;
 	const struct model_info *i = &t->info;
 	size_t now = memory_now();
 
-	number(out, "weights", t->ready && i->weights, "%8.1f MiB", (double)i->weights / mib);
-	number(out, "little model", t->ready && i->draft, "%8.1f MiB", (double)i->draft / mib);
-	number(out, "KV cache", t->ready, "%8.1f MiB", (double)i->kv / mib);
-	number(out, "work buffers", t->ready, "%8.1f MiB", (double)i->work / mib);
-	number(out, "planned", t->ready && i->planned, "%8.1f MiB", (double)i->planned / mib);
-	number(out, "whole process", now > 0, "%8.1f MiB", (double)now / mib);
+	mebibytes(out, "weights", t->ready && i->weights, i->weights);
+	mebibytes(out, "little model", t->ready && i->draft, i->draft);
+	mebibytes(out, "KV cache", t->ready, i->kv);
+	mebibytes(out, "work buffers", t->ready, i->work);
+	mebibytes(out, "planned", t->ready && i->planned, i->planned);
+	if (t->ready && i->gpu)
+		show_gpu(i, out);
+	mebibytes(out, "whole process", now > 0, now);
 }
 
 static void show_model(const struct talk *t, FILE *out)

@@ -313,6 +313,7 @@ void talk_take(struct talk *t, const struct msg *m)
 		break;
 	case MSG_STATS:
 		t->stats = m->stats;
+		t->info.used = m->stats.device_used;
 		break;
 	case MSG_STRATEGY:
 		memcpy(t->strategy, m->text, m->len < sizeof(t->strategy) ? m->len + 1 : 0);

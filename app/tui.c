@@ -227,9 +227,16 @@ static void ready(struct tui *t)
 	t->stats.kv = (double)i->kv;
 	t->stats.work = (double)i->work;
 	t->stats.ctx_size = i->ctx_size;
+	t->stats.gpu = i->gpu;
+	t->stats.budget = i->budget ? (double)i->budget : -1;
+	t->stats.used = i->used ? (double)i->used : -1;
 	snprintf(note, sizeof(note), "%.100s is ready. F1 helps, /help lists the commands, Ctrl+D "
 		 "leaves.", t->talk.model ? t->talk.model : "");
 	tui_say(t, BLOCK_NOTICE, note);
+	snprintf(note, sizeof(note), "%d of %d layers stay in host memory: every pass reads %.0f "
+		 "MiB over the bus.", i->host_layers, i->n_layers, (double)i->host / (1 << 20));
+	if (i->host_layers)
+		tui_say(t, BLOCK_NOTICE, note);
 }
 
 static void text_came(struct tui *t, const struct msg *m)
@@ -257,6 +264,7 @@ static void stats_came(struct tui *t, const struct stats *s)
 	t->stats.s = *s;
 	t->stats.ctx_used = s->ctx_used;
 	t->stats.ctx_size = s->ctx_size;
+	t->stats.used = s->device_used ? (double)s->device_used : -1;
 	t->plain_n = s->plain_n;
 	t->plain_s = s->plain_s;
 	if (t->plain_n + t->plain_before_n && t->plain_s + t->plain_before_s > 0)

@@ -27,7 +27,7 @@ struct tui {
 	unsigned want;                  /* enum tui_want; whoever did it clears it */
 	double now;                     /* the caller's clock, seconds */
 	double progress;                /* of loading, 0..1 */
-	char plan[200];                 /* memory that loading takes */
+	char plan[MSG_PLAN_TEXT];                 /* memory that loading takes */
 
 	struct transcript *log;
 	struct transcript_view view;

@@ -62,6 +62,22 @@ static void draw_title(const struct tui *t, struct grid *g, const struct layout 
 	grid_printf(g, left, 0, x, ROLE_TITLE, 0, "· %s ", model_name(t));
 }
 
+/* A line of ASCII from row y on, in as many rows as it takes. */
+static void draw_wrapped(struct grid *g, struct rect r, int y, int x, const char *text)
+{
+	int most = r.w - x - 1, left = (int)strlen(text), n;
+
+	for (; left > 0 && most > 0 && y < r.h; y++, text += n, left -= n) {
+		n = left < most ? left : most;
+		for (int i = n; i > 0 && n < left; i--)
+			if (text[i - 1] == ' ') {
+				n = i;
+				break;
+			}
+		grid_printf(g, r, y, x, ROLE_NOTICE, 0, "%.*s", n, text);
+	}
+}
+
 static void draw_loading(const struct tui *t, struct grid *g, struct rect r)
 {
 	int w = r.w - 4 < 50 ? r.w - 4 : 50, x = (r.w - w) / 2, y = r.h / 2;
@@ -82,8 +98,7 @@ static void draw_loading(const struct tui *t, struct grid *g, struct rect r)
 		grid_printf(g, r, y + 1, x, ROLE_NOTICE, 0, "loading, %.0f %%", 100 * t->progress);
 	else if (y + 1 < r.h)
 		grid_printf(g, r, y + 1, x, ROLE_NOTICE, 0, "loading");
-	if (y + 2 < r.h && *t->plan)
-		grid_printf(g, r, y + 2, r.w > 110 ? x : 1, ROLE_NOTICE, 0, "%s", t->plan);
+	draw_wrapped(g, r, y + 2, r.w > 110 ? x : 1, t->plan);
 }
 
 static void draw_stats(struct tui *t, struct grid *g, const struct layout *l)

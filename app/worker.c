@@ -4,7 +4,7 @@
 #include "app/worker.h"
 #include "app/answer.h"
 #include "app/model_path.h"
-#include "engine/engine.h"
+#include "app/setup.h"
 
 #include <errno.h>
 #include <math.h>
@@ -30,14 +30,22 @@ static void note(struct worker *w, const char *text)
 		msgq_put_text(&w->out, (struct msg){ .kind = MSG_NOTE }, text, strlen(text));
 }
 
+/* What the plan knows, of a loaded model too. */
+static struct model_info planned(const struct memory_plan *p)
+{
+	return (struct model_info){
+		.weights = p->weights, .draft = p->little, .kv = p->kv, .work = p->work,
+		.planned = memory_total(p), .free = p->free < SIZE_MAX ? p->free : 0,
+		.gpu = p->device, .budget = p->budget < SIZE_MAX ? p->budget : 0,
+		.host = p->host, .host_layers = p->host_layers, .n_layers = p->n_layers,
+	};
+}
+
 static void on_plan(void *ctx, const struct memory_plan *p)
 {
 	struct worker *w = ctx;
 
-	msgq_put(&w->out, (struct msg){ .kind = MSG_PLAN, .info = {
-		.weights = p->weights, .draft = p->little, .kv = p->kv, .work = p->work,
-		.planned = memory_total(p), .free = p->free < SIZE_MAX ? p->free : 0,
-	} });
+	msgq_put(&w->out, (struct msg){ .kind = MSG_PLAN, .info = planned(p) });
 }
 
 void worker_error(struct worker *w, const char *text, bool fatal)
@@ -92,16 +100,18 @@ static void tell_ready(struct worker *w)
 {
 	struct engine *e = w->engine;
 	struct backend_memory mem = e->be->memory(e->dev);
-	struct msg m = { .kind = MSG_READY, .info = {
-		.ctx_size = e->target.n_ctx, .ctx_train = e->model->cfg.n_ctx_train,
-		.load_s = e->load_s, .weights = mem.weights, .work = mem.work,
-		.draft = little_bytes(e), .planned = memory_total(&e->plan),
-		.free = e->plan.free < SIZE_MAX ? e->plan.free : 0,
-		.kv = e->be->kv_bytes(e->target.kv),
-	} };
+	struct msg m = { .kind = MSG_READY, .info = planned(&e->plan) };
 	const char *slash = strrchr(w->model, '/');
 	struct gguf_str name = { .s = slash ? slash + 1 : w->model };
 
+	m.info.ctx_size = e->target.n_ctx;
+	m.info.ctx_train = e->model->cfg.n_ctx_train;
+	m.info.load_s = e->load_s;
+	m.info.weights = mem.weights;
+	m.info.work = mem.work;
+	m.info.draft = little_bytes(e);
+	m.info.kv = e->be->kv_bytes(e->target.kv);
+	m.info.used = e->plan.device ? e->be->used() : 0;
 	name.n = strlen(name.s);
 	gguf_string(e->model->file, "general.name", &name);
 	snprintf(m.info.arch, sizeof(m.info.arch), "%s", e->model->cfg.arch);
@@ -117,17 +127,15 @@ static void tell_ready(struct worker *w)
 static int load(struct worker *w, char err[ERR_MAX])
 {
 	char *little = model_path_little(w->model, w->opt.model_draft);
-	struct engine_opt opt = {
-		.model = w->model, .model_draft = little,
-		.backend = w->opt.backend, .strategy = w->opt.strategy,
-		.chat_template = *w->opt.chat_template ? w->opt.chat_template : NULL,
-		.n_ctx = w->opt.ctx, .planned = on_plan, .planned_ctx = w,
-		.be = { .n_threads = w->opt.threads, .kernels = w->opt.kernels,
-			.cache_k = quant_find(w->opt.cache_type_k),
-			.cache_v = quant_find(w->opt.cache_type_v),
-			.progress = on_progress, .progress_ctx = w },
-	};
+	struct engine_opt opt = setup_engine(&w->opt);
 
+	opt.model = w->model;
+	opt.model_draft = little;
+	opt.strategy = w->opt.strategy;
+	opt.chat_template = *w->opt.chat_template ? w->opt.chat_template : NULL;
+	opt.planned = on_plan;
+	opt.planned_ctx = opt.be.progress_ctx = w;
+	opt.be.progress = on_progress;
 	w->engine = engine_open(&opt, err);
 	free(little);
 	if (!w->engine)
@@ -135,8 +143,10 @@ static int load(struct worker *w, char err[ERR_MAX])
 	if (w->engine->tmpl)
 		w->system = template_default_system(w->engine->tmpl, w->engine->model->file);
 	apply_settings(w);
-	note(w, *w->engine->notes[1] ? w->engine->notes[1] : w->engine->draft_err);
-	note(w, w->engine->notes[0]);
+	note(w, w->engine->notes[NOTE_BACKEND]);
+	note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :
+						   w->engine->draft_err);
+	note(w, w->engine->notes[NOTE_PAIR]);
 	return 0;
 }
 

@@ -22,6 +22,8 @@ struct worker {
 	struct engine *engine;
 	char *system;           /* the model file's own system prompt, or NULL */
 	double shown;           /* when the last progress or stats went out */
+	double looked;          /* when device_used was asked for */
+	size_t device_used;
 	bool quit;
 };
 

@@ -69,7 +69,7 @@ struct backend_opt {
 	 * one cache of the n_ctx that plan is told.  0: what is free, less a margin. */
 	size_t budget;
 	/* Layers, the last ones, whose weights stay in host memory at least, though the backend
-	 * computes elsewhere (cuda); more do when they do not fit. */
+	 * computes elsewhere (cuda).  plan may find that more have to; open is then told so. */
 	int host_layers;
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
 	void *progress_ctx;

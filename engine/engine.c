@@ -52,44 +52,162 @@ static int settle(struct engine *e, const struct engine_opt *o, struct setup *s,
 	s->n_ctx = o->n_ctx > 0 ? o->n_ctx : at_most(trained, CTX_DEFAULT);
 	s->little_be = s->be;
 	s->little_be.n_out = STEP_MAX;
+	if (o->limit_layers)
+		s->be.host_layers = at_least(e->model->cfg.n_layers - o->gpu_layers, 0);
 	e->be = backend_find(o->backend, e->be_err);
 	return e->be ? 0 : fail(err, "%s", e->be_err);
 }
 
-static int plan_big(struct engine *e, const struct setup *s, char err[ERR_MAX])
+static void close_little(struct engine *e)
+{
+	e->strat.draft = NULL;
+	sampler_close(e->strat.draft_smp);
+	e->strat.draft_smp = NULL;
+	if (e->draft.tok)
+		session_close(&e->draft);
+	if (e->draft_dev)
+		e->be->close(e->draft_dev);
+	e->draft_dev = NULL;
+	model_close(e->draft_model);
+	e->draft_model = NULL;
+}
+
+/* The little model's file, if it can draft for the big one. */
+static int find_little(struct engine *e, const struct engine_opt *o, struct setup *s,
+		       char err[ERR_MAX])
+{
+	struct model *m = e->draft_model = model_open(o->model_draft, e->model, err);
+
+	if (!m || pair_check(e->model, e->tok, m, err) != 0)
+		return -1;
+	pair_note(e->model, m, s->n_ctx, e->notes[NOTE_PAIR]);
+	s->little_ctx = at_most(s->n_ctx, m->cfg.n_ctx_train);
+	return 0;
+}
+
+static void set_big(struct memory_plan *p, const struct engine *e, const struct setup *s,
+		    const struct backend_memory *mem)
+{
+	p->weights = mem->weights;
+	p->work = mem->work;
+	p->kv = memory_kv(e->model, &s->be, memory_rows(s->n_ctx));
+	p->host = mem->host;
+	p->host_layers = mem->host_layers;
+}
+
+static size_t all_of_little(const struct engine *e, const struct setup *s,
+			    const struct backend_memory *mem)
+{
+	return mem->weights + mem->work +
+	       memory_kv(e->draft_model, &s->little_be, memory_rows(s->little_ctx));
+}
+
+/* In the memory of the process: the big model first, the little one if there is room left. */
+static int plan_here(struct engine *e, const struct engine_opt *o, struct setup *s,
+		     char err[ERR_MAX])
 {
 	struct memory_plan *p = &e->plan;
 	struct backend_memory mem;
+	size_t big, left;
 
 	p->free = memory_free();
 	if (memory_check(e->model, &s->be, s->n_ctx, p->free, err) != 0 ||
 	    e->be->plan(e->model, &s->be, s->n_ctx, &mem, err) != 0)
 		return -1;
-	p->weights = mem.weights;
-	p->work = mem.work;
-	p->kv = memory_kv(e->model, &s->be, memory_rows(s->n_ctx));
+	set_big(p, e, s, &mem);
+	if (!o->model_draft)
+		return 0;
+	big = p->weights + p->work + p->kv;
+	left = p->free > big ? p->free - big : 0;
+	if (find_little(e, o, s, e->draft_err) != 0 ||
+	    memory_check(e->draft_model, &s->little_be, s->little_ctx, left, e->draft_err) != 0 ||
+	    e->be->plan(e->draft_model, &s->little_be, s->little_ctx, &mem, e->draft_err) != 0)
+		close_little(e);
+	else
+		p->little = all_of_little(e, s, &mem);
 	return 0;
 }
 
-/* The little model's file, if it can draft for the big one and both fit. */
-static int find_little(struct engine *e, const struct engine_opt *o, struct setup *s,
-		       char err[ERR_MAX])
+/* All of the little model must be on the device: each token asks it several times. */
+static int fit_little(struct engine *e, struct setup *s, const struct memory_room *r,
+		      char err[ERR_MAX])
+{
+	const struct model *m = e->draft_model;
+	struct backend_memory mem;
+
+	if (memory_fit(e->be, m, &s->little_be, s->little_ctx, r, &mem, err) != 0)
+		return -1;
+	if (mem.host)
+		return fail(err, "%s does not fit whole into the %zu MiB of the GPU's memory that "
+			    "may be taken", gguf_path(m->file), r->budget >> 20);
+	e->plan.little = all_of_little(e, s, &mem);
+	s->little_be.budget = e->plan.little;
+	return 0;
+}
+
+static int fit_big(struct engine *e, struct setup *s, const struct memory_room *all, size_t little,
+		   char err[ERR_MAX])
+{
+	struct memory_room r = { .budget = all->budget > little ? all->budget - little : 0,
+				 .most = all->most > little ? all->most - little : 0,
+				 .others = all->others + little };
+	struct backend_memory mem;
+
+	if (memory_fit(e->be, e->model, &s->be, s->n_ctx, &r, &mem, err) != 0)
+		return -1;
+	if (mem.host > memory_free())
+		return fail(err, "%s: %zu MiB of its weights do not fit the GPU's memory, and only "
+			    "%zu MiB of host memory are free; a larger --vram, a smaller -c, a "
+			    "smaller model or --backend cpu needs less", gguf_path(e->model->file),
+			    mem.host >> 20, memory_free() >> 20);
+	set_big(&e->plan, e, s, &mem);
+	s->be.budget = r.budget;
+	s->be.host_layers = mem.host_layers;    /* as planned: open is not told the context */
+	return 0;
+}
+
+/* In a device's memory the little model goes first, for the big one's layers may be elsewhere; but
+ * rather the big one alone than none. */
+static int plan_there(struct engine *e, const struct engine_opt *o, struct setup *s,
+		      char err[ERR_MAX])
 {
 	struct memory_plan *p = &e->plan;
-	size_t big = p->weights + p->work + p->kv, left = p->free > big ? p->free - big : 0;
-	struct backend_memory mem;
-	struct model *m;
+	size_t spare = memory_kv(e->model, &s->be, memory_rows(o->spare_ctx));
+	struct memory_room r = { .others = spare };
 
-	m = e->draft_model = model_open(o->model_draft, e->model, err);
-	if (!m || pair_check(e->model, e->tok, m, err) != 0)
+	p->device = true;
+	p->n_layers = e->model->cfg.n_layers;
+	p->free = e->be->free();
+	p->budget = memory_budget(p->free, o->be.budget);
+	r.budget = p->budget > spare ? p->budget - spare : 0;
+	r.most = memory_budget(p->free, 0);
+	r.most = r.most > spare ? r.most - spare : 0;
+	if (o->model_draft && (find_little(e, o, s, e->draft_err) != 0 ||
+			       fit_little(e, s, &r, e->draft_err) != 0))
+		close_little(e);
+	if (fit_big(e, s, &r, p->little, err) == 0)
+		return 0;
+	if (!e->draft_model || fit_big(e, s, &r, 0, err) != 0)
 		return -1;
-	pair_note(e->model, m, s->n_ctx, e->notes[0]);
-	s->little_ctx = at_most(s->n_ctx, m->cfg.n_ctx_train);
-	if (memory_check(m, &s->little_be, s->little_ctx, left, err) != 0 ||
-	    e->be->plan(m, &s->little_be, s->little_ctx, &mem, err) != 0)
+	fail(e->draft_err, "%s is left out: its %zu MiB would leave too little of the GPU's memory "
+	     "for the big model", gguf_path(e->draft_model->file), p->little >> 20);
+	p->little = 0;
+	close_little(e);
+	return 0;
+}
+
+static int plan_all(struct engine *e, const struct engine_opt *o, struct setup *s,
+		    char err[ERR_MAX])
+{
+	int (*plan)(struct engine *, const struct engine_opt *, struct setup *, char *) =
+		e->be == &backend_cpu ? plan_here : plan_there;
+
+	e->plan = (struct memory_plan){ .n_layers = e->model->cfg.n_layers };
+	if (plan(e, o, s, err) != 0)
 		return -1;
-	p->little = mem.weights + mem.work +
-		    memory_kv(m, &s->little_be, memory_rows(s->little_ctx));
+	e->plan.now = memory_now();
+	if (o->planned)
+		o->planned(o->planned_ctx, &e->plan);
 	return 0;
 }
 
@@ -121,20 +239,6 @@ static int open_little(struct engine *e, const struct setup *s, char err[ERR_MAX
 	return 0;
 }
 
-static void close_little(struct engine *e)
-{
-	e->strat.draft = NULL;
-	sampler_close(e->strat.draft_smp);
-	e->strat.draft_smp = NULL;
-	if (e->draft.tok)
-		session_close(&e->draft);
-	if (e->draft_dev)
-		e->be->close(e->draft_dev);
-	e->draft_dev = NULL;
-	model_close(e->draft_model);
-	e->draft_model = NULL;
-}
-
 /* The chat goes on with what works: plain, where the little model that is needed is not there. */
 static int first_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 {
@@ -144,39 +248,68 @@ static int first_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 		return -1;
 	if (!(s->needs & NEED_DRAFT_MODEL) || e->strat.draft)
 		return engine_strategy(e, name, err);
-	engine_strategy(e, name, e->notes[1]);
-	fail(e->notes[1], "%s; going on with plain", e->notes[1]);
+	engine_strategy(e, name, e->notes[NOTE_STRATEGY]);
+	fail(e->notes[NOTE_STRATEGY], "%s; going on with plain", e->notes[NOTE_STRATEGY]);
 	return engine_strategy(e, "plain", err);
 }
 
-static int plan_all(struct engine *e, const struct engine_opt *o, struct setup *s,
-		    char err[ERR_MAX])
+/* Everything that lies where the backend computes. */
+static int open_there(struct engine *e, const struct engine_opt *o, struct setup *s,
+		      char err[ERR_MAX])
 {
-	if (settle(e, o, s, err) != 0 || plan_big(e, s, err) != 0)
-		return -1;
-	if (o->model_draft && find_little(e, o, s, e->draft_err) != 0)
-		close_little(e);
-	e->plan.now = memory_now();
-	if (o->planned)
-		o->planned(o->planned_ctx, &e->plan);
-	return 0;
-}
-
-static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
-{
-	struct setup s = { .n_ctx = 0 };
-
-	if (open_model(e, o, err) != 0 || plan_all(e, o, &s, err) != 0 ||
-	    open_device(e, &s, err) != 0)
+	if (plan_all(e, o, s, err) != 0 || open_device(e, s, err) != 0)
 		return -1;
 	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .pace = &e->pace,
 				   .law = SAMPLER_DEFAULTS, .opt = STRATEGY_DEFAULTS };
 	e->strat.smp = sampler_open(e->model->cfg.n_out, NULL, err);
 	if (!e->strat.smp)
 		return -1;
-	if (e->draft_model && open_little(e, &s, e->draft_err) != 0)
+	if (e->draft_model && open_little(e, s, e->draft_err) != 0)
 		close_little(e);
-	return first_strategy(e, o->strategy ? o->strategy : "", err);
+	return 0;
+}
+
+static void close_there(struct engine *e)
+{
+	strategy_close(&e->strat);
+	sampler_close(e->strat.smp);
+	close_little(e);
+	if (e->target.tok)
+		session_close(&e->target);
+	if (e->dev)
+		e->be->close(e->dev);
+	e->dev = NULL;
+	e->strat = (struct strat){ .smp = NULL };
+}
+
+/* The better backend is there, but not for this model: err says why. */
+static int open_on_cpu(struct engine *e, const struct engine_opt *o, struct setup *s,
+		       char err[ERR_MAX])
+{
+	fail(e->notes[NOTE_BACKEND], "%s: %.400s; going on with the cpu", e->be->name, err);
+	fail(e->be_err, "%s", err);
+	close_there(e);
+	*e->draft_err = *e->notes[NOTE_PAIR] = '\0';
+	s->be.host_layers = 0;
+	e->be = &backend_cpu;
+	return open_there(e, o, s, err);
+}
+
+static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
+{
+	struct setup s = { .n_ctx = 0 };
+	bool any = !o->backend || !strcmp(o->backend, "auto");
+	int rc;
+
+	if (open_model(e, o, err) != 0 || settle(e, o, &s, err) != 0)
+		return -1;
+	rc = open_there(e, o, &s, err);
+	if (rc != 0 && e->be != &backend_cpu) {
+		rc = any ? open_on_cpu(e, o, &s, err) : -1;
+		if (!any && !strstr(err, "--backend cpu"))
+			fail(err, "%s: %.400s; --backend cpu works without it", e->be->name, err);
+	}
+	return rc != 0 ? -1 : first_strategy(e, o->strategy ? o->strategy : "", err);
 }
 
 struct engine *engine_open(const struct engine_opt *o, char err[ERR_MAX])
@@ -198,13 +331,7 @@ void engine_close(struct engine *e)
 {
 	if (!e)
 		return;
-	strategy_close(&e->strat);
-	sampler_close(e->strat.smp);
-	close_little(e);
-	if (e->target.tok)
-		session_close(&e->target);
-	if (e->dev)
-		e->be->close(e->dev);
+	close_there(e);
 	tokenizer_close(e->tok);
 	model_close(e->model);
 	mem_free(e);

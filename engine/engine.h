@@ -17,10 +17,19 @@ struct engine_opt {
 					 * model fails that it needs */
 	const char *chat_template;      /* NULL: by fingerprint */
 	int n_ctx;                      /* 0: the model's own, at most 4096 */
+	int spare_ctx;                  /* positions of caches that the caller will add */
+	/* A backend with memory of its own: gpu_layers counts, the layers whose weights may be
+	 * there; and be.budget, 0: what is free there, less a margin. */
+	bool limit_layers;
+	int gpu_layers;
 	void (*planned)(void *ctx, const struct memory_plan *); /* before weights load, or NULL */
 	void *planned_ctx;
 	struct backend_opt be;
 };
+
+/* Of the pair (pair_note), why the strategy is plain, why the cpu computes though a better backend
+ * is there. */
+enum engine_note { NOTE_PAIR, NOTE_STRATEGY, NOTE_BACKEND, NOTES };
 
 struct engine {
 	struct model *model;
@@ -36,8 +45,7 @@ struct engine {
 	struct dev *draft_dev;
 	struct session draft;
 	char draft_err[ERR_MAX];
-	char notes[2][ERR_MAX];         /* what works otherwise than asked: the pair's (pair_note),
-					 * and why the strategy is plain.  "": nothing */
+	char notes[NOTES][ERR_MAX];     /* what works otherwise than asked; "": nothing */
 	struct pace pace;               /* of all answers so far */
 	struct strat strat;             /* .law, .opt and .stats are the caller's to set and read */
 	double load_s;

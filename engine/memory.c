@@ -79,3 +79,104 @@ int memory_check(const struct model *m, const struct backend_opt *be, int n_ctx,
 		    (fixed + kv) / MIB, fixed / MIB, kv / MIB, free / MIB, fits,
 		    other ? ", and so would -ctk q8_0 -ctv q8_0" : "");
 }
+
+size_t memory_budget(size_t free, size_t asked)
+{
+	size_t margin = free / 50 > 64 * MIB ? free / 50 : 64 * MIB;
+
+	if (asked)
+		return asked < free ? asked : free;
+	return free == SIZE_MAX ? free : free > margin ? free - margin : 0;
+}
+
+/* One question to a backend's plan. */
+struct trial {
+	const struct backend *be;
+	const struct model *m;
+	struct backend_opt opt;
+	int n_ctx;
+};
+
+static bool fits(const struct trial *t)
+{
+	struct backend_memory mem;
+	char err[ERR_MAX];
+
+	return t->opt.budget && t->be->plan(t->m, &t->opt, t->n_ctx, &mem, err) == 0;
+}
+
+/* The smallest budget in MiB that is enough; 0: none is. */
+static size_t least_budget(struct trial t)
+{
+	size_t no = 0, yes = 1 << 24;   /* 16 TiB */
+
+	t.opt.budget = yes * MIB;
+	if (!fits(&t))
+		return 0;
+	while (yes - no > 1) {
+		size_t half = no + (yes - no) / 2;
+
+		t.opt.budget = half * MIB;
+		*(fits(&t) ? &yes : &no) = half;
+	}
+	return yes;
+}
+
+/* The largest context that fits, in steps of 256 if it can be; 0: none does. */
+static int most_context(struct trial t)
+{
+	int no = t.n_ctx, yes = 0;
+
+	while (no - yes > 1) {
+		t.n_ctx = yes + (no - yes) / 2;
+		*(fits(&t) ? &yes : &no) = t.n_ctx;
+	}
+	return yes < 256 ? yes : yes / 256 * 256;
+}
+
+static bool fits_q8(struct trial t)
+{
+	const struct quant_info *q8 = quant_find("q8_0");
+
+	if (t.opt.cache_k == q8 && t.opt.cache_v == q8)
+		return false;
+	t.opt.cache_k = t.opt.cache_v = q8;
+	return fits(&t);
+}
+
+static int too_little(const struct trial *t, const struct memory_room *r, size_t least,
+		      char err[ERR_MAX])
+{
+	char ways[128] = "";
+	int ctx = most_context(*t), n = 0;
+
+	if (ctx)
+		n = snprintf(ways, sizeof(ways), "-c %d, ", ctx);
+	if (fits_q8(*t))
+		n += snprintf(ways + n, sizeof(ways) - (size_t)n, "-ctk q8_0 -ctv q8_0, ");
+	if (least * MIB <= r->most)
+		n += snprintf(ways + n, sizeof(ways) - (size_t)n, "--vram %zu, ",
+			      least + (r->others + MIB - 1) / MIB);
+	if (!n)
+		snprintf(ways, sizeof(ways), "a smaller model or a harder quantised file, ");
+	return fail(err, "%.200s with a context of %d needs at least %zu MiB of the GPU's memory, "
+		    "even with its layers in host memory; there are %zu for it, %zu are missing; "
+		    "what would fit: %sor --backend cpu", gguf_path(t->m->file), t->n_ctx, least,
+		    r->budget / MIB, least - r->budget / MIB, ways);
+}
+
+int memory_fit(const struct backend *be, const struct model *m, const struct backend_opt *opt,
+	       int n_ctx, const struct memory_room *r, struct backend_memory *mem,
+	       char err[ERR_MAX])
+{
+	struct trial t = { .be = be, .m = m, .opt = *opt, .n_ctx = n_ctx };
+	size_t least;
+
+	t.opt.budget = r->budget;
+	if (r->budget && be->plan(m, &t.opt, n_ctx, mem, err) == 0)
+		return 0;
+	least = least_budget(t);
+	if (least > r->budget / MIB)
+		return too_little(&t, r, least, err);
+	return r->budget ? -1 : fail(err, "the GPU has no memory free");
+}

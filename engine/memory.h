@@ -1,19 +1,29 @@
-/* memory.h - whether a model and its cache fit into memory, asked before anything is loaded. */
+/* memory.h - whether a model and its cache fit into memory, asked before anything is loaded.
+ *
+ * No ownership.  Invariant: no advice is given that would not work. */
 #ifndef S3D_MEMORY_H
 #define S3D_MEMORY_H
 #include "engine/backend.h"
 
-struct memory_plan {            /* bytes */
+struct memory_plan {            /* bytes, where the backend computes */
 	size_t now;             /* what the process takes before it loads: program, vocabulary */
 	size_t weights, kv, work;       /* of the big model */
 	size_t little;          /* the same of the little one, 0: none */
 	size_t free;            /* SIZE_MAX: unknown */
+	/* A backend with memory of its own: */
+	bool device;
+	size_t budget;          /* what all of it may take there; SIZE_MAX: unknown */
+	size_t host;            /* weights that stay in host memory, read once in every pass */
+	int host_layers, n_layers;      /* of the big model */
 };
 
-/* All that the process will take; 0: unknown, as now is. */
+/* All that will be taken, of a device's own memory or by the whole process; 0: unknown, as now
+ * is. */
 static inline size_t memory_total(const struct memory_plan *p)
 {
-	return p->now ? p->now + p->weights + p->kv + p->work + p->little : 0;
+	size_t models = p->weights + p->kv + p->work + p->little;
+
+	return p->device ? models : p->now ? p->now + models : 0;
 }
 
 /* Positions that a cache of n_ctx sets aside. */
@@ -32,4 +42,18 @@ size_t memory_now(void);
  * missing and which -c or type of cache would fit. */
 int memory_check(const struct model *, const struct backend_opt *, int n_ctx, size_t free,
 		 char err[ERR_MAX]);
+
+/* What models may take of a device's memory of which so much is free: what is asked for (0: all),
+ * but never more than there is; unasked with a margin for the driver and others. */
+size_t memory_budget(size_t free, size_t asked);
+/* Some of a device's memory. */
+struct memory_room {
+	size_t budget;          /* for this model */
+	size_t most;            /* for it without --vram */
+	size_t others;          /* what is kept from it for others */
+};
+/* be->plan within room.budget, whatever budget the options say.  When it fails, err says what is
+ * missing and which settings would fit; they have been tried. */
+int memory_fit(const struct backend *, const struct model *, const struct backend_opt *, int n_ctx,
+	       const struct memory_room *, struct backend_memory *, char err[ERR_MAX]);
 #endif

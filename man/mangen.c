@@ -2,7 +2,7 @@
  *
  * A line "@OPTIONS chat" (or eval, tokenize, bench) becomes the options of that command by group,
  * "@COMMANDS" the table of commands, "@KEYS" that of keys, "@SETTINGS" the names that /set takes,
- * "@VERSION" the version.
+ * "@VERSION" the version; "@PART FILE" that file, whose @ lines count too.
  * For s3dchat.5: "@CONFIG" the names that set lines take, "@ROLES", "@ACTIONS", "@KEYNAMES".
  * Invariant: nothing about a row of a table is said in the manual's source. */
 #include "app/args.h"
@@ -190,6 +190,24 @@ static void key_names(void)
 	printf("and\n.Cm F1\nto\n.Cm F24 .\n");
 }
 
+static int failed;
+
+static void copy(FILE *);
+
+static void part(const char *s)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%.*s", (int)strcspn(s, "\n"), s);
+	f = fopen(path, "r");
+	if (f)
+		copy(f);
+	else
+		perror(path);
+	failed |= !f || fclose(f);
+}
+
 static void line(const char *s)
 {
 	if (*s != '@') {
@@ -219,15 +237,23 @@ static void line(const char *s)
 		actions();
 	else if (!strcmp(s, "@KEYNAMES\n"))
 		key_names();
+	else if (!strncmp(s, "@PART ", 6))
+		part(s + 6);
 	else if (!strcmp(s, "@VERSION\n"))
 		puts(".Os s3dchat " S3D_VERSION);
 }
 
-int main(void)
+static void copy(FILE *f)
 {
 	char buf[1024];
 
-	while (fgets(buf, sizeof(buf), stdin))
+	while (fgets(buf, sizeof(buf), f))
 		line(buf);
-	return ferror(stdin) || fflush(stdout) ? 1 : 0;
+	failed |= ferror(f);
+}
+
+int main(void)
+{
+	copy(stdin);
+	return failed || fflush(stdout) ? 1 : 0;
 }

@@ -2,6 +2,7 @@
  *
  * Expected values are written out by hand from the manual, not taken from the table. */
 #include "app/args.h"
+#include "app/setup.h"
 #include "engine/sampler.h"
 #include "engine/strategy.h"
 
@@ -235,6 +236,37 @@ static void test_help(void **state)
 	}
 }
 
+/* What belongs to a GPU, and what the engine is told of it. */
+static void test_gpu(void **state)
+{
+	static const char *const same[] = { "-ngl 20", "--gpu-layers=20", "--n-gpu-layers 20" };
+	struct engine_opt e;
+
+	(void)state;
+	assert_int_equal(parse(""), 0);
+	e = setup_engine(&opts);
+	assert_false(e.limit_layers);
+	assert_int_equal(e.be.budget, 0);
+	assert_string_equal(e.backend, "auto");
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(parse(same[i]), 0);
+		e = setup_engine(&opts);
+		assert_true(e.limit_layers && e.gpu_layers == 20);
+	}
+	assert_int_equal(parse("bench -ngl 0 --vram 3900 --backend cuda -c 99 -t 3 -ctk q8_0"), 0);
+	e = setup_engine(&opts);
+	assert_true(e.limit_layers && !e.gpu_layers);
+	assert_int_equal(e.be.budget, (size_t)3900 << 20);
+	assert_string_equal(e.backend, "cuda");
+	assert_int_equal(e.n_ctx, 99);
+	assert_int_equal(e.be.n_threads, 3);
+	assert_ptr_equal(e.be.cache_k, quant_find("q8_0"));
+	assert_ptr_equal(e.be.cache_v, quant_find("f16"));
+	assert_refused("--vram -1", "--vram");
+	assert_refused("--gpu-layers all", "--gpu-layers");
+	assert_refused("--backend gpu", "auto|cpu|cuda");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_commands), cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_settings_by_name), cmocka_unit_test(test_show_and_set_agree),
 		cmocka_unit_test(test_names_are_unique), cmocka_unit_test(test_help),
+		cmocka_unit_test(test_gpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,9 +113,9 @@ static void test_large_and_brief(void **state)
 	assert_int_equal(mk_write(o.model_draft, &spec, err), 0);
 	engine = engine_open(&o, err);
 	assert_non_null(engine);
-	assert_non_null(strstr(engine->notes[0], "larger than the big model"));
-	assert_non_null(strstr(engine->notes[0], "64 tokens, that has 300"));
-	assert_string_equal(engine->notes[1], "");
+	assert_non_null(strstr(engine->notes[NOTE_PAIR], "larger than the big model"));
+	assert_non_null(strstr(engine->notes[NOTE_PAIR], "64 tokens, that has 300"));
+	assert_string_equal(engine->notes[NOTE_STRATEGY], "");
 	assert_string_equal(engine->strat.ops->name, "draft");
 	begin(5, 0, 1, 1);
 	n = answer(plain, want);
@@ -129,7 +129,7 @@ static void test_large_and_brief(void **state)
 	assert_int_equal(engine->strat.stats.drafted, drafted);
 	engine_close(engine);
 	engine = other;
-	assert_string_equal(engine->notes[0], "");
+	assert_string_equal(engine->notes[NOTE_PAIR], "");
 	remove(o.model_draft);
 }
 

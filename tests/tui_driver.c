@@ -126,11 +126,32 @@ static void do_paste(struct driver *d, char *arg)
 	input(d, "\033[201~", 6);
 }
 
+static const struct model_info usual = {
+	.ctx_size = 4096, .ctx_train = 8192, .load_s = 0.5, .weights = 94 << 20,
+	.draft = 30 << 20, .kv = 90 << 20, .work = 12 << 20,
+};
+
 static void do_ready(struct driver *d, char *arg)
 {
-	message(d, (struct msg){ .kind = MSG_READY, .info = {
-		.ctx_size = 4096, .ctx_train = 8192, .load_s = 0.5, .weights = 94 << 20,
-		.draft = 30 << 20, .kv = 90 << 20, .work = 12 << 20 } }, arg);
+	message(d, (struct msg){ .kind = MSG_READY, .info = usual }, arg);
+}
+
+/* Ready on a GPU, of which this process takes so many MiB (0: unknown); or the plan of it. */
+static void do_gpu(struct driver *d, char *arg)
+{
+	bool plan = !strcmp(arg, "plan");
+	struct msg m = { .kind = plan ? MSG_PLAN : MSG_READY, .info = usual };
+	char name[] = "A model";
+
+	m.info.gpu = true;
+	m.info.planned = (size_t)226 << 20;
+	m.info.budget = (size_t)3900 << 20;
+	m.info.free = (size_t)3980 << 20;
+	m.info.used = (size_t)strtoul(arg, NULL, 10) << 20;
+	m.info.host = (size_t)37 << 20;
+	m.info.host_layers = 12;
+	m.info.n_layers = 30;
+	message(d, m, plan ? NULL : name);
 }
 
 static void do_loading(struct driver *d, char *arg)
@@ -275,8 +296,8 @@ static const struct {
 	{ "loading", do_loading }, { "ready", do_ready }, { "strategy", do_strategy },
 	{ "token", do_token }, { "bytes", do_bytes }, { "stats", do_stats }, { "done", do_done },
 	{ "dropped", do_dropped }, { "error", do_error }, { "fatal", do_fatal },
-	{ "tick", do_tick }, { "rss", do_rss }, { "dump", do_dump }, { "roles", do_roles },
-	{ "sent", do_sent },
+	{ "tick", do_tick }, { "rss", do_rss }, { "gpu", do_gpu }, { "dump", do_dump },
+	{ "roles", do_roles }, { "sent", do_sent },
 };
 
 static void run_line(struct driver *d, char *line)

@@ -117,7 +117,19 @@ static void plain_rate(const struct stats_view *v, char *out)
 	number(out, v->plain_rate > 0, "%.1f", v->plain_rate);
 }
 
-static void rss(const struct stats_view *v, char *out) { bytes(out, v->rss); }
+static void memory(const struct stats_view *v, char *out)
+{
+	char used[VALUE_MAX], budget[VALUE_MAX];
+
+	if (!v->gpu) {
+		bytes(out, v->rss);
+		return;
+	}
+	number(used, v->used >= 0, "%.0f", v->used / (1 << 20));
+	number(budget, v->budget >= 0, "%.0f", v->budget / (1 << 20));
+	snprintf(out, VALUE_MAX, "%.20s / %.20s MiB", used, budget);
+}
+
 static void weights(const struct stats_view *v, char *out) { bytes(out, v->weights); }
 static void draft(const struct stats_view *v, char *out) { bytes(out, v->draft); }
 static void kv(const struct stats_view *v, char *out) { bytes(out, v->kv); }
@@ -169,7 +181,7 @@ static const struct {
 	{ "output", exactness, 3 }, { "accepted", acceptance, 4 },
 	{ "tokens/round", per_round, 7 }, { "by position", positions, 9 },
 	{ "dr/ver/choose", shares, 10 }, { "plain tokens/s", plain_rate, 17 },
-	{ "speed-up", speedup, 5 }, { "memory", rss, 11 }, { " weights", weights, 19 },
+	{ "speed-up", speedup, 5 }, { "memory", memory, 11 }, { " weights", weights, 19 },
 	{ " little model", draft, 22 }, { " KV cache", kv, 20 }, { " buffers", work, 21 },
 	{ "context", context, 6 },
 	{ "fallback", fallback, 13 }, { "rollback", rollback, 14 },
@@ -203,6 +215,11 @@ static void draw_history(struct grid *g, struct rect r, int y, const struct stat
 	}
 }
 
+static const char *label(int i, const struct stats_view *v)
+{
+	return v->gpu && rows[i].value == memory ? "VRAM" : rows[i].label;
+}
+
 /* The largest keep number for which the rows fit. */
 static int limit(int h)
 {
@@ -224,12 +241,13 @@ static void draw_value(struct grid *g, struct rect r, int y, int i, const struct
 	enum role role = rows[i].value == positions ? ROLE_GRAPH :
 			 rows[i].value == exactness && *v->strategy && !v->exact ?
 			 ROLE_APPROXIMATE : ROLE_VALUE;
-	int room = r.w - text_width(rows[i].label, strlen(rows[i].label)) - 1, w;
+	const char *name = label(i, v);
+	int room = r.w - text_width(name, strlen(name)) - 1, w;
 	size_t n;
 
 	rows[i].value(v, text);
 	n = text_fit(text, strlen(text), room > 0 ? room : 0, &w);
-	grid_put(g, r, y, 0, ROLE_LABEL, 0, rows[i].label, strlen(rows[i].label));
+	grid_put(g, r, y, 0, ROLE_LABEL, 0, name, strlen(name));
 	grid_put(g, r, y, r.w - w, role, 0, text, n);
 }
 
@@ -261,7 +279,7 @@ static void draw_line(struct grid *g, struct rect r, const struct stats_view *v)
 		{ "t/s ", now, "" }, { "", strategy, "" }, { "", exactness, "" },
 		{ "acc ", acceptance, "" }, { "", speedup, "" }, { "ctx ", context, "" },
 		{ "", per_round, "/rd" }, { "avg ", average, "" }, { "first ", first, "" },
-		{ "mem ", rss, "" },
+		{ "mem ", memory, "" },
 	};
 	int x = 1;
 

@@ -16,6 +16,9 @@ struct stats_view {
 	bool exact;
 	double plain_rate;      /* tokens/s of plain steps in this chat */
 	double rss, weights, draft, kv, work;   /* bytes */
+	/* A GPU's memory is meant, but by rss: what this process takes there and what it may. */
+	bool gpu;
+	double used, budget;
 	double ctx_used, ctx_size;
 	double fallback, temp;
 	double rollback;        /* -infinity: exact */

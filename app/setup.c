@@ -1,0 +1,14 @@
+/* setup.c - see setup.h. */
+#include "app/setup.h"
+
+struct engine_opt setup_engine(const struct options *o)
+{
+	return (struct engine_opt){
+		.backend = o->backend, .n_ctx = o->ctx,
+		.limit_layers = o->gpu_layers >= 0, .gpu_layers = o->gpu_layers,
+		.be = { .n_threads = o->threads, .kernels = o->kernels,
+			.cache_k = quant_find(o->cache_type_k),
+			.cache_v = quant_find(o->cache_type_v),
+			.budget = (size_t)o->vram << 20 },
+	};
+}

@@ -1,0 +1,138 @@
+/* fake_gpu.h - a backend "cuda" for tests, with memory of its own, that can be made to fail.
+ *
+ * The linker takes backend_cuda from here and not from the library.  It computes by backend_cpu,
+ * and pretends that every layer has weights of fake.layer bytes and the rest of a model fake.fixed.
+ * Included once by a test.  Invariant: fake.devs and fake.kvs are what is open now. */
+#ifndef S3D_FAKE_GPU_H
+#define S3D_FAKE_GPU_H
+#include "engine/memory.h"
+#include <string.h>
+
+static struct fake_gpu {
+	bool there;
+	size_t free, used, layer, fixed;
+	/* Counted down by each call; the one that finds 1 fails, and so does every pass behind a
+	 * failed one.  0: none. */
+	int fail_open, fail_kv, fail_forward;
+	bool lost;
+	int devs, kvs, passes;
+	struct { int host_layers; size_t budget; } told[2];     /* to open; [1]: one layer only */
+} fake;
+
+static inline bool fake_fails(int *count)
+{
+	return *count && --*count == 0;
+}
+
+static inline size_t fake_free(void)
+{
+	return fake.free;
+}
+
+static inline size_t fake_used(void)
+{
+	return fake.used;
+}
+
+static inline int fake_plan(const struct model *m, const struct backend_opt *o, int n_ctx,
+			    struct backend_memory *mem, char err[ERR_MAX])
+{
+	int n = m->cfg.n_layers, host = o->host_layers < n ? o->host_layers : n;
+	size_t kv = memory_kv(m, o, memory_rows(n_ctx));
+
+	while (host <= n && fake.fixed + fake.layer * (size_t)(n - host) + kv > o->budget)
+		host++;
+	if (host > n)
+		return fail(err, "the fake is too small");
+	*mem = (struct backend_memory){
+		.weights = fake.layer * (size_t)(n - host), .work = fake.fixed,
+		.host = fake.layer * (size_t)host, .host_layers = host,
+	};
+	return 0;
+}
+
+static inline struct dev *fake_open(const struct model *m, const struct backend_opt *o,
+				    char err[ERR_MAX])
+{
+	struct dev *d = NULL;
+
+	if (fake_fails(&fake.fail_open))
+		fail(err, "fake: no device memory to open with");
+	else
+		d = backend_cpu.open(m, o, err);
+	fake.devs += d != NULL;
+	fake.told[m->cfg.n_layers == 1].host_layers = o->host_layers;
+	fake.told[m->cfg.n_layers == 1].budget = o->budget;
+	return d;
+}
+
+static inline void fake_close(struct dev *d)
+{
+	fake.devs--;
+	backend_cpu.close(d);
+}
+
+static inline struct kv *fake_kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
+{
+	struct kv *kv = NULL;
+
+	if (fake_fails(&fake.fail_kv))
+		fail(err, "fake: no device memory for a cache");
+	else
+		kv = backend_cpu.kv_new(d, n_ctx, err);
+	fake.kvs += kv != NULL;
+	return kv;
+}
+
+static inline void fake_kv_free(struct kv *kv)
+{
+	fake.kvs--;
+	backend_cpu.kv_free(kv);
+}
+
+static inline size_t fake_kv_bytes(const struct kv *kv)
+{
+	return backend_cpu.kv_bytes(kv);
+}
+
+static inline const float *fake_forward(struct dev *d, struct kv *kv, const struct batch *b)
+{
+	fake.passes++;
+	fake.lost |= fake_fails(&fake.fail_forward);
+	return fake.lost ? NULL : backend_cpu.forward(d, kv, b);
+}
+
+static inline const char *fake_error(const struct dev *d)
+{
+	return fake.lost ? "fake: the device is lost" : backend_cpu.error(d);
+}
+
+static inline struct backend_memory fake_memory(const struct dev *d)
+{
+	return backend_cpu.memory(d);
+}
+
+static inline const char *fake_describe(const struct dev *d)
+{
+	(void)d;
+	return "a fake";
+}
+
+static inline const struct backend *fake_table(void)
+{
+	static const struct backend table = {
+		.name = "cuda", .free = fake_free, .used = fake_used, .plan = fake_plan,
+		.open = fake_open, .close = fake_close, .kv_new = fake_kv_new,
+		.kv_free = fake_kv_free, .kv_bytes = fake_kv_bytes, .forward = fake_forward,
+		.error = fake_error, .memory = fake_memory, .describe = fake_describe,
+	};
+
+	return &table;
+}
+
+const struct backend *backend_cuda(char err[ERR_MAX])
+{
+	fail(err, "%s", fake.there ? "" : "fake: no device");
+	return fake.there ? fake_table() : NULL;
+}
+#endif
