@@ -1,0 +1,424 @@
+/* backend.cu - the cuda backend: opens a model on the GPU, owns its memory and caches.
+ *
+ * Two blocks of device memory, weights and work, and one for each cache; what does not fit stays
+ * in pinned host memory, whole layers of it.  Invariant: dev_close accepts what a failed open, or a
+ * device that was lost, left. */
+#include "engine/memory.h"
+#include "kernels/cuda/dev_api.cuh"
+#include "kernels/cuda/pack.cuh"
+#include "kernels/cuda/prompt.cuh"
+#include <stddef.h>
+
+enum { ALIGN = 256 };
+static const size_t MIB = (size_t)1 << 20;
+
+int cuda_check(char err[ERR_MAX], cudaError_t rc, const char *doing)
+{
+	if (rc == cudaSuccess)
+		return 0;
+	if (rc == cudaErrorMemoryAllocation)
+		return fail(err, "cuda: out of memory (%s); a smaller -c, -ctk q8_0 -ctv q8_0, or "
+			    "--backend cpu would do", doing);
+	if (rc == cudaErrorNoKernelImageForDevice)
+		return fail(err, "cuda: this build has no code for the GPU's architecture (%s); "
+			    "build it with CUDA_ARCHS=all, or use --backend cpu", doing);
+	return fail(err, "cuda: %s (%s, %s)", cudaGetErrorString(rc), cudaGetErrorName(rc), doing);
+}
+
+/* ---- work buffers ---- */
+
+static void *take(uint8_t *base, size_t *at, size_t n, size_t size)
+{
+	void *p = base + *at;
+
+	*at += (n * size + ALIGN - 1) / ALIGN * ALIGN;
+	return p;
+}
+
+/* Kernels make whole blocks of columns: there are rows behind the last one that nobody reads. */
+static void place_act(struct act *a, uint8_t *base, size_t *at, int n_batch, int k)
+{
+	size_t rows = (size_t)(n_batch + COLUMNS);
+
+	a->k = k;
+	a->ld = (k + GROUP - 1) / GROUP * GROUP_BYTES;
+	a->q = (uint8_t *)take(base, at, rows, (size_t)a->ld);
+	a->f = (float *)take(base, at, rows * (size_t)k, sizeof(float));
+}
+
+static int widest(const struct model_config *c)
+{
+	int heads = c->n_heads * c->head_dim, most = c->n_embd > c->n_ff ? c->n_embd : c->n_ff;
+
+	return heads > most ? heads : most;
+}
+
+static size_t tickets(const struct dev *d)
+{
+	const struct model_config *c = &d->model->cfg;
+	size_t blocks = (size_t)(d->n_batch + COLUMNS - 1) / COLUMNS;
+	size_t product = (size_t)(c->n_heads + 2 * c->n_kv_heads) * blocks;
+	size_t attend = (size_t)(FEW_ROWS * c->n_heads);
+
+	return product > attend ? product : attend;
+}
+
+/* Sets d->work_bytes. */
+static void place_work(struct dev *d)
+{
+	const struct model_config *c = &d->model->cfg;
+	size_t n = (size_t)d->n_batch, at = 0, f = sizeof(float);
+	uint8_t *base = d->work;
+
+	d->place = (struct place *)take(base, &at, 1, sizeof(*d->place));
+	d->ticket = (unsigned *)take(base, &at, tickets(d), sizeof(*d->ticket));
+	d->turn = (float *)take(base, &at, n * (size_t)c->n_rot, f);
+	d->x = (float *)take(base, &at, n * (size_t)c->n_embd, f);
+	d->qkv = (float *)take(base, &at, n * (size_t)d->ld_qkv, f);
+	place_act(&d->in, base, &at, d->n_batch, c->n_embd);
+	place_act(&d->heads, base, &at, d->n_batch, c->n_heads * c->head_dim);
+	place_act(&d->ff, base, &at, d->n_batch, c->n_ff);
+	d->squares.n = c->n_embd / TILE;
+	d->squares.cols = c->n_embd;
+	d->squares.eps = c->norm_eps;
+	d->squares.sum = (float *)take(base, &at, (n + COLUMNS) * (size_t)d->squares.n, f);
+	d->logits = (float *)take(base, &at, (size_t)d->n_out * (size_t)d->ld_out, f);
+	d->half = (uint16_t *)take(base, &at, n * (size_t)widest(c), sizeof(*d->half));
+	d->wide = (uint16_t *)take(base, &at, WIDE, sizeof(*d->wide));
+	d->product = (float *)take(base, &at, n * WIDE_ROWS, f);
+	d->blas_room = (uint8_t *)take(base, &at, BLAS_ROOM, 1);
+	d->work_bytes = at;
+}
+
+static size_t mail_bytes(const struct dev *d)
+{
+	return offsetof(struct mail, tok) + (size_t)d->n_batch * sizeof(int);
+}
+
+static size_t rows_bytes(const struct dev *d)
+{
+	return (size_t)d->n_out * (size_t)d->ld_out * sizeof(float);
+}
+
+/* ---- caches ---- */
+
+/* Size of the pieces of a context: few enough of them, and whole spans. */
+static void cut_context(struct kv *kv)
+{
+	int spans = (kv->n_ctx + SPAN - 1) / SPAN;
+
+	kv->piece = (spans + PIECES - 1) / PIECES * SPAN;
+	kv->pieces = (kv->n_ctx + kv->piece - 1) / kv->piece;
+}
+
+static size_t plane_place(const struct kv *kv, struct plane *p, bool q8, size_t *at)
+{
+	const struct model_config *c = &kv->dev->model->cfg;
+	size_t rows = (size_t)c->n_layers * (size_t)c->n_kv_heads * (size_t)kv->n_ctx;
+	size_t blocks = (size_t)((c->head_dim + BLOCK - 1) / BLOCK), from = *at;
+
+	p->x = (uint8_t *)take(kv->arena, at, rows * (size_t)c->head_dim, q8 ? 1 : 2);
+	p->scale = q8 ? (uint16_t *)take(kv->arena, at, rows * blocks, 2) : NULL;
+	return *at - from;
+}
+
+static size_t part_bytes(const struct kv *kv)
+{
+	const struct model_config *c = &kv->dev->model->cfg;
+
+	return (size_t)FEW_ROWS * (size_t)c->n_heads * (size_t)kv->pieces *
+	       (size_t)(c->head_dim + 2) * sizeof(float);
+}
+
+/* From kv->arena on, NULL: only to see how much it takes, which is returned. */
+static size_t kv_place(struct kv *kv)
+{
+	size_t at = 0;
+
+	cut_context(kv);
+	kv->bytes = plane_place(kv, &kv->k, kv->dev->q8_k, &at);
+	kv->bytes += plane_place(kv, &kv->v, kv->dev->q8_v, &at);
+	kv->part = (float *)take(kv->arena, &at, part_bytes(kv), 1);
+	return at;
+}
+
+static void kv_free(struct kv *kv)
+{
+	if (!kv)
+		return;
+	graphs_drop(kv->dev, kv);
+	cudaFree(kv->arena);
+	mem_free(kv);
+}
+
+static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
+{
+	struct kv *kv = (struct kv *)mem_new(1, sizeof(*kv), err);
+	size_t bytes;
+
+	if (!kv)
+		return NULL;
+	kv->dev = d;
+	kv->n_ctx = memory_rows(n_ctx);
+	bytes = kv_place(kv);
+	if (cuda_check(err, cudaMalloc((void **)&kv->arena, bytes), "a cache") != 0 ||
+	    cuda_check(err, cudaMemset(kv->arena, 0, bytes), "a cache") != 0) {
+		kv_free(kv);
+		return NULL;
+	}
+	kv_place(kv);
+	d->work_bytes += bytes - kv->bytes;
+	return kv;
+}
+
+static size_t kv_bytes(const struct kv *kv)
+{
+	return kv->bytes;
+}
+
+/* ---- devices ---- */
+
+static int cache_type(const struct quant_info *type, bool *q8, char err[ERR_MAX])
+{
+	*q8 = type && type->type == QUANT_Q8_0;
+	if (!type || type->type == QUANT_F16 || *q8)
+		return 0;
+	return fail(err, "no cache of type %s; there are F16 and Q8_0", type->name);
+}
+
+static int check_shape(const struct model_config *c, char err[ERR_MAX])
+{
+	if (c->n_embd % BLOCK || c->n_ff % BLOCK || c->n_heads * c->head_dim % BLOCK)
+		return fail(err, "widths %d, %d and %d of this model must be multiples of %d",
+			    c->n_embd, c->n_ff, c->n_heads * c->head_dim, BLOCK);
+	if (c->head_dim > CUDA_MAX_DIM || c->head_dim % TILE)
+		return fail(err, "heads of %d dimensions: the cuda backend takes multiples of %d "
+			    "up to %d; --backend cpu takes this model", c->head_dim, TILE,
+			    CUDA_MAX_DIM);
+	return 0;
+}
+
+/* All that takes no memory of the device. */
+static struct dev *dev_new(const struct model *m, const struct backend_opt *opt, char err[ERR_MAX])
+{
+	const struct model_config *c = &m->cfg;
+	struct dev *d = (struct dev *)mem_new(1, sizeof(*d), err);
+
+	if (!d)
+		return NULL;
+	d->model = m;
+	d->share = opt->share;
+	d->watch = opt->watch;
+	d->watch_ctx = opt->watch_ctx;
+	d->n_batch = opt->n_batch > 0 ? opt->n_batch : 256;
+	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
+	d->ld_qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
+	d->ld_out = c->n_out + row_peaks(c->n_out);
+	d->host_layers = opt->host_layers < c->n_layers ? opt->host_layers : c->n_layers;
+	d->layer = (struct cuda_layer *)mem_new((size_t)c->n_layers, sizeof(*d->layer), err);
+	if (d->layer && check_shape(c, err) == 0 && cache_type(opt->cache_k, &d->q8_k, err) == 0 &&
+	    cache_type(opt->cache_v, &d->q8_v, err) == 0)
+		return d;
+	mem_free(d->layer);
+	mem_free(d);
+	return NULL;
+}
+
+static int free_bytes(size_t *bytes, char err[ERR_MAX])
+{
+	size_t total;
+
+	return cuda_check(err, cudaMemGetInfo(bytes, &total), "asking for free memory");
+}
+
+static int refuse(const struct dev *d, size_t least, size_t cache, size_t budget, char err[ERR_MAX])
+{
+	return fail(err, "cuda: %s needs %zu MiB on the GPU even with all layers in host memory "
+		    "(cache %zu MiB), %zu MiB are allowed; a smaller -c, -ctk q8_0 -ctv q8_0, a "
+		    "larger --vram, or --backend cpu would do", gguf_path(d->model->file),
+		    (least + MIB - 1) / MIB, cache / MIB, budget / MIB);
+}
+
+/* As few layers as the budget asks for stay in host memory.  Sets all sizes. */
+static int fit(struct dev *d, const struct backend_opt *opt, int n_ctx, size_t *cache,
+	       size_t *parts, char err[ERR_MAX])
+{
+	struct kv kv = { .dev = d, .n_ctx = memory_rows(n_ctx) };
+	size_t budget = opt->budget, all;
+
+	if (!budget && free_bytes(&budget, err) != 0)
+		return -1;
+	*parts = kv_place(&kv);
+	*cache = kv.bytes;
+	*parts -= kv.bytes;
+	place_work(d);
+	for (;; d->host_layers++) {
+		weights_place(d);
+		all = d->arena_bytes + d->work_bytes + *cache + *parts;
+		if (all <= budget)
+			return 0;
+		if (d->host_layers == d->model->cfg.n_layers)
+			return refuse(d, all, *cache, budget, err);
+	}
+}
+
+static void dev_close(struct dev *d)
+{
+	if (!d)
+		return;
+	if (d->stream)
+		cudaStreamSynchronize(d->stream);
+	blas_close(d->blas);
+	if (d->graphs)
+		graphs_close(d);
+	stage_close(d);
+	if (d->stream)
+		cudaStreamDestroy(d->stream);
+	cudaFree(d->arena);
+	cudaFree(d->work);
+	cudaFreeHost(d->host_arena);
+	cudaFreeHost(d->mail);
+	cudaFreeHost(d->rows);
+	mem_free(d->layer);
+	mem_free(d);
+}
+
+static int pin(void **p, size_t bytes, const char *what, char err[ERR_MAX])
+{
+	return cuda_check(err, cudaHostAlloc(p, bytes, cudaHostAllocMapped), what);
+}
+
+static int take_memory(struct dev *d, char err[ERR_MAX])
+{
+	void *mail = NULL;
+
+	if (cuda_check(err, cudaMalloc((void **)&d->arena, d->arena_bytes), "weights") != 0 ||
+	    cuda_check(err, cudaMemset(d->arena, 0, d->arena_bytes), "weights") != 0 ||
+	    cuda_check(err, cudaMalloc((void **)&d->work, d->work_bytes), "work buffers") != 0 ||
+	    cuda_check(err, cudaMemset(d->work, 0, d->work_bytes), "work buffers") != 0 ||
+	    pin((void **)&d->mail, mail_bytes(d), "a mailbox", err) != 0 ||
+	    pin((void **)&d->rows, rows_bytes(d), "room for logits", err) != 0)
+		return -1;
+	if (d->host_bytes && pin((void **)&d->host_arena, d->host_bytes, "layers in host memory",
+				 err) != 0)
+		return -1;
+	if (d->host_bytes)
+		memset(d->host_arena, 0, d->host_bytes);
+	if (cuda_check(err, cudaHostGetDevicePointer(&mail, d->mail, 0), "a mailbox") != 0)
+		return -1;
+	d->mail_device = (const struct mail *)mail;
+	return 0;
+}
+
+static int describe(struct dev *d, char err[ERR_MAX])
+{
+	cudaDeviceProp p;
+	int id = 0, n = 0;
+
+	if (cuda_check(err, cudaGetDevice(&id), "asking for the device") != 0 ||
+	    cuda_check(err, cudaGetDeviceProperties(&p, id), "asking for the device") != 0)
+		return -1;
+	n = snprintf(d->describe, sizeof(d->describe), "%.48s, sm_%d%d%s%s%s", p.name, p.major,
+		     p.minor, d->q8_k ? ", keys q8_0" : "", d->q8_v ? ", values q8_0" : "",
+		     d->blas ? "" : ", no cuBLAS");
+	if (d->host_layers && n > 0 && (size_t)n < sizeof(d->describe))
+		snprintf(d->describe + n, sizeof(d->describe) - (size_t)n,
+			 ", %d layers in host memory", d->host_layers);
+	return 0;
+}
+
+static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
+{
+	if (take_memory(d, err) != 0 || graphs_open(d, err) != 0 ||
+	    cuda_check(err, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking),
+		       "making a stream") != 0)
+		return -1;
+	place_work(d);
+	weights_place(d);
+	d->blas = blas_open(d->stream, d->blas_room, BLAS_ROOM);
+	cudaGetLastError();     /* whatever cuBLAS could not do: it is then not used */
+	if (weights_load(d, opt, err) != 0)
+		return -1;
+	return describe(d, err);
+}
+
+static struct dev *dev_open(const struct model *m, const struct backend_opt *opt, char err[ERR_MAX])
+{
+	struct dev *d = dev_new(m, opt, err);
+	size_t cache, parts;
+
+	if (!d)
+		return NULL;
+	/* Which layers stay in host memory has been planned, or is decided here without a cache. */
+	if (fit(d, opt, 0, &cache, &parts, err) != 0 || dev_fill(d, opt, err) != 0) {
+		dev_close(d);
+		return NULL;
+	}
+	return d;
+}
+
+static int dev_plan(const struct model *m, const struct backend_opt *opt, int n_ctx,
+		    struct backend_memory *out, char err[ERR_MAX])
+{
+	struct dev *d = dev_new(m, opt, err);
+	size_t cache, parts;
+	int rc;
+
+	if (!d)
+		return -1;
+	rc = fit(d, opt, n_ctx, &cache, &parts, err);
+	if (rc == 0)
+		*out = (struct backend_memory){
+			.weights = d->arena_bytes, .work = d->work_bytes + parts,
+			.host = d->host_bytes + mail_bytes(d) + rows_bytes(d),
+			.host_layers = d->host_layers,
+		};
+	mem_free(d->layer);
+	mem_free(d);
+	return rc;
+}
+
+static const char *dev_error(const struct dev *d)
+{
+	return d->err;
+}
+
+static struct backend_memory dev_memory(const struct dev *d)
+{
+	return (struct backend_memory){
+		.weights = d->arena_bytes, .work = d->work_bytes,
+		.host = d->host_bytes + mail_bytes(d) + rows_bytes(d),
+		.host_layers = d->host_layers,
+	};
+}
+
+static const char *dev_describe(const struct dev *d)
+{
+	return d->describe;
+}
+
+static size_t dev_free(void)
+{
+	size_t bytes;
+	char err[ERR_MAX];
+
+	return free_bytes(&bytes, err) == 0 ? bytes : SIZE_MAX;
+}
+
+static const struct backend backend = {
+	.name = "cuda",
+	.free = dev_free,
+	.used = nvml_used,
+	.plan = dev_plan,
+	.open = dev_open,
+	.close = dev_close,
+	.kv_new = kv_new,
+	.kv_free = kv_free,
+	.kv_bytes = kv_bytes,
+	.forward = cuda_forward,
+	.error = dev_error,
+	.memory = dev_memory,
+	.describe = dev_describe,
+	.stream = stream_time,
+	.stages = stage_look,
+};

@@ -1,0 +1,141 @@
+/* dev.cuh - one model on the cuda backend: matrices in planes, activations, cache, work buffers.
+ *
+ * struct dev owns everything but the model, which it borrows.  Device pointers are marked (device);
+ * a layer whose weights stay in host memory has such pointers too, into pinned memory that the
+ * device reads over the bus.  Invariant: a forward allocates nothing on the device. */
+#ifndef S3D_CUDA_DEV_CUH
+#define S3D_CUDA_DEV_CUH
+#include "engine/backend.h"
+#include "kernels/cuda/platform.cuh"
+
+/* TILE rows of a matrix are the share of one thread block; activations have a scale for as many
+ * columns; BLOCK columns are what one thread decodes at once, GROUP those of eight threads. */
+enum { TILE = 16, BLOCK = 32, GROUP = 256, COLUMNS = 8, CUDA_MAX_DIM = 256 };
+/* Rows of a step up to which weights meet int8 activations (product.cu) and attention is split along
+ * the context: those of the longest verification.  More go through cuBLAS, where there is one. */
+enum { FEW_ROWS = 17 };
+/* Numbers of a piece of a matrix that is made wide for cuBLAS, rows of it at most; bytes that cuBLAS
+ * may work in. */
+enum { WIDE = 4 << 20, WIDE_ROWS = 2048, BLAS_ROOM = 8 << 20 };
+/* Positions that attention scores at once, and pieces of the context at most. */
+enum { SPAN = 128, PIECES = 64 };
+
+enum stage { STAGE_EMBED, STAGE_QKV, STAGE_ATTEND, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN,
+	STAGE_OUTPUT, STAGES };
+
+struct mat {            /* (rows, cols), rows filled up with zeros to whole tiles; see pack.cu */
+	enum quant_type type;
+	int rows, cols;
+	const uint8_t *q;       /* (device) codes, or their low bits, or the floats themselves */
+	const uint8_t *h;       /* (device) high bits */
+	const uint8_t *s;       /* (device) scales */
+	const uint8_t *d;       /* (device) what scales the scales */
+};
+
+/* Rows of activations: as floats, and in int8 with a scale for every 16 of them.
+ * A GROUP of columns is 384 bytes: 8 runs of the first 16 codes of a block, 8 of the second, and 8
+ * times two scales and, for each, scale times the sum of the codes. */
+struct act {
+	int k, ld;              /* columns; bytes of a row of q */
+	uint8_t *q;             /* (device) (rows, ld) */
+	float *f;               /* (device) (rows, k) */
+};
+enum { GROUP_BYTES = 384 };
+
+/* What RMS norm divides by is not known while a row is being made: activations are stored as x * w,
+ * and each tile leaves its sum of squares here; products are scaled afterwards (as calm does). */
+struct squares {
+	float *sum;             /* (device) (rows, n) */
+	int n;                  /* tiles of a row; 0: not normed */
+	float eps;
+	int cols;               /* numbers in a row */
+};
+
+struct plane {          /* keys or values: (n_layers, n_kv_heads) of (n_ctx, head_dim) */
+	uint8_t *x;             /* (device) f16 or int8; keys in tiles of 16 positions */
+	uint16_t *scale;        /* (device) f16 (n_ctx/16, blocks of 32, 16); NULL: x is f16 */
+};
+
+struct kv {
+	struct dev *dev;
+	int n_ctx;              /* a multiple of 16 */
+	int piece;              /* positions of a piece of the context: multiple of SPAN */
+	int pieces;             /* of them in all */
+	struct plane k, v;
+	uint8_t *arena;         /* (device) both, and part */
+	float *part;            /* (device) (FEW_ROWS, n_heads, pieces, head_dim + 2) */
+	size_t bytes;           /* of keys and values */
+};
+
+struct cuda_layer {
+	struct mat wq, wk, wv, wo, gate, up, down;
+	const float *attn_norm, *ffn_norm;      /* (device) (n_embd) */
+	const float *qkv_bias;                  /* (device) (ld_qkv), or NULL */
+};
+
+/* Where a step is, in device memory so that a recorded graph need not know. */
+struct place {
+	int pos;
+};
+
+/* From the host to a step: pinned, read by its first kernel. */
+struct mail {
+	int pos;
+	int tok[1];             /* (n_batch) */
+};
+
+struct graph;           /* graph.cu */
+struct blas;            /* blas.cu */
+
+struct dev {
+	const struct model *model;
+	const struct dev *share;        /* whose tables this one may use, or NULL */
+	int n_batch, n_out, ld_qkv, ld_out;
+	int host_layers;        /* the last ones, whose weights are in host memory */
+	bool q8_k, q8_v;
+	struct cuda_layer *layer;       /* (n_layers) */
+	struct mat embd, output;
+	const float *norm;      /* (device) (n_embd) */
+	uint8_t *arena;         /* (device) all of it but what is in host_arena */
+	uint8_t *host_arena;    /* (pinned) */
+	size_t arena_bytes, host_bytes, work_bytes;
+	uint8_t *work;          /* (device) all that follows */
+
+	struct place *place;
+	const float *inv_freq;  /* (n_rot/2) radians a position */
+	float *turn;            /* (n_batch, n_rot) cosine and sine in turn */
+	float *x;               /* (n_batch, n_embd) the residual stream */
+	float *qkv;             /* (n_batch, ld_qkv) */
+	struct act in, heads, ff;       /* of n_embd, n_heads*head_dim, n_ff columns */
+	struct squares squares;
+	unsigned *ticket;       /* (tickets) all 0 between kernels */
+	float *logits;          /* (n_out, ld_out) with peaks */
+	uint16_t *half;         /* (n_batch, widest) f16 rows for cuBLAS */
+	uint16_t *wide;         /* (WIDE) a piece of a matrix in f16 */
+	float *product;         /* (n_batch, WIDE_ROWS) */
+	uint8_t *blas_room;     /* (BLAS_ROOM) */
+
+	struct mail *mail;      /* (pinned) */
+	const struct mail *mail_device;
+	float *rows;            /* (pinned) (n_out, ld_out) what forward returns */
+	cudaStream_t stream;
+	struct graph *graphs;
+	struct blas *blas;      /* NULL: no cuBLAS here */
+	cudaEvent_t *mark;      /* (marks) one behind each stage; NULL: nobody looks at the stages */
+	int marks, marked;
+	enum stage *marked_stage;       /* (marks) */
+	struct backend_stage stage[STAGES];
+	void (*watch)(void *ctx, const char *stage, int layer, const float *rows, int n,
+		      int width);
+	void *watch_ctx;
+	char describe[128], err[ERR_MAX];
+};
+
+struct step {           /* one forward pass */
+	struct dev *d;
+	struct kv *kv;
+	int n, n_out;
+	int pieces;             /* of the context that attention looks at */
+	const struct plan *plan;
+};
+#endif

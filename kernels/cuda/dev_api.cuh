@@ -1,0 +1,40 @@
+/* dev_api.cuh - what the parts of the cuda backend ask of each other on the host. */
+#ifndef S3D_CUDA_DEV_API_CUH
+#define S3D_CUDA_DEV_API_CUH
+#include "kernels/cuda/dev.cuh"
+
+/* 0, or -1 with err saying what went wrong while `doing`. */
+int cuda_check(char err[ERR_MAX], cudaError_t, const char *doing);
+static inline int dev_check(struct dev *d, cudaError_t rc, const char *doing)
+{
+	return rc == cudaSuccess ? 0 : cuda_check(d->err, rc, doing);
+}
+
+/* load.cu: where the weights lie, from the two arenas on; these may be NULL to see how much they
+ * take, which goes into d->arena_bytes and d->host_bytes.  Then their contents. */
+void weights_place(struct dev *);
+int weights_load(struct dev *, const struct backend_opt *, char err[ERR_MAX]);
+
+/* nvml.cu: bytes of the current device that this process takes; 0: unknown. */
+size_t nvml_used(void);
+
+/* graph.cu: the passes that were recorded.  0, or -1 with d->err. */
+int graphs_open(struct dev *, char err[ERR_MAX]);
+void graphs_close(struct dev *);
+int graph_run(const struct step *, int (*record)(const struct step *));
+void graphs_drop(struct dev *, const struct kv *);      /* those of a cache, NULL: all */
+int graphs_count(const struct dev *);
+
+/* forward.cu */
+const float *cuda_forward(struct dev *, struct kv *, const struct batch *);
+
+/* timing.cu: time and bytes of stages, copy bandwidth. */
+int stage_look(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
+const char *stage_name(enum stage);
+void stage_count(const struct step *);
+/* A stage was queued; layer -1: none. */
+int stage_mark(const struct step *, enum stage, int layer);
+int stage_sum(struct dev *);            /* the pass has ended: adds up what was marked */
+void stage_close(struct dev *);
+double stream_time(struct dev *, size_t bytes);
+#endif

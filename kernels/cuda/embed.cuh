@@ -1,0 +1,21 @@
+/* embed.cuh - how a step begins, see embed.cu.  No state. */
+#ifndef S3D_CUDA_EMBED_CUH
+#define S3D_CUDA_EMBED_CUH
+#include "kernels/cuda/dev.cuh"
+
+struct embed {
+	const int *tok, *pos;   /* (n), (1) */
+	struct mat embd;
+	struct place *place;    /* gets *pos */
+	float *x;               /* (n, n_embd) */
+	const float *w;         /* weights of the first norm */
+	struct act out;
+	struct squares squares;
+	float *turn;
+	const float *inv_freq;
+	int n_rot;
+	float rope_scale;
+};
+
+cudaError_t embed_run(const struct embed *, int n, cudaStream_t);
+#endif

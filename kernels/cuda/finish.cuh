@@ -1,0 +1,265 @@
+/* finish.cuh - what becomes of a tile of a product: biases, RoPE and cache; residual sum and the
+ * next product's activations; activation function; logits and their peaks.
+ *
+ * Called by whole blocks.  Invariant: what is made of a row depends on that row alone. */
+#ifndef S3D_CUDA_FINISH_CUH
+#define S3D_CUDA_FINISH_CUH
+#include "kernels/cuda/product.cuh"
+
+/* Sixteen columns of a row to int8 codes, their scale, and the scaled sum of the codes. */
+static __device__ void quantise(const struct act *a, int row, int tile, const float v[TILE])
+{
+	int block = tile / 2, half = tile % 2, sum = 0, code[TILE];
+	uint8_t *group = a->q + (size_t)row * (size_t)a->ld + (size_t)(block / 8 * GROUP_BYTES);
+	float *aux = (float *)(group + 256 + block % 8 * 16);
+	float top = 0, inverse;
+	int words[4];
+
+#pragma unroll
+	for (int i = 0; i < TILE; i++)
+		top = fmaxf(top, fabsf(v[i]));
+	inverse = top > 0 ? 127.0f / top : 0;
+#pragma unroll
+	for (int i = 0; i < TILE; i++) {
+		code[i] = __float2int_rn(v[i] * inverse);
+		sum += code[i];
+	}
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		words[i] = (code[4 * i] & 255) | (code[4 * i + 1] & 255) << 8 |
+			   (code[4 * i + 2] & 255) << 16 | code[4 * i + 3] << 24;
+	*(int4 *)(group + half * 128 + block % 8 * 16) =
+		make_int4(words[0], words[1], words[2], words[3]);
+	aux[half] = top / 127.0f;
+	aux[2 + half] = top / 127.0f * (float)sum;
+}
+
+/* A tile of x as the next product wants it: times the norm's weights, in floats and codes; its sum
+ * of squares. */
+static __device__ void keep_tile(const struct act *a, const struct squares *s, int row, int tile,
+				 const float x[TILE], const float *w)
+{
+	float *f = a->f + (size_t)row * (size_t)a->k + (size_t)(tile * TILE), v[TILE], sum = 0;
+
+#pragma unroll
+	for (int i = 0; i < TILE; i++) {
+		sum = fmaf(x[i], x[i], sum);
+		v[i] = x[i] * w[tile * TILE + i];
+		f[i] = v[i];
+	}
+	quantise(a, row, tile, v);
+	s->sum[(size_t)row * (size_t)s->n + (size_t)tile] = sum;
+}
+
+/* What RMS norm multiplies a row with; called by a whole warp. */
+static __device__ float norm_factor(const struct squares *s, int row)
+{
+	const float *p = s->sum + (size_t)row * (size_t)s->n;
+	float sum = 0;
+
+	if (!s->n)
+		return 1.0f;
+	for (int i = (int)threadIdx.x % 32; i < s->n; i += 32)
+		sum += p[i];
+	for (int m = 16; m; m /= 2)
+		sum += __shfl_xor_sync(~0u, sum, m);
+	return 1.0f / sqrtf(sum / (float)s->cols + s->eps);
+}
+
+/* Whether this block is the last of `count` that come by; what they wrote before is then there to
+ * be read with __ldcg.  The ticket is 0 again afterwards. */
+static __device__ bool last_of(unsigned *ticket, unsigned count)
+{
+	__shared__ bool last;
+
+	__threadfence();
+	__syncthreads();
+	if (threadIdx.x == 0)
+		last = atomicInc(ticket, count - 1) == count - 1;
+	__syncthreads();
+	__threadfence();
+	return last;
+}
+
+/* One warp: x (dim) in shared memory turned by RoPE. */
+static __device__ void turn_head(const struct heads *h, const float *turn, float *x)
+{
+	int half = h->n_rot / 2, step = h->pairs ? 2 : 1, apart = h->pairs ? 1 : half;
+
+	for (int j = (int)threadIdx.x % 32; j < half; j += 32) {
+		float *p = x + j * step, a = p[0], b = p[apart];
+		float cosine = turn[2 * j], sine = turn[2 * j + 1];
+
+		p[0] = a * cosine - b * sine;
+		p[apart] = a * sine + b * cosine;
+	}
+	__syncwarp();
+}
+
+/* One warp: the Walsh-Hadamard transform of every run of as many dimensions as the largest power of
+ * two that divides them; scores stay as they were, no dimension of a key is much larger than the
+ * others, and codes are finer for it (QuaRot, Ashkboos et al. 2024). */
+static __device__ void spread_head(int dim, float *x)
+{
+	int run = dim & -dim, lane = (int)threadIdx.x % 32;
+	float norm = 1.0f / sqrtf((float)run);
+
+	for (int step = 1; step < run; step *= 2) {
+		for (int i = lane; i < dim / 2; i += 32) {
+			int at = i / step * 2 * step + i % step;
+			float a = x[at], b = x[at + step];
+
+			x[at] = a + b;
+			x[at + step] = a - b;
+		}
+		__syncwarp();
+	}
+	for (int i = lane; i < dim; i += 32)
+		x[i] *= norm;
+	__syncwarp();
+}
+
+/* One warp: a head's keys or values at one position into its plane.  Codes are rounded with the
+ * scale as it is kept, in f16. */
+static __device__ void store_head(const struct heads *h, const struct plane *p, bool keys,
+				  int head, int pos, const float *x)
+{
+	size_t all = (size_t)head * (size_t)h->n_ctx * (size_t)h->dim;
+	size_t row = all + (size_t)(keys ? pos / 16 * 16 : pos) * (size_t)h->dim;
+	int blocks = (h->dim + 31) / 32, unit = p->scale ? 16 : 8;
+
+	for (int b = 0; b < blocks; b++) {
+		int i = b * 32 + (int)threadIdx.x % 32;
+		float v = i < h->dim ? x[i] : 0, top = fabsf(v), kept;
+		size_t at = keys ? row + (size_t)((i / unit * 16 + pos % 16) * unit + i % unit)
+				 : row + (size_t)i;
+		__half scale;
+
+		if (!p->scale) {
+			if (i < h->dim)
+				((__half *)p->x)[at] = __float2half_rn(v);
+			continue;
+		}
+		for (int m = 16; m; m /= 2)
+			top = fmaxf(top, __shfl_xor_sync(~0u, top, m));
+		scale = __float2half_rn(top / 127.0f);
+		kept = __half2float(scale);
+		v *= kept > 0 ? 1 / kept : 0;
+		if (i < h->dim)
+			((int8_t *)p->x)[at] = (int8_t)__float2int_rn(fmaxf(fminf(v, 127.0f),
+									     -127.0f));
+		if (i % 32 == 0)
+			p->scale[((size_t)head * (size_t)h->n_ctx + (size_t)(pos / 16 * 16)) *
+				 (size_t)blocks + (size_t)(b * 16 + pos % 16)] =
+				__half_as_ushort(scale);
+	}
+}
+
+/* A head of qkv is complete for rows c0..c1-1: RoPE, and the cache.  A warp for each row. */
+static __device__ void turn_and_store(const struct product *a, int head, int c0, int c1)
+{
+	const struct heads *h = &a->heads;
+	bool keys = head >= h->n_heads && head < h->n_heads + h->n_kv_heads;
+	bool values = head >= h->n_heads + h->n_kv_heads;
+	DYNAMIC_SHARED(float, room);    /* (warps, dim) */
+	float *x = room + (size_t)(threadIdx.x / 32) * (size_t)h->dim;
+	int lane = (int)threadIdx.x % 32;
+
+	for (int c = c0 + (int)threadIdx.x / 32; c < c1; c += (int)blockDim.x / 32) {
+		float *row = a->y + (size_t)c * (size_t)a->ld + (size_t)(head * h->dim);
+		int pos = h->place->pos + c;
+
+		for (int i = lane; i < h->dim; i += 32)
+			x[i] = __ldcg(row + i);
+		__syncwarp();
+		if (!values) {
+			turn_head(h, h->turn + (size_t)c * (size_t)h->n_rot, x);
+			if (h->q8_k)
+				spread_head(h->dim, x);
+		}
+		for (int i = lane; i < h->dim; i += 32)
+			row[i] = x[i];
+		if (keys)
+			store_head(h, &h->k, true, head - h->n_heads, pos, x);
+		else if (values)
+			store_head(h, &h->v, false, head - h->n_heads - h->n_kv_heads, pos, x);
+		__syncwarp();
+	}
+}
+
+/* y (columns, TILE) of tile `tile` of the fused queries, keys and values. */
+static __device__ void finish_qkv(const struct product *a, const float *y, int tile, int c0, int c1)
+{
+	int first = tile * TILE, head = first / a->heads.dim;
+
+	for (int i = (int)threadIdx.x; i < (c1 - c0) * TILE; i += (int)blockDim.x) {
+		int c = c0 + i / TILE, r = first + i % TILE;
+
+		a->y[(size_t)c * (size_t)a->ld + (size_t)r] = y[i] + (a->bias ? a->bias[r] : 0);
+	}
+	if (last_of(a->heads.ticket + head * (int)gridDim.x + (int)blockIdx.x,
+		    (unsigned)(a->heads.dim / TILE)))
+		turn_and_store(a, head, c0, c1);
+}
+
+/* Thread i has column c0 + i. */
+static __device__ void finish_residual(const struct product *a, const float *y, int tile, int c0,
+				       int c1)
+{
+	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
+		float *x = a->y + (size_t)c * (size_t)a->ld + (size_t)(tile * TILE), v[TILE];
+
+#pragma unroll
+		for (int i = 0; i < TILE; i++)
+			x[i] = v[i] = x[i] + y[(c - c0) * TILE + i];
+		keep_tile(&a->out, &a->squares, c, tile, v, a->w);
+	}
+}
+
+static __device__ void finish_gate_up(const struct product *a, const float *gate, const float *up,
+				      int tile, int c0, int c1)
+{
+	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
+		float *f = a->out.f + (size_t)c * (size_t)a->out.k + (size_t)(tile * TILE), v[TILE];
+
+#pragma unroll
+		for (int i = 0; i < TILE; i++) {
+			float g = gate[(c - c0) * TILE + i], u = up[(c - c0) * TILE + i];
+
+			f[i] = v[i] = g / (1.0f + expf(-g)) * u;
+		}
+		quantise(&a->out, c, tile, v);
+	}
+}
+
+/* Sixteen logits of a row and the largest of them, which no NaN is. */
+static __device__ void finish_logits(const struct product *a, const float *y, int tile, int c0,
+				     int c1)
+{
+	int rows = a->m[0].rows;
+
+	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
+		float *row = a->y + (size_t)c * (size_t)a->ld, top = -INFINITY;
+
+		for (int i = 0; i < TILE && tile * TILE + i < rows; i++) {
+			float v = y[(c - c0) * TILE + i];
+
+			row[tile * TILE + i] = v;
+			top = v > top ? v : top;
+		}
+		row[rows + tile] = top;
+	}
+}
+
+/* y (n_mats, columns, TILE): the finished sums of rows c0..c1-1, before the norm's factor. */
+static __device__ void finish_tile(const struct product *a, float *y, int tile, int columns, int c0,
+				   int c1)
+{
+	switch (a->kind) {
+	case FINISH_QKV: finish_qkv(a, y, tile, c0, c1); break;
+	case FINISH_RESIDUAL: finish_residual(a, y, tile, c0, c1); break;
+	case FINISH_GATE_UP: finish_gate_up(a, y, y + columns * TILE, tile, c0, c1); break;
+	case FINISH_LOGITS: finish_logits(a, y, tile, c0, c1); break;
+	}
+}
+#endif

@@ -1,0 +1,263 @@
+/* forward.cu - one forward pass on the GPU, from token ids to logits.
+ *
+ * Five kernels a layer for a few rows: what stands between two products is done by the last of them
+ * (norms and int8 codes, RoPE, cache).  The same stages as kernels/cpu/forward.c.
+ * Invariant: what a pass queues depends only on what graph.cu takes for its key. */
+#include "kernels/cuda/attend.cuh"
+#include "kernels/cuda/dev_api.cuh"
+#include "kernels/cuda/embed.cuh"
+#include "kernels/cuda/prompt.cuh"
+
+/* Weights of the norm behind attention (mlp false) or MLP (true) of layer l, of those that run. */
+static const float *next_norm(const struct step *s, int l, bool mlp)
+{
+	const struct plan *p = s->plan;
+
+	for (; l < s->d->model->cfg.n_layers; l++, mlp = false) {
+		if (l >= 0 && !mlp && (!p || !plan_has(p->skip_mlp, l)))
+			return s->d->layer[l].ffn_norm;
+		if (l + 1 < s->d->model->cfg.n_layers && (!p || !plan_has(p->skip_attn, l + 1)))
+			return s->d->layer[l + 1].attn_norm;
+	}
+	return s->d->norm;
+}
+
+static int embed(const struct step *s)
+{
+	struct dev *d = s->d;
+	struct embed e = {
+		.tok = d->mail_device->tok, .pos = &d->mail_device->pos, .embd = d->embd,
+		.place = d->place, .x = d->x, .w = next_norm(s, -1, true), .out = d->in,
+		.squares = d->squares, .turn = d->turn, .inv_freq = d->inv_freq,
+		.n_rot = d->model->cfg.n_rot, .rope_scale = d->model->cfg.rope_scale,
+	};
+
+	return dev_check(d, embed_run(&e, s->n, d->stream), "embedding tokens");
+}
+
+static struct plane plane_of(const struct kv *kv, struct plane all, int layer)
+{
+	const struct model_config *c = &kv->dev->model->cfg;
+	size_t rows = (size_t)layer * (size_t)c->n_kv_heads * (size_t)kv->n_ctx;
+	size_t blocks = (size_t)((c->head_dim + BLOCK - 1) / BLOCK);
+	size_t each = (size_t)c->head_dim * (all.scale ? 1 : sizeof(uint16_t));
+
+	return (struct plane){ all.x + rows * each,
+			       all.scale ? all.scale + rows * blocks : NULL };
+}
+
+static struct heads heads_of(const struct step *s, int layer)
+{
+	const struct model_config *c = &s->d->model->cfg;
+
+	return (struct heads){
+		.n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads, .dim = c->head_dim,
+		.n_rot = c->n_rot, .pairs = c->rope == ROPE_PAIRS, .q8_k = s->d->q8_k,
+		.q8_v = s->d->q8_v, .n_ctx = s->kv->n_ctx,
+		.k = plane_of(s->kv, s->kv->k, layer), .v = plane_of(s->kv, s->kv->v, layer),
+		.turn = s->d->turn, .place = s->d->place, .ticket = s->d->ticket,
+	};
+}
+
+/* Tiles of the matrices behind each other. */
+static void count_tiles(struct product *p)
+{
+	for (int i = 0; i < p->n_mats; i++)
+		p->first[i + 1] = p->first[i] + (p->m[i].rows + TILE - 1) / TILE;
+	if (p->kind == FINISH_GATE_UP)
+		p->first[1] = (p->m[0].rows + TILE - 1) / TILE;
+}
+
+static int multiply(struct dev *d, struct product *p, const char *doing)
+{
+	count_tiles(p);
+	if (p->n > FEW_ROWS && d->blas)
+		return prompt_product(d, p);
+	return dev_check(d, product_few(p, d->stream), doing);
+}
+
+static int qkv(const struct step *s, int l)
+{
+	struct dev *d = s->d;
+	const struct cuda_layer *w = &d->layer[l];
+	struct product p = {
+		.kind = FINISH_QKV, .n_mats = 3, .m = { w->wq, w->wk, w->wv }, .n = s->n,
+		.in = d->in, .norm = d->squares, .y = d->qkv, .ld = d->ld_qkv,
+		.bias = w->qkv_bias, .heads = heads_of(s, l),
+	};
+
+	return multiply(d, &p, "making queries, keys and values");
+}
+
+static int attention(const struct step *s, int l)
+{
+	struct dev *d = s->d;
+	struct attend a = {
+		.h = heads_of(s, l), .qkv = d->qkv, .ld = d->ld_qkv, .n = s->n,
+		.piece = s->kv->piece, .pieces = s->pieces, .pieces_max = s->kv->pieces,
+		.part = s->kv->part, .out = d->heads,
+	};
+
+	return dev_check(d, attend_run(&a, d->stream), "attention");
+}
+
+/* x += m . in, and x as the next product wants it. */
+static int residual(const struct step *s, const struct mat *m, const struct act *in, const float *w,
+		    const char *doing)
+{
+	struct dev *d = s->d;
+	struct product p = {
+		.kind = FINISH_RESIDUAL, .n_mats = 1, .m = { *m }, .n = s->n, .in = *in, .y = d->x,
+		.ld = d->model->cfg.n_embd, .w = w, .out = d->in, .squares = d->squares,
+	};
+
+	return multiply(d, &p, doing);
+}
+
+static int gate_up(const struct step *s, int l)
+{
+	struct dev *d = s->d;
+	const struct cuda_layer *w = &d->layer[l];
+	struct product p = {
+		.kind = FINISH_GATE_UP, .n_mats = 2, .m = { w->gate, w->up }, .n = s->n,
+		.in = d->in, .norm = d->squares, .out = d->ff,
+	};
+
+	return multiply(d, &p, "gate and up");
+}
+
+static int output(const struct step *s)
+{
+	struct dev *d = s->d;
+	struct product p = {
+		.kind = FINISH_LOGITS, .n_mats = 1, .m = { d->output }, .n = s->n_out,
+		.row0 = s->n - s->n_out, .in = d->in, .norm = d->squares, .y = d->logits,
+		.ld = d->ld_out,
+	};
+
+	if (multiply(d, &p, "making logits") != 0)
+		return -1;
+	return dev_check(d, cudaMemcpyAsync(d->rows, d->logits, (size_t)s->n_out *
+					    (size_t)d->ld_out * sizeof(float),
+					    cudaMemcpyDeviceToHost, d->stream), "reading logits");
+}
+
+static int forward(const struct step *s)
+{
+	struct dev *d = s->d;
+	const struct plan *p = s->plan;
+
+	if (embed(s) || stage_mark(s, STAGE_EMBED, -1))
+		return -1;
+	for (int l = 0; l < d->model->cfg.n_layers; l++) {
+		const struct cuda_layer *w = &d->layer[l];
+
+		if (!p || !plan_has(p->skip_attn, l)) {
+			/* QKV, of rows normed and quantised by the stage before; RoPE + cache write */
+			if (qkv(s, l) || stage_mark(s, STAGE_QKV, l))
+				return -1;
+			/* attention, cut along the context, folded in order; quantise */
+			if (attention(s, l) || stage_mark(s, STAGE_ATTEND, l))
+				return -1;
+			/* output + residual; norm + quantise */
+			if (residual(s, &w->wo, &d->heads, next_norm(s, l, false),
+				     "output of attention") || stage_mark(s, STAGE_WO, l))
+				return -1;
+		}
+		if (!p || !plan_has(p->skip_mlp, l)) {
+			/* gate/up + activation; quantise */
+			if (gate_up(s, l) || stage_mark(s, STAGE_GATE_UP, l))
+				return -1;
+			/* down + residual; norm + quantise */
+			if (residual(s, &w->down, &d->ff, next_norm(s, l, true),
+				     "down and residual sum") || stage_mark(s, STAGE_DOWN, l))
+				return -1;
+		}
+	}
+	/* logits of the final norm, and their peaks */
+	if (s->n_out && (output(s) || stage_mark(s, STAGE_OUTPUT, -1)))
+		return -1;
+	return 0;
+}
+
+/* Pieces of the context to look at for positions below end: a power of two of them, so that few
+ * graphs serve all lengths. */
+static int count_pieces(const struct kv *kv, int n, int end)
+{
+	int pieces = 1;
+
+	if (n > FEW_ROWS)
+		return 1;
+	while (pieces * kv->piece < end)
+		pieces *= 2;
+	return pieces < kv->pieces ? pieces : kv->pieces;
+}
+
+/* One text: rows tok at pos. */
+static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *tok, int n, int pos,
+	       int n_out)
+{
+	struct step s = { d, kv, n, n_out, count_pieces(kv, n, pos + n), b->plan };
+
+	memcpy(d->mail->tok, tok, sizeof(*tok) * (size_t)n);
+	d->mail->pos = pos;
+	stage_count(&s);
+	if (n > FEW_ROWS || d->mark || d->watch) {
+		if (forward(&s) != 0)
+			return -1;
+	} else if (graph_run(&s, forward) != 0) {
+		return -1;
+	}
+	if (dev_check(d, cudaStreamSynchronize(d->stream), "running the model") != 0)
+		return -1;
+	return stage_sum(d);
+}
+
+/* Texts that advance together, one after the other: the last first, as each leaves its row of
+ * logits where the first one's belong. */
+static int run_lanes(struct dev *d, const struct batch *b)
+{
+	for (int i = b->n - 1; i >= 0; i--) {
+		int at = i - (b->n - b->n_out);
+
+		if (run(d, b->lanes[i].kv, b, b->tok + i, 1, b->lanes[i].pos, at >= 0) != 0)
+			return -1;
+		if (at > 0)
+			memcpy(d->rows + (size_t)at * (size_t)d->ld_out, d->rows,
+			       sizeof(float) * (size_t)d->ld_out);
+	}
+	return 0;
+}
+
+/* 0, or -1 when the backend was asked for what it cannot do. */
+static int check(struct dev *d, const struct kv *kv, const struct batch *b)
+{
+	if (b->n < 1 || b->n > d->n_batch || b->n_out < 0 || b->n_out > b->n ||
+	    b->n_out > d->n_out)
+		return fail(d->err, "forward of %d rows with %d outputs: this device takes %d rows "
+			    "and %d outputs", b->n, b->n_out, d->n_batch, d->n_out);
+	for (int i = 0; i < b->n; i++) {
+		int pos = b->lanes ? b->lanes[i].pos : b->pos + i;
+		int n_ctx = (b->lanes ? b->lanes[i].kv : kv)->n_ctx;
+
+		if (pos < 0 || pos >= n_ctx)
+			return fail(d->err, "forward of a row at %d: the cache takes %d positions",
+				    pos, n_ctx);
+		if (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab)
+			return fail(d->err, "token id %d is outside the vocabulary of %d",
+				    b->tok[i], d->model->cfg.n_vocab);
+	}
+	return 0;
+}
+
+const float *cuda_forward(struct dev *d, struct kv *kv, const struct batch *b)
+{
+	int rc = check(d, kv, b);
+
+	mem_guard(true);
+	if (rc == 0)
+		rc = b->lanes ? run_lanes(d, b) :
+		     run(d, kv, b, b->tok, b->n, b->pos, b->n_out);
+	mem_guard(false);
+	return rc == 0 ? d->rows : NULL;
+}

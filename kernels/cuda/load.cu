@@ -1,0 +1,186 @@
+/* load.cu - where the weights lie, and how they get there.
+ *
+ * Matrices of the layers that fit, norms, biases and the output matrix are in device memory; the
+ * other layers, and a table of embeddings that is nothing else, in pinned host memory.
+ * Invariant: placing twice from the same bases gives the same pointers. */
+#include "kernels/cuda/dev_api.cuh"
+#include "kernels/cuda/pack.cuh"
+#include <math.h>
+
+enum { ALIGN = 256 };
+
+/* Memory that is handed out from its beginning on. */
+struct arena {
+	uint8_t *base;
+	size_t at;
+};
+
+static uint8_t *take(struct arena *a, size_t bytes)
+{
+	uint8_t *p = a->base + a->at;
+
+	a->at += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+	return p;
+}
+
+static struct mat place_mat(struct arena *a, const struct gguf_tensor *t)
+{
+	int rows = (int)t->dim[1], cols = (int)t->dim[0];
+
+	return pack_place(t->type, rows, cols, take(a, pack_bytes(t->type, rows, cols)));
+}
+
+static const float *place_floats(struct arena *a, int64_t n)
+{
+	return (const float *)take(a, (size_t)n * sizeof(float));
+}
+
+static void place_layer(struct dev *d, int l, struct arena *device, struct arena *mats)
+{
+	const struct layer *from = &d->model->layer[l];
+	struct cuda_layer *to = &d->layer[l];
+
+	to->wq = place_mat(mats, from->wq);
+	to->wk = place_mat(mats, from->wk);
+	to->wv = place_mat(mats, from->wv);
+	to->wo = place_mat(mats, from->wo);
+	to->gate = place_mat(mats, from->gate);
+	to->up = place_mat(mats, from->up);
+	to->down = place_mat(mats, from->down);
+	to->attn_norm = place_floats(device, from->attn_norm->dim[0]);
+	to->ffn_norm = place_floats(device, from->ffn_norm->dim[0]);
+	if (from->bq)
+		to->qkv_bias = place_floats(device, d->ld_qkv);
+}
+
+/* Whether another device has the table of embeddings already. */
+static bool shares_embd(const struct dev *d)
+{
+	return d->share && d->share->model->embd == d->model->embd;
+}
+
+void weights_place(struct dev *d)
+{
+	const struct model *m = d->model;
+	struct arena device = { d->arena, 0 }, host = { d->host_arena, 0 };
+	int on_device = m->cfg.n_layers - d->host_layers;
+
+	for (int l = 0; l < m->cfg.n_layers; l++)
+		place_layer(d, l, &device, l < on_device ? &device : &host);
+	d->norm = place_floats(&device, m->cfg.n_embd);
+	d->inv_freq = place_floats(&device, m->cfg.n_rot / 2 + 1);
+	d->output = shares_embd(d) && m->output == m->embd ? d->share->output :
+		    place_mat(&device, m->output);
+	d->embd = shares_embd(d) ? d->share->embd :
+		  m->embd == m->output ? d->output : place_mat(&host, m->embd);
+	d->arena_bytes = device.at;
+	d->host_bytes = host.at;
+}
+
+/* The file's rows in pieces through the room for wide weights, which nothing else uses yet. */
+static int load_mat(struct dev *d, const struct mat *m, const struct gguf_tensor *t,
+		    char err[ERR_MAX])
+{
+	size_t in_file = quant_bytes(quant_info((int)m->type), m->cols);
+	int step = (int)(WIDE * sizeof(*d->wide) / in_file);
+
+	for (int row = 0; row < m->rows; row += step) {
+		int n = m->rows - row < step ? m->rows - row : step;
+		const uint8_t *from = (const uint8_t *)t->data + (size_t)row * in_file;
+
+		if (cuda_check(err, cudaMemcpyAsync(d->wide, from, (size_t)n * in_file,
+						    cudaMemcpyHostToDevice, d->stream),
+			       "copying weights") != 0 ||
+		    cuda_check(err, pack_rows(m, (const uint8_t *)d->wide, row, n, d->stream),
+			       "sorting weights") != 0)
+			return -1;
+	}
+	return cuda_check(err, cudaStreamSynchronize(d->stream), "loading weights");
+}
+
+static int load_floats(const float *to, const float *from, size_t n, char err[ERR_MAX])
+{
+	return cuda_check(err, cudaMemcpy((void *)to, from, n * sizeof(*from),
+					  cudaMemcpyHostToDevice), "loading weights");
+}
+
+/* Tensors of floats behind each other. */
+static int load_vectors(const float *to, const struct gguf_tensor *const t[], int n,
+			char err[ERR_MAX])
+{
+	size_t all = 0;
+	float *f;
+	int rc;
+
+	for (int i = 0; i < n; i++)
+		all += (size_t)t[i]->dim[0];
+	f = (float *)mem_new(all, sizeof(*f), err);
+	if (!f)
+		return -1;
+	all = 0;
+	for (int i = 0; i < n; i++) {
+		quant_row(t[i]->type, t[i]->data, f + all, t[i]->dim[0]);
+		all += (size_t)t[i]->dim[0];
+	}
+	rc = load_floats(to, f, all, err);
+	mem_free(f);
+	return rc;
+}
+
+static int load_freqs(struct dev *d, char err[ERR_MAX])
+{
+	const struct model *m = d->model;
+	float factor[CUDA_MAX_DIM / 2], freq[CUDA_MAX_DIM / 2];
+	int half = m->cfg.n_rot / 2;
+
+	for (int i = 0; i < half; i++)
+		factor[i] = 1.0f;
+	if (m->rope_freqs)
+		quant_row(m->rope_freqs->type, m->rope_freqs->data, factor, half);
+	for (int i = 0; i < half; i++)
+		freq[i] = 1.0f / powf(m->cfg.rope_base, (float)(2 * i) / (float)m->cfg.n_rot) /
+			  factor[i];
+	return load_floats(d->inv_freq, freq, (size_t)half, err);
+}
+
+static int load_layer(struct dev *d, int l, char err[ERR_MAX])
+{
+	const struct layer *f = &d->model->layer[l];
+	const struct cuda_layer *to = &d->layer[l];
+	const struct gguf_tensor *biases[] = { f->bq, f->bk, f->bv };
+	const struct {
+		const struct mat *m;
+		const struct gguf_tensor *t;
+	} mats[] = { { &to->wq, f->wq }, { &to->wk, f->wk }, { &to->wv, f->wv }, { &to->wo, f->wo },
+		     { &to->gate, f->gate }, { &to->up, f->up }, { &to->down, f->down } };
+
+	for (size_t i = 0; i < sizeof(mats) / sizeof(mats[0]); i++)
+		if (load_mat(d, mats[i].m, mats[i].t, err) != 0)
+			return -1;
+	if (load_vectors(to->attn_norm, &f->attn_norm, 1, err) != 0 ||
+	    load_vectors(to->ffn_norm, &f->ffn_norm, 1, err) != 0)
+		return -1;
+	return f->bq ? load_vectors(to->qkv_bias, biases, 3, err) : 0;
+}
+
+int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
+{
+	const struct model *m = d->model;
+	bool own_embd = !shares_embd(d);
+
+	for (int l = 0; l < m->cfg.n_layers; l++) {
+		if (load_layer(d, l, err) != 0)
+			return -1;
+		if (opt->progress)
+			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
+	}
+	if (load_vectors(d->norm, &m->norm, 1, err) != 0 || load_freqs(d, err) != 0)
+		return -1;
+	if ((own_embd || m->output != m->embd) && load_mat(d, &d->output, m->output, err) != 0)
+		return -1;
+	if (own_embd && m->embd != m->output && load_mat(d, &d->embd, m->embd, err) != 0)
+		return -1;
+	if (opt->progress)
+		opt->progress(opt->progress_ctx, 1.0);
+	return 0;
+}

@@ -1,0 +1,235 @@
+/* pack.cu - see pack.cuh.  Rows travel to the device as they are in the file; a kernel there sorts
+ * their bits, so that loading is as fast as the bus.
+ *
+ * Invariant: what decode.cuh makes of a block is, to the rounding of one multiplication, what
+ * quant_row makes of it; a row of zero bytes decodes to zeros in every type. */
+#include "kernels/cuda/pack.cuh"
+
+enum { ALIGN = 256 };
+
+/* File layouts, see engine/quant.c: where things are in a block of the file. */
+struct file_block {
+	int bytes, codes, high, scales;
+};
+
+static __host__ __device__ constexpr struct file_block file_of(int type)
+{
+	return type == QUANT_Q4_0 ? file_block{ 18, 2, 0, 0 } :
+	       type == QUANT_Q4_1 ? file_block{ 20, 4, 0, 0 } :
+	       type == QUANT_Q5_0 ? file_block{ 22, 6, 2, 0 } :
+	       type == QUANT_Q5_1 ? file_block{ 24, 8, 4, 0 } :
+	       type == QUANT_Q8_0 ? file_block{ 34, 2, 0, 0 } :
+	       type == QUANT_Q2_K ? file_block{ 84, 16, 0, 0 } :
+	       type == QUANT_Q3_K ? file_block{ 110, 32, 0, 96 } :
+	       type == QUANT_Q4_K ? file_block{ 144, 16, 0, 4 } :
+	       type == QUANT_Q5_K ? file_block{ 176, 48, 16, 4 } :
+	       file_block{ 210, 0, 128, 192 };  /* Q6_K */
+}
+
+/* Code e of a block of the file; unsigned but for Q8_0. */
+template <int T>
+static __device__ __forceinline__ unsigned code_at(const uint8_t *p, int e)
+{
+	constexpr struct file_block f = file_of(T);
+	const uint8_t *q = p + f.codes, *high = p + f.high;
+	int half = e / 128, run = e / 32 % 4, l = e % 32;
+
+	switch (T) {
+	case QUANT_Q4_0:
+	case QUANT_Q4_1:
+		return q[e % 16] >> e / 16 * 4 & 15;
+	case QUANT_Q5_0:
+	case QUANT_Q5_1:
+		return (q[e % 16] >> e / 16 * 4 & 15) | (high[e / 8] >> e % 8 & 1) << 4;
+	case QUANT_Q8_0:
+		return q[e];
+	case QUANT_Q2_K:
+		return q[half * 32 + l] >> 2 * run & 3;
+	case QUANT_Q3_K:
+		return (q[half * 32 + l] >> 2 * run & 3) | (p[l] >> e / 32 & 1) << 2;
+	case QUANT_Q4_K:
+		return q[e / 64 * 32 + l] >> e / 32 % 2 * 4 & 15;
+	case QUANT_Q5_K:
+		return (q[e / 64 * 32 + l] >> e / 32 % 2 * 4 & 15) | (high[l] >> e / 32 & 1) << 4;
+	case QUANT_Q6_K:
+		return (q[half * 64 + run % 2 * 32 + l] >> run / 2 * 4 & 15) |
+		       (high[half * 32 + l] >> 2 * run & 3) << 4;
+	default:
+		return 0;
+	}
+}
+
+/* Codes of a block to the bytes of its planes. */
+template <int T>
+static __device__ __forceinline__ void put_codes(const uint8_t *from, int first, uint8_t q[BLOCK],
+						 uint8_t h[8])
+{
+	constexpr int low = planes_of(T).q == 32 ? 8 : planes_of(T).q == 16 ? 4 : 2;
+	constexpr int high = planes_of(T).h;    /* q has so many bits of a code; bytes of h */
+
+#pragma unroll
+	for (int i = 0; i < BLOCK; i++) {
+		unsigned code = code_at<T>(from, first + i);
+		int word = i / 4, k = i % 4;
+
+		if (low == 8)
+			q[i] = (uint8_t)code;
+		else if (low == 4)
+			q[i % 16] |= (uint8_t)((code & 15) << i / 16 * 4);
+		else
+			q[word / 4 * 4 + k] |= (uint8_t)((code & 3) << word % 4 * 2);
+		if (high == 4)
+			h[k] |= (uint8_t)((code >> low & 1) << word);
+		else if (high == 8)
+			h[word / 4 * 4 + k] |= (uint8_t)((code >> low & 3) << word % 4 * 2);
+	}
+}
+
+/* Six-bit scale and minimum of run g in the twelve bytes of Q4_K and Q5_K. */
+static __device__ unsigned scale_and_least(const uint8_t *b, int g)
+{
+	unsigned scale = g < 4 ? b[g] & 63 : (b[g + 4] & 15) | b[g - 4] >> 6 << 4;
+	unsigned least = g < 4 ? b[g + 4] & 63 : b[g + 4] >> 4 | b[g] >> 6 << 4;
+
+	return scale | least << 6;
+}
+
+static __device__ int scale_q3(const uint8_t *b, int g)
+{
+	return ((b[g % 8] >> g / 8 * 4 & 15) | (b[8 + g % 4] >> g / 4 * 2 & 3) << 4) - 32;
+}
+
+/* Scales of a whole block of the file. */
+template <int T>
+static __device__ void put_scales(const uint8_t *p, uint8_t *s, uint8_t *d)
+{
+	constexpr struct file_block f = file_of(T);
+	uint32_t word[4] = { 0 };
+
+	switch (T) {
+	case QUANT_Q4_K:
+	case QUANT_Q5_K:
+		memcpy(word, p, 4);
+		for (int g = 0; g < 8; g++)
+			for (int bit = 0; bit < 12; bit++)
+				if (scale_and_least(p + f.scales, g) >> bit & 1)
+					word[1 + (12 * g + bit) / 32] |= 1u << (12 * g + bit) % 32;
+		memcpy(s, word, 16);
+		break;
+	case QUANT_Q3_K:
+		for (int g = 0; g < 16; g++)
+			s[g] = (uint8_t)scale_q3(p + f.scales, g);
+		memcpy(d, p + 108, 2);
+		break;
+	case QUANT_Q6_K:
+		memcpy(s, p + f.scales, 16);
+		memcpy(d, p + 208, 2);
+		break;
+	case QUANT_Q2_K:
+		memcpy(s, p, 16);
+		memcpy(d, p + 80, 4);
+		break;
+	default:        /* the scale, and the offset if there is one, begin the block */
+		memcpy(s, p, (size_t)planes_of(T).s);
+	}
+}
+
+void pack_strides(const struct mat *m, size_t bytes[4])
+{
+	struct planes p = planes_of(m->type);
+	size_t blocks = (size_t)(m->cols / BLOCK), groups = (size_t)(m->cols / GROUP);
+
+	bytes[0] = blocks * (size_t)p.q;
+	bytes[1] = blocks * (size_t)p.h;
+	bytes[2] = (p.grouped ? groups : blocks) * (size_t)p.s;
+	bytes[3] = groups * (size_t)p.d;
+}
+
+struct mat pack_place(enum quant_type type, int rows, int cols, uint8_t *base)
+{
+	struct mat m = { type, rows, cols, NULL, NULL, NULL, NULL };
+	const uint8_t **plane[] = { &m.q, &m.h, &m.s, &m.d };
+	size_t each[4], at = 0;
+
+	pack_strides(&m, each);
+	for (int i = 0; i < 4; i++) {
+		*plane[i] = base + at;
+		at += (each[i] * (size_t)pack_rows_of(rows) + ALIGN - 1) / ALIGN * ALIGN;
+	}
+	return m;
+}
+
+size_t pack_bytes(enum quant_type type, int rows, int cols)
+{
+	struct mat m = { type, rows, cols, NULL, NULL, NULL, NULL };
+	size_t each[4], at = 0;
+
+	pack_strides(&m, each);
+	for (int i = 0; i < 4; i++)
+		at += (each[i] * (size_t)pack_rows_of(rows) + ALIGN - 1) / ALIGN * ALIGN;
+	return at;
+}
+
+/* Block b of row `at`, in a matrix of cols columns; src is the row in the file. */
+template <int T>
+static __device__ void pack_block(const struct mat *m, const size_t each[4], const uint8_t *src,
+				  size_t at, int b)
+{
+	constexpr struct planes p = planes_of(T);
+	const uint8_t *from = src + (size_t)(p.grouped ? b / 8 : b) * (size_t)file_of(T).bytes;
+	int first = p.grouped ? b % 8 * BLOCK : 0, group = p.grouped ? b / 8 : b;
+	union {
+		uint8_t byte[BLOCK + 8];
+		uint32_t word[BLOCK / 4 + 2];
+	} to = { { 0 } };       /* whole words leave: the planes may be behind the bus */
+	uint32_t *q = (uint32_t *)(m->q + at * each[0] + (size_t)(b * p.q));
+	uint32_t *h = (uint32_t *)(m->h + at * each[1] + (size_t)(b * p.h));
+
+	put_codes<T>(from, first, to.byte, to.byte + BLOCK);
+	for (int i = 0; i < p.q / 4; i++)
+		q[i] = to.word[i];
+	for (int i = 0; i < p.h / 4; i++)
+		h[i] = to.word[BLOCK / 4 + i];
+	if (first == 0)
+		put_scales<T>(from, (uint8_t *)m->s + at * each[2] + (size_t)(group * p.s),
+			      (uint8_t *)m->d + at * each[3] + (size_t)(group * p.d));
+}
+
+struct pack_args {
+	struct mat m;
+	size_t each[4];         /* bytes of a row in each plane */
+	const uint8_t *src;     /* (device) rows as in the file */
+	size_t in_file;         /* bytes of such a row */
+	int row0, n;
+};
+
+/* One thread for each block. */
+__global__ void pack_kernel(const struct pack_args a)
+{
+	size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+	int blocks = a.m.cols / BLOCK, row = (int)(i / (size_t)blocks);
+	int b = (int)(i % (size_t)blocks);
+
+	if (row >= a.n)
+		return;
+#define PACK(T) pack_block<T>(&a.m, a.each, a.src + (size_t)row * a.in_file, \
+			      (size_t)(a.row0 + row), b)
+	if (!is_float(a.m.type))
+		FOR_QUANTS(a.m.type, PACK)
+#undef PACK
+}
+
+cudaError_t pack_rows(const struct mat *m, const uint8_t *src, int row0, int n,
+		      cudaStream_t stream)
+{
+	struct pack_args a = { *m, { 0 }, src, quant_bytes(quant_info((int)m->type), m->cols),
+			       row0, n };
+	size_t blocks = (size_t)n * (size_t)(m->cols / BLOCK);
+
+	pack_strides(m, a.each);
+	if (is_float(m->type))
+		return cudaMemcpyAsync((uint8_t *)m->q + (size_t)row0 * a.each[0], src,
+				       (size_t)n * a.each[0], cudaMemcpyDefault, stream);
+	LAUNCH(pack_kernel, dim3((unsigned)((blocks + 127) / 128)), dim3(128), 0, stream, a);
+	return cudaGetLastError();
+}

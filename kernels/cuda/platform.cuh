@@ -1,0 +1,26 @@
+/* platform.cuh - CUDA as nvcc has it, or the emulation of tests/emu for machines without a GPU.
+ *
+ * Owns nothing.  Invariant: kernels are launched by LAUNCH alone, and shared memory whose size is
+ * known at the launch is named by DYNAMIC_SHARED, so the same source runs in both worlds. */
+#ifndef S3D_CUDA_PLATFORM_CUH
+#define S3D_CUDA_PLATFORM_CUH
+#ifdef __CUDACC__
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+#include <dlfcn.h>
+#define LAUNCH(kernel, grid, block, shared, stream, ...) \
+	kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__)
+#define DYNAMIC_SHARED(T, name) extern __shared__ __align__(16) unsigned char shared_bytes[]; \
+	T *name = (T *)shared_bytes
+#define library_open(name) dlopen((name), RTLD_NOW | RTLD_LOCAL)
+#define library_symbol dlsym
+#else
+#include "tests/emu/cuda_emu.h"
+#define library_open(name) emu_dlopen((name), 0)
+#define library_symbol emu_dlsym
+#endif
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#endif

@@ -1,0 +1,226 @@
+/* product.cu - quantised matrices times up to COLUMNS rows of int8 activations (dp4a).
+ *
+ * A block of threads has 16 rows of a matrix.  Eight threads share a row, each decodes 32 weights
+ * once and uses them for all columns; further warps take every second (or fourth) GROUP of columns.
+ * Invariant: the sum of a (row, column) is made in the same order whatever n is. */
+#include "kernels/cuda/decode.cuh"
+#include "kernels/cuda/finish.cuh"
+
+enum { ROW_THREADS = 8, TILE_THREADS = TILE * ROW_THREADS, SLICES = 4 };
+
+/* Four products of each half of a block. */
+static __device__ __forceinline__ void dot_halves(const int w[8], const uint8_t *p, int *a, int *b)
+{
+	int4 x = __ldg((const int4 *)p), y = __ldg((const int4 *)(p + 128));
+
+	*a = __dp4a(w[0], x.x, __dp4a(w[1], x.y, __dp4a(w[2], x.z, __dp4a(w[3], x.w, 0))));
+	*b = __dp4a(w[4], y.x, __dp4a(w[5], y.y, __dp4a(w[6], y.z, __dp4a(w[7], y.w, 0))));
+}
+
+template <int T, int NC>
+static __device__ __forceinline__ void dot_codes(const struct mat *m, int row, const uint8_t *act,
+						 int ld, int slice, int slices, float acc[NC])
+{
+	constexpr struct planes p = planes_of(T);
+	int lane = (int)threadIdx.x % ROW_THREADS, blocks = m->cols / BLOCK;
+
+#pragma unroll (NC > 4 ? 1 : 2)
+	for (int b = slice * 8 + lane; b < blocks; b += slices * 8) {
+		const uint8_t *at = act + (unsigned)(b / 8 * GROUP_BYTES + lane * 16);
+		struct codes k;
+
+		decode<T>(m, (size_t)row, b, &k);
+#pragma unroll
+		for (int c = 0; c < NC; c++, at += ld) {
+			float4 s = __ldg((const float4 *)(at + 256));
+			int x, y;
+
+			dot_halves(k.w, at, &x, &y);
+			if constexpr (p.halves) {
+				acc[c] = fmaf(k.scale[0], s.x * (float)x, acc[c]);
+				acc[c] = fmaf(k.scale[1], s.y * (float)y, acc[c]);
+				if constexpr (p.offset)
+					acc[c] = fmaf(k.offset[1], s.w,
+						      fmaf(k.offset[0], s.z, acc[c]));
+			} else {
+				acc[c] = fmaf(k.scale[0], fmaf(s.x, (float)x, s.y * (float)y),
+					      acc[c]);
+				if constexpr (p.offset)
+					acc[c] = fmaf(k.offset[0], s.z + s.w, acc[c]);
+			}
+		}
+	}
+}
+
+/* Four neighbouring weights of a float type. */
+template <int T>
+static __device__ __forceinline__ float4 four_floats(const struct mat *m, size_t at)
+{
+	if constexpr (T == QUANT_F32) {
+		return __ldg((const float4 *)(m->q + 4 * at));
+	} else {
+		uint2 v = __ldg((const uint2 *)(m->q + 2 * at));
+
+		if constexpr (T == QUANT_BF16)
+			return make_float4(bf16_at(v.x & 0xffff), bf16_at(v.x >> 16),
+					   bf16_at(v.y & 0xffff), bf16_at(v.y >> 16));
+		else
+			return make_float4(__half2float(__ushort_as_half((unsigned short)v.x)),
+					   __half2float(__ushort_as_half((unsigned short)(v.x >> 16))),
+					   __half2float(__ushort_as_half((unsigned short)v.y)),
+					   __half2float(__ushort_as_half((unsigned short)(v.y >> 16))));
+	}
+}
+
+template <int T, int NC>
+static __device__ __forceinline__ void dot_floats(const struct mat *m, int row, const float *act,
+						  int slice, int slices, float acc[NC])
+{
+	int lane = (int)threadIdx.x % ROW_THREADS;
+
+#pragma unroll 1
+	for (int b = slice; b < m->cols / BLOCK; b += slices) {
+		int col = b * BLOCK + lane * 4;
+		float4 w = four_floats<T>(m, (size_t)row * (size_t)m->cols + (size_t)col);
+#pragma unroll
+		for (int c = 0; c < NC; c++) {
+			float4 x = __ldg((const float4 *)(act + (size_t)c * (size_t)m->cols +
+							  (size_t)col));
+
+			acc[c] = fmaf(w.x, x.x, fmaf(w.y, x.y, fmaf(w.z, x.z,
+								    fmaf(w.w, x.w, acc[c]))));
+		}
+	}
+}
+
+/* This thread's part of the sums of its row with rows c0.. of the activations. */
+template <int NC>
+static __device__ __forceinline__ void dot(const struct product *a, const struct mat *m, int row,
+					   int c0, float acc[NC])
+{
+	int slice = (int)threadIdx.x / TILE_THREADS, slices = (int)blockDim.x / TILE_THREADS;
+	const uint8_t *q = a->in.q + (size_t)(a->row0 + c0) * (size_t)a->in.ld;
+	const float *f = a->in.f + (size_t)(a->row0 + c0) * (size_t)a->in.k;
+
+#pragma unroll
+	for (int c = 0; c < NC; c++)
+		acc[c] = 0;
+#define DOT(T) \
+	if constexpr (is_float(T)) \
+		dot_floats<T, NC>(m, row, f, slice, slices, acc); \
+	else \
+		dot_codes<T, NC>(m, row, q, a->in.ld, slice, slices, acc)
+	FOR_TYPE(m->type, DOT)
+#undef DOT
+}
+
+/* The matrix of a tile, whose number in it replaces *tile. */
+static __device__ int find_mat(const struct product *a, int *tile)
+{
+	int i = 0;
+
+	if (a->kind != FINISH_QKV)
+		return 0;
+	while (i < 2 && *tile >= a->first[i + 1])
+		i++;
+	*tile -= a->first[i];
+	return i;
+}
+
+template <int NC>
+__global__ void __launch_bounds__(TILE_THREADS * SLICES, NC <= 1 ? 2 : 1)
+product_kernel(const __grid_constant__ struct product a)
+{
+	__shared__ float part[SLICES][2][NC][TILE], factor[NC];
+	int c0 = (int)blockIdx.x * NC, c1 = min(c0 + NC, a.n), tile = (int)blockIdx.y;
+	int slices = (int)blockDim.x / TILE_THREADS, slice = (int)threadIdx.x / TILE_THREADS;
+	int r = (int)threadIdx.x % TILE_THREADS / ROW_THREADS, which = find_mat(&a, &tile);
+	int mats = a.kind == FINISH_GATE_UP ? 2 : 1;
+	float *y = &part[0][0][0][0], acc[NC];
+
+#pragma unroll 1
+	for (int i = 0; i < mats; i++) {
+		dot<NC>(&a, &a.m[which + i], tile * TILE + r, c0, acc);
+#pragma unroll
+		for (int c = 0; c < NC; c++) {
+			for (int m = ROW_THREADS / 2; m; m /= 2)
+				acc[c] += __shfl_xor_sync(~0u, acc[c], m);
+			if (threadIdx.x % ROW_THREADS == 0)
+				part[slice][i][c][r] = acc[c];
+		}
+	}
+	for (int c = (int)threadIdx.x / 32; c < c1 - c0; c += (int)blockDim.x / 32) {
+		float f = norm_factor(&a.norm, a.row0 + c0 + c);
+
+		if (threadIdx.x % 32 == 0)
+			factor[c] = f;
+	}
+	__syncthreads();
+	for (int i = (int)threadIdx.x; i < mats * NC * TILE; i += (int)blockDim.x) {
+		float sum = y[i];
+
+		for (int s = 1; s < slices; s++)
+			sum += y[s * 2 * NC * TILE + i];
+		if (c0 + i / TILE % NC < c1)
+			y[i] = sum * factor[i / TILE % NC];
+	}
+	__syncthreads();
+	finish_tile(&a, y, (int)blockIdx.y, NC, c0, c1);
+}
+
+template <int NC>
+static void launch(const struct product *a, cudaStream_t stream)
+{
+	int groups = (a->m[0].cols + GROUP - 1) / GROUP;
+	int slices = groups >= 16 ? SLICES : groups >= 6 ? 2 : 1;
+	int threads = slices * TILE_THREADS, last = a->kind == FINISH_GATE_UP ? 1 : a->n_mats;
+	size_t shared = a->kind == FINISH_QKV ?
+			(size_t)(threads / 32 * a->heads.dim) * sizeof(float) : 0;
+
+	LAUNCH(product_kernel<NC>, dim3((unsigned)((a->n + NC - 1) / NC), (unsigned)a->first[last]),
+	       dim3((unsigned)threads), shared, stream, *a);
+}
+
+cudaError_t product_few(const struct product *a, cudaStream_t stream)
+{
+	if (a->n <= 1)
+		launch<1>(a, stream);
+	else if (a->n <= 2)
+		launch<2>(a, stream);
+	else if (a->n <= 4)
+		launch<4>(a, stream);
+	else
+		launch<COLUMNS>(a, stream);
+	return cudaGetLastError();
+}
+
+/* Columns of y are rows of the step; what is made here is made elsewhere as `made`. */
+__global__ void finish_kernel(const __grid_constant__ struct product a, const float *made,
+			      int ld_made, int tile0)
+{
+	__shared__ float y[2][COLUMNS][TILE];
+	int c0 = (int)blockIdx.x * COLUMNS, c1 = min(c0 + COLUMNS, a.n);
+	int mats = a.kind == FINISH_GATE_UP ? 2 : 1;
+
+	for (int i = (int)threadIdx.x; i < mats * COLUMNS * TILE; i += (int)blockDim.x) {
+		int c = c0 + i / TILE % COLUMNS, half = i / TILE / COLUMNS * (ld_made / 2);
+
+		if (c < c1)
+			y[i / TILE / COLUMNS][i / TILE % COLUMNS][i % TILE] =
+				made[(size_t)c * (size_t)ld_made + (size_t)half +
+				     (size_t)((int)blockIdx.y * TILE + i % TILE)];
+	}
+	__syncthreads();
+	finish_tile(&a, &y[0][0][0], tile0 + (int)blockIdx.y, COLUMNS, c0, c1);
+}
+
+cudaError_t product_finish(const struct product *a, const float *made, int ld_made, int tile0,
+			   int tiles, cudaStream_t stream)
+{
+	size_t shared = a->kind == FINISH_QKV ?
+			(size_t)(TILE_THREADS / 32 * a->heads.dim) * sizeof(float) : 0;
+
+	LAUNCH(finish_kernel, dim3((unsigned)((a->n + COLUMNS - 1) / COLUMNS), (unsigned)tiles),
+	       dim3(TILE_THREADS), shared, stream, *a, made, ld_made, tile0);
+	return cudaGetLastError();
+}

@@ -1,0 +1,46 @@
+/* product.cuh - a product of matrices with the rows of a step, and what becomes of it.
+ *
+ * The product itself is made by product.cu (few rows) or prompt.cu (many); what follows it, tile by
+ * tile, stands once in finish.cuh.  No state. */
+#ifndef S3D_CUDA_PRODUCT_CUH
+#define S3D_CUDA_PRODUCT_CUH
+#include "kernels/cuda/dev.cuh"
+
+enum finish { FINISH_QKV, FINISH_RESIDUAL, FINISH_GATE_UP, FINISH_LOGITS };
+
+struct heads {          /* how queries, keys and values are turned and kept: one layer */
+	int n_heads, n_kv_heads, dim, n_rot;
+	bool pairs;             /* RoPE turns (2i, 2i+1), else (i, i + n_rot/2) */
+	bool q8_k, q8_v;
+	int n_ctx;
+	struct plane k, v;      /* of this layer */
+	const float *turn;
+	const struct place *place;
+	unsigned *ticket;       /* (heads, columns of blocks) */
+};
+
+struct product {
+	enum finish kind;
+	int n_mats;
+	struct mat m[3];        /* queries, keys, values; gate, up; or one */
+	int first[4];           /* first tile of each, and their end; gate and up share theirs */
+	int n;                  /* rows of activations */
+	int row0;               /* the first of them, in `in` and `norm` */
+	struct act in;
+	struct squares norm;    /* n == 0: the rows are not to be normed any more */
+	float *y;               /* (n, ld) qkv, the residual stream, or logits */
+	int ld;
+	const float *w;         /* weights of the norm that follows the residual sum */
+	struct act out;         /* what the next product takes */
+	struct squares squares;
+	const float *bias;      /* of qkv, or NULL */
+	struct heads heads;
+};
+
+/* Weights meet int8 activations, up to COLUMNS rows at a time. */
+cudaError_t product_few(const struct product *, cudaStream_t);
+/* The same behind a product of a part of the matrices that was made otherwise: tiles
+ * tile0..tile0+tiles-1, in made (rows, ld_made), for gate and up in two halves of ld_made / 2. */
+cudaError_t product_finish(const struct product *, const float *made, int ld_made, int tile0,
+			   int tiles, cudaStream_t);
+#endif

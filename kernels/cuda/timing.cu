@@ -1,0 +1,195 @@
+/* timing.cu - seconds and bytes of each stage of the forward pass; how fast memory is copied.
+ *
+ * Events are marked behind each stage, and passes are not recorded, as soon as somebody has looked.
+ * Invariant: who does not look pays nothing. */
+#include "kernels/cuda/dev_api.cuh"
+#include "kernels/cuda/pack.cuh"
+
+const char *stage_name(enum stage stage)
+{
+	static const char *const names[STAGES] = { "embedding", "QKV", "attention", "output",
+		"gate+up", "down", "logits" };
+
+	return names[stage];
+}
+
+/* For tests: what the stage left. */
+static int show(const struct step *s, enum stage stage, int layer)
+{
+	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
+	const float *from = stage == STAGE_QKV ? d->qkv : stage == STAGE_ATTEND ? d->heads.f :
+			    stage == STAGE_GATE_UP ? d->ff.f : d->x;
+	int width = stage == STAGE_QKV ? d->ld_qkv :
+		    stage == STAGE_ATTEND ? c->n_heads * c->head_dim :
+		    stage == STAGE_GATE_UP ? c->n_ff : c->n_embd;
+	size_t bytes = (size_t)s->n * (size_t)width * sizeof(float);
+	float *rows = (float *)malloc(bytes);
+	int rc = rows ? 0 : fail(d->err, "no memory to show a stage");
+
+	if (rc == 0)
+		rc = dev_check(d, cudaStreamSynchronize(d->stream), stage_name(stage));
+	if (rc == 0)
+		rc = dev_check(d, cudaMemcpy(rows, from, bytes, cudaMemcpyDeviceToHost),
+			       stage_name(stage));
+	if (rc == 0)
+		d->watch(d->watch_ctx, stage_name(stage), layer, rows, s->n, width);
+	free(rows);
+	return rc;
+}
+
+int stage_mark(const struct step *s, enum stage stage, int layer)
+{
+	struct dev *d = s->d;
+
+	if (d->watch && stage != STAGE_OUTPUT)
+		return show(s, stage, layer);
+	if (!d->mark || d->marked + 1 >= d->marks)
+		return 0;
+	d->marked++;
+	d->marked_stage[d->marked] = stage;
+	return dev_check(d, cudaEventRecord(d->mark[d->marked], d->stream), "timing");
+}
+
+int stage_sum(struct dev *d)
+{
+	for (int i = 1; i <= d->marked; i++) {
+		float ms = 0;
+
+		if (dev_check(d, cudaEventElapsedTime(&ms, d->mark[i - 1], d->mark[i]),
+			      "timing") != 0)
+			return -1;
+		d->stage[d->marked_stage[i]].seconds += (double)ms / 1e3;
+	}
+	d->marked = 0;
+	return 0;
+}
+
+static size_t mat_bytes(const struct mat *m)
+{
+	return pack_bytes(m->type, m->rows, m->cols);
+}
+
+static size_t cache_bytes(const struct step *s)
+{
+	size_t end = (size_t)(s->d->mail->pos + s->n), rows = (size_t)s->kv->n_ctx;
+
+	return s->kv->bytes / rows / (size_t)s->d->model->cfg.n_layers * end;
+}
+
+void stage_count(const struct step *s)
+{
+	struct dev *d = s->d;
+
+	if (!d->mark)
+		return;
+	for (int l = 0; l < d->model->cfg.n_layers; l++) {
+		const struct cuda_layer *w = &d->layer[l];
+
+		if (!s->plan || !plan_has(s->plan->skip_attn, l)) {
+			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
+						     mat_bytes(&w->wv);
+			d->stage[STAGE_ATTEND].bytes += cache_bytes(s);
+			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
+		}
+		if (!s->plan || !plan_has(s->plan->skip_mlp, l)) {
+			d->stage[STAGE_GATE_UP].bytes += mat_bytes(&w->gate) + mat_bytes(&w->up);
+			d->stage[STAGE_DOWN].bytes += mat_bytes(&w->down);
+		}
+	}
+	if (s->n_out)
+		d->stage[STAGE_OUTPUT].bytes += mat_bytes(&d->output);
+	if (cudaEventRecord(d->mark[0], d->stream) == cudaSuccess)
+		d->marked = 0;
+}
+
+/* Events for every stage of a pass; without them nothing is timed. */
+static void open_marks(struct dev *d)
+{
+	int n = 5 * d->model->cfg.n_layers + 3;
+
+	d->mark = (cudaEvent_t *)calloc((size_t)n, sizeof(*d->mark));
+	d->marked_stage = (enum stage *)calloc((size_t)n, sizeof(*d->marked_stage));
+	for (d->marks = 0; d->mark && d->marked_stage && d->marks < n; d->marks++)
+		if (cudaEventCreate(&d->mark[d->marks]) != cudaSuccess)
+			break;
+	if (d->marks < n)
+		stage_close(d);
+}
+
+void stage_close(struct dev *d)
+{
+	for (int i = 0; d->mark && i < d->marks; i++)
+		cudaEventDestroy(d->mark[i]);
+	free(d->mark);
+	free(d->marked_stage);
+	d->mark = NULL;
+	d->marked_stage = NULL;
+	d->marks = d->marked = 0;
+}
+
+int stage_look(struct dev *d, struct backend_stage out[BACKEND_STAGES_MAX])
+{
+	memcpy(out, d->stage, sizeof(d->stage));
+	for (int i = 0; i < STAGES; i++) {
+		out[i].name = stage_name((enum stage)i);
+		d->stage[i] = (struct backend_stage){ stage_name((enum stage)i), 0, 0 };
+	}
+	if (!d->mark)
+		open_marks(d);
+	return STAGES;
+}
+
+/* Each thread sums every so many sixteen bytes. */
+__global__ void stream_kernel(const uint4 *p, size_t n, unsigned *out)
+{
+	size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, all = (size_t)gridDim.x * blockDim.x;
+	unsigned sum = 0;
+
+	for (; i < n; i += all) {
+		uint4 v = __ldg(p + i);
+
+		sum += v.x ^ v.y ^ v.z ^ v.w;
+	}
+	if (sum == 1)           /* never: keeps the reads from being removed */
+		*out = sum;
+}
+
+/* Seconds of one pass over n bytes at p; < 0: failed. */
+static double stream_once(struct dev *d, const uint8_t *p, size_t bytes, cudaEvent_t a,
+			  cudaEvent_t b)
+{
+	float ms = 0;
+
+	if (cudaEventRecord(a, d->stream) != cudaSuccess)
+		return -1;
+	LAUNCH(stream_kernel, dim3(4096), dim3(256), 0, d->stream, (const uint4 *)p, bytes / 16,
+	       d->ticket);
+	if (cudaGetLastError() != cudaSuccess || cudaEventRecord(b, d->stream) != cudaSuccess ||
+	    cudaEventSynchronize(b) != cudaSuccess || cudaEventElapsedTime(&ms, a, b) != cudaSuccess)
+		return -1;
+	return (double)ms / 1e3;
+}
+
+double stream_time(struct dev *d, size_t bytes)
+{
+	cudaEvent_t a = NULL, b = NULL;
+	uint8_t *p = NULL;
+	double best = 0;
+
+	if (cudaEventCreate(&a) == cudaSuccess && cudaEventCreate(&b) == cudaSuccess &&
+	    cudaMalloc((void **)&p, bytes) == cudaSuccess &&
+	    cudaMemset(p, 2, bytes) == cudaSuccess)
+		for (int i = 0; i < 4; i++) {
+			double t = stream_once(d, p, bytes, a, b);
+
+			best = t > 0 && (best <= 0 || t < best) ? t : best;
+		}
+	cudaGetLastError();             /* a failure here is an unknown figure, not an error */
+	cudaFree(p);
+	if (a)
+		cudaEventDestroy(a);
+	if (b)
+		cudaEventDestroy(b);
+	return best;
+}
