@@ -40,6 +40,10 @@ struct batch {
 	int n, pos;             /* cache rows pos..pos+n-1 are written */
 	const struct plan *plan;        /* NULL: the whole model */
 	int n_out;              /* logits wanted for the last n_out rows, 0..n */
+	/* 0: all of them.  Else only the n_best largest of a row are looked for, and those equal to
+	 * the last of these: logits without one in their group of PEAK may be missing, whose peak
+	 * then is -infinity. */
+	int n_best;
 	/* NULL: one text.  Else (n): row i belongs to lanes[i], all of them different caches of
 	 * this device; pos, and the cache that the call names, are not looked at. */
 	const struct lane *lanes;
@@ -94,6 +98,21 @@ struct backend_stage {
 };
 enum { BACKEND_STAGES_MAX = 8 };
 
+/* A drafter's guesses of the choices behind the token tok at pos: argmax of logit / temp plus lambda
+ * times the noise of engine/sampler.h, over what is at least min_p as likely as the likeliest;
+ * temp 0: the largest logit.  Untempered, sure[i] is the probability of the likeliest. */
+enum { GUESS_MAX = 4 };
+struct guess_law {
+	float temp, min_p, lambda;
+	uint64_t seed;
+};
+struct guess_batch {
+	int tok, pos, n;        /* rows pos..pos+n-1 are written; n <= GUESS_MAX */
+	struct guess_law law;
+	int out[GUESS_MAX];
+	double sure[GUESS_MAX];
+};
+
 struct backend {
 	const char *name;       /* "cpu", "cuda" */
 	/* Bytes that a process may still take where this backend computes, SIZE_MAX: unknown; and
@@ -113,6 +132,9 @@ struct backend {
 	 * the next call; NULL on failure, and then error() has the text.  n_out == 0 returns a
 	 * pointer that must not be read. */
 	const float *(*forward)(struct dev *, struct kv *, const struct batch *);
+	/* n steps of a drafter in a row, each with the guess of the one before, which need not come
+	 * to the host in between.  0, or -1 as forward.  NULL: forward is as good. */
+	int (*guess)(struct dev *, struct kv *, struct guess_batch *);
 	const char *(*error)(const struct dev *);
 	struct backend_memory (*memory)(const struct dev *);
 	const char *(*describe)(const struct dev *);    /* "avx512, 2 threads" */

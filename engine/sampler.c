@@ -94,7 +94,7 @@ static int place_of(const struct sampler *s, int token)
 	return low < s->n && s->ids[low] == token ? low : -1;
 }
 
-static bool has_penalties(const struct sampler_opt *o)
+bool sampler_penalises(const struct sampler_opt *o)
 {
 	return o->repeat_last_n != 0 && (o->repeat_penalty != 1.0f ||
 	       o->frequency_penalty != 0.0f || o->presence_penalty != 0.0f);
@@ -160,33 +160,34 @@ static void sift(struct candidate *c, int n, int i)
 	}
 }
 
-/* Those of a group of PEAK logits, from place i on, that are among the k best so far. */
+/* Those of the group of PEAK logits from place i on that are among the k best so far. */
 static void take_group(struct sampler *s, const float *logits, int i, int k)
 {
-	int end = (i / PEAK + 1) * PEAK;
+	int end = i + PEAK < s->n ? i + PEAK : s->n;
 
-	for (end = end < s->n ? end : s->n; i < end; i++)
+	for (; i < end; i++)
 		if (logits[i] > s->cand[0].score) {
 			s->cand[0] = (struct candidate){ logits[i], i };
 			sift(s->cand, k, 0);
 		}
 }
 
-/* The k best of the vocabulary, best first.  A NaN (a damaged model) would upset every order. */
+/* The k best of the vocabulary, best first, and how many there are: a logit that is -infinity, or a
+ * NaN (a damaged model), which would upset every order, is no candidate unless none is. */
 static int top_k(struct sampler *s, const float *logits, int k)
 {
 	if (k <= 0 || k > s->n)
 		k = s->n;
 	for (int i = 0; i < k; i++)
-		s->cand[i] = (struct candidate){ isnan(logits[i]) ? -INFINITY : logits[i], i };
-	if (k < s->n) {
-		for (int i = k / 2; i-- > 0;)
-			sift(s->cand, k, i);
-		for (int i = k; i < s->n; i = (i / PEAK + 1) * PEAK)
-			if (logits[s->n + i / PEAK] > s->cand[0].score)
-				take_group(s, logits, i, k);
-	}
+		s->cand[i] = (struct candidate){ -INFINITY, s->n };
+	for (int i = 0; i < s->n; i += PEAK)
+		if (logits[s->n + i / PEAK] > s->cand[0].score)
+			take_group(s, logits, i, k);
 	qsort(s->cand, (size_t)k, sizeof(*s->cand), compare);
+	while (k > 1 && s->cand[k - 1].at == s->n)
+		k--;
+	if (s->cand[0].at == s->n)
+		s->cand[0].at = 0;
 	return k;
 }
 
@@ -211,13 +212,18 @@ static int cut(const struct candidate *c, int n, const struct sampler_opt *o)
 	return n;
 }
 
+int sampler_best(const struct sampler_opt *o)
+{
+	return sampler_penalises(o) ? 0 : o->temp <= 0 ? 1 : o->top_k > 0 ? o->top_k : 0;
+}
+
 int sampler_choose(struct sampler *s, const struct sampler_opt *o, const float *logits,
 		   const int *hist, int n, float lambda)
 {
 	int count, best = 0;
 	double top = -INFINITY;
 
-	if (has_penalties(o))
+	if (sampler_penalises(o))
 		logits = penalise(s, o, logits, hist, n);
 	if (o->temp <= 0)
 		return token_at(s, probs_first(logits, s->n));

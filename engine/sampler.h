@@ -32,6 +32,10 @@ void sampler_close(struct sampler *);
  * noise: 1 is the law; a drafter that guesses the choice passes less (DESIGN: about 0.6). */
 int sampler_choose(struct sampler *, const struct sampler_opt *, const float *logits,
 		   const int *hist, int n, float lambda);
+/* How many of the largest logits sampler_choose looks at (see struct batch); 0: at all. */
+int sampler_best(const struct sampler_opt *);
+/* Whether tokens of the text so far are worth less or more than their logits. */
+bool sampler_penalises(const struct sampler_opt *);
 /* g(seed, t, v): standard Gumbel noise. */
 double sampler_gumbel(uint64_t seed, uint64_t t, uint32_t v);
 #endif

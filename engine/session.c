@@ -47,7 +47,8 @@ void session_truncate(struct session *s, int n)
 
 static const float *run(struct session *s, int n, int n_out, char err[ERR_MAX])
 {
-	struct batch b = { .tok = s->tok + s->n_kv, .n = n, .pos = s->n_kv, .n_out = n_out };
+	struct batch b = { .tok = s->tok + s->n_kv, .n = n, .pos = s->n_kv, .n_out = n_out,
+			   .n_best = s->n_best };
 	const float *logits = s->be->forward(s->dev, s->kv, &b);
 
 	if (!logits)
@@ -85,6 +86,23 @@ const float *session_extend(struct session *s, const int *draft, int k, char err
 	if (logits)
 		s->n_kv = s->n + k;
 	return logits;
+}
+
+int session_guess(struct session *s, struct guess_batch *b, char err[ERR_MAX])
+{
+	int room = s->n_ctx - s->n + 1, left;
+
+	while ((left = session_prefill(s, err)) > 0)
+		;
+	if (left < 0)
+		return -1;
+	b->n = b->n > GUESS_MAX ? GUESS_MAX : b->n;
+	b->n = b->n > room ? room : b->n;
+	b->tok = s->tok[s->n - 1];
+	b->pos = s->n - 1;
+	if (s->be->guess(s->dev, s->kv, b) != 0)
+		return fail(err, "%s", s->be->error(s->dev));
+	return b->n;
 }
 
 void session_accept(struct session *s, int n_kept, int next)

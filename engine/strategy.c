@@ -96,29 +96,61 @@ static bool go_on(const struct strat *s, const struct guess *g, int k, double al
 	return k == 0 || g->stop_below >= 0 || pace_further_pays(s->pace, g->odds, k, all);
 }
 
+/* Guesses that a backend made in one go, or one row of logits. */
+struct ahead {
+	struct guess_batch b;
+	int at, n;              /* the next of b's guesses; 0 of 0: there are none */
+	const float *logits;    /* NULL: b has them */
+};
+
+/* What the little model makes of its pending token, at most `most` guesses ahead.  Penalties need
+ * every row as it is. */
+static int look_ahead(struct strat *s, const struct guess *g, int most, struct ahead *a,
+		      char err[ERR_MAX])
+{
+	struct session *d = s->draft;
+	int top;
+
+	*a = (struct ahead){ .n = 1 };
+	if (d->be->guess && !sampler_penalises(&s->law)) {
+		a->b = (struct guess_batch){ .n = most, .law = { s->law.temp, s->law.min_p,
+								 g->lambda, s->law.seed } };
+		a->n = session_guess(d, &a->b, err);
+		return a->n < 0 ? -1 : 0;
+	}
+	a->logits = session_extend(d, NULL, 0, err);
+	if (!a->logits)
+		return -1;
+	a->b.sure[0] = probs_top(a->logits, d->n_out, &top);
+	return 0;
+}
+
 int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 {
 	struct session *d = s->draft;
 	double all = 1, start = clock_now(), first = 0;
-	int k = 0, steps = 0, top, left = d->n_ctx - s->target->n, rc;
+	int k = 0, steps = 0, left = d->n_ctx - s->target->n, rc;
 	int max = g->max < left ? g->max : left;
+	struct ahead a = { .n = 0 };
 
 	rc = follow(s, err);
 	if (rc)
 		return rc < 0 ? -1 : 0;
 	while (k < max && go_on(s, g, k, all)) {
-		const float *logits = session_extend(d, NULL, 0, err);
-
-		if (!logits)
+		if (a.at == a.n && look_ahead(s, g, max - k, &a, err) != 0)
 			return -1;
-		if (!steps++)
-			first = clock_now() - start;
-		g->sure[k] = probs_top(logits, d->n_out, &top);
+		if (!steps)
+			first = (clock_now() - start) / a.n;
+		steps += a.at ? 0 : a.n;
+		g->sure[k] = a.b.sure[a.at];
 		if (!worth(s, g, k, &all))
 			break;
-		g->tok[k] = sampler_choose(s->draft_smp, &s->law, logits, d->tok, d->n, g->lambda);
+		g->tok[k] = !a.logits ? a.b.out[a.at] :
+			    sampler_choose(s->draft_smp, &s->law, a.logits, d->tok, d->n,
+					   g->lambda);
 		if (g->tok[k] >= s->target->n_vocab)
 			break;          /* a padded vocabulary may know more */
+		a.at++;
 		session_accept(d, 0, g->tok[k++]);
 		if (strategy_ends(s, g->tok[k - 1]))
 			break;
@@ -189,8 +221,11 @@ int strategy_round(struct strat *s, const int *drafts, int k, double draft_s,
 	struct session *t = s->target;
 	int y[STEP_MAX], n;
 	double start = clock_now(), verified;
-	const float *rows = session_extend(t, drafts, k, err);
+	const float *rows;
 
+	t->n_best = sampler_best(&s->law);
+	rows = session_extend(t, drafts, k, err);
+	t->n_best = 0;
 	if (!rows)
 		return -1;
 	verified = clock_now();

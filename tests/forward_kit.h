@@ -1,4 +1,4 @@
-/* forward_kit.h - a tiny random model on the cpu backend, and the same forward pass written naively
+/* forward_kit.h - a tiny random model on a backend, and the same forward pass written naively
  * in double precision, one position at a time.
  *
  * Included once by a test program; a rig owns its model, device and cache. */
@@ -12,13 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
-enum { CTX = 640, LONG = 300 };
+enum { CTX = 640, LONG = 300, WIDE = 768 };
 
 static int tokens[CTX];
 
 struct rig {
+	const struct backend *be;
 	struct model *m;
 	struct dev *d;
 	struct kv *kv;
@@ -27,34 +29,35 @@ struct rig {
 /* What the cache holds: f16, or q8_0 for keys, values or both. */
 enum cache { F16, Q8_KEYS, Q8_VALUES, Q8 };
 
-static struct rig open_rig_with(enum cache cache, const struct mk_spec *spec, const char *kernels,
-				int threads)
+static struct rig open_rig_on(const struct backend *be, const struct mk_spec *spec,
+			      const struct backend_opt *o)
 {
-	const struct quant_info *q8 = quant_find("q8_0");
 	char err[ERR_MAX] = "", path[] = "build/test-XXXXXX";
-	struct backend_opt o = { .n_threads = threads, .kernels = kernels, .n_batch = 512,
-				 .n_out = 512, .cache_k = cache & Q8_KEYS ? q8 : NULL,
-				 .cache_v = cache & Q8_VALUES ? q8 : NULL };
-	struct rig r = { 0 };
+	struct rig r = { .be = be };
 	int fd = mkstemp(path);
 
 	assert_true(fd >= 0);
 	if (mk_write(path, spec, err) != 0 || !(r.m = model_open(path, NULL, err)) ||
-	    !(r.d = backend_cpu.open(r.m, &o, err)) || !(r.kv = backend_cpu.kv_new(r.d, CTX, err)))
+	    !(r.d = be->open(r.m, o, err)) || !(r.kv = be->kv_new(r.d, CTX, err)))
 		fail_msg("%s", err);
+	close(fd);
 	remove(path);
 	return r;
 }
 
-static struct rig open_rig(const struct mk_spec *spec, const char *kernels, int threads)
+static struct backend_opt rig_opt(enum cache cache, const char *kernels, int threads)
 {
-	return open_rig_with(F16, spec, kernels, threads);
+	const struct quant_info *q8 = quant_find("q8_0");
+
+	return (struct backend_opt){ .n_threads = threads, .kernels = kernels, .n_batch = 512,
+				     .n_out = 512, .cache_k = cache & Q8_KEYS ? q8 : NULL,
+				     .cache_v = cache & Q8_VALUES ? q8 : NULL };
 }
 
 static void close_rig(struct rig *r)
 {
-	backend_cpu.kv_free(r->kv);
-	backend_cpu.close(r->d);
+	r->be->kv_free(r->kv);
+	r->be->close(r->d);
 	model_close(r->m);
 }
 
@@ -73,13 +76,13 @@ static void check_peaks(const float *row, int n)
 static float *run(struct rig *r, const struct plan *p, int pos, int n, int n_out)
 {
 	struct batch b = { .tok = tokens + pos, .n = n, .pos = pos, .plan = p, .n_out = n_out };
-	const float *l = backend_cpu.forward(r->d, r->kv, &b);
+	const float *l = r->be->forward(r->d, r->kv, &b);
 	int vocab = r->m->cfg.n_vocab;
 	size_t size = (size_t)vocab * sizeof(float);
 	float *copy = malloc((size_t)n_out * size + 1);
 
 	if (!l)
-		fail_msg("%s", backend_cpu.error(r->d));
+		fail_msg("%s", r->be->error(r->d));
 	for (int i = 0; i < n_out; i++) {
 		check_peaks(row_at(l, vocab, i), vocab);
 		memcpy(copy + (size_t)i * (size_t)vocab, row_at(l, vocab, i), size);
@@ -220,8 +223,8 @@ static void naive_step(struct naive *s, int pos, double *logits)
 {
 	const struct model_config *c = &s->m->cfg;
 	int kv = c->n_kv_heads * c->head_dim, d = c->n_embd;
-	double x[256], n[256], q[256], o[256], y[256], gate[512], up[512];
-	float row[256];
+	double x[WIDE], n[WIDE], q[WIDE], o[WIDE], y[WIDE], gate[WIDE], up[WIDE];
+	float row[WIDE];
 
 	quant_row(s->m->embd->type, (const uint8_t *)s->m->embd->data + (size_t)tokens[pos] *
 		  quant_bytes(quant_info((int)s->m->embd->type), d), row, d);
@@ -264,16 +267,25 @@ static void naive_step(struct naive *s, int pos, double *logits)
 	dense(s->m->output, n, logits);
 }
 
-/* Largest distance of the backend's logits from the naive ones over LONG positions, and *rms. */
-static double distance(struct rig *r, enum cache cache, double *rms_error)
+/* Largest distance of the backend's logits from the naive ones over LONG positions, so many rows a
+ * pass, and *rms. */
+static double distance_in(struct rig *r, enum cache cache, int rows, double *rms_error)
 {
 	const struct model_config *c = &r->m->cfg;
 	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
 	struct naive s = { r->m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)),
 			   cache };
 	double *want = malloc(sizeof(double) * (size_t)c->n_vocab), worst = 0, sum = 0;
-	float *got = run(r, NULL, 0, LONG, LONG);
+	float *got = malloc(sizeof(float) * LONG * (size_t)c->n_vocab);
 
+	for (int pos = 0; pos < LONG; pos += rows) {
+		int n = LONG - pos < rows ? LONG - pos : rows;
+		float *some = run(r, NULL, pos, n, n);
+
+		memcpy(got + (size_t)pos * (size_t)c->n_vocab, some,
+		       sizeof(float) * (size_t)n * (size_t)c->n_vocab);
+		free(some);
+	}
 	for (int pos = 0; pos < LONG; pos++) {
 		naive_step(&s, pos, want);
 		for (int v = 0; v < c->n_vocab; v++) {
@@ -289,6 +301,11 @@ static double distance(struct rig *r, enum cache cache, double *rms_error)
 	free(s.v);
 	*rms_error = sqrt(sum / LONG / c->n_vocab);
 	return worst;
+}
+
+static double distance(struct rig *r, enum cache cache, double *rms_error)
+{
+	return distance_in(r, cache, LONG, rms_error);
 }
 
 static const struct mk_spec specs[] = {

@@ -2,6 +2,19 @@
  * precision, and the invariants that strategies rely on, to the bit. */
 #include "tests/forward_kit.h"
 
+static struct rig open_rig_with(enum cache cache, const struct mk_spec *spec, const char *kernels,
+				int threads)
+{
+	struct backend_opt o = rig_opt(cache, kernels, threads);
+
+	return open_rig_on(&backend_cpu, spec, &o);
+}
+
+static struct rig open_rig(const struct mk_spec *spec, const char *kernels, int threads)
+{
+	return open_rig_with(F16, spec, kernels, threads);
+}
+
 /* Logits have a spread of about 3.  Floats differ from double by rounding (which now and then turns
  * the last bit of an f16 in the cache); int8 activations by about 1 % of the spread a matrix. */
 static void test_naive(void **state)

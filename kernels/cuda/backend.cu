@@ -6,6 +6,7 @@
 #include "engine/memory.h"
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
+#include "kernels/cuda/product.cuh"
 #include "kernels/cuda/prompt.cuh"
 #include <stddef.h>
 
@@ -71,6 +72,7 @@ static void place_work(struct dev *d)
 	uint8_t *base = d->work;
 
 	d->place = (struct place *)take(base, &at, 1, sizeof(*d->place));
+	d->chain = (struct chain *)take(base, &at, 1, sizeof(*d->chain));
 	d->ticket = (unsigned *)take(base, &at, tickets(d), sizeof(*d->ticket));
 	d->turn = (float *)take(base, &at, n * (size_t)c->n_rot, f);
 	d->x = (float *)take(base, &at, n * (size_t)c->n_embd, f);
@@ -233,21 +235,24 @@ static int free_bytes(size_t *bytes, char err[ERR_MAX])
 
 static int refuse(const struct dev *d, size_t least, size_t cache, size_t budget, char err[ERR_MAX])
 {
-	return fail(err, "cuda: %s needs %zu MiB on the GPU even with all layers in host memory "
-		    "(cache %zu MiB), %zu MiB are allowed; a smaller -c, -ctk q8_0 -ctv q8_0, a "
-		    "larger --vram, or --backend cpu would do", gguf_path(d->model->file),
-		    (least + MIB - 1) / MIB, cache / MIB, budget / MIB);
+	return fail(err, "cuda: this model (%s, %d layers) needs %zu MiB on the GPU even with all "
+		    "layers in host memory (cache %zu MiB), %zu MiB are allowed; a smaller -c, "
+		    "-ctk q8_0 -ctv q8_0, a larger --vram, or --backend cpu would do",
+		    d->model->cfg.arch, d->model->cfg.n_layers, (least + MIB - 1) / MIB,
+		    cache / MIB, budget / MIB);
 }
 
 /* As few layers as the budget asks for stay in host memory.  Sets all sizes. */
 static int fit(struct dev *d, const struct backend_opt *opt, int n_ctx, size_t *cache,
 	       size_t *parts, char err[ERR_MAX])
 {
-	struct kv kv = { .dev = d, .n_ctx = memory_rows(n_ctx) };
+	struct kv kv = {};
 	size_t budget = opt->budget, all;
 
 	if (!budget && free_bytes(&budget, err) != 0)
 		return -1;
+	kv.dev = d;
+	kv.n_ctx = memory_rows(n_ctx);
 	*parts = kv_place(&kv);
 	*cache = kv.bytes;
 	*parts -= kv.bytes;
@@ -278,35 +283,41 @@ static void dev_close(struct dev *d)
 	cudaFree(d->work);
 	cudaFreeHost(d->host_arena);
 	cudaFreeHost(d->mail);
+	cudaFreeHost(d->guess);
 	cudaFreeHost(d->rows);
 	mem_free(d->layer);
 	mem_free(d);
 }
 
-static int pin(void **p, size_t bytes, const char *what, char err[ERR_MAX])
+/* Pinned memory, and the device's pointer to it. */
+static int pin(void **p, void **device, size_t bytes, const char *what, char err[ERR_MAX])
 {
-	return cuda_check(err, cudaHostAlloc(p, bytes, cudaHostAllocMapped), what);
+	if (cuda_check(err, cudaHostAlloc(p, bytes, cudaHostAllocMapped), what) != 0)
+		return -1;
+	memset(*p, 0, bytes);
+	return cuda_check(err, cudaHostGetDevicePointer(device, *p, 0), what);
 }
 
 static int take_memory(struct dev *d, char err[ERR_MAX])
 {
-	void *mail = NULL;
+	void *host = NULL;
 
 	if (cuda_check(err, cudaMalloc((void **)&d->arena, d->arena_bytes), "weights") != 0 ||
 	    cuda_check(err, cudaMemset(d->arena, 0, d->arena_bytes), "weights") != 0 ||
 	    cuda_check(err, cudaMalloc((void **)&d->work, d->work_bytes), "work buffers") != 0 ||
 	    cuda_check(err, cudaMemset(d->work, 0, d->work_bytes), "work buffers") != 0 ||
-	    pin((void **)&d->mail, mail_bytes(d), "a mailbox", err) != 0 ||
-	    pin((void **)&d->rows, rows_bytes(d), "room for logits", err) != 0)
+	    pin((void **)&d->mail, (void **)&d->mail_device, mail_bytes(d), "a mailbox",
+		err) != 0 ||
+	    pin((void **)&d->guess, (void **)&d->guess_device, sizeof(*d->guess), "guesses",
+		err) != 0 ||
+	    pin((void **)&d->rows, (void **)&d->rows_device, rows_bytes(d), "room for logits",
+		err) != 0)
 		return -1;
-	if (d->host_bytes && pin((void **)&d->host_arena, d->host_bytes, "layers in host memory",
-				 err) != 0)
+	if (!d->host_bytes)
+		return 0;
+	if (pin((void **)&d->host_arena, &host, d->host_bytes, "layers in host memory", err) != 0)
 		return -1;
-	if (d->host_bytes)
-		memset(d->host_arena, 0, d->host_bytes);
-	if (cuda_check(err, cudaHostGetDevicePointer(&mail, d->mail, 0), "a mailbox") != 0)
-		return -1;
-	d->mail_device = (const struct mail *)mail;
+	d->host_device = (uint8_t *)host;
 	return 0;
 }
 
@@ -345,12 +356,12 @@ static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_M
 static struct dev *dev_open(const struct model *m, const struct backend_opt *opt, char err[ERR_MAX])
 {
 	struct dev *d = dev_new(m, opt, err);
-	size_t cache, parts;
 
 	if (!d)
 		return NULL;
-	/* Which layers stay in host memory has been planned, or is decided here without a cache. */
-	if (fit(d, opt, 0, &cache, &parts, err) != 0 || dev_fill(d, opt, err) != 0) {
+	place_work(d);
+	weights_place(d);
+	if (dev_fill(d, opt, err) != 0) {
 		dev_close(d);
 		return NULL;
 	}
@@ -416,9 +427,37 @@ static const struct backend backend = {
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
 	.forward = cuda_forward,
+	.guess = cuda_guess,
 	.error = dev_error,
 	.memory = dev_memory,
 	.describe = dev_describe,
 	.stream = stream_time,
 	.stages = stage_look,
 };
+
+/* Whether there is a GPU that this build has code for. */
+static int probe(char err[ERR_MAX])
+{
+	int driver = 0, runtime = 0, n = 0;
+	cudaError_t rc = cudaDriverGetVersion(&driver);
+
+	if (rc != cudaSuccess || !driver)
+		return fail(err, "no NVIDIA driver is installed");
+	cudaRuntimeGetVersion(&runtime);
+	rc = cudaGetDeviceCount(&n);
+	if (rc == cudaErrorInsufficientDriver)
+		return fail(err, "the NVIDIA driver is too old: it does CUDA %d.%d, this build "
+			    "needs %d.%d; a newer driver would do", driver / 1000,
+			    driver / 10 % 100, runtime / 1000, runtime / 10 % 100);
+	if (rc == cudaErrorNoDevice || (rc == cudaSuccess && n == 0))
+		return fail(err, "there is no NVIDIA GPU here");
+	if (cuda_check(err, rc, "counting devices") != 0 ||
+	    cuda_check(err, cudaSetDevice(0), "choosing the first GPU") != 0)
+		return -1;
+	return cuda_check(err, product_probe(), "looking for kernels");
+}
+
+const struct backend *s3dcuda_open(const char *abi, char err[ERR_MAX])
+{
+	return backend_abi_check(abi, err) == 0 && probe(err) == 0 ? &backend : NULL;
+}

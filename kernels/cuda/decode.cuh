@@ -229,5 +229,6 @@ static __device__ __forceinline__ void decode_values(const struct mat *m, size_t
 	case QUANT_Q4_K: f(QUANT_Q4_K); break; \
 	case QUANT_Q5_K: f(QUANT_Q5_K); break; \
 	case QUANT_Q6_K: f(QUANT_Q6_K); break; \
+	default: break; \
 	}
 #endif

@@ -84,6 +84,17 @@ struct mail {
 	int tok[1];             /* (n_batch) */
 };
 
+/* A drafter's steps in a row, without the host: what a step leaves for the next. */
+struct chain {
+	int pos, tok;           /* the token that runs next */
+	int i;                  /* guesses so far */
+	struct guess_law law;
+};
+struct guess_out {
+	int tok[GUESS_MAX];
+	double sure[GUESS_MAX];
+};
+
 struct graph;           /* graph.cu */
 struct blas;            /* blas.cu */
 
@@ -98,6 +109,7 @@ struct dev {
 	const float *norm;      /* (device) (n_embd) */
 	uint8_t *arena;         /* (device) all of it but what is in host_arena */
 	uint8_t *host_arena;    /* (pinned) */
+	uint8_t *host_device;   /* the device's pointer to it */
 	size_t arena_bytes, host_bytes, work_bytes;
 	uint8_t *work;          /* (device) all that follows */
 
@@ -115,9 +127,15 @@ struct dev {
 	float *product;         /* (n_batch, WIDE_ROWS) */
 	uint8_t *blas_room;     /* (BLAS_ROOM) */
 
+	struct chain *chain;    /* (device) */
+	const int *out_id;      /* (device) (n_out) tokens of the logits; NULL: 0, 1, ... */
+
 	struct mail *mail;      /* (pinned) */
 	const struct mail *mail_device;
 	float *rows;            /* (pinned) (n_out, ld_out) what forward returns */
+	float *rows_device;
+	struct guess_out *guess;        /* (pinned) */
+	struct guess_out *guess_device;
 	cudaStream_t stream;
 	struct graph *graphs;
 	struct blas *blas;      /* NULL: no cuBLAS here */
@@ -134,8 +152,10 @@ struct dev {
 struct step {           /* one forward pass */
 	struct dev *d;
 	struct kv *kv;
-	int n, n_out;
+	int n, n_out, n_best;
 	int pieces;             /* of the context that attention looks at */
+	bool chained;           /* its token and position are where the step before left them, and
+				 * it leaves its guess instead of logits */
 	const struct plan *plan;
 };
 #endif

@@ -27,6 +27,7 @@ int graphs_count(const struct dev *);
 
 /* forward.cu */
 const float *cuda_forward(struct dev *, struct kv *, const struct batch *);
+int cuda_guess(struct dev *, struct kv *, struct guess_batch *);
 
 /* timing.cu: time and bytes of stages, copy bandwidth. */
 int stage_look(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);

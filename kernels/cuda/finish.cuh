@@ -52,7 +52,7 @@ static __device__ void keep_tile(const struct act *a, const struct squares *s, i
 }
 
 /* What RMS norm multiplies a row with; called by a whole warp. */
-static __device__ float norm_factor(const struct squares *s, int row)
+static inline __device__ float norm_factor(const struct squares *s, int row)
 {
 	const float *p = s->sum + (size_t)row * (size_t)s->n;
 	float sum = 0;
@@ -252,7 +252,7 @@ static __device__ void finish_logits(const struct product *a, const float *y, in
 }
 
 /* y (n_mats, columns, TILE): the finished sums of rows c0..c1-1, before the norm's factor. */
-static __device__ void finish_tile(const struct product *a, float *y, int tile, int columns, int c0,
+static inline __device__ void finish_tile(const struct product *a, float *y, int tile, int columns, int c0,
 				   int c1)
 {
 	switch (a->kind) {

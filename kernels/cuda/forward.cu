@@ -4,6 +4,7 @@
  * (norms and int8 codes, RoPE, cache).  The same stages as kernels/cpu/forward.c.
  * Invariant: what a pass queues depends only on what graph.cu takes for its key. */
 #include "kernels/cuda/attend.cuh"
+#include "kernels/cuda/choose.cuh"
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/embed.cuh"
 #include "kernels/cuda/prompt.cuh"
@@ -26,7 +27,8 @@ static int embed(const struct step *s)
 {
 	struct dev *d = s->d;
 	struct embed e = {
-		.tok = d->mail_device->tok, .pos = &d->mail_device->pos, .embd = d->embd,
+		.tok = s->chained ? &d->chain->tok : d->mail_device->tok,
+		.pos = s->chained ? &d->chain->pos : &d->mail_device->pos, .embd = d->embd,
 		.place = d->place, .x = d->x, .w = next_norm(s, -1, true), .out = d->in,
 		.squares = d->squares, .turn = d->turn, .inv_freq = d->inv_freq,
 		.n_rot = d->model->cfg.n_rot, .rope_scale = d->model->cfg.rope_scale,
@@ -80,11 +82,20 @@ static int qkv(const struct step *s, int l)
 {
 	struct dev *d = s->d;
 	const struct cuda_layer *w = &d->layer[l];
-	struct product p = {
-		.kind = FINISH_QKV, .n_mats = 3, .m = { w->wq, w->wk, w->wv }, .n = s->n,
-		.in = d->in, .norm = d->squares, .y = d->qkv, .ld = d->ld_qkv,
-		.bias = w->qkv_bias, .heads = heads_of(s, l),
-	};
+	struct product p = {};
+
+	p.kind = FINISH_QKV;
+	p.n_mats = 3;
+	p.m[0] = w->wq;
+	p.m[1] = w->wk;
+	p.m[2] = w->wv;
+	p.n = s->n;
+	p.in = d->in;
+	p.norm = d->squares;
+	p.y = d->qkv;
+	p.ld = d->ld_qkv;
+	p.bias = w->qkv_bias;
+	p.heads = heads_of(s, l);
 
 	return multiply(d, &p, "making queries, keys and values");
 }
@@ -106,10 +117,18 @@ static int residual(const struct step *s, const struct mat *m, const struct act 
 		    const char *doing)
 {
 	struct dev *d = s->d;
-	struct product p = {
-		.kind = FINISH_RESIDUAL, .n_mats = 1, .m = { *m }, .n = s->n, .in = *in, .y = d->x,
-		.ld = d->model->cfg.n_embd, .w = w, .out = d->in, .squares = d->squares,
-	};
+	struct product p = {};
+
+	p.kind = FINISH_RESIDUAL;
+	p.n_mats = 1;
+	p.m[0] = *m;
+	p.n = s->n;
+	p.in = *in;
+	p.y = d->x;
+	p.ld = d->model->cfg.n_embd;
+	p.w = w;
+	p.out = d->in;
+	p.squares = d->squares;
 
 	return multiply(d, &p, doing);
 }
@@ -118,10 +137,16 @@ static int gate_up(const struct step *s, int l)
 {
 	struct dev *d = s->d;
 	const struct cuda_layer *w = &d->layer[l];
-	struct product p = {
-		.kind = FINISH_GATE_UP, .n_mats = 2, .m = { w->gate, w->up }, .n = s->n,
-		.in = d->in, .norm = d->squares, .out = d->ff,
-	};
+	struct product p = {};
+
+	p.kind = FINISH_GATE_UP;
+	p.n_mats = 2;
+	p.m[0] = w->gate;
+	p.m[1] = w->up;
+	p.n = s->n;
+	p.in = d->in;
+	p.norm = d->squares;
+	p.out = d->ff;
 
 	return multiply(d, &p, "gate and up");
 }
@@ -129,17 +154,37 @@ static int gate_up(const struct step *s, int l)
 static int output(const struct step *s)
 {
 	struct dev *d = s->d;
-	struct product p = {
-		.kind = FINISH_LOGITS, .n_mats = 1, .m = { d->output }, .n = s->n_out,
-		.row0 = s->n - s->n_out, .in = d->in, .norm = d->squares, .y = d->logits,
-		.ld = d->ld_out,
-	};
+	struct product p = {};
 
-	if (multiply(d, &p, "making logits") != 0)
-		return -1;
-	return dev_check(d, cudaMemcpyAsync(d->rows, d->logits, (size_t)s->n_out *
-					    (size_t)d->ld_out * sizeof(float),
-					    cudaMemcpyDeviceToHost, d->stream), "reading logits");
+	p.kind = FINISH_LOGITS;
+	p.n_mats = 1;
+	p.m[0] = d->output;
+	p.n = s->n_out;
+	p.row0 = s->n - s->n_out;
+	p.in = d->in;
+	p.norm = d->squares;
+	p.y = d->logits;
+	p.ld = d->ld_out;
+
+	return multiply(d, &p, "making logits");
+}
+
+/* What becomes of the logits: a guess for the next step, the rows that the host asked for, or only
+ * the groups in them where the largest are. */
+static int deliver(const struct step *s)
+{
+	struct dev *d = s->d;
+	size_t bytes = (size_t)s->n_out * (size_t)d->ld_out * sizeof(float);
+	int vocab = d->model->cfg.n_out;
+
+	if (s->chained)
+		return dev_check(d, choose_guess(d->logits, vocab, d->out_id, d->chain,
+						 d->guess_device, d->stream), "guessing");
+	if (s->n_best)
+		return dev_check(d, choose_groups(d->logits, s->n_out, d->ld_out, vocab, s->n_best,
+						  d->rows_device, d->stream), "choosing logits");
+	return dev_check(d, cudaMemcpyAsync(d->rows, d->logits, bytes, cudaMemcpyDeviceToHost,
+					    d->stream), "reading logits");
 }
 
 static int forward(const struct step *s)
@@ -175,7 +220,7 @@ static int forward(const struct step *s)
 		}
 	}
 	/* logits of the final norm, and their peaks */
-	if (s->n_out && (output(s) || stage_mark(s, STAGE_OUTPUT, -1)))
+	if (s->n_out && (output(s) || deliver(s) || stage_mark(s, STAGE_OUTPUT, -1)))
 		return -1;
 	return 0;
 }
@@ -193,24 +238,38 @@ static int count_pieces(const struct kv *kv, int n, int end)
 	return pieces < kv->pieces ? pieces : kv->pieces;
 }
 
+/* Queues a pass: as it was recorded, or, where that is not known or somebody looks on, anew. */
+static int queue(const struct step *s)
+{
+	stage_count(s);
+	if (s->n > FEW_ROWS || s->d->mark || s->d->watch)
+		return forward(s);
+	return graph_run(s, forward);
+}
+
+static int finish(struct dev *d)
+{
+	if (dev_check(d, cudaStreamSynchronize(d->stream), "running the model") != 0)
+		return -1;
+	return stage_sum(d);
+}
+
 /* One text: rows tok at pos. */
 static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *tok, int n, int pos,
 	       int n_out)
 {
-	struct step s = { d, kv, n, n_out, count_pieces(kv, n, pos + n), b->plan };
+	struct step s = {};
 
+	s.d = d;
+	s.kv = kv;
+	s.n = n;
+	s.n_out = n_out;
+	s.n_best = n_out && b->n_best < row_peaks(d->model->cfg.n_out) ? b->n_best : 0;
+	s.pieces = count_pieces(kv, n, pos + n);
+	s.plan = b->plan;
 	memcpy(d->mail->tok, tok, sizeof(*tok) * (size_t)n);
 	d->mail->pos = pos;
-	stage_count(&s);
-	if (n > FEW_ROWS || d->mark || d->watch) {
-		if (forward(&s) != 0)
-			return -1;
-	} else if (graph_run(&s, forward) != 0) {
-		return -1;
-	}
-	if (dev_check(d, cudaStreamSynchronize(d->stream), "running the model") != 0)
-		return -1;
-	return stage_sum(d);
+	return queue(&s) == 0 ? finish(d) : -1;
 }
 
 /* Texts that advance together, one after the other: the last first, as each leaves its row of
@@ -248,6 +307,47 @@ static int check(struct dev *d, const struct kv *kv, const struct batch *b)
 				    b->tok[i], d->model->cfg.n_vocab);
 	}
 	return 0;
+}
+
+/* The first step's token goes to the device, the guesses come back; nothing between them. */
+static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
+{
+	struct chain first = { b->pos, b->tok, 0, b->law };
+	struct step s = {};
+
+	s.d = d;
+	s.kv = kv;
+	s.n = s.n_out = 1;
+	s.chained = true;
+	if (dev_check(d, cudaMemcpyAsync(d->chain, &first, sizeof(first), cudaMemcpyHostToDevice,
+					 d->stream), "starting to draft") != 0)
+		return -1;
+	for (int i = 0; i < b->n; i++) {
+		s.pieces = count_pieces(kv, 1, b->pos + i + 1);
+		d->mail->pos = b->pos + i;      /* only counted with */
+		if (queue(&s) != 0)
+			return -1;
+	}
+	if (finish(d) != 0)
+		return -1;
+	memcpy(b->out, d->guess->tok, sizeof(b->out));
+	memcpy(b->sure, d->guess->sure, sizeof(b->sure));
+	return 0;
+}
+
+int cuda_guess(struct dev *d, struct kv *kv, struct guess_batch *b)
+{
+	struct batch last = { &b->tok, 1, b->pos + b->n - 1, NULL, 0, 0, NULL };
+	int rc;
+
+	if (b->n < 1 || b->n > GUESS_MAX || b->pos < 0)
+		return fail(d->err, "%d guesses at %d: at most %d", b->n, b->pos, GUESS_MAX);
+	if (check(d, kv, &last) != 0)
+		return -1;
+	mem_guard(true);
+	rc = guess(d, kv, b);
+	mem_guard(false);
+	return rc;
 }
 
 const float *cuda_forward(struct dev *d, struct kv *kv, const struct batch *b)

@@ -9,8 +9,8 @@ enum { GRAPHS_MAX = 256 };
 
 struct key {
 	const struct kv *kv;
-	int n, n_out, pieces;
-	bool planned;
+	int n, n_out, n_best, pieces;
+	bool planned, chained;
 	struct plan plan;
 };
 
@@ -30,7 +30,9 @@ static struct key key_of(const struct step *s)
 	k.kv = s->kv;
 	k.n = s->n;
 	k.n_out = s->n_out;
+	k.n_best = s->n_best;
 	k.pieces = s->pieces;
+	k.chained = s->chained;
 	k.planned = s->plan != NULL;
 	if (s->plan)
 		k.plan = *s->plan;

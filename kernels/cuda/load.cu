@@ -30,7 +30,7 @@ static struct mat place_mat(struct arena *a, const struct gguf_tensor *t)
 	return pack_place(t->type, rows, cols, take(a, pack_bytes(t->type, rows, cols)));
 }
 
-static const float *place_floats(struct arena *a, int64_t n)
+static const float *place_words(struct arena *a, int64_t n)
 {
 	return (const float *)take(a, (size_t)n * sizeof(float));
 }
@@ -47,10 +47,10 @@ static void place_layer(struct dev *d, int l, struct arena *device, struct arena
 	to->gate = place_mat(mats, from->gate);
 	to->up = place_mat(mats, from->up);
 	to->down = place_mat(mats, from->down);
-	to->attn_norm = place_floats(device, from->attn_norm->dim[0]);
-	to->ffn_norm = place_floats(device, from->ffn_norm->dim[0]);
+	to->attn_norm = place_words(device, from->attn_norm->dim[0]);
+	to->ffn_norm = place_words(device, from->ffn_norm->dim[0]);
 	if (from->bq)
-		to->qkv_bias = place_floats(device, d->ld_qkv);
+		to->qkv_bias = place_words(device, d->ld_qkv);
 }
 
 /* Whether another device has the table of embeddings already. */
@@ -62,13 +62,14 @@ static bool shares_embd(const struct dev *d)
 void weights_place(struct dev *d)
 {
 	const struct model *m = d->model;
-	struct arena device = { d->arena, 0 }, host = { d->host_arena, 0 };
+	struct arena device = { d->arena, 0 }, host = { d->host_device, 0 };
 	int on_device = m->cfg.n_layers - d->host_layers;
 
 	for (int l = 0; l < m->cfg.n_layers; l++)
 		place_layer(d, l, &device, l < on_device ? &device : &host);
-	d->norm = place_floats(&device, m->cfg.n_embd);
-	d->inv_freq = place_floats(&device, m->cfg.n_rot / 2 + 1);
+	d->norm = place_words(&device, m->cfg.n_embd);
+	d->inv_freq = place_words(&device, m->cfg.n_rot / 2 + 1);
+	d->out_id = m->out_id ? (const int *)place_words(&device, m->cfg.n_out) : NULL;
 	d->output = shares_embd(d) && m->output == m->embd ? d->share->output :
 		    place_mat(&device, m->output);
 	d->embd = shares_embd(d) ? d->share->embd :
@@ -98,10 +99,11 @@ static int load_mat(struct dev *d, const struct mat *m, const struct gguf_tensor
 	return cuda_check(err, cudaStreamSynchronize(d->stream), "loading weights");
 }
 
-static int load_floats(const float *to, const float *from, size_t n, char err[ERR_MAX])
+/* n numbers of four bytes. */
+static int load_words(const void *to, const void *from, size_t n, char err[ERR_MAX])
 {
-	return cuda_check(err, cudaMemcpy((void *)to, from, n * sizeof(*from),
-					  cudaMemcpyHostToDevice), "loading weights");
+	return cuda_check(err, cudaMemcpy((void *)to, from, n * 4, cudaMemcpyHostToDevice),
+			  "loading weights");
 }
 
 /* Tensors of floats behind each other. */
@@ -122,7 +124,7 @@ static int load_vectors(const float *to, const struct gguf_tensor *const t[], in
 		quant_row(t[i]->type, t[i]->data, f + all, t[i]->dim[0]);
 		all += (size_t)t[i]->dim[0];
 	}
-	rc = load_floats(to, f, all, err);
+	rc = load_words(to, f, all, err);
 	mem_free(f);
 	return rc;
 }
@@ -140,7 +142,7 @@ static int load_freqs(struct dev *d, char err[ERR_MAX])
 	for (int i = 0; i < half; i++)
 		freq[i] = 1.0f / powf(m->cfg.rope_base, (float)(2 * i) / (float)m->cfg.n_rot) /
 			  factor[i];
-	return load_floats(d->inv_freq, freq, (size_t)half, err);
+	return load_words(d->inv_freq, freq, (size_t)half, err);
 }
 
 static int load_layer(struct dev *d, int l, char err[ERR_MAX])
@@ -174,7 +176,8 @@ int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX]
 		if (opt->progress)
 			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
 	}
-	if (load_vectors(d->norm, &m->norm, 1, err) != 0 || load_freqs(d, err) != 0)
+	if (load_vectors(d->norm, &m->norm, 1, err) != 0 || load_freqs(d, err) != 0 ||
+	    (m->out_id && load_words(d->out_id, m->out_id, (size_t)m->cfg.n_out, err) != 0))
 		return -1;
 	if ((own_embd || m->output != m->embd) && load_mat(d, &d->output, m->output, err) != 0)
 		return -1;

@@ -1,0 +1,17 @@
+/* cuda_device.h - where test_cuda gets its backend from.  No state. */
+#ifndef S3D_CUDA_DEVICE_H
+#define S3D_CUDA_DEVICE_H
+#include "engine/backend.h"
+
+/* The emulated backend, or (DEVICE_REAL) the one that the program would load. */
+static inline const struct backend *cuda_device(char err[ERR_MAX])
+{
+#ifdef DEVICE_REAL
+	return backend_cuda(err);
+#else
+	char abi[BACKEND_ABI_MAX];
+
+	return s3dcuda_open(backend_abi(abi), err);
+#endif
+}
+#endif

@@ -1,0 +1,360 @@
+/* test_cuda.c - the cuda backend, under emulation or on a GPU, against the cpu backend and a naive
+ * forward pass in double precision; and the invariants that strategies rely on, to the bit.
+ *
+ * Linked with the emulated backend it is test_cuda; with the loader of the real one it is
+ * test_cuda_device (make check-cuda).  Owns one rig of each backend at a time. */
+#include "tests/forward_kit.h"
+#include "tests/cuda_device.h"
+
+static const struct backend *cuda;
+
+/* Every type, with matrices mixed as k-quants are; head sizes, RoPE of both kinds, biases. */
+static const struct mk_spec models[] = {
+	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN + 5, 512, "F32", NULL, false, false, 11, NULL },
+	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 12, NULL },
+	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "BF16", NULL, false, false, 13, NULL },
+	{ 2, 288, 9, 3, 352, MK_VOCAB_MIN, 512, "Q4_0", NULL, false, false, 14, NULL },
+	{ 2, 192, 3, 1, 512, MK_VOCAB_MIN + 3, 512, "Q4_1", "Q8_0", true, false, 15, NULL },
+	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 16, NULL },
+	{ 2, 256, 2, 1, 512, MK_VOCAB_MIN, 512, "Q5_1", NULL, false, false, 17, NULL },
+	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 18, "qwen2" },
+	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q2_K", NULL, false, false, 19, NULL },
+	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q3_K", NULL, false, false, 20, NULL },
+	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q4_K", NULL, false, false, 21, NULL },
+	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q5_K", NULL, false, false, 22, NULL },
+	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q6_K", NULL, false, false, 23, NULL },
+	{ 3, 512, 4, 1, 768, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, true, 24, NULL },
+	{ 3, 256, 1, 1, 512, MK_VOCAB_MIN, 512, "Q5_K_M", NULL, true, false, 25, "qwen2" },
+};
+enum { MODELS = sizeof(models) / sizeof(models[0]) };
+
+static struct rig open_cuda(const struct mk_spec *spec, enum cache cache)
+{
+	struct backend_opt o = rig_opt(cache, NULL, 1);
+
+	return open_rig_on(cuda, spec, &o);
+}
+
+static struct rig open_cpu(const struct mk_spec *spec, enum cache cache)
+{
+	struct backend_opt o = rig_opt(cache, "auto", 2);
+
+	return open_rig_on(&backend_cpu, spec, &o);
+}
+
+/* ---- every stage against the cpu backend's ---- */
+
+struct seen {           /* what a backend showed, stage after stage */
+	int n;
+	struct {
+		char stage[16];
+		int layer, size;
+		float *rows;
+	} all[64];
+};
+
+static void on_stage(void *ctx, const char *stage, int layer, const float *rows, int n, int width)
+{
+	struct seen *s = ctx;
+	size_t bytes = sizeof(float) * (size_t)n * (size_t)width;
+
+	assert_true(s->n < 64);
+	snprintf(s->all[s->n].stage, sizeof(s->all[0].stage), "%s", stage);
+	s->all[s->n].layer = layer;
+	s->all[s->n].size = n * width;
+	s->all[s->n].rows = malloc(bytes);
+	memcpy(s->all[s->n++].rows, rows, bytes);
+}
+
+static void forget(struct seen *s)
+{
+	while (s->n)
+		free(s->all[--s->n].rows);
+}
+
+/* Root mean square of the difference, against that of the values. */
+static double apart(const float *a, const float *b, int n)
+{
+	double diff = 0, sum = 0;
+
+	for (int i = 0; i < n; i++) {
+		diff += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+		sum += (double)a[i] * (double)a[i];
+	}
+	return sqrt(diff / (sum + 1e-30));
+}
+
+/* Largest distance of a stage of the two passes over n rows at pos; the logits' too. */
+static double compare_stages(struct rig *a, struct seen *sa, struct rig *b, struct seen *sb,
+			     int pos, int n)
+{
+	float *la, *lb;
+	double worst;
+
+	forget(sa);
+	forget(sb);
+	la = run(a, NULL, pos, n, n);
+	lb = run(b, NULL, pos, n, n);
+	worst = apart(la, lb, n * a->m->cfg.n_vocab);
+	assert_int_equal(sa->n, sb->n);
+	assert_int_equal(sa->n, 1 + 5 * a->m->cfg.n_layers);
+	for (int i = 0; i < sa->n; i++) {
+		double d = apart(sa->all[i].rows, sb->all[i].rows, sa->all[i].size);
+
+		assert_string_equal(sa->all[i].stage, sb->all[i].stage);
+		assert_int_equal(sa->all[i].layer, sb->all[i].layer);
+		assert_int_equal(sa->all[i].size, sb->all[i].size);
+		worst = d > worst || isnan(d) ? d : worst;
+		if (n <= 16 && i < 2)   /* before the first rounding that could differ */
+			assert_true(d < 1e-5);
+	}
+	free(la);
+	free(lb);
+	return worst;
+}
+
+/* Both backends round activations to the same codes, but for those that a rounding error puts on
+ * the other side of a half; in f16 (prompts on the GPU) they are finer. */
+static void stages(const struct mk_spec *spec, enum cache cache)
+{
+	struct seen seen_cpu = { 0 }, seen_cuda = { 0 };
+	struct backend_opt o = rig_opt(cache, "auto", 2);
+	struct rig a, b;
+	double few = 0, prompt;
+
+	o.watch = on_stage;
+	o.watch_ctx = &seen_cpu;
+	a = open_rig_on(&backend_cpu, spec, &o);
+	o.watch_ctx = &seen_cuda;
+	b = open_rig_on(cuda, spec, &o);
+	prompt = compare_stages(&a, &seen_cpu, &b, &seen_cuda, 0, 70);
+	for (int pos = 0; pos < 16; pos += 8)
+		compare_stages(&a, &seen_cpu, &b, &seen_cuda, pos, 8);
+	for (int n = 1; n <= 16; n++) {
+		double d = compare_stages(&a, &seen_cpu, &b, &seen_cuda, n, n);
+
+		few = d > few || isnan(d) ? d : few;
+	}
+	print_message("# %s, cache %d: stages apart by %.2g (1 to 16 rows), %.2g (70 rows)\n",
+		      spec->type, (int)cache, few, prompt);
+	forget(&seen_cpu);
+	forget(&seen_cuda);
+	close_rig(&a);
+	close_rig(&b);
+	assert_true(few < 0.01);
+	assert_true(prompt < 0.03);
+}
+
+static void test_stages(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++)
+		stages(&models[i], F16);
+}
+
+static void test_stages_q8(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i += 2)
+		stages(&models[i], Q8_KEYS + (unsigned)i / 2 % 3);
+}
+
+/* ---- independent of the cpu backend ---- */
+
+static void test_naive(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++) {
+		bool exact = *models[i].type == 'F' || *models[i].type == 'B';
+		struct rig r = open_cuda(&models[i], F16);
+		double prompt, few;
+
+		distance_in(&r, F16, LONG, &prompt);
+		distance_in(&r, F16, 13, &few);
+		close_rig(&r);
+		print_message("# %s: from double, rms %.2g in one pass, %.2g in few rows\n",
+			      models[i].type, prompt, few);
+		assert_true(prompt < 0.02);
+		assert_true(few < (exact ? 0.02 : 0.15));
+	}
+}
+
+/* ---- to the bit ---- */
+
+static void rows_alike(const struct mk_spec *spec, enum cache cache)
+{
+	struct rig r = open_cuda(spec, cache);
+	size_t vocab = (size_t)r.m->cfg.n_vocab;
+	float *one[17], *many;
+	int pos = 118;          /* across the border of a span of attention */
+
+	free(run(&r, NULL, 0, pos, 1));
+	for (int i = 0; i < 17; i++)
+		one[i] = run(&r, NULL, pos + i, 1, 1);
+	for (int n = 1; n <= 17; n++) {
+		many = run(&r, NULL, pos, n, n);
+		for (int i = 0; i < n; i++)
+			same_rows(one[i], many + (size_t)i * vocab, 1, &r);
+		free(many);
+	}
+	for (int i = 0; i < 17; i++)
+		free(one[i]);
+	close_rig(&r);
+}
+
+static void test_rows_alike(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++)
+		rows_alike(&models[i], i % 4 ? F16 : Q8);
+}
+
+/* Rows written ahead, by drafts that failed or by a pass that skipped layers, leave no trace. */
+static void test_rollback(void **state)
+{
+	struct plan half = { { 1 }, { 2 } };
+	struct rig r = open_cuda(&models[3], F16);
+	float *fresh, *again;
+
+	(void)state;
+	free(run(&r, NULL, 0, 100, 1));
+	fresh = run(&r, NULL, 100, 4, 4);
+	for (int i = 100; i < 116; i++)
+		tokens[i] = (tokens[i] + 1) % MK_VOCAB_MIN;
+	free(run(&r, NULL, 100, 16, 16));
+	free(run(&r, &half, 100, 16, 16));
+	for (int i = 100; i < 116; i++)
+		tokens[i] = (tokens[i] + MK_VOCAB_MIN - 1) % MK_VOCAB_MIN;
+	again = run(&r, NULL, 100, 4, 4);
+	same_rows(fresh, again, 4, &r);
+	free(fresh);
+	free(again);
+	close_rig(&r);
+}
+
+/* Sub-layers that are skipped: as the cpu backend does. */
+static void test_plans(void **state)
+{
+	static const struct plan plans[] = {
+		{ { 1 }, { 0 } }, { { 0 }, { 2 } }, { { 6 }, { 5 } }, { { ~0ull }, { ~0ull } },
+		{ { ~0ull }, { 0 } }, { { 0 }, { ~0ull } },
+	};
+	struct rig a = open_cpu(&models[13], F16), b = open_cuda(&models[13], F16);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
+		float *x = run(&a, &plans[i], 0, 5, 5), *y = run(&b, &plans[i], 0, 5, 5);
+
+		assert_true(apart(x, y, 5 * a.m->cfg.n_vocab) < 0.01);
+		free(x);
+		free(y);
+	}
+	close_rig(&a);
+	close_rig(&b);
+}
+
+/* Texts of different lengths that advance together: each row as if its text were alone. */
+static void test_lanes(void **state)
+{
+	enum { LANES = 4 };
+	static const int past[LANES] = { 40, 0, 130, 7 };
+	struct rig r = open_cuda(&models[3], F16);
+	int next[LANES], vocab = r.m->cfg.n_vocab;
+	struct lane lane[LANES];
+	float *want[LANES];
+	const float *l;
+	char err[ERR_MAX];
+
+	(void)state;
+	for (int i = 0; i < LANES; i++) {
+		struct batch text = { .tok = tokens, .n = past[i] };
+
+		lane[i] = (struct lane){ cuda->kv_new(r.d, CTX, err), past[i] };
+		assert_non_null(lane[i].kv);
+		next[i] = tokens[past[i]];
+		if (past[i]) {
+			assert_non_null(cuda->forward(r.d, lane[i].kv, &text));
+			assert_non_null(cuda->forward(r.d, r.kv, &text));
+		}
+		want[i] = run(&r, NULL, past[i], 1, 1);
+	}
+	struct batch b = { .tok = next, .n = LANES, .n_out = LANES - 1, .lanes = lane };
+	l = cuda->forward(r.d, NULL, &b);
+	assert_non_null(l);
+	for (int i = 1; i < LANES; i++)
+		same_rows(want[i], row_at(l, vocab, i - 1), 1, &r);
+	for (int i = 0; i < LANES; i++) {
+		free(want[i]);
+		cuda->kv_free(lane[i].kv);
+	}
+	close_rig(&r);
+}
+
+/* Layers in host memory are read over the bus by the same kernels: the same numbers. */
+static void test_host_layers(void **state)
+{
+	struct backend_opt o = rig_opt(F16, NULL, 1);
+	float *want = NULL, *got;
+
+	(void)state;
+	for (int layers = 0; layers <= 3; layers += 1) {
+		struct rig r;
+
+		o.host_layers = layers;
+		r = open_rig_on(cuda, &models[13], &o);
+		assert_int_equal(cuda->memory(r.d).host_layers, layers);
+		got = run(&r, NULL, 0, 3, 3);
+		if (want)
+			same_rows(want, got, 3, &r);
+		else
+			want = got;
+		if (got != want)
+			free(got);
+		close_rig(&r);
+	}
+	free(want);
+}
+
+static void test_refusals(void **state)
+{
+	struct rig r = open_cuda(&models[3], F16);
+	int bad = MK_VOCAB_MIN;
+	const struct { struct batch b; const char *says; } all[] = {
+		{ { .tok = &bad, .n = 1 }, "vocabulary" },
+		{ { .tok = tokens, .n = 513 }, "rows" },
+		{ { .tok = tokens, .n = 1, .pos = CTX }, "positions" },
+		{ { .tok = tokens, .n = 1, .pos = -1 }, "positions" },
+		{ { .tok = tokens, .n = 0 }, "rows" },
+		{ { .tok = tokens, .n = 1, .n_out = 2 }, "outputs" },
+		{ { .tok = tokens, .n = 1, .n_out = -1 }, "outputs" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		assert_null(cuda->forward(r.d, r.kv, &all[i].b));
+		assert_non_null(strstr(cuda->error(r.d), all[i].says));
+	}
+	close_rig(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stages), cmocka_unit_test(test_stages_q8),
+		cmocka_unit_test(test_naive), cmocka_unit_test(test_rows_alike),
+		cmocka_unit_test(test_rollback), cmocka_unit_test(test_plans),
+		cmocka_unit_test(test_lanes), cmocka_unit_test(test_host_layers),
+		cmocka_unit_test(test_refusals),
+	};
+	char err[ERR_MAX] = "";
+
+	cuda = cuda_device(err);
+	if (!cuda) {
+		printf("no cuda backend: %s\n", err);
+		return 1;
+	}
+	srand(3);
+	for (int i = 0; i < CTX; i++)
+		tokens[i] = rand() % MK_VOCAB_MIN;
+	return cmocka_run_group_tests_name("cuda", tests, NULL, NULL);
+}
