@@ -10,7 +10,10 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { LEN = 160, PROMPTS = 6 };
+#ifndef LEN              /* tokens of an answer */
+#define LEN 160
+#endif
+enum { PROMPTS = 6 };
 
 static struct engine *engine;
 

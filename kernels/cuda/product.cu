@@ -1,12 +1,12 @@
 /* product.cu - quantised matrices times up to COLUMNS rows of int8 activations (dp4a).
  *
  * A block of threads has 16 rows of a matrix.  Eight threads share a row, each decodes 32 weights
- * once and uses them for all columns; further warps take every second (or fourth) GROUP of columns.
+ * once and uses them for all columns; further warps take every second GROUP of columns.
  * Invariant: the sum of a (row, column) is made in the same order whatever n is. */
 #include "kernels/cuda/decode.cuh"
 #include "kernels/cuda/finish.cuh"
 
-enum { ROW_THREADS = 8, TILE_THREADS = TILE * ROW_THREADS, SLICES = 4 };
+enum { ROW_THREADS = 8, TILE_THREADS = TILE * ROW_THREADS, SLICES = 2 };
 
 /* Four products of each half of a block. */
 static __device__ __forceinline__ void dot_halves(const int w[8], const uint8_t *p, int *a, int *b)
@@ -26,16 +26,16 @@ static __device__ __forceinline__ void dot_codes(const struct mat *m, int row, c
 
 #pragma unroll (NC > 4 ? 1 : 2)
 	for (int b = slice * 8 + lane; b < blocks; b += slices * 8) {
-		const uint8_t *at = act + (unsigned)(b / 8 * GROUP_BYTES + lane * 16);
+		unsigned at = (unsigned)(b / 8 * GROUP_BYTES + lane * 16);
 		struct codes k;
 
 		decode<T>(m, (size_t)row, b, &k);
 #pragma unroll
 		for (int c = 0; c < NC; c++, at += ld) {
-			float4 s = __ldg((const float4 *)(at + 256));
+			float4 s = __ldg((const float4 *)(act + at + 256));
 			int x, y;
 
-			dot_halves(k.w, at, &x, &y);
+			dot_halves(k.w, act + at, &x, &y);
 			if constexpr (p.halves) {
 				acc[c] = fmaf(k.scale[0], s.x * (float)x, acc[c]);
 				acc[c] = fmaf(k.scale[1], s.y * (float)y, acc[c]);
@@ -128,7 +128,7 @@ static __device__ int find_mat(const struct product *a, int *tile)
 }
 
 template <int NC>
-__global__ void __launch_bounds__(TILE_THREADS * SLICES, NC <= 1 ? 2 : 1)
+__global__ void __launch_bounds__(TILE_THREADS * SLICES, NC == 1 ? 3 : 2)
 product_kernel(const __grid_constant__ struct product a)
 {
 	__shared__ float part[SLICES][2][NC][TILE], factor[NC];
@@ -140,7 +140,9 @@ product_kernel(const __grid_constant__ struct product a)
 
 #pragma unroll 1
 	for (int i = 0; i < mats; i++) {
-		dot<NC>(&a, &a.m[which + i], tile * TILE + r, c0, acc);
+		const struct mat m = a.m[which + i];
+
+		dot<NC>(&a, &m, tile * TILE + r, c0, acc);
 #pragma unroll
 		for (int c = 0; c < NC; c++) {
 			for (int m = ROW_THREADS / 2; m; m /= 2)
@@ -172,7 +174,7 @@ template <int NC>
 static void launch(const struct product *a, cudaStream_t stream)
 {
 	int groups = (a->m[0].cols + GROUP - 1) / GROUP;
-	int slices = groups >= 16 ? SLICES : groups >= 6 ? 2 : 1;
+	int slices = groups >= 6 ? SLICES : 1;
 	int threads = slices * TILE_THREADS, last = a->kind == FINISH_GATE_UP ? 1 : a->n_mats;
 	size_t shared = a->kind == FINISH_QKV ?
 			(size_t)(threads / 32 * a->heads.dim) * sizeof(float) : 0;

@@ -1,0 +1,367 @@
+/* test_cuda_faults.c - the emulated GPU fails at every call in turn, runs threads in other orders
+ * and work as late as it may: errors are texts, nothing leaks, results are the same to the bit.
+ * And what a pass costs: launches, replays, memory as planned. */
+#include "tests/cuda_device.h"
+#include "tests/emu/emu.h"
+#include "tests/forward_kit.h"
+#include "engine/memory.h"
+
+/* Numbers of cudaError_t. */
+enum { OUT_OF_MEMORY = 2, ILLEGAL_ADDRESS = 700, LAUNCH_FAILURE = 719 };
+
+static const struct backend *cuda;
+static const struct mk_spec tiny = {
+	2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, false, false, 3, NULL
+};
+
+static struct rig open_tiny(void)
+{
+	struct backend_opt o = { .n_batch = 64, .n_out = 20 };
+
+	return open_rig_on(cuda, &tiny, &o);
+}
+
+/* ---- order ---- */
+
+/* What passes of many shapes leave. */
+static float *all_passes(const struct mk_spec *spec, enum cache cache)
+{
+	static const int rows[] = { 70, 1, 3, 16, 17, 40, 2 };
+	struct backend_opt o = rig_opt(cache, NULL, 1);
+	struct rig r = open_rig_on(cuda, spec, &o);
+	size_t vocab = (size_t)r.m->cfg.n_vocab, at = 0;
+	float *all = malloc(sizeof(float) * vocab * 149);
+	int pos = 0;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		float *l = run(&r, NULL, pos, rows[i], rows[i]);
+
+		memcpy(all + at, l, sizeof(float) * vocab * (size_t)rows[i]);
+		at += vocab * (size_t)rows[i];
+		pos += rows[i];
+		free(l);
+	}
+	close_rig(&r);
+	return all;
+}
+
+static void orders(const struct mk_spec *spec, enum cache cache)
+{
+	size_t bytes = sizeof(float) * (size_t)spec->n_vocab * 149;
+	float *want = all_passes(spec, cache);
+
+	for (int order = 1; order < 5; order++) {
+		float *got;
+
+		emu_set_order(order);
+		emu_set_lazy(order % 2 == 0);
+		got = all_passes(spec, cache);
+		assert_memory_equal(want, got, bytes);
+		free(got);
+	}
+	emu_set_order(0);
+	emu_set_lazy(false);
+	free(want);
+}
+
+static void test_orders(void **state)
+{
+	static const struct mk_spec mixed = {
+		2, 256, 2, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, true, false, 4, NULL
+	};
+
+	(void)state;
+	orders(&tiny, F16);
+	orders(&mixed, Q8);
+}
+
+/* ---- faults ---- */
+
+/* Opens, reads 20 tokens, advances a little, drafts; false with a text as soon as something fails. */
+static bool life(const char *path, bool *opened, char err[ERR_MAX])
+{
+	struct backend_opt o = { .n_batch = 32, .n_out = 20 };
+	struct model *m = model_open(path, NULL, err);
+	struct guess_batch g = { .tok = 5, .pos = 23, .n = 2, .law = { 0.7f, 0.05f, 0.6f, 1 } };
+	struct backend_memory mem;
+	struct dev *d = NULL;
+	struct kv *kv = NULL;
+	bool fine = false;
+
+	assert_non_null(m);
+	if (cuda->plan(m, &o, 64, &mem, err) == 0)
+		d = cuda->open(m, &o, err);
+	*opened = d != NULL;
+	if (d)
+		kv = cuda->kv_new(d, 64, err);
+	if (kv) {
+		fine = true;
+		for (int pos = 0; fine && pos < 23; pos += pos < 20 ? 20 : 1) {
+			struct batch b = { .tok = tokens, .n = pos < 20 ? 20 : 1, .pos = pos,
+					   .n_out = 1, .n_best = pos % 2 };
+
+			fine = cuda->forward(d, kv, &b) != NULL;
+		}
+		fine = fine && cuda->guess(d, kv, &g) == 0;
+		if (!fine)
+			snprintf(err, ERR_MAX, "%s", cuda->error(d));
+	}
+	cuda->kv_free(kv);
+	cuda->close(d);
+	model_close(m);
+	return fine;
+}
+
+static void nothing_left(void)
+{
+	struct emu_use u = emu_memory();
+
+	assert_int_equal(u.device, 0);
+	assert_int_equal(u.pinned, 0);
+	assert_int_equal(u.streams, 0);
+	assert_int_equal(u.execs, 0);
+	assert_int_equal(u.graphs, 0);
+	assert_int_equal(u.events, 0);
+}
+
+static void faults(int error, const char *path)
+{
+	long calls, survived = 0;
+	char err[ERR_MAX] = "";
+	bool opened;
+
+	calls = emu_calls();
+	assert_true(life(path, &opened, err));
+	calls = emu_calls() - calls;
+	assert_true(calls > 50);
+	nothing_left();
+	for (long n = 1; n <= calls; n++) {
+		*err = '\0';
+		emu_fail_at(n, error);
+		if (life(path, &opened, err))
+			survived++;     /* where an answer is not needed, or only at the end */
+		else
+			assert_true(strlen(err) > 10);
+		emu_fail_at(0, 0);
+		if (error != ILLEGAL_ADDRESS)
+			nothing_left();
+		emu_reset();
+	}
+	print_message("# error %d at each of %ld calls: %ld were not needed\n", error, calls,
+		      survived);
+	assert_true(survived < calls / 2);
+	assert_true(life(path, &opened, err));  /* and then all is well again */
+}
+
+static void test_faults(void **state)
+{
+	static const char path[] = "build/test-cuda-faults.gguf";
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(mk_write(path, &tiny, err), 0);
+	faults(OUT_OF_MEMORY, path);
+	faults(LAUNCH_FAILURE, path);
+	faults(ILLEGAL_ADDRESS, path);
+	remove(path);
+}
+
+static void test_out_of_memory_text(void **state)
+{
+	static const char path[] = "build/test-cuda-faults.gguf";
+	struct backend_opt o = { .n_batch = 32, .budget = 100000 };
+	struct backend_memory mem;
+	struct model *m;
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(mk_write(path, &tiny, err), 0);
+	m = model_open(path, NULL, err);
+	assert_int_equal(cuda->plan(m, &o, 64, &mem, err), -1);
+	assert_non_null(strstr(err, "--backend cpu"));
+	assert_non_null(strstr(err, "-c"));
+	model_close(m);
+	remove(path);
+}
+
+/* ---- cost ---- */
+
+static void test_launches(void **state)
+{
+	struct rig r = open_tiny();
+	struct emu_use a, b;
+
+	(void)state;
+	free(run(&r, NULL, 0, 20, 1));
+	for (int n = 1; n <= 17; n++)           /* recorded once each */
+		free(run(&r, NULL, 20, n, n));
+	for (int n = 1; n <= 17; n++) {
+		a = emu_memory();
+		free(run(&r, NULL, 20 + n, n, n));
+		b = emu_memory();
+		assert_int_equal(b.instantiations, a.instantiations);
+		assert_int_equal(b.graph_launches - a.graph_launches, 1);
+		assert_int_equal(b.mallocs, a.mallocs);
+		assert_int_equal(b.syncs - a.syncs, 1);
+		assert_true(b.kernels - a.kernels <= 6 * tiny.n_layers + 3);
+	}
+	close_rig(&r);
+}
+
+/* All lengths of a context are served by few graphs. */
+static void test_bins(void **state)
+{
+	struct rig r = open_tiny();
+	struct emu_use a = emu_memory(), b;
+
+	(void)state;
+	for (int pos = 0; pos < CTX; pos++)
+		free(run(&r, NULL, pos, 1, 0));
+	b = emu_memory();
+	assert_in_range(b.instantiations - a.instantiations, 2, 4);
+	close_rig(&r);
+}
+
+/* What plan says is what is asked for. */
+static void planned(int n_ctx, enum cache cache, int host_layers)
+{
+	static const char path[] = "build/test-cuda-faults.gguf";
+	struct backend_opt o = rig_opt(cache, NULL, 1);
+	struct emu_use before = emu_memory(), after;
+	struct backend_memory mem;
+	size_t plan, real;
+	struct model *m;
+	struct dev *d;
+	struct kv *kv;
+	char err[ERR_MAX];
+
+	o.n_batch = 64;
+	o.host_layers = host_layers;
+	m = model_open(path, NULL, err);
+	assert_int_equal(cuda->plan(m, &o, n_ctx, &mem, err), 0);
+	plan = mem.weights + mem.work + memory_kv(m, &o, memory_rows(n_ctx));
+	assert_non_null(d = cuda->open(m, &o, err));
+	assert_non_null(kv = cuda->kv_new(d, n_ctx, err));
+	after = emu_memory();
+	real = after.device - before.device;
+	print_message("# -c %d: planned %zu, asked for %zu\n", n_ctx, plan, real);
+	assert_true(plan <= real + real / 33 && real <= plan + plan / 33);
+	assert_true(mem.host <= after.pinned && after.pinned <= mem.host + 4096);
+	cuda->kv_free(kv);
+	cuda->close(d);
+	model_close(m);
+}
+
+static void test_plan(void **state)
+{
+	static const char path[] = "build/test-cuda-faults.gguf";
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(mk_write(path, &tiny, err), 0);
+	planned(64, F16, 0);
+	planned(4096, F16, 1);
+	planned(1000, Q8, 2);
+	planned(100000, Q8_KEYS, 0);
+	remove(path);
+}
+
+/* As few layers as the budget asks for stay in host memory. */
+static void test_fit(void **state)
+{
+	static const char path[] = "build/test-cuda-faults.gguf";
+	struct backend_opt o = { .n_batch = 32 };
+	struct backend_memory all, some;
+	size_t kv;
+	struct model *m;
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(mk_write(path, &tiny, err), 0);
+	m = model_open(path, NULL, err);
+	kv = memory_kv(m, &o, memory_rows(64));
+	assert_int_equal(cuda->plan(m, &o, 64, &all, err), 0);
+	assert_int_equal(all.host_layers, 0);
+	o.budget = all.weights + all.work + kv;
+	assert_int_equal(cuda->plan(m, &o, 64, &some, err), 0);
+	assert_int_equal(some.host_layers, 0);
+	o.budget--;
+	assert_int_equal(cuda->plan(m, &o, 64, &some, err), 0);
+	assert_int_equal(some.host_layers, 1);
+	assert_true(some.weights < all.weights && some.host > all.host);
+	model_close(m);
+	remove(path);
+}
+
+/* A machine without what it takes: texts that say so. */
+static void test_no_device(void **state)
+{
+	struct emu_settings *s = emu_settings(), before = *s;
+	char err[ERR_MAX], abi[BACKEND_ABI_MAX];
+
+	(void)state;
+	s->devices = 0;
+	assert_null(s3dcuda_open(backend_abi(abi), err));
+	assert_non_null(strstr(err, "no NVIDIA GPU"));
+	*s = before;
+	s->driver = 0;
+	assert_null(s3dcuda_open(backend_abi(abi), err));
+	assert_non_null(strstr(err, "driver"));
+	*s = before;
+	s->driver = 11040;
+	assert_null(s3dcuda_open(backend_abi(abi), err));
+	assert_non_null(strstr(err, "too old"));
+	*s = before;
+	s->image = false;
+	assert_null(s3dcuda_open(backend_abi(abi), err));
+	assert_non_null(strstr(err, "CUDA_ARCHS"));
+	*s = before;
+	assert_null(s3dcuda_open("other", err));
+	assert_non_null(strstr(err, "built for"));
+}
+
+/* Without cuBLAS the other kernels read prompts; without NVML a share is unknown. */
+static void test_no_libraries(void **state)
+{
+	struct rig r;
+	float *with, *without;
+
+	(void)state;
+	r = open_tiny();
+	with = run(&r, NULL, 0, 40, 20);
+	assert_true(cuda->used() > 0);
+	close_rig(&r);
+	emu_libraries(false);
+	r = open_tiny();
+	without = run(&r, NULL, 0, 40, 20);
+	assert_true(cuda->used() == 0);
+	assert_non_null(strstr(cuda->describe(r.d), "no cuBLAS"));
+	close_rig(&r);
+	emu_libraries(true);
+	for (int i = 0; i < 20 * tiny.n_vocab; i++)
+		assert_true(fabsf(with[i] - without[i]) < 0.5f);
+	free(with);
+	free(without);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_orders), cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_out_of_memory_text), cmocka_unit_test(test_launches),
+		cmocka_unit_test(test_bins), cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_fit), cmocka_unit_test(test_no_device),
+		cmocka_unit_test(test_no_libraries),
+	};
+	char err[ERR_MAX] = "";
+
+	cuda = cuda_device(err);
+	if (!cuda) {
+		printf("no cuda backend: %s\n", err);
+		return 1;
+	}
+	srand(3);
+	for (int i = 0; i < CTX; i++)
+		tokens[i] = rand() % MK_VOCAB_MIN;
+	return cmocka_run_group_tests_name("cuda faults", tests, NULL, NULL);
+}
