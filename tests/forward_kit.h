@@ -267,26 +267,26 @@ static void naive_step(struct naive *s, int pos, double *logits)
 	dense(s->m->output, n, logits);
 }
 
-/* Largest distance of the backend's logits from the naive ones over LONG positions, so many rows a
+/* Largest distance of the backend's logits from the naive ones over `end` positions, so many rows a
  * pass, and *rms. */
-static double distance_in(struct rig *r, enum cache cache, int rows, double *rms_error)
+static double distance_in(struct rig *r, enum cache cache, int end, int rows, double *rms_error)
 {
 	const struct model_config *c = &r->m->cfg;
 	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
 	struct naive s = { r->m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)),
 			   cache };
 	double *want = malloc(sizeof(double) * (size_t)c->n_vocab), worst = 0, sum = 0;
-	float *got = malloc(sizeof(float) * LONG * (size_t)c->n_vocab);
+	float *got = malloc(sizeof(float) * (size_t)end * (size_t)c->n_vocab);
 
-	for (int pos = 0; pos < LONG; pos += rows) {
-		int n = LONG - pos < rows ? LONG - pos : rows;
+	for (int pos = 0; pos < end; pos += rows) {
+		int n = end - pos < rows ? end - pos : rows;
 		float *some = run(r, NULL, pos, n, n);
 
 		memcpy(got + (size_t)pos * (size_t)c->n_vocab, some,
 		       sizeof(float) * (size_t)n * (size_t)c->n_vocab);
 		free(some);
 	}
-	for (int pos = 0; pos < LONG; pos++) {
+	for (int pos = 0; pos < end; pos++) {
 		naive_step(&s, pos, want);
 		for (int v = 0; v < c->n_vocab; v++) {
 			double e = fabs(want[v] - (double)got[(size_t)pos * (size_t)c->n_vocab +
@@ -299,13 +299,13 @@ static double distance_in(struct rig *r, enum cache cache, int rows, double *rms
 	free(want);
 	free(s.k);
 	free(s.v);
-	*rms_error = sqrt(sum / LONG / c->n_vocab);
+	*rms_error = sqrt(sum / end / c->n_vocab);
 	return worst;
 }
 
 static double distance(struct rig *r, enum cache cache, double *rms_error)
 {
-	return distance_in(r, cache, LONG, rms_error);
+	return distance_in(r, cache, LONG, LONG, rms_error);
 }
 
 static const struct mk_spec specs[] = {

@@ -10,21 +10,21 @@ static const struct backend *cuda;
 
 /* Every type, with matrices mixed as k-quants are; head sizes, RoPE of both kinds, biases. */
 static const struct mk_spec models[] = {
-	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN + 5, 512, "F32", NULL, false, false, 11, NULL },
-	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 12, NULL },
-	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "BF16", NULL, false, false, 13, NULL },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN + 5, 512, "F32", NULL, false, false, 11, NULL },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 12, NULL },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "BF16", NULL, false, false, 13, NULL },
 	{ 2, 288, 9, 3, 352, MK_VOCAB_MIN, 512, "Q4_0", NULL, false, false, 14, NULL },
-	{ 2, 192, 3, 1, 512, MK_VOCAB_MIN + 3, 512, "Q4_1", "Q8_0", true, false, 15, NULL },
+	{ 2, 192, 3, 1, 256, MK_VOCAB_MIN + 3, 512, "Q4_1", "Q8_0", true, false, 15, NULL },
 	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 16, NULL },
-	{ 2, 256, 2, 1, 512, MK_VOCAB_MIN, 512, "Q5_1", NULL, false, false, 17, NULL },
+	{ 2, 256, 2, 1, 256, MK_VOCAB_MIN, 512, "Q5_1", NULL, false, false, 17, NULL },
 	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 18, "qwen2" },
-	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q2_K", NULL, false, false, 19, NULL },
-	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q3_K", NULL, false, false, 20, NULL },
-	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q4_K", NULL, false, false, 21, NULL },
-	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q5_K", NULL, false, false, 22, NULL },
-	{ 2, 256, 4, 2, 512, MK_VOCAB_MIN, 512, "Q6_K", NULL, false, false, 23, NULL },
-	{ 3, 512, 4, 1, 768, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, true, 24, NULL },
-	{ 3, 256, 1, 1, 512, MK_VOCAB_MIN, 512, "Q5_K_M", NULL, true, false, 25, "qwen2" },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q2_K", NULL, false, false, 19, NULL },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q3_K", NULL, false, false, 20, NULL },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q4_K", NULL, false, false, 21, NULL },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q5_K", NULL, false, false, 22, NULL },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q6_K", NULL, false, false, 23, NULL },
+	{ 3, 512, 4, 1, 512, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, true, 24, NULL },
+	{ 3, 256, 1, 1, 256, MK_VOCAB_MIN, 512, "Q5_K_M", NULL, true, false, 25, "qwen2" },
 };
 enum { MODELS = sizeof(models) / sizeof(models[0]) };
 
@@ -86,7 +86,7 @@ static double apart(const float *a, const float *b, int n)
 
 /* Largest distance of a stage of the two passes over n rows at pos; the logits' too. */
 static double compare_stages(struct rig *a, struct seen *sa, struct rig *b, struct seen *sb,
-			     int pos, int n)
+			     int pos, int n, bool alike)
 {
 	float *la, *lb;
 	double worst;
@@ -105,7 +105,7 @@ static double compare_stages(struct rig *a, struct seen *sa, struct rig *b, stru
 		assert_int_equal(sa->all[i].layer, sb->all[i].layer);
 		assert_int_equal(sa->all[i].size, sb->all[i].size);
 		worst = d > worst || isnan(d) ? d : worst;
-		if (n <= 16 && i < 2)   /* before the first rounding that could differ */
+		if (alike && i < 2)     /* before the first rounding that could differ */
 			assert_true(d < 1e-5);
 	}
 	free(la);
@@ -113,25 +113,33 @@ static double compare_stages(struct rig *a, struct seen *sa, struct rig *b, stru
 	return worst;
 }
 
-/* Both backends round activations to the same codes, but for those that a rounding error puts on
- * the other side of a half; in f16 (prompts on the GPU) they are finer. */
+static struct rig open_watched(const struct backend *be, const struct mk_spec *spec,
+			       enum cache cache, const char *kernels, struct seen *seen)
+{
+	struct backend_opt o = rig_opt(cache, kernels, 2);
+
+	o.watch = on_stage;
+	o.watch_ctx = seen;
+	return open_rig_on(be, spec, &o);
+}
+
+/* For few rows both backends round activations to the same codes, but for those that a rounding
+ * error puts on the other side of a half.  A prompt is in f16 on the GPU: nearer to floats. */
 static void stages(const struct mk_spec *spec, enum cache cache)
 {
 	struct seen seen_cpu = { 0 }, seen_cuda = { 0 };
-	struct backend_opt o = rig_opt(cache, "auto", 2);
-	struct rig a, b;
-	double few = 0, prompt;
+	struct rig b = open_watched(cuda, spec, cache, NULL, &seen_cuda);
+	struct rig a = open_watched(&backend_cpu, spec, cache, "float", &seen_cpu);
+	double few = 0, prompt = compare_stages(&a, &seen_cpu, &b, &seen_cuda, 0, 70, false);
+	/* the cpu backend has no int8 kernels for these */
+	bool alike = strcmp(spec->type, "Q2_K") && strcmp(spec->type, "Q3_K");
 
-	o.watch = on_stage;
-	o.watch_ctx = &seen_cpu;
-	a = open_rig_on(&backend_cpu, spec, &o);
-	o.watch_ctx = &seen_cuda;
-	b = open_rig_on(cuda, spec, &o);
-	prompt = compare_stages(&a, &seen_cpu, &b, &seen_cuda, 0, 70);
+	close_rig(&a);
+	a = open_watched(&backend_cpu, spec, cache, "auto", &seen_cpu);
 	for (int pos = 0; pos < 16; pos += 8)
-		compare_stages(&a, &seen_cpu, &b, &seen_cuda, pos, 8);
+		compare_stages(&a, &seen_cpu, &b, &seen_cuda, pos, 8, alike);
 	for (int n = 1; n <= 16; n++) {
-		double d = compare_stages(&a, &seen_cpu, &b, &seen_cuda, n, n);
+		double d = compare_stages(&a, &seen_cpu, &b, &seen_cuda, n, n, alike);
 
 		few = d > few || isnan(d) ? d : few;
 	}
@@ -141,8 +149,8 @@ static void stages(const struct mk_spec *spec, enum cache cache)
 	forget(&seen_cuda);
 	close_rig(&a);
 	close_rig(&b);
-	assert_true(few < 0.01);
-	assert_true(prompt < 0.03);
+	assert_true(few < (alike ? 0.01 : 0.05));
+	assert_true(prompt < (cache ? 0.03 : 0.01));
 }
 
 static void test_stages(void **state)
@@ -169,8 +177,8 @@ static void test_naive(void **state)
 		struct rig r = open_cuda(&models[i], F16);
 		double prompt, few;
 
-		distance_in(&r, F16, LONG, &prompt);
-		distance_in(&r, F16, 13, &few);
+		distance_in(&r, F16, 140, 140, &prompt);
+		distance_in(&r, F16, 140, 13, &few);
 		close_rig(&r);
 		print_message("# %s: from double, rms %.2g in one pass, %.2g in few rows\n",
 			      models[i].type, prompt, few);

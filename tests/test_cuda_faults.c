@@ -296,7 +296,7 @@ static void test_fit(void **state)
 /* A machine without what it takes: texts that say so. */
 static void test_no_device(void **state)
 {
-	struct emu_settings *s = emu_settings(), before = *s;
+	struct emu_settings *s = emu_device(), before = *s;
 	char err[ERR_MAX], abi[BACKEND_ABI_MAX];
 
 	(void)state;
@@ -325,6 +325,7 @@ static void test_no_libraries(void **state)
 {
 	struct rig r;
 	float *with, *without;
+	double error = 0;
 
 	(void)state;
 	r = open_tiny();
@@ -339,7 +340,9 @@ static void test_no_libraries(void **state)
 	close_rig(&r);
 	emu_libraries(true);
 	for (int i = 0; i < 20 * tiny.n_vocab; i++)
-		assert_true(fabsf(with[i] - without[i]) < 0.5f);
+		error += fabs((double)with[i] - (double)without[i]) / 20 / tiny.n_vocab;
+	print_message("# prompts with and without cuBLAS: apart by %.2g in the mean\n", error);
+	assert_true(error > 0 && error < 0.15);
 	free(with);
 	free(without);
 }

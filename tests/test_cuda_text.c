@@ -3,7 +3,7 @@
  * without asking the host; what is picked out of a row on the device is what the host would pick.
  *
  * The program's own backend_cuda is replaced by the one linked here. */
-#define LEN 48
+#define LEN 24
 #include "tests/cuda_device.h"
 #include "tests/emu/emu.h"
 #include "tests/mk.h"
@@ -166,9 +166,9 @@ int main(void)
 		cmocka_unit_test(test_switching), cmocka_unit_test(test_guesses),
 		cmocka_unit_test(test_guess_law), cmocka_unit_test(test_best),
 	};
-	struct mk_spec big = { 2, 64, 2, 1, 96, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false, 1,
+	struct mk_spec big = { 2, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false, 1,
 			       NULL };
-	struct mk_spec little = { 1, 64, 2, 1, 96, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false,
+	struct mk_spec little = { 1, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false,
 				  1, NULL };
 	struct engine_opt o = { .model = BIG, .model_draft = LITTLE, .backend = "cuda",
 				.n_ctx = 256, .be = { .n_batch = 64 } };

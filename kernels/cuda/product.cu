@@ -145,8 +145,8 @@ product_kernel(const __grid_constant__ struct product a)
 		dot<NC>(&a, &m, tile * TILE + r, c0, acc);
 #pragma unroll
 		for (int c = 0; c < NC; c++) {
-			for (int m = ROW_THREADS / 2; m; m /= 2)
-				acc[c] += __shfl_xor_sync(~0u, acc[c], m);
+			for (int at = ROW_THREADS / 2; at; at /= 2)
+				acc[c] += __shfl_xor_sync(~0u, acc[c], at);
 			if (threadIdx.x % ROW_THREADS == 0)
 				part[slice][i][c][r] = acc[c];
 		}
