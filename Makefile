@@ -61,8 +61,7 @@ APP_OBJ := $(APP_SRC:%.c=$B/%.o)
 EMULATED_OBJ := $B/kernels/cpu/isa/packed.amx_emulated.o $B/kernels/cpu/amx_emulated.o \
 	$B/tests/amx_emulated.o
 EMULATED_TESTS := $(if $(X86),$B/tests/test_kernels_amx $B/tests/test_forward_amx)
-TESTS := $(filter-out %/test_cuda_device,$(patsubst tests/%.c,$B/tests/%, \
-	$(wildcard tests/test_*.c))) $(EMULATED_TESTS)
+TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c)) $(EMULATED_TESTS)
 TOOLS := $B/tests/mkmodel $B/tests/fuzz_gguf $B/tests/tui_driver \
 	$B/tests/tui_latency $B/tests/term_probe $B/train/selfchat
 SHELL_TESTS := $(wildcard tests/*.test.sh)
@@ -74,6 +73,7 @@ EMU_TEST_OBJ := $(patsubst %.cpp,$B/emu/%.o,$(wildcard tests/emu/test_*.cpp))
 EMU_FLAGS = -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wshadow=local -Werror -Wno-unknown-pragmas \
 	$(OPT_$(FLAVOUR)) -fno-strict-aliasing -ffp-contract=off -fPIC -fvisibility=hidden -I. \
 	-DS3D_VERSION='"$(VERSION)"' -pthread
+EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults) $B/tests/test_cuda
 TESTS += $B/tests/test_emu
 
 .PHONY: all check check-asan check-tsan check-cuda fuzz bench model lint format install man clean \
@@ -129,6 +129,12 @@ $B/emu/s3dchat: $B/s3dchat $B/emu/s3dcuda.so
 $B/tests/test_emu: $(EMU_TEST_OBJ) $(EMU_OBJ) $B/libs3d.a
 	@mkdir -p $(@D)
 	$(CXX) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+$(EMU_TESTS): %: %.o $(EMU_CUDA_OBJ) $(EMU_OBJ) $B/tests/mk.o $B/libapp.a $B/libs3d.a
+	$(CXX) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+# The same on a GPU.  Its backend lies beside the program, and so must it.
+$B/tests/test_cuda_device.o: tests/test_cuda.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DDEVICE_REAL -MMD -MP -c -o $@ $<
 # Complete in itself: what it lacks is told here and not when it is loaded.
 $B/s3dcuda.so: $(CUDA_OBJ)
 	$(CUDA_NVCC) -shared $(CUDA_GENCODE) -cudart static -o $@ $^ -ldl -lrt -lpthread \
@@ -173,7 +179,7 @@ check-asan:
 check-tsan:
 	@$(MAKE) --no-print-directory check FLAVOUR=tsan
 # On a machine with a GPU: the cuda backend against the cpu one.
-check-cuda: $(CUDA_SO) $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_cuda_device.c))
+check-cuda: $B/s3dchat $(CUDA_SO) $B/tests/test_cuda_device
 	@[ "$(CUDA_SO)" ] || { echo "check-cuda: there is no cuda backend to test"; exit 1; }
 	@B=$B tests/run $B/tests/test_cuda_device
 fuzz:

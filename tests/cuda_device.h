@@ -2,12 +2,18 @@
 #ifndef S3D_CUDA_DEVICE_H
 #define S3D_CUDA_DEVICE_H
 #include "engine/backend.h"
+#include "kernels/load.h"
+#include <stdlib.h>
 
-/* The emulated backend, or (DEVICE_REAL) the one that the program would load. */
+/* The emulated backend, or (DEVICE_REAL) the one that the program would load, in the folder that
+ * tests/run names. */
 static inline const struct backend *cuda_device(char err[ERR_MAX])
 {
 #ifdef DEVICE_REAL
-	return backend_cuda(err);
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/" BACKEND_FILE, getenv("B") ? getenv("B") : ".");
+	return backend_load(path, err);
 #else
 	char abi[BACKEND_ABI_MAX];
 

@@ -29,7 +29,7 @@ struct rig {
 /* What the cache holds: f16, or q8_0 for keys, values or both. */
 enum cache { F16, Q8_KEYS, Q8_VALUES, Q8 };
 
-static struct rig open_rig_on(const struct backend *be, const struct mk_spec *spec,
+static inline struct rig open_rig_on(const struct backend *be, const struct mk_spec *spec,
 			      const struct backend_opt *o)
 {
 	char err[ERR_MAX] = "", path[] = "build/test-XXXXXX";
@@ -45,7 +45,7 @@ static struct rig open_rig_on(const struct backend *be, const struct mk_spec *sp
 	return r;
 }
 
-static struct backend_opt rig_opt(enum cache cache, const char *kernels, int threads)
+static inline struct backend_opt rig_opt(enum cache cache, const char *kernels, int threads)
 {
 	const struct quant_info *q8 = quant_find("q8_0");
 
@@ -54,14 +54,14 @@ static struct backend_opt rig_opt(enum cache cache, const char *kernels, int thr
 				     .cache_v = cache & Q8_VALUES ? q8 : NULL };
 }
 
-static void close_rig(struct rig *r)
+static inline void close_rig(struct rig *r)
 {
 	r->be->kv_free(r->kv);
 	r->be->close(r->d);
 	model_close(r->m);
 }
 
-static void check_peaks(const float *row, int n)
+static inline void check_peaks(const float *row, int n)
 {
 	for (int i = 0; i < row_peaks(n); i++) {
 		float most = -INFINITY;
@@ -73,7 +73,7 @@ static void check_peaks(const float *row, int n)
 }
 
 /* Copies of the logits of the last n_out rows, without their peaks, which must be right. */
-static float *run(struct rig *r, const struct plan *p, int pos, int n, int n_out)
+static inline float *run(struct rig *r, const struct plan *p, int pos, int n, int n_out)
 {
 	struct batch b = { .tok = tokens + pos, .n = n, .pos = pos, .plan = p, .n_out = n_out };
 	const float *l = r->be->forward(r->d, r->kv, &b);
@@ -90,7 +90,7 @@ static float *run(struct rig *r, const struct plan *p, int pos, int n, int n_out
 	return copy;
 }
 
-static void same_rows(const float *a, const float *b, size_t rows, const struct rig *r)
+static inline void same_rows(const float *a, const float *b, size_t rows, const struct rig *r)
 {
 	assert_memory_equal(a, b, rows * (size_t)r->m->cfg.n_vocab * sizeof(float));
 }
@@ -103,7 +103,7 @@ struct naive {
 	enum cache cache;
 };
 
-static void dense(const struct gguf_tensor *t, const double *x, double *y)
+static inline void dense(const struct gguf_tensor *t, const double *x, double *y)
 {
 	float *w = malloc(sizeof(float) * (size_t)t->dim[0]);
 	size_t row = quant_bytes(quant_info((int)t->type), t->dim[0]);
@@ -117,7 +117,7 @@ static void dense(const struct gguf_tensor *t, const double *x, double *y)
 	free(w);
 }
 
-static void rms(const struct gguf_tensor *t, const double *x, double *y, double eps)
+static inline void rms(const struct gguf_tensor *t, const double *x, double *y, double eps)
 {
 	double sum = 0;
 
@@ -128,7 +128,7 @@ static void rms(const struct gguf_tensor *t, const double *x, double *y, double 
 		       (double)((const float *)t->data)[i];
 }
 
-static void rope(const struct model *m, double *x, int heads, int pos)
+static inline void rope(const struct model *m, double *x, int heads, int pos)
 {
 	for (int h = 0; h < heads; h++)
 		for (int j = 0; j < m->cfg.n_rot / 2; j++) {
@@ -146,7 +146,7 @@ static void rope(const struct model *m, double *x, int heads, int pos)
 		}
 }
 
-static void naive_attention(struct naive *s, int l, int pos, const double *q, double *out)
+static inline void naive_attention(struct naive *s, int l, int pos, const double *q, double *out)
 {
 	const struct model_config *c = &s->m->cfg;
 	int kv = c->n_kv_heads * c->head_dim;
@@ -174,13 +174,13 @@ static void naive_attention(struct naive *s, int l, int pos, const double *q, do
 }
 
 /* The cache holds f16 or q8_0; everything else here is double. */
-static double as_f16(double x)
+static inline double as_f16(double x)
 {
 	return (double)quant_f16_to_f32(quant_f32_to_f16((float)x));
 }
 
 /* Every run of the largest power of two that divides dim times the Hadamard matrix. */
-static void rotate_heads(double *x, int heads, int dim)
+static inline void rotate_heads(double *x, int heads, int dim)
 {
 	unsigned run = 1;
 	double y[256];
@@ -196,7 +196,7 @@ static void rotate_heads(double *x, int heads, int dim)
 	memcpy(x, y, sizeof(*x) * (size_t)(heads * dim));
 }
 
-static void round_heads(double *x, int heads, int dim, bool q8)
+static inline void round_heads(double *x, int heads, int dim, bool q8)
 {
 	for (int i = 0; !q8 && i < heads * dim; i++)
 		x[i] = as_f16(x[i]);
@@ -213,13 +213,13 @@ static void round_heads(double *x, int heads, int dim, bool q8)
 		}
 }
 
-static void add_bias(const struct gguf_tensor *bias, double *x)
+static inline void add_bias(const struct gguf_tensor *bias, double *x)
 {
 	for (int64_t i = 0; bias && i < bias->dim[0]; i++)
 		x[i] += (double)((const float *)bias->data)[i];
 }
 
-static void naive_step(struct naive *s, int pos, double *logits)
+static inline void naive_step(struct naive *s, int pos, double *logits)
 {
 	const struct model_config *c = &s->m->cfg;
 	int kv = c->n_kv_heads * c->head_dim, d = c->n_embd;
@@ -269,7 +269,8 @@ static void naive_step(struct naive *s, int pos, double *logits)
 
 /* Largest distance of the backend's logits from the naive ones over `end` positions, so many rows a
  * pass, and *rms. */
-static double distance_in(struct rig *r, enum cache cache, int end, int rows, double *rms_error)
+static inline double distance_in(struct rig *r, enum cache cache, int end, int rows,
+				 double *rms_error)
 {
 	const struct model_config *c = &r->m->cfg;
 	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
@@ -303,19 +304,4 @@ static double distance_in(struct rig *r, enum cache cache, int end, int rows, do
 	return worst;
 }
 
-static double distance(struct rig *r, enum cache cache, double *rms_error)
-{
-	return distance_in(r, cache, LONG, LONG, rms_error);
-}
-
-static const struct mk_spec specs[] = {
-	MK_TINY,
-	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2, NULL },
-	{ 2, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL },
-	{ 2, 256, 4, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, false, 4, NULL },
-	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 7, NULL },
-	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 5, NULL },
-	{ 2, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2" },
-};
-enum { N_SPECS = sizeof(specs) / sizeof(specs[0]) };
 #endif

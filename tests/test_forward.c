@@ -2,6 +2,22 @@
  * precision, and the invariants that strategies rely on, to the bit. */
 #include "tests/forward_kit.h"
 
+static const struct mk_spec specs[] = {
+	MK_TINY,
+	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2, NULL },
+	{ 2, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL },
+	{ 2, 256, 4, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, false, 4, NULL },
+	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 7, NULL },
+	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 5, NULL },
+	{ 2, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2" },
+};
+enum { N_SPECS = sizeof(specs) / sizeof(specs[0]) };
+
+static double distance(struct rig *r, enum cache cache, double *rms_error)
+{
+	return distance_in(r, cache, LONG, LONG, rms_error);
+}
+
 static struct rig open_rig_with(enum cache cache, const struct mk_spec *spec, const char *kernels,
 				int threads)
 {
