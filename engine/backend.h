@@ -98,9 +98,9 @@ struct backend_stage {
 };
 enum { BACKEND_STAGES_MAX = 8 };
 
-/* A drafter's guesses of the choices behind the token tok at pos: argmax of logit / temp plus lambda
- * times the noise of engine/sampler.h, over what is at least min_p as likely as the likeliest;
- * temp 0: the largest logit.  Untempered, sure[i] is the probability of the likeliest. */
+/* A drafter's guesses of the choices behind the token tok at pos: argmax of logit / temp plus
+ * lambda times the noise of engine/sampler.h, over what is at least min_p as likely as the
+ * likeliest; temp 0: the largest logit.  Untempered, sure[i] is the probability of the likeliest. */
 enum { GUESS_MAX = 4 };
 struct guess_law {
 	float temp, min_p, lambda;

@@ -31,9 +31,10 @@ int session_prefill(struct session *, char err[ERR_MAX]);
 /* Runs the pending token and draft[0..k-1] (copied behind the timeline, not part of it yet) under
  * the whole model; returns k+1 rows of logits, or NULL. */
 const float *session_extend(struct session *, const int *draft, int k, char err[ERR_MAX]);
-/* Guesses behind the pending token, at most b->n of them, by a backend that makes them itself; b->law
- * is the caller's.  Returns how many, -1 on error.  The timeline stays as it is. */
+/* Guesses behind the pending token, at most b->n of them, by a backend that makes them itself;
+ * b->law is the caller's.  Returns how many, -1 on error.  The timeline stays as it is. */
 int session_guess(struct session *, struct guess_batch *b, char err[ERR_MAX]);
-/* After session_extend, or with next from session_guess: the first n_kept drafts stay, next becomes the pending token. */
+/* After session_extend, or with next from session_guess: the first n_kept drafts stay, next becomes
+ * the pending token. */
 void session_accept(struct session *, int n_kept, int next);
 #endif

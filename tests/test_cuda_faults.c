@@ -77,7 +77,7 @@ static void test_orders(void **state)
 
 /* ---- faults ---- */
 
-/* Opens, reads 20 tokens, advances a little, drafts; false with a text as soon as something fails. */
+/* Opens, reads 20 tokens, advances a little, drafts; false with a text once something fails. */
 static bool life(const char *path, bool *opened, char err[ERR_MAX])
 {
 	struct backend_opt o = { .n_batch = 32, .n_out = 20 };

@@ -314,10 +314,12 @@ attend_kernel(const __grid_constant__ struct attend a)
 {
 	DYNAMIC_SHARED(float, shared);
 	int head = (int)blockIdx.x, from = (int)blockIdx.z * a.piece;
-	int all = a.n * (a.h.n_heads / a.h.n_kv_heads), queries = min(QV, all - (int)blockIdx.y * QV);
-	int to = a.h.place->pos + row_of<QV>(&a, queries - 1) + 1;
+	int queries = a.n * (a.h.n_heads / a.h.n_kv_heads) - (int)blockIdx.y * QV;
 	struct work<QV> w;
+	int to;
 
+	queries = min(queries, QV);
+	to = a.h.place->pos + row_of<QV>(&a, queries - 1) + 1;
 	if (gridDim.z > 1)
 		to = min(to, from + a.piece);
 	lay_out(&a, &w, shared);

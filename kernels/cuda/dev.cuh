@@ -11,11 +11,11 @@
 /* TILE rows of a matrix are the share of one thread block; activations have a scale for as many
  * columns; BLOCK columns are what one thread decodes at once, GROUP those of eight threads. */
 enum { TILE = 16, BLOCK = 32, GROUP = 256, COLUMNS = 8, CUDA_MAX_DIM = 256 };
-/* Rows of a step up to which weights meet int8 activations (product.cu) and attention is split along
- * the context: those of the longest verification.  More go through cuBLAS, where there is one. */
+/* Rows of a step up to which weights meet int8 activations (product.cu) and attention is split
+ * along the context: those of the longest verification.  More go through cuBLAS, if it is there. */
 enum { FEW_ROWS = 17 };
-/* Numbers of a piece of a matrix that is made wide for cuBLAS, rows of it at most; bytes that cuBLAS
- * may work in. */
+/* Numbers of a piece of a matrix that is made wide for cuBLAS, rows of it at most; bytes that
+ * cuBLAS may work in. */
 enum { WIDE = 4 << 20, WIDE_ROWS = 2048, BLAS_ROOM = 8 << 20 };
 /* Positions that attention scores at once, and pieces of the context at most. */
 enum { SPAN = 128, PIECES = 64 };
@@ -139,7 +139,7 @@ struct dev {
 	cudaStream_t stream;
 	struct graph *graphs;
 	struct blas *blas;      /* NULL: no cuBLAS here */
-	cudaEvent_t *mark;      /* (marks) one behind each stage; NULL: nobody looks at the stages */
+	cudaEvent_t *mark;      /* (marks) one behind each stage; NULL: nobody looks */
 	int marks, marked;
 	enum stage *marked_stage;       /* (marks) */
 	struct backend_stage stage[STAGES];

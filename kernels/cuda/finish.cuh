@@ -252,8 +252,8 @@ static __device__ void finish_logits(const struct product *a, const float *y, in
 }
 
 /* y (n_mats, columns, TILE): the finished sums of rows c0..c1-1, before the norm's factor. */
-static inline __device__ void finish_tile(const struct product *a, float *y, int tile, int columns, int c0,
-				   int c1)
+static inline __device__ void finish_tile(const struct product *a, float *y, int tile, int columns,
+					  int c0, int c1)
 {
 	switch (a->kind) {
 	case FINISH_QKV: finish_qkv(a, y, tile, c0, c1); break;

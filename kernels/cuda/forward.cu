@@ -198,7 +198,7 @@ static int forward(const struct step *s)
 		const struct cuda_layer *w = &d->layer[l];
 
 		if (!p || !plan_has(p->skip_attn, l)) {
-			/* QKV, of rows normed and quantised by the stage before; RoPE + cache write */
+			/* QKV of rows normed and quantised before; RoPE + cache write */
 			if (qkv(s, l) || stage_mark(s, STAGE_QKV, l))
 				return -1;
 			/* attention, cut along the context, folded in order; quantise */

@@ -52,6 +52,14 @@ static __device__ __forceinline__ void dot_codes(const struct mat *m, int row, c
 	}
 }
 
+/* The low half of a word. */
+template <int T>
+static __device__ __forceinline__ float short_float(unsigned bits)
+{
+	return T == QUANT_BF16 ? bf16_at(bits & 0xffff) :
+	       __half2float(__ushort_as_half((unsigned short)bits));
+}
+
 /* Four neighbouring weights of a float type. */
 template <int T>
 static __device__ __forceinline__ float4 four_floats(const struct mat *m, size_t at)
@@ -61,14 +69,8 @@ static __device__ __forceinline__ float4 four_floats(const struct mat *m, size_t
 	} else {
 		uint2 v = __ldg((const uint2 *)(m->q + 2 * at));
 
-		if constexpr (T == QUANT_BF16)
-			return make_float4(bf16_at(v.x & 0xffff), bf16_at(v.x >> 16),
-					   bf16_at(v.y & 0xffff), bf16_at(v.y >> 16));
-		else
-			return make_float4(__half2float(__ushort_as_half((unsigned short)v.x)),
-					   __half2float(__ushort_as_half((unsigned short)(v.x >> 16))),
-					   __half2float(__ushort_as_half((unsigned short)v.y)),
-					   __half2float(__ushort_as_half((unsigned short)(v.y >> 16))));
+		return make_float4(short_float<T>(v.x), short_float<T>(v.x >> 16),
+				   short_float<T>(v.y), short_float<T>(v.y >> 16));
 	}
 }
 

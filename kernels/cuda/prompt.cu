@@ -114,8 +114,8 @@ static int multiply(struct dev *d, const struct product *p, const struct mat *m,
 			   TYPE_F16, m->cols, d->half, TYPE_F16, m->cols, &zero, to, TYPE_F32, ld,
 			   COMPUTE_F32, ALGO_DEFAULT);
 	if (rc)
-		return fail(d->err, "cuda: cuBLAS failed with status %d in a product of %d x %d x %d",
-			    rc, rows, p->n, m->cols);
+		return fail(d->err, "cuda: cuBLAS failed with status %d (%d x %d x %d)", rc, rows,
+			    p->n, m->cols);
 	return 0;
 }
 

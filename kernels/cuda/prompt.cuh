@@ -1,6 +1,6 @@
 /* prompt.cuh - products for many rows at once, by cuBLAS.
  *
- * cuBLAS is looked for when a device is opened; without it product_few does the same more slowly. */
+ * cuBLAS is looked for when a device is opened; without it product_few does the same, slower. */
 #ifndef S3D_CUDA_PROMPT_CUH
 #define S3D_CUDA_PROMPT_CUH
 #include "kernels/cuda/product.cuh"

@@ -143,7 +143,8 @@ int stage_look(struct dev *d, struct backend_stage out[BACKEND_STAGES_MAX])
 /* Each thread sums every so many sixteen bytes. */
 __global__ void stream_kernel(const uint4 *p, size_t n, unsigned *out)
 {
-	size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, all = (size_t)gridDim.x * blockDim.x;
+	size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+	size_t all = (size_t)gridDim.x * blockDim.x;
 	unsigned sum = 0;
 
 	for (; i < n; i += all) {
@@ -166,7 +167,8 @@ static double stream_once(struct dev *d, const uint8_t *p, size_t bytes, cudaEve
 	LAUNCH(stream_kernel, dim3(4096), dim3(256), 0, d->stream, (const uint4 *)p, bytes / 16,
 	       d->ticket);
 	if (cudaGetLastError() != cudaSuccess || cudaEventRecord(b, d->stream) != cudaSuccess ||
-	    cudaEventSynchronize(b) != cudaSuccess || cudaEventElapsedTime(&ms, a, b) != cudaSuccess)
+	    cudaEventSynchronize(b) != cudaSuccess ||
+	    cudaEventElapsedTime(&ms, a, b) != cudaSuccess)
 		return -1;
 	return (double)ms / 1e3;
 }
