@@ -252,6 +252,10 @@ void answer(struct worker *w, struct chat *chat, int64_t seed)
 	s->law.seed = (uint64_t)seed;
 	memset(&s->stats, 0, sizeof(s->stats));
 	why = produce(&a, err);
+	if (why == DONE_ERROR && engine_lost(w->engine))
+		fail(err, "%s failed: %.380s; %s", w->engine->be->name, err,
+		     atomic_load(&w->last) ? "--backend cpu works without it" :
+		     "going on with --backend cpu (/continue finishes the answer)");
 	if (why == DONE_ERROR)
 		worker_error(w, err, false);
 	send_stats(&a);

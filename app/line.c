@@ -93,6 +93,14 @@ static void show_text(struct line_chat *l, const char *s, size_t n)
 	flush(l);
 }
 
+static void end_line(struct line_chat *l)
+{
+	show_text(l, NULL, 0);
+	if (l->last != '\n')
+		say(l, "\n");
+	l->last = '\n';
+}
+
 static void end_answer(struct line_chat *l, enum msg_reason why)
 {
 	static const char *const notes[] = {
@@ -102,10 +110,7 @@ static void end_answer(struct line_chat *l, enum msg_reason why)
 		[DONE_CONTEXT] = "(the context is full; see -c, or /new)\n",
 	};
 
-	show_text(l, NULL, 0);
-	if (l->last != '\n')
-		say(l, "\n");
-	l->last = '\n';
+	end_line(l);
 	if (l->terminal && *notes[why])
 		say(l, notes[why]);
 	if (l->talk.opt.verbose)
@@ -152,6 +157,12 @@ static void greet(struct line_chat *l)
 
 	if (!l->terminal)
 		return;
+	if (t->info.again) {
+		say(l, "(ready on ");
+		say(l, t->info.device);
+		say(l, ")\n");
+		return;
+	}
 	fputs("s3dchat " S3D_VERSION " - ", stdout);
 	text_print(stdout, t->model ? t->model : "");
 	printf(" - %s (%s)\n/help lists the commands, Ctrl+C stops an answer, Ctrl+D leaves.\n",
@@ -190,6 +201,7 @@ static void on_message(struct line_chat *l, const struct msg *m)
 		complain(m->text);
 		break;
 	case MSG_ERROR:
+		end_line(l);
 		complain(m->text);
 		l->leave |= m->fatal;
 		break;
@@ -366,6 +378,7 @@ int line_main(const struct options *o, char err[ERR_MAX])
 	}
 	if (terminal)
 		l.talk.edit = edit_text;
+	atomic_store(&l.talk.worker->last, o->single_turn);
 	input_open(terminal);
 	rc = loop(&l, err);
 	input_close();

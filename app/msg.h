@@ -19,7 +19,7 @@ enum msg_kind {
 	CMD_QUIT,
 	MSG_PLAN,       /* info: memory that loading will take; nothing but that is known yet */
 	MSG_LOADING,    /* share */
-	MSG_READY,      /* info; text: the model's name */
+	MSG_READY,      /* info; text: the model's name; info.again: comes unasked */
 	MSG_TEXT,       /* text: bytes of one token; origin */
 	MSG_DROPPED,    /* count: turns at the start that the model no longer sees */
 	MSG_STATS,      /* stats */
@@ -56,6 +56,7 @@ struct stats {
 };
 
 struct model_info {
+	bool again;             /* the same model, after a device failed */
 	int ctx_size, ctx_train;
 	char arch[32], frame[32], device[96];
 	char no_cuda[256];      /* why cuda does not do the arithmetic; "": it does, or must not */

@@ -187,6 +187,7 @@ static int answer_prompt(const struct options *o, struct output *out, char err[E
 	if (!*one.model_draft && !with_little(o->strategy))
 		one.model_draft = "none";
 	if (!talk_open(&talk, &one, err)) {
+		atomic_store(&talk.worker->last, true);
 		talk.keep = talk.keep && talk.place;    /* only what goes on with a saved chat */
 		sigaction(SIGINT, &act, NULL);
 		sigaction(SIGTERM, &act, NULL);

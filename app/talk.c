@@ -291,7 +291,8 @@ static void take_done(struct talk *t, enum msg_reason why)
 		last->seed = t->seed;
 		last->partial = why != DONE_END;
 	}
-	if (why != DONE_ERROR)          /* what an answer could not replace is still in the file */
+	/* Where nothing came, what an answer could not replace is still in the file. */
+	if (why != DONE_ERROR || (last && last->who == CHAT_MODEL))
 		talk_autosave(t);
 }
 
@@ -300,8 +301,10 @@ void talk_take(struct talk *t, const struct msg *m)
 	switch (m->kind) {
 	case MSG_READY:
 		t->info = m->info;
-		t->ready = true;
-		t->busy = false;
+		if (!m->info.again) {   /* else another question may have been asked meanwhile */
+			t->ready = true;
+			t->busy = false;
+		}
 		free(t->model);
 		t->model = strdup(m->text);
 		break;

@@ -230,6 +230,11 @@ static void ready(struct tui *t)
 	t->stats.gpu = i->gpu;
 	t->stats.budget = i->budget ? (double)i->budget : -1;
 	t->stats.used = i->used ? (double)i->used : -1;
+	if (i->again) {
+		snprintf(note, sizeof(note), "Ready on %s.", i->device);
+		tui_say(t, BLOCK_NOTICE, note);
+		return;
+	}
 	snprintf(note, sizeof(note), "%.100s is ready. F1 helps, /help lists the commands, Ctrl+D "
 		 "leaves.", t->talk.model ? t->talk.model : "");
 	tui_say(t, BLOCK_NOTICE, note);

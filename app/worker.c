@@ -96,7 +96,7 @@ static size_t little_bytes(const struct engine *e)
 	return mem.weights + mem.work + e->be->kv_bytes(e->draft.kv);
 }
 
-static void tell_ready(struct worker *w)
+static void tell_ready(struct worker *w, bool again)
 {
 	struct engine *e = w->engine;
 	struct backend_memory mem = e->be->memory(e->dev);
@@ -104,6 +104,7 @@ static void tell_ready(struct worker *w)
 	const char *slash = strrchr(w->model, '/');
 	struct gguf_str name = { .s = slash ? slash + 1 : w->model };
 
+	m.info.again = again;
 	m.info.ctx_size = e->target.n_ctx;
 	m.info.ctx_train = e->model->cfg.n_ctx_train;
 	m.info.load_s = e->load_s;
@@ -120,7 +121,8 @@ static void tell_ready(struct worker *w)
 	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", e->be->name,
 		 e->be->describe(e->dev));
 	snprintf(m.info.no_cuda, sizeof(m.info.no_cuda), "%.255s", e->be_err);
-	tell_strategy(w);
+	if (!again || strcmp(w->opt.strategy, e->strat.ops->name) != 0)
+		tell_strategy(w);       /* asked for, or not what was in force before */
 	msgq_put_text(&w->out, m, name.s, name.n);
 }
 
@@ -129,6 +131,8 @@ static int load(struct worker *w, char err[ERR_MAX])
 	char *little = model_path_little(w->model, w->opt.model_draft);
 	struct engine_opt opt = setup_engine(&w->opt);
 
+	if (w->on_cpu)
+		opt.backend = "cpu";
 	opt.model = w->model;
 	opt.model_draft = little;
 	opt.strategy = w->opt.strategy;
@@ -162,31 +166,60 @@ static void switch_strategy(struct worker *w, const char *name)
 	tell_strategy(w);
 }
 
+static void unload(struct worker *w)
+{
+	w->opt.strategy = w->engine->strat.ops->name;
+	engine_close(w->engine);
+	w->engine = NULL;
+	free(w->system);
+	w->system = NULL;
+}
+
+/* What was loaded before; if need be on the cpu. */
+static void load_again(struct worker *w)
+{
+	char err[ERR_MAX];
+	int rc = load(w, err);
+
+	if (rc && !w->on_cpu) {
+		w->on_cpu = true;
+		rc = load(w, err);
+	}
+	if (rc) {
+		worker_error(w, err, true);
+		w->quit = true;
+	}
+}
+
 /* Another model; when it cannot be loaded, the one before again. */
 static void change_model(struct worker *w, const char *path)
 {
 	char *before = w->model, err[ERR_MAX];
 
-	w->opt.strategy = w->engine->strat.ops->name;
 	w->model = strdup(path);
-	if (w->model) {
-		engine_close(w->engine);
-		free(w->system);
-		w->system = NULL;
-	}
+	if (w->model)
+		unload(w);
 	if (!w->model || load(w, err)) {
 		worker_error(w, w->model ? err : "out of memory", false);
 		free(w->model);
 		w->model = before;
-		if (!w->engine && load(w, err)) {
-			worker_error(w, err, true);
-			w->quit = true;
-			return;
-		}
+		if (!w->engine)
+			load_again(w);
 	} else {
 		free(before);
 	}
-	tell_ready(w);
+	if (!w->quit)
+		tell_ready(w, false);
+}
+
+/* A device has failed.  The conversation is the other thread's; only the engine is made anew. */
+static void go_on_with_cpu(struct worker *w)
+{
+	w->on_cpu = true;
+	unload(w);
+	load_again(w);
+	if (!w->quit)
+		tell_ready(w, true);
 }
 
 /* A setting may make the strategy in force exact, or end that. */
@@ -235,7 +268,7 @@ static void *run(void *arg)
 		worker_error(w, err, true);
 		return NULL;
 	}
-	tell_ready(w);
+	tell_ready(w, false);
 	while (!w->quit) {
 		msgq_wait(&w->in, &m);
 		if (m.kind == CMD_MODEL)
@@ -243,6 +276,8 @@ static void *run(void *arg)
 		else if (!take_setting(w, &m))
 			answer(w, m.chat, m.seed);
 		msg_free(&m);
+		if (!w->quit && engine_lost(w->engine) && !atomic_load(&w->last))
+			go_on_with_cpu(w);
 	}
 	return NULL;
 }

@@ -1,7 +1,7 @@
 /* worker.h - the decode thread, which owns engine and sessions.
  *
  * The other thread puts CMD_* into .in, takes MSG_* from .out (whose wake pipe goes into poll)
- * and sets .stop; nothing else is shared.  Messages are described in msg.h.
+ * and sets .stop and .last; nothing else is shared.  Messages are described in msg.h.
  * Invariant: every CMD_ANSWER is followed by exactly one MSG_DONE, unless a fatal error comes. */
 #ifndef S3D_APP_WORKER_H
 #define S3D_APP_WORKER_H
@@ -15,6 +15,7 @@ struct engine;
 struct worker {
 	struct msgq in, out;
 	atomic_bool stop;       /* ends the running answer; whoever asks for the next clears it */
+	atomic_bool last;       /* no other question will come: a device that fails is not replaced */
 	pthread_t thread;
 	/* From here on the decode thread's own. */
 	struct options opt;
@@ -24,6 +25,7 @@ struct worker {
 	double shown;           /* when the last progress or stats went out */
 	double looked;          /* when device_used was asked for */
 	size_t device_used;
+	bool on_cpu;            /* whatever the options say: a device has failed */
 	bool quit;
 };
 

@@ -337,6 +337,11 @@ void engine_close(struct engine *e)
 	mem_free(e);
 }
 
+bool engine_lost(const struct engine *e)
+{
+	return e->be != &backend_cpu && (e->target.failed || e->draft.failed);
+}
+
 int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 {
 	const struct strategy *s = strategy_find(name, err);

@@ -51,8 +51,10 @@ static const float *run(struct session *s, int n, int n_out, char err[ERR_MAX])
 			   .n_best = s->n_best };
 	const float *logits = s->be->forward(s->dev, s->kv, &b);
 
-	if (!logits)
+	if (!logits) {
+		s->failed = true;
 		fail(err, "%s", s->be->error(s->dev));
+	}
 	return logits;
 }
 

@@ -15,6 +15,7 @@ struct session {
 	int n, n_kv, n_ctx, n_batch;
 	int n_vocab, n_out;     /* token ids it takes; logits in a row */
 	int n_best;             /* see struct batch; whoever sets it sets it back to 0 */
+	bool failed;            /* a pass of it has */
 };
 
 #define SESSION_SPARE 64        /* room for drafts behind the last token */
