@@ -15,7 +15,7 @@ struct engine;
 struct worker {
 	struct msgq in, out;
 	atomic_bool stop;       /* ends the running answer; whoever asks for the next clears it */
-	atomic_bool last;       /* no other question will come: a device that fails is not replaced */
+	atomic_bool last;       /* nobody will ask again: a device that fails is not replaced */
 	pthread_t thread;
 	/* From here on the decode thread's own. */
 	struct options opt;

@@ -53,8 +53,8 @@ struct engine {
 
 struct engine *engine_open(const struct engine_opt *, char err[ERR_MAX]);
 void engine_close(struct engine *);
-/* A pass has failed on a backend that can lose its device: this engine is only good for closing, the
- * cpu backend can go on. */
+/* A pass has failed on a backend that can lose its device: this engine is only good for closing,
+ * the cpu backend can go on. */
 bool engine_lost(const struct engine *);
 /* Between steps; when it fails the strategy before goes on. */
 int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);

@@ -21,6 +21,7 @@ static char home[] = "/tmp/s3dchat-saved.XXXXXX", model[64], chats[96], err[ERR_
 static char last_error[ERR_MAX], last_note[ERR_MAX];
 static struct options opts;
 static struct talk t;
+static int n_strategies;        /* MSG_STRATEGY that came */
 
 static inline int write_model(void **state)
 {
@@ -71,6 +72,7 @@ static inline void drain(void)
 			msgq_wait(&t.worker->out, &m);
 		}
 		talk_take(&t, &m);
+		n_strategies += m.kind == MSG_STRATEGY;
 		if (m.kind == MSG_ERROR)
 			snprintf(last_error, sizeof(last_error), "%s", m.text);
 		if (m.kind == MSG_NOTE)

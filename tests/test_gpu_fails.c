@@ -56,6 +56,7 @@ static void until_ready(void)
 	while (t.info.gpu) {
 		msgq_wait(&t.worker->out, &m);
 		talk_take(&t, &m);
+		n_strategies += m.kind == MSG_STRATEGY;
 		if (m.kind == MSG_ERROR && m.fatal)
 			fail_msg("%s", m.text);
 		msg_free(&m);
@@ -101,8 +102,9 @@ static void test_in_an_answer(void **state)
 	char *part;
 
 	(void)state;
-	opts.strategy = "plain";
 	begin();
+	run("/strategy plain");
+	n_strategies = 0;
 	fake.fail_forward = 7;         /* the prompt, five tokens, and then */
 	ask("hello");
 	assert_error("cuda failed: fake: the device is lost");
@@ -115,6 +117,7 @@ static void test_in_an_answer(void **state)
 	part = strdup(chat_last(t.chat)->text);
 	until_ready();
 	assert_int_equal(fake.devs + fake.kvs, 0);
+	assert_int_equal(n_strategies, 0);      /* it has that of the one before */
 	assert_false(t.failed || t.busy);
 	*last_error = '\0';
 	run("/continue");
@@ -352,10 +355,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, on_device, closed)
-		TEST(test_one_answer), TEST(test_on_the_device), TEST(test_in_an_answer), TEST(test_in_the_prompt),
-		TEST(test_any_pass), TEST(test_meanwhile), TEST(test_model_right_after),
-		TEST(test_dead_when_opened), TEST(test_refused_at_start),
-		TEST(test_other_commands),
+		TEST(test_one_answer), TEST(test_on_the_device), TEST(test_in_an_answer),
+		TEST(test_in_the_prompt), TEST(test_any_pass), TEST(test_meanwhile),
+		TEST(test_model_right_after), TEST(test_dead_when_opened),
+		TEST(test_refused_at_start), TEST(test_other_commands),
 #undef TEST
 	};
 

@@ -200,7 +200,7 @@ static void test_refused(void **state)
 
 	(void)state;
 	o.n_ctx = 100000;
-	o.be.budget = 40 * MIB;
+	o.be.budget = 40 * MIB + 100000;
 	assert_false(opens(&o));
 	assert_int_equal(number_after("at least "), 54);
 	assert_int_equal(number_after("there are "), 40);
@@ -209,6 +209,7 @@ static void test_refused(void **state)
 	number_after("-ctk q8_0 -ctv q8_0");
 	number_after("--backend cpu");
 	ctx = (int)number_after("-c ");
+	assert_int_equal(ctx % 256, 0);
 
 	tried = o;
 	tried.be.budget = 54 * MIB;
