@@ -41,21 +41,6 @@ static void add_rates(struct answer *a)
 	a->sample[a->n_samples++ % SAMPLES].n = s->n_tokens;
 }
 
-/* Asking the driver takes its time: once a second is often enough. */
-static size_t device_used(struct worker *w)
-{
-	const struct engine *e = w->engine;
-	double now = clock_now();
-
-	if (!e->plan.device)
-		return 0;
-	if (now - w->looked >= 1) {
-		w->looked = now;
-		w->device_used = e->be->used();
-	}
-	return w->device_used;
-}
-
 static void send_stats(struct answer *a)
 {
 	const struct strat *st = &a->w->engine->strat;
@@ -75,7 +60,7 @@ static void send_stats(struct answer *a)
 	s->choose_s = from->choose_s;
 	s->ctx_used = a->w->engine->target.n;
 	s->ctx_size = a->w->engine->target.n_ctx;
-	s->device_used = device_used(a->w);
+	s->device_used = a->w->device_used;
 	snprintf(s->strategy, sizeof(s->strategy), "%s", st->ops->name);
 	s->exact = strategy_exact(st);
 	a->w->shown = a->now;
@@ -253,11 +238,12 @@ void answer(struct worker *w, struct chat *chat, int64_t seed)
 	memset(&s->stats, 0, sizeof(s->stats));
 	why = produce(&a, err);
 	if (why == DONE_ERROR && engine_lost(w->engine))
-		fail(err, "%s failed: %.380s; %s", w->engine->be->name, err,
-		     atomic_load(&w->last) ? "--backend cpu works without it" :
-		     "going on with --backend cpu (/continue finishes the answer)");
+		backend_fail(w->engine->be->name, err, atomic_load(&w->last) ?
+			     "--backend cpu works without it" : "going on with --backend cpu "
+			     "(/continue finishes the answer)", err);
 	if (why == DONE_ERROR)
 		worker_error(w, err, false);
+	worker_look(w);
 	send_stats(&a);
 	msgq_put(&w->out, (struct msg){ .kind = MSG_DONE, .reason = why });
 }

@@ -11,5 +11,7 @@ void answer(struct worker *, struct chat *, int64_t seed);
 
 /* From worker.c: takes the settings that wait, in the middle of an answer. */
 void worker_settings(struct worker *);
+/* How much of the GPU's memory is taken: asking the driver takes its time. */
+void worker_look(struct worker *);
 void worker_error(struct worker *, const char *text, bool fatal);
 #endif

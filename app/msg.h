@@ -67,7 +67,7 @@ struct model_info {
 	/* The GPU's memory is meant by all of these sizes, and not the process's. */
 	bool gpu;
 	size_t budget, used;    /* there: what may be taken, what this process takes; 0: unknown */
-	size_t host;            /* weights in host memory, read over the bus in every pass */
+	size_t bus;             /* weights in host memory, read over the bus in every pass */
 	int host_layers, n_layers;
 };
 

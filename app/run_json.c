@@ -84,7 +84,7 @@ static json_t *memory(const struct talk *t)
 	put_count(j, "process", now > 0, (long long)now);
 	put_count(j, "gpu_budget", t->ready && t->info.budget, (long long)t->info.budget);
 	put_count(j, "gpu_used", t->ready && t->info.used, (long long)t->info.used);
-	put_count(j, "host_weights", t->ready && t->info.gpu, (long long)t->info.host);
+	put_count(j, "host_weights", t->ready && t->info.gpu, (long long)t->info.bus);
 	return j;
 }
 

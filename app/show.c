@@ -77,7 +77,7 @@ void command_plan(const struct model_info *i, char *out, size_t cap)
 	if (i->host_layers && (size_t)n < cap)
 		snprintf(out + n, cap - (size_t)n, "; %d of %d layers stay in host memory, %.1f "
 			 "MiB that every pass reads over the bus", i->host_layers, i->n_layers,
-			 (double)i->host / mib);
+			 (double)i->bus / mib);
 }
 
 void command_settings(const struct talk *t, const struct option_row *one, FILE *out)
@@ -104,7 +104,7 @@ static void show_gpu(const struct model_info *i, FILE *out)
 	mebibytes(out, "taken", i->used > 0, i->used);
 	mebibytes(out, "free before", i->free > 0, i->free);
 	fprintf(out, "%-18s %8.1f MiB in every pass: %d of %d layers\n", "over the bus",
-		(double)i->host / (1024 * 1024), i->host_layers, i->n_layers);
+		(double)i->bus / (1024 * 1024), i->host_layers, i->n_layers);
 }
 
 static void show_memory(const struct talk *t, FILE *out)

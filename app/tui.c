@@ -239,7 +239,7 @@ static void ready(struct tui *t)
 		 "leaves.", t->talk.model ? t->talk.model : "");
 	tui_say(t, BLOCK_NOTICE, note);
 	snprintf(note, sizeof(note), "%d of %d layers stay in host memory: every pass reads %.0f "
-		 "MiB over the bus.", i->host_layers, i->n_layers, (double)i->host / (1 << 20));
+		 "MiB over the bus.", i->host_layers, i->n_layers, (double)i->bus / (1 << 20));
 	if (i->host_layers)
 		tui_say(t, BLOCK_NOTICE, note);
 }

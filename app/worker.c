@@ -37,7 +37,7 @@ static struct model_info planned(const struct memory_plan *p)
 		.weights = p->weights, .draft = p->little, .kv = p->kv, .work = p->work,
 		.planned = memory_total(p), .free = p->free < SIZE_MAX ? p->free : 0,
 		.gpu = p->device, .budget = p->budget < SIZE_MAX ? p->budget : 0,
-		.host = p->host, .host_layers = p->host_layers, .n_layers = p->n_layers,
+		.bus = p->bus, .host_layers = p->host_layers, .n_layers = p->n_layers,
 	};
 }
 
@@ -96,6 +96,11 @@ static size_t little_bytes(const struct engine *e)
 	return mem.weights + mem.work + e->be->kv_bytes(e->draft.kv);
 }
 
+void worker_look(struct worker *w)
+{
+	w->device_used = w->engine->plan.device ? w->engine->be->used() : 0;
+}
+
 static void tell_ready(struct worker *w, bool again)
 {
 	struct engine *e = w->engine;
@@ -112,7 +117,8 @@ static void tell_ready(struct worker *w, bool again)
 	m.info.work = mem.work;
 	m.info.draft = little_bytes(e);
 	m.info.kv = e->be->kv_bytes(e->target.kv);
-	m.info.used = e->plan.device ? e->be->used() : 0;
+	worker_look(w);
+	m.info.used = w->device_used;
 	name.n = strlen(name.s);
 	gguf_string(e->model->file, "general.name", &name);
 	snprintf(m.info.arch, sizeof(m.info.arch), "%s", e->model->cfg.arch);

@@ -23,8 +23,7 @@ struct worker {
 	struct engine *engine;
 	char *system;           /* the model file's own system prompt, or NULL */
 	double shown;           /* when the last progress or stats went out */
-	double looked;          /* when device_used was asked for */
-	size_t device_used;
+	size_t device_used;     /* when worker_look was there last */
 	bool on_cpu;            /* whatever the options say: a device has failed */
 	bool quit;
 };

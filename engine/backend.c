@@ -17,6 +17,14 @@ const struct backend *backend_find(const char *name, char err[ERR_MAX])
 	cuda = backend_cuda(err);
 	if (cuda || any)
 		return cuda ? cuda : &backend_cpu;
-	fail(err, "cuda: %.400s; --backend cpu works without it", err);
+	backend_fail(name, err, "--backend cpu works without it", err);
 	return NULL;
+}
+
+int backend_fail(const char *name, const char *text, const char *then, char err[ERR_MAX])
+{
+	size_t n = strlen(name);
+	bool named = !strncmp(text, name, n) && text[n] == ':';
+
+	return fail(err, "%s%s%.400s; %s", named ? "" : name, named ? "" : ": ", text, then);
 }

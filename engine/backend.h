@@ -152,6 +152,9 @@ const struct backend *backend_cuda(char err[ERR_MAX]);
 /* NULL or "auto": the best that works here; err then says why a better one does not, or is "". */
 const struct backend *backend_find(const char *name, char err[ERR_MAX]);
 
+/* What is wrong with a backend of this name: "cuda: " before a text that does not begin so. */
+int backend_fail(const char *name, const char *text, const char *then, char err[ERR_MAX]);
+
 /* A backend in a file of its own is asked for by this name, with backend_abi of the program that
  * loads it.  NULL with the reason: it was built for another program, or finds no device. */
 #define BACKEND_ENTRY "s3dcuda_open"
@@ -162,11 +165,12 @@ __attribute__((visibility("default"))) backend_entry s3dcuda_open;
 enum { BACKEND_ABI_MAX = 128 };
 static inline const char *backend_abi(char out[BACKEND_ABI_MAX])
 {
-	snprintf(out, BACKEND_ABI_MAX, "%s/%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu", S3D_VERSION,
+	snprintf(out, BACKEND_ABI_MAX, "%s/%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu",
+		 S3D_VERSION,
 		 sizeof(struct backend), sizeof(struct backend_opt), sizeof(struct backend_memory),
 		 sizeof(struct backend_stage), sizeof(struct batch), sizeof(struct lane),
 		 sizeof(struct plan), sizeof(struct model), sizeof(struct gguf_tensor),
-		 sizeof(struct quant_info));
+		 sizeof(struct quant_info), sizeof(struct guess_batch));
 	return out;
 }
 /* What the entry asks first; -1 with the reason. */

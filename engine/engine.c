@@ -93,6 +93,7 @@ static void set_big(struct memory_plan *p, const struct engine *e, const struct 
 	p->kv = memory_kv(e->model, &s->be, memory_rows(s->n_ctx));
 	p->host = mem->host;
 	p->host_layers = mem->host_layers;
+	p->bus = 0;
 }
 
 static size_t all_of_little(const struct engine *e, const struct setup *s,
@@ -137,7 +138,7 @@ static int fit_little(struct engine *e, struct setup *s, const struct memory_roo
 
 	if (memory_fit(e->be, m, &s->little_be, s->little_ctx, r, &mem, err) != 0)
 		return -1;
-	if (mem.host)
+	if (mem.host_layers)
 		return fail(err, "%s does not fit whole into the %zu MiB of the GPU's memory that "
 			    "may be taken", gguf_path(m->file), r->budget >> 20);
 	e->plan.little = all_of_little(e, s, &mem);
@@ -161,6 +162,8 @@ static int fit_big(struct engine *e, struct setup *s, const struct memory_room *
 			    "smaller model or --backend cpu needs less", gguf_path(e->model->file),
 			    mem.host >> 20, memory_free() >> 20);
 	set_big(&e->plan, e, s, &mem);
+	if (mem.host_layers)
+		e->plan.bus = memory_bus(e->be, e->model, &s->be, s->n_ctx, &mem);
 	s->be.budget = r.budget;
 	s->be.host_layers = mem.host_layers;    /* as planned: open is not told the context */
 	return 0;
@@ -286,7 +289,7 @@ static void close_there(struct engine *e)
 static int open_on_cpu(struct engine *e, const struct engine_opt *o, struct setup *s,
 		       char err[ERR_MAX])
 {
-	fail(e->notes[NOTE_BACKEND], "%s: %.400s; going on with the cpu", e->be->name, err);
+	backend_fail(e->be->name, err, "going on with the cpu", e->notes[NOTE_BACKEND]);
 	fail(e->be_err, "%s", err);
 	close_there(e);
 	*e->draft_err = *e->notes[NOTE_PAIR] = '\0';
@@ -307,7 +310,7 @@ static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_M
 	if (rc != 0 && e->be != &backend_cpu) {
 		rc = any ? open_on_cpu(e, o, &s, err) : -1;
 		if (!any && !strstr(err, "--backend cpu"))
-			fail(err, "%s: %.400s; --backend cpu works without it", e->be->name, err);
+			backend_fail(e->be->name, err, "--backend cpu works without it", err);
 	}
 	return rc != 0 ? -1 : first_strategy(e, o->strategy ? o->strategy : "", err);
 }

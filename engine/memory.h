@@ -13,7 +13,8 @@ struct memory_plan {            /* bytes, where the backend computes */
 	/* A backend with memory of its own: */
 	bool device;
 	size_t budget;          /* what all of it may take there; SIZE_MAX: unknown */
-	size_t host;            /* weights that stay in host memory, read once in every pass */
+	size_t host;            /* host memory that it needs besides, pinned */
+	size_t bus;             /* of that the weights, which every pass reads once */
 	int host_layers, n_layers;      /* of the big model */
 };
 
@@ -56,4 +57,7 @@ struct memory_room {
  * missing and which settings would fit; they have been tried. */
 int memory_fit(const struct backend *, const struct model *, const struct backend_opt *, int n_ctx,
 	       const struct memory_room *, struct backend_memory *, char err[ERR_MAX]);
+/* Bytes of weights in host memory: what mem, a plan with some, has more than one without. */
+size_t memory_bus(const struct backend *, const struct model *, const struct backend_opt *,
+		  int n_ctx, const struct backend_memory *mem);
 #endif

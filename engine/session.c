@@ -102,8 +102,10 @@ int session_guess(struct session *s, struct guess_batch *b, char err[ERR_MAX])
 	b->n = b->n > room ? room : b->n;
 	b->tok = s->tok[s->n - 1];
 	b->pos = s->n - 1;
-	if (s->be->guess(s->dev, s->kv, b) != 0)
+	if (s->be->guess(s->dev, s->kv, b) != 0) {
+		s->failed = true;
 		return fail(err, "%s", s->be->error(s->dev));
+	}
 	return b->n;
 }
 

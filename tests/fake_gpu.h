@@ -8,6 +8,8 @@
 #include "engine/memory.h"
 #include <string.h>
 
+enum { FAKE_PINNED = 100000 };  /* host memory of a model without its layers */
+
 static struct fake_gpu {
 	bool there;
 	size_t free, used, layer, fixed;
@@ -46,7 +48,7 @@ static inline int fake_plan(const struct model *m, const struct backend_opt *o, 
 		return fail(err, "the fake is too small");
 	*mem = (struct backend_memory){
 		.weights = fake.layer * (size_t)(n - host), .work = fake.fixed,
-		.host = fake.layer * (size_t)host, .host_layers = host,
+		.host = fake.layer * (size_t)host + FAKE_PINNED, .host_layers = host,
 	};
 	return 0;
 }

@@ -107,7 +107,7 @@ static void test_in_an_answer(void **state)
 	n_strategies = 0;
 	fake.fail_forward = 7;         /* the prompt, five tokens, and then */
 	ask("hello");
-	assert_error("cuda failed: fake: the device is lost");
+	assert_error("cuda: fake: the device is lost");
 	assert_error("going on with --backend cpu");
 	assert_error("/continue");
 	assert_int_equal(t.chat->n, 2);
@@ -315,7 +315,7 @@ static void test_one_answer(void **state)
 	assert_non_null(strstr(said, "device is lost; --backend cpu works without it"));
 	opts.json = true;
 	assert_int_equal(run_apart(part, said, sizeof(part)), 1);
-	assert_non_null(strstr(part, "\"error\":\"cuda failed: fake: the device is lost"));
+	assert_non_null(strstr(part, "\"error\":\"cuda: fake: the device is lost"));
 	assert_non_null(strstr(part, "\"ended_by\":\"error\""));
 	assert_non_null(strstr(part, "\"tokens\":5"));
 	fake.there = false;

@@ -52,7 +52,8 @@ static int host_layers(const struct engine_opt *o)
 	assert_int_equal(fake.told[0].host_layers, seen.host_layers);
 	assert_true(seen.device && seen.n_layers == 4);
 	assert_int_equal(seen.weights, (size_t)(4 - seen.host_layers) * 10 * MIB);
-	assert_int_equal(seen.host, (size_t)seen.host_layers * 10 * MIB);
+	assert_int_equal(seen.bus, (size_t)seen.host_layers * 10 * MIB);
+	assert_int_equal(seen.host, seen.bus + FAKE_PINNED);
 	assert_int_equal(seen.kv, 512 * 512);
 	assert_int_equal(memory_total(&seen), seen.weights + seen.kv + seen.work + seen.little);
 	assert_true(memory_total(&seen) <= seen.budget);
