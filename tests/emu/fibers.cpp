@@ -262,15 +262,29 @@ static void check_stuck(struct warp *w)
 		const struct lane *m = first + (missing ? __builtin_ctz(missing) : 0);
 
 		if (missing)
-			emu_die("lanes %08x of warp %d are in %s with mask %08x at %s:%d, but "
-				"lanes %08x are not (thread %d is in a barrier at %s:%d)",
-				w->waiting, (int)(w - warps), op_name(l->op), l->mask, l->place.file,
+			emu_die("lanes %08x of warp %d are in %s with mask %08x at %s:%d, and %08x "
+				"are not: thread %d is in a barrier at %s:%d", w->waiting,
+				(int)(w - warps), op_name(l->op), l->mask, l->place.file,
 				l->place.line, missing, (int)(m - lanes), m->place.file,
 				m->place.line);
 	}
 	if (w->waiting)
 		emu_die("lanes %08x of warp %d wait for one another with different masks",
 			w->waiting, (int)(w - warps));
+}
+
+static inline bool same_place(const struct lane *a, const struct lane *b)
+{
+	return a->place.line == b->place.line && (a->place.file == b->place.file ||
+						  !strcmp(a->place.file, b->place.file));
+}
+
+static void check_same_barrier(const struct lane *a, const struct lane *b)
+{
+	if (a->op != b->op || !same_place(a, b))
+		emu_die("thread %d is in a barrier at %s:%d and thread %d in another at %s:%d",
+			(int)(a - lanes), a->place.file, a->place.line, (int)(b - lanes),
+			b->place.file, b->place.line);
 }
 
 /* All threads that have not returned are in a barrier: the same one, or it is an error. */
@@ -284,12 +298,7 @@ static void barrier(int n_warps)
 			struct lane *l = &lanes[i * LANES + __builtin_ctz(set)];
 
 			one = one ? one : l;
-			if (l->op != one->op || l->place.line != one->place.line ||
-			    strcmp(l->place.file, one->place.file))
-				emu_die("thread %d is in a barrier at %s:%d and thread %d in "
-					"another at %s:%d", (int)(one - lanes), one->place.file,
-					one->place.line, (int)(l - lanes), l->place.file,
-					l->place.line);
+			check_same_barrier(one, l);
 			threads++;
 			count += l->value != 0;
 		}
