@@ -216,4 +216,4 @@ install: $B/s3dchat $(CUDA_SO) man
 
 clean:
 	rm -rf build
--include $(wildcard $B/*/*.d $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
+-include $(wildcard $B/*/*.d $B/*/*/*.d $B/*/*/*/*.d)

@@ -6,8 +6,8 @@
 #ifndef EMU_DEVICE_H
 #define EMU_DEVICE_H
 #include "tests/emu/types.h"
-#include <cmath>
-#include <cstdlib>
+#include <math.h>
+#include <stdlib.h>
 #include <type_traits>
 
 /* The thread sanitizer does not know of fibers: it sees the host's code only. */

@@ -148,19 +148,25 @@ static void vote(struct lane *first, unsigned group, int op)
 						   op == EMU_ALL ? yes == group : yes;
 }
 
+static inline bool same_collective(const struct lane *a, const struct lane *b)
+{
+	return a->mask == b->mask && a->op == b->op;
+}
+
 /* If all lanes of a mask that have not returned are here, they have their results and can go on. */
 static void try_complete(struct warp *w, unsigned mask)
 {
 	unsigned group = mask & w->live;
-	struct lane *first = first_lane(w);
+	struct lane *first = first_lane(w), *one = first + (group ? __builtin_ctz(group) : 0);
 
 	if (!group || (w->waiting & group) != group)
 		return;
-	int op = first[__builtin_ctz(group)].op;
-
-	if (op >= EMU_BALLOT)
-		vote(first, group, op);
-	else if (op != EMU_SYNCWARP)
+	for (unsigned set = group; set; set &= set - 1)
+		if (!same_collective(one, first + __builtin_ctz(set)))
+			return;
+	if (one->op >= EMU_BALLOT)
+		vote(first, group, one->op);
+	else if (one->op != EMU_SYNCWARP)
 		shuffle(first, group);
 	w->waiting &= ~group;
 	w->ready |= group;
@@ -176,15 +182,21 @@ static const char *op_name(int op)
 }
 
 /* Lanes that wait for one another have to wait for the same thing. */
-static void check_company(struct warp *w, unsigned mask)
+static void check_company(const struct warp *w, const struct lane *first)
 {
-	unsigned others = w->waiting & mask;
-	const struct lane *o = first_lane(w) + (others ? __builtin_ctz(others) : 0);
+	unsigned others = w->waiting & now->mask, own = 1u << own_lane();
 
-	if (others && (o->op != now->op || o->mask != mask))
-		emu_die("%s with mask %08x at %s:%d, but thread %d of its warp is in %s with mask "
-			"%08x at %s:%d", op_name(now->op), mask, now->place.file, now->place.line,
-			(int)(o - lanes), op_name(o->op), o->mask, o->place.file, o->place.line);
+	if (!others || same_collective(now, first + __builtin_ctz(others)))
+		return;
+	for (; others; others &= others - 1) {
+		const struct lane *o = first + __builtin_ctz(others);
+
+		if (o->mask & own && !same_collective(now, o))
+			emu_die("%s with mask %08x at %s:%d, but thread %d of its warp is in %s "
+				"with mask %08x at %s:%d", op_name(now->op), now->mask,
+				now->place.file, now->place.line, (int)(o - lanes),
+				op_name(o->op), o->mask, o->place.file, o->place.line);
+	}
 }
 
 uint64_t emu_collective(enum emu_collective op, unsigned mask, uint64_t value, int arg, int width,
@@ -206,7 +218,7 @@ uint64_t emu_collective(enum emu_collective op, unsigned mask, uint64_t value, i
 			op_name(op), file, line, mask);
 	if (width < 1 || width > LANES || width & (width - 1))
 		emu_die("%s at %s:%d with a width of %d", op_name(op), file, line, width);
-	check_company(w, mask);
+	check_company(w, first_lane(w));
 	w->ready &= ~own;
 	w->waiting |= own;
 	try_complete(w, mask);

@@ -14,7 +14,6 @@
 	_(cudaErrorMemoryAllocation, 2, "out of memory") \
 	_(cudaErrorInitializationError, 3, "initialization error") \
 	_(cudaErrorInvalidConfiguration, 9, "invalid configuration argument") \
-	_(cudaErrorInvalidMemcpyDirection, 21, "invalid copy direction for memcpy") \
 	_(cudaErrorInsufficientDriver, 35, \
 	  "CUDA driver version is insufficient for CUDA runtime version") \
 	_(cudaErrorDevicesUnavailable, 46, "CUDA-capable device(s) is/are busy or unavailable") \

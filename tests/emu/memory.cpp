@@ -217,8 +217,6 @@ static cudaError_t check_copy(const void *to, const void *from, size_t n, enum c
 	bool to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
 	bool from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
 
-	if (kind < cudaMemcpyHostToHost || kind > cudaMemcpyDefault)
-		return cudaErrorInvalidMemcpyDirection;
 	if (kind == cudaMemcpyDefault) {
 		to_device = !emu_is_host(to, n);
 		from_device = !emu_is_host(from, n);
