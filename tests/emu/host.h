@@ -50,7 +50,7 @@
 	_(cudaErrorStreamCaptureInvalidated, 901, \
 	  "operation failed due to a previous error during capture") \
 	_(cudaErrorStreamCaptureUnmatched, 903, \
-	  "capture was not initiated in this stream") \
+	  "capture was not ended in the same stream as it began") \
 	_(cudaErrorCapturedEvent, 907, "operation not permitted on an event last recorded in a " \
 	  "capturing stream") \
 	_(cudaErrorStreamCaptureWrongThread, 908, \
