@@ -22,6 +22,8 @@ struct place {
 
 struct lane {
 	struct emu_fiber fiber;
+	struct warp *warp;
+	unsigned bit, thread;
 	/* what it waits for */
 	struct place place;
 	int op;                 /* enum emu_collective or, in a barrier, enum emu_barrier */
@@ -31,6 +33,7 @@ struct lane {
 };
 
 struct warp {           /* sets of lanes; those in none of the last two wait for the block */
+	struct lane *first;
 	unsigned live;          /* have not returned */
 	unsigned ready;         /* can run */
 	unsigned waiting;       /* are in a collective */
@@ -91,17 +94,13 @@ static void go(struct lane *to)
 		return;
 	now = to;
 	if (to)
-		threadIdx.x = (unsigned)(to - lanes);
+		threadIdx.x = to->thread;
 	emu_fiber_switch(from, to ? &to->fiber : &scheduler);
 }
 
-static inline struct warp *own_warp(void) { return &warps[(now - lanes) / LANES]; }
-static inline int own_lane(void) { return (int)((now - lanes) % LANES); }
-static inline struct lane *first_lane(struct warp *w) { return &lanes[(w - warps) * LANES]; }
-
 static void give_way(struct warp *w)
 {
-	go(w->ready ? first_lane(w) + pick(w->ready) : nullptr);
+	go(w->ready ? w->first + pick(w->ready) : nullptr);
 }
 
 /* Which lane a lane of a shuffle reads, by PTX's rules; itself if that leaves its segment. */
@@ -157,7 +156,7 @@ static inline bool same_collective(const struct lane *a, const struct lane *b)
 static void try_complete(struct warp *w, unsigned mask)
 {
 	unsigned group = mask & w->live;
-	struct lane *first = first_lane(w), *one = first + (group ? __builtin_ctz(group) : 0);
+	struct lane *first = w->first, *one = first + (group ? __builtin_ctz(group) : 0);
 
 	if (!group || (w->waiting & group) != group)
 		return;
@@ -182,16 +181,18 @@ static const char *op_name(int op)
 }
 
 /* Lanes that wait for one another have to wait for the same thing. */
-static void check_company(const struct warp *w, const struct lane *first)
+static inline void check_company(const struct warp *w, int op, unsigned mask)
 {
-	unsigned others = w->waiting & now->mask, own = 1u << own_lane();
+	unsigned others = w->waiting & mask;
+	const struct lane *one = w->first + (others ? __builtin_ctz(others) : 0);
 
-	if (!others || same_collective(now, first + __builtin_ctz(others)))
+	/* not by what now has: to read what was just written takes long */
+	if (!others || (one->op == op && one->mask == mask))
 		return;
 	for (; others; others &= others - 1) {
-		const struct lane *o = first + __builtin_ctz(others);
+		const struct lane *o = w->first + __builtin_ctz(others);
 
-		if (o->mask & own && !same_collective(now, o))
+		if (o->mask & now->bit && !same_collective(now, o))
 			emu_die("%s with mask %08x at %s:%d, but thread %d of its warp is in %s "
 				"with mask %08x at %s:%d", op_name(now->op), now->mask,
 				now->place.file, now->place.line, (int)(o - lanes),
@@ -202,8 +203,7 @@ static void check_company(const struct warp *w, const struct lane *first)
 uint64_t emu_collective(enum emu_collective op, unsigned mask, uint64_t value, int arg, int width,
 			const char *file, int line)
 {
-	struct warp *w = own_warp();
-	unsigned own = 1u << own_lane();
+	struct warp *w = now->warp;
 
 	if (op == EMU_ACTIVE)
 		mask = w->live;
@@ -213,27 +213,28 @@ uint64_t emu_collective(enum emu_collective op, unsigned mask, uint64_t value, i
 	now->value = value;
 	now->arg = arg;
 	now->width = width;
-	if (!(mask & own))
+	if (!(mask & now->bit))
 		emu_die("%s at %s:%d with mask %08x, which the thread itself is not in",
 			op_name(op), file, line, mask);
 	if (width < 1 || width > LANES || width & (width - 1))
 		emu_die("%s at %s:%d with a width of %d", op_name(op), file, line, width);
-	check_company(w, first_lane(w));
-	w->ready &= ~own;
-	w->waiting |= own;
-	try_complete(w, mask);
+	check_company(w, op, mask);
+	w->ready &= ~now->bit;
+	w->waiting |= now->bit;
+	if (!(mask & w->live & ~w->waiting))
+		try_complete(w, mask);
 	give_way(w);
 	return now->result;
 }
 
 int emu_barrier(enum emu_barrier kind, bool value, const char *file, int line)
 {
-	struct warp *w = own_warp();
+	struct warp *w = now->warp;
 
 	now->place = { file, line };
 	now->op = kind;
 	now->value = value;
-	w->ready &= ~(1u << own_lane());
+	w->ready &= ~now->bit;
 	give_way(w);
 	return barrier_result;
 }
@@ -241,15 +242,14 @@ int emu_barrier(enum emu_barrier kind, bool value, const char *file, int line)
 /* A lane has returned; those that only waited for it go on. */
 static void leave(void)
 {
-	struct warp *w = own_warp();
-	unsigned own = 1u << own_lane();
+	struct warp *w = now->warp;
 
-	w->live &= ~own;
-	w->ready &= ~own;
+	w->live &= ~now->bit;
+	w->ready &= ~now->bit;
 	for (unsigned set = w->waiting; set; set &= set - 1) {
-		const struct lane *l = first_lane(w) + __builtin_ctz(set);
+		const struct lane *l = w->first + __builtin_ctz(set);
 
-		if (l->mask & own && w->waiting >> (l - first_lane(w)) & 1)
+		if (l->mask & now->bit && w->waiting & l->bit)
 			try_complete(w, l->mask);
 	}
 	give_way(w);
@@ -266,7 +266,7 @@ void emu_fiber_main(void)
 /* The collective that some lanes are in will never be complete. */
 static void check_stuck(struct warp *w)
 {
-	const struct lane *first = first_lane(w);
+	const struct lane *first = w->first;
 
 	for (unsigned set = w->waiting; set; set &= set - 1) {
 		const struct lane *l = first + __builtin_ctz(set);
@@ -332,7 +332,7 @@ static bool run_warps(int n_warps)
 		struct warp *w = &warps[pick(set)];
 
 		set &= ~(1u << (w - warps));
-		go(first_lane(w) + pick(w->ready));
+		go(w->first + pick(w->ready));
 		check_stuck(w);
 		live |= w->live;
 	}
@@ -346,7 +346,8 @@ static void run_block(unsigned n)
 	for (int i = 0; i < n_warps; i++) {
 		unsigned in_warp = n - (unsigned)i * LANES;
 
-		warps[i] = { in_warp < LANES ? (1u << in_warp) - 1 : ~0u, 0, 0 };
+		warps[i].live = in_warp < LANES ? (1u << in_warp) - 1 : ~0u;
+		warps[i].ready = warps[i].waiting = 0;
 	}
 	while (run_warps(n_warps))
 		barrier(n_warps);
@@ -395,6 +396,17 @@ static void run_grid(const struct emu_kernel *k)
 	}
 }
 
+static void lane_open(unsigned i)
+{
+	struct lane *l = &lanes[i];
+
+	emu_fiber_open(&l->fiber, (int)i);
+	l->warp = &warps[i / LANES];
+	l->warp->first = &lanes[i / LANES * LANES];
+	l->bit = 1u << i % LANES;
+	l->thread = i;
+}
+
 /* The caller's lock makes this the only kernel of the process. */
 void emu_kernel::run()
 {
@@ -402,7 +414,7 @@ void emu_kernel::run()
 		emu_die("kernel %s: a block of %u x %u x %u threads; only rows are emulated", name,
 			block.x, block.y, block.z);
 	for (unsigned i = 0; i < block.x; i++)
-		emu_fiber_open(&lanes[i].fiber, (int)i);
+		lane_open(i);
 	job = this;
 	gridDim = grid;
 	blockDim = block;
