@@ -172,7 +172,7 @@ $B/tests/%: $B/tests/%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 $B/train/selfchat: $B/train/selfchat.o $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-check: $B/s3dchat $(CUDA_SO) $(TESTS) $(TOOLS) $(FAKES)
+check: $B/s3dchat $(CUDA_SO) $(if $(CUDA_SRC),$B/emu/s3dchat) $(TESTS) $(TOOLS) $(FAKES)
 	@B=$B tests/run $(TESTS) $(SHELL_TESTS)
 check-asan:
 	@$(MAKE) --no-print-directory check FLAVOUR=asan

@@ -18,7 +18,7 @@ result() {      # result NAME: of the last command
 }
 
 bench() {
-	"$B/s3dchat" bench -m "$model" --reps 1 "$@" >"$tmp/out" 2>"$tmp/err"
+	"$B/s3dchat" bench -m "$model" --backend cpu --reps 1 "$@" >"$tmp/out" 2>"$tmp/err"
 }
 
 if [ ! -f "$model" ]; then

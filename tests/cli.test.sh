@@ -29,7 +29,7 @@ run() {
 says() { grep -qF -- "$1" "$work/err"; }
 
 "$B"/tests/mkmodel "$work/tiny.gguf" || exit 1
-tiny="-m $work/tiny.gguf -t 1"
+tiny="-m $work/tiny.gguf -t 1 --backend cpu"
 esc=$(printf '\033')
 
 usage() {
@@ -286,6 +286,7 @@ install_tree() {
 		>"$work/out" 2>&1 &&
 	[ -x "$work/dest/opt/x/bin/s3dchat" ] &&
 	[ -s "$work/dest/opt/x/share/man/man1/s3dchat.1" ] &&
+	{ [ ! -f "$B/s3dcuda.so" ] || [ -x "$work/dest/opt/x/lib/s3dchat/s3dcuda.so" ]; } &&
 	[ -z "$(find "$work/dest" -path "$work/dest/opt" -prune -o -type f -print)" ]
 }
 t "make install honours DESTDIR and PREFIX" install_tree

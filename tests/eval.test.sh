@@ -27,7 +27,7 @@ result() {      # result NAME: of the last command
 }
 
 eval_text() {   # eval_text OPTIONS...: stdout and stderr to files
-	"$B/s3dchat" eval -m "$model" "$@" >"$tmp/out" 2>"$tmp/err"
+	"$B/s3dchat" eval -m "$model" --backend cpu "$@" >"$tmp/out" 2>"$tmp/err"
 }
 
 perplexity_is() {       # within 1 % of $1, and nothing else on standard output

@@ -17,11 +17,11 @@ esac
 exec python3 - "$program" "$model" <<'P'
 import json, os, resource, subprocess, sys, time
 program, model = sys.argv[1:]
+cpu = [program, '-m', model, '--backend', 'cpu']
 best = 9.0
 for _ in range(5):
     start = time.monotonic()
-    run = subprocess.Popen([program, '-m', model, '-md', 'none', '-p', 'Say hello.', '-n', '8',
-                            '--temp', '0'],
+    run = subprocess.Popen(cpu + ['-md', 'none', '-p', 'Say hello.', '-n', '8', '--temp', '0'],
                            stdout=subprocess.PIPE)
     run.stdout.read(1)
     best = min(best, time.monotonic() - start)
@@ -32,9 +32,9 @@ for _ in range(5):
 peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 limit = os.path.getsize(model) * 11 // 10 + (24 << 20)
 little = 'models/SmolLM2-135M-Instruct.little.gguf'
-out = subprocess.run([program, '-m', model, '-md', little if os.path.exists(little) else model,
-                      '-c', '1024', '-n', '50', '--strategy', 'draft', '--json', '-s', '1',
-                      '-p', 'word of it ' * 325], stdout=subprocess.PIPE).stdout
+out = subprocess.run(cpu + ['-md', little if os.path.exists(little) else model,
+                            '-c', '1024', '-n', '50', '--strategy', 'draft', '--json', '-s', '1',
+                            '-p', 'word of it ' * 325], stdout=subprocess.PIPE).stdout
 o = json.loads(out)
 memory, used = o['memory'], o['context_used']
 plan = memory['planned'] / memory['process']

@@ -1,0 +1,90 @@
+#!/bin/bash
+# gpu.test.sh - the whole program with the cuda backend, on the emulated device of tests/emu: what
+# it says of memory, -ngl, --vram, and that where the weights are changes nothing that is written.
+B=${B:-build/release}
+program=$B/emu/s3dchat
+if [ ! -x "$program" ]; then
+	echo "ok 1 - gpu # SKIP there is no $program"
+	exit 0
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export HOME=$work/home XDG_DATA_HOME=$work/data LC_ALL=C.UTF-8
+mkdir -p "$HOME"
+"$B"/tests/mkmodel "$work/tiny.gguf" || exit 1
+"$B"/tests/mkmodel "$work/tiny.little.gguf" || exit 1
+n=0
+t() {
+	name=$1; shift; n=$((n + 1))
+	if "$@"; then echo "ok $n - $name"; else
+		echo "not ok $n - $name"
+		sed 's/^/# /' "$work/out" "$work/err" | cat -v | head -20
+	fi
+}
+# run STATUS ARGS...
+run() {
+	want=$1; shift
+	command=()
+	if [ "$1" = eval ]; then command=(eval); shift; fi
+	timeout 120 "$program" "${command[@]}" -m "$work/tiny.gguf" -t 1 "$@" \
+		>"$work/out" 2>"$work/err"
+	got=$?
+	[ "$got" -eq "$want" ] || { echo "# status $got instead of $want: $*"; return 1; }
+}
+says() { grep -qF -- "$1" "$work/err"; }
+shows() { grep -qE -- "$1" "$work/out"; }
+answer() { run 0 -p "hello there" -s 4 -n 12 "$@" && [ -s "$work/out" ]; }
+
+auto() {
+	run 0 --line <<<"/show" && shows '^device +cuda: ' && ! shows '^cuda ' &&
+	shows '^over the bus +0.0 MiB in every pass: 0 of 3 layers' &&
+	shows '^little model +[0-9]' && shows '^may be taken +[0-9.]+ MiB' &&
+	shows '^free before +[0-9.]+ MiB'
+}
+t "auto takes the GPU; /show tells of its memory" auto
+
+same_text() {
+	for more in "" "-ngl 0" "-ngl 2" "-ngl 99" "-md none" "--strategy draft" "--vram 64"; do
+		# shellcheck disable=SC2086
+		answer $more || return 1
+		[ -f "$work/first" ] || cp "$work/out" "$work/first"
+		cmp -s "$work/out" "$work/first" || { echo "# another text: $more"; return 1; }
+	done
+}
+t "the same text wherever the weights are, and with drafts" same_text
+
+layers() {
+	run 0 -ngl 1 --line <<<"/show memory" &&
+	shows '[1-9] MiB in every pass: 2 of 3 layers' &&
+	run 0 -ngl 1 -v -p x -n 2 && says "2 of 3 layers stay in host memory"
+}
+t "-ngl keeps layers in host memory, and tells" layers
+
+small() {
+	run 1 --backend cuda --vram 2 -p x && says "are missing" && says "--backend cpu" &&
+	says "--vram " && [ ! -s "$work/out" ]
+}
+t "what does not fit is refused, with what would" small
+advised() {
+	vram=$(sed -n 's/.*--vram \([0-9]*\).*/\1/p' "$work/err") && [ "$vram" -gt 2 ] &&
+	answer --backend cuda --vram "$vram" -md none &&
+	run 1 --backend cuda --vram "$((vram - 1))" -p x
+}
+t "--vram as advised is enough, and one less is not" advised
+
+auto_small() { answer --vram 2 && says "going on with the cpu"; }
+t "auto goes on with the cpu, and tells" auto_small
+
+json() {
+	run 0 --json -p x -n 3 -ngl 2 && shows '"gpu_budget":[1-9]' &&
+	shows '"host_weights":[1-9]' &&
+	run 0 --json -p x -n 3 --backend cpu && shows '"gpu_budget":null' && shows '"gpu_used":null'
+}
+t "--json has it too" json
+
+evaluate() {
+	seq 1 400 >"$work/text" && run 0 eval -c 64 --chunks 2 -ngl 1 "$work/text" &&
+	shows '^perplexity [0-9]' && cp "$work/out" "$work/first" &&
+	run 0 eval -c 64 --chunks 2 "$work/text" && cmp -s "$work/out" "$work/first"
+}
+t "eval, with and without layers in host memory" evaluate
