@@ -102,10 +102,55 @@ static double stream(struct bench *b)
 	return isinf(best) ? NAN : (double)bytes / best / 1e9;
 }
 
+/* How a device that records its passes got through those since the last look. */
+static void counts(struct bench *b)
+{
+	struct backend_counts c = b->e->be->counts(b->e->dev);
+
+	if (c.passes < 2)
+		return;
+	if (c.replays)
+		bench_add(b, (double)c.launches / (double)c.replays, "launches",
+			  "decode_launches");
+	bench_add(b, 100.0 * (double)c.replays / (double)c.passes, "%", "decode_replays");
+	bench_add(b, c.idle_s / (double)(c.passes - 1) * 1e6, "us", "decode_idle");
+}
+
+/* A step of the little model behind another, while it drafts. */
+static int draft_step(struct bench *b, char err[ERR_MAX])
+{
+	enum { TIMES = 15, POS = 16 };
+	const struct session *d = &b->e->draft;
+	double t[TIMES];
+
+	for (int i = 0; i < TIMES; i++) {
+		struct guess_batch g = { .tok = b->ids[POS], .pos = POS, .n = GUESS_MAX };
+		double start = clock_now();
+		int rc = 0;
+
+		if (d->be->guess)
+			rc = d->be->guess(d->dev, d->kv, &g);
+		for (int k = 0; !d->be->guess && !rc && k < GUESS_MAX; k++) {
+			struct batch one = { .tok = b->ids + POS + k, .n = 1, .pos = POS + k,
+					     .n_out = 1 };
+
+			rc = d->be->forward(d->dev, d->kv, &one) ? 0 : -1;
+		}
+		if (rc)
+			return fail(err, "%s", d->be->error(d->dev));
+		t[i] = (clock_now() - start) / GUESS_MAX;
+	}
+	session_truncate(&b->e->draft, 0);      /* its cache holds something else now */
+	bench_add(b, bench_values(t, TIMES).median * 1e6, "us", "draft_step");
+	return 0;
+}
+
 static int decode(struct bench *b, int depth, double gbps, char err[ERR_MAX])
 {
 	double seconds = 0, per_s;
 
+	if (!depth && b->e->be->counts)
+		b->e->be->counts(b->e->dev);
 	for (int i = 0; i < b->n_decode; i++) {
 		double s = bench_rows(b, depth + i, 1, 1, err);
 
@@ -115,6 +160,8 @@ static int decode(struct bench *b, int depth, double gbps, char err[ERR_MAX])
 	}
 	per_s = b->n_decode / seconds;
 	bench_add(b, per_s, "tokens/s", "decode@%d", depth);
+	if (!depth && b->e->be->counts)
+		counts(b);
 	if (!depth) {
 		bench_add(b, per_s * (double)b->token_bytes / 1e9, "GB/s", "decode_read");
 		bench_add(b, per_s * (double)b->token_bytes / 1e7 / gbps, "%", "decode_share");
@@ -155,5 +202,7 @@ int bench_probe_run(struct bench *b, int rep, char err[ERR_MAX])
 	for (int i = 0; bench_depths[i] >= 0; i++)
 		if (depth_fits(b, bench_depths[i]) && decode(b, bench_depths[i], gbps, err))
 			return -1;
+	if (b->e->strat.draft && draft_step(b, err))
+		return -1;
 	return verify_cost(b, err) || (b->opt->stages && bench_stages_run(b, err)) ? -1 : 0;
 }

@@ -127,6 +127,13 @@ static void table_probes(const struct bench *b, FILE *f)
 	}
 	put_row(f, "weights read by decode", bench_spread(b, "decode_read"), 2, "GB/s");
 	put_row(f, "share of streaming read", bench_spread(b, "decode_share"), 1, "%");
+	if (b->e->be->counts) {
+		put_row(f, "launches in a decode step", bench_spread(b, "decode_launches"), 0, "");
+		put_row(f, "steps that were replayed", bench_spread(b, "decode_replays"), 1, "%");
+		put_row(f, "time between two steps", bench_spread(b, "decode_idle"), 1, "us");
+	}
+	if (b->e->strat.draft)
+		put_row(f, "little model, a step", bench_spread(b, "draft_step"), 1, "us");
 	for (int k = 1; k <= BENCH_ROWS_MAX; k++) {
 		snprintf(label, sizeof(label), "R(%d) = T(%d)/T(1)", k, k);
 		put_row(f, label, bench_spread(b, "R%d", k), 3, "");

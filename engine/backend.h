@@ -98,9 +98,17 @@ struct backend_stage {
 };
 enum { BACKEND_STAGES_MAX = 8 };
 
+/* What a device that records passes and replays them did since the last look. */
+struct backend_counts {
+	long passes, replays, recorded;
+	long launches;          /* kernels and copies in the passes that were replayed */
+	double idle_s;          /* from the end of a pass to the start of the next, summed */
+};
+
 /* A drafter's guesses of the choices behind the token tok at pos: argmax of logit / temp plus
  * lambda times the noise of engine/sampler.h, over what is at least min_p as likely as the
- * likeliest; temp 0: the largest logit.  Untempered, sure[i] is the probability of the likeliest. */
+ * likeliest; temp 0: the largest logit.  Untempered, sure[i] is the probability of the likeliest.
+ */
 enum { GUESS_MAX = 4 };
 struct guess_law {
 	float temp, min_p, lambda;
@@ -143,6 +151,8 @@ struct backend {
 	/* Where the time of all passes since the last call went; returns how many stages there
 	 * are.  The first call only starts the measurement, which costs a clock per stage. */
 	int (*stages)(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
+	/* NULL: it records nothing. */
+	struct backend_counts (*counts)(struct dev *);
 };
 
 extern const struct backend backend_cpu;

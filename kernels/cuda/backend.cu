@@ -433,6 +433,7 @@ static const struct backend backend = {
 	.describe = dev_describe,
 	.stream = stream_time,
 	.stages = stage_look,
+	.counts = counts_look,
 };
 
 /* Whether there is a GPU that this build has code for. */

@@ -143,6 +143,8 @@ struct dev {
 	int marks, marked;
 	enum stage *marked_stage;       /* (marks) */
 	struct backend_stage stage[STAGES];
+	struct backend_counts counts;
+	double done_at;         /* when the last pass ended; 0: there was none */
 	void (*watch)(void *ctx, const char *stage, int layer, const float *rows, int n,
 		      int width);
 	void *watch_ctx;

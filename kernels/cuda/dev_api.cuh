@@ -37,5 +37,6 @@ void stage_count(const struct step *);
 int stage_mark(const struct step *, enum stage, int layer);
 int stage_sum(struct dev *);            /* the pass has ended: adds up what was marked */
 void stage_close(struct dev *);
+struct backend_counts counts_look(struct dev *);
 double stream_time(struct dev *, size_t bytes);
 #endif

@@ -241,16 +241,25 @@ static int count_pieces(const struct kv *kv, int n, int end)
 /* Queues a pass: as it was recorded, or, where that is not known or somebody looks on, anew. */
 static int queue(const struct step *s)
 {
+	s->d->counts.passes++;
 	stage_count(s);
 	if (s->n > FEW_ROWS || s->d->mark || s->d->watch)
 		return forward(s);
 	return graph_run(s, forward);
 }
 
+/* Before the first pass of a call is queued. */
+static void begin(struct dev *d)
+{
+	if (d->done_at > 0)
+		d->counts.idle_s += clock_now() - d->done_at;
+}
+
 static int finish(struct dev *d)
 {
 	if (dev_check(d, cudaStreamSynchronize(d->stream), "running the model") != 0)
 		return -1;
+	d->done_at = clock_now();
 	return stage_sum(d);
 }
 
@@ -269,6 +278,7 @@ static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *t
 	s.plan = b->plan;
 	memcpy(d->mail->tok, tok, sizeof(*tok) * (size_t)n);
 	d->mail->pos = pos;
+	begin(d);
 	return queue(&s) == 0 ? finish(d) : -1;
 }
 
@@ -319,6 +329,7 @@ static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 	s.kv = kv;
 	s.n = s.n_out = 1;
 	s.chained = true;
+	begin(d);
 	if (dev_check(d, cudaMemcpyAsync(d->chain, &first, sizeof(first), cudaMemcpyHostToDevice,
 					 d->stream), "starting to draft") != 0)
 		return -1;

@@ -19,6 +19,7 @@ struct graph {
 	struct {
 		struct key key;
 		cudaGraphExec_t exec;
+		size_t nodes;
 	} all[GRAPHS_MAX];
 };
 
@@ -40,7 +41,8 @@ static struct key key_of(const struct step *s)
 }
 
 /* Queues nothing: what `record` would queue goes into a graph. */
-static int capture(const struct step *s, int (*record)(const struct step *), cudaGraphExec_t *exec)
+static int capture(const struct step *s, int (*record)(const struct step *), cudaGraphExec_t *exec,
+		   size_t *nodes)
 {
 	struct dev *d = s->d;
 	cudaGraph_t graph = NULL;
@@ -54,6 +56,8 @@ static int capture(const struct step *s, int (*record)(const struct step *), cud
 	ended = cudaStreamEndCapture(d->stream, &graph);
 	if (rc == 0)
 		rc = dev_check(d, ended, "recording a pass");
+	if (rc == 0)
+		rc = dev_check(d, cudaGraphGetNodes(graph, NULL, nodes), "recording a pass");
 	if (rc == 0)
 		rc = dev_check(d, cudaGraphInstantiate(exec, graph, 0), "preparing a pass");
 	if (graph)
@@ -86,11 +90,14 @@ int graph_run(const struct step *s, int (*record)(const struct step *))
 		if (i == GRAPHS_MAX)
 			graphs_drop(d, NULL);
 		i = d->graphs->n;
-		if (capture(s, record, &d->graphs->all[i].exec) != 0)
+		if (capture(s, record, &d->graphs->all[i].exec, &d->graphs->all[i].nodes) != 0)
 			return -1;
+		d->counts.recorded++;
 		d->graphs->all[i].key = key;
 		d->graphs->n++;
 	}
+	d->counts.replays++;
+	d->counts.launches += (long)d->graphs->all[i].nodes;
 	return dev_check(d, cudaGraphLaunch(d->graphs->all[i].exec, d->stream), "starting a pass");
 }
 

@@ -140,6 +140,15 @@ int stage_look(struct dev *d, struct backend_stage out[BACKEND_STAGES_MAX])
 	return STAGES;
 }
 
+struct backend_counts counts_look(struct dev *d)
+{
+	struct backend_counts c = d->counts;
+
+	d->counts = (struct backend_counts){ 0, 0, 0, 0, 0 };
+	d->done_at = 0;
+	return c;
+}
+
 /* Each thread sums every so many sixteen bytes. */
 __global__ void stream_kernel(const uint4 *p, size_t n, unsigned *out)
 {
