@@ -27,7 +27,7 @@ static __device__ void quantise(const struct act *a, int row, int tile, const fl
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		words[i] = (code[4 * i] & 255) | (code[4 * i + 1] & 255) << 8 |
-			   (code[4 * i + 2] & 255) << 16 | code[4 * i + 3] << 24;
+			   (code[4 * i + 2] & 255) << 16 | (int)((unsigned)code[4 * i + 3] << 24);
 	*(int4 *)(group + half * 128 + block % 8 * 16) =
 		make_int4(words[0], words[1], words[2], words[3]);
 	aux[half] = top / 127.0f;
