@@ -11,7 +11,12 @@ enum { RUNTIME = 13000, SHARED_DEFAULT = 48 << 10, SHARED_MOST = 227 << 10 };
 
 struct emu_state emu;
 static thread_local cudaError_t last_error;
-static std::map<const void *, int> shared_allowed;     /* by kernel */
+
+struct kernel {
+	size_t fixed;           /* bytes of static shared memory */
+	size_t allowed;         /* and most of dynamic */
+};
+static std::map<const void *, struct kernel> kernels;
 
 static long from_environment(const char *name, long otherwise)
 {
@@ -346,6 +351,24 @@ cudaError_t cudaDeviceReset(void)
 	});
 }
 
+static struct kernel *find_kernel(const void *f)
+{
+	auto it = kernels.find(f);
+
+	if (it == kernels.end()) {
+		size_t fixed = emu_static_shared(f);
+
+		it = kernels.insert({ f, { fixed, SHARED_DEFAULT - fixed } }).first;
+	}
+	return &it->second;
+}
+
+/* Static and dynamic memory share what there is. */
+bool emu_shared_fits(const void *f, size_t dynamic)
+{
+	return dynamic <= find_kernel(f)->allowed;
+}
+
 cudaError_t cudaFuncSetAttribute(const void *f, enum cudaFuncAttribute which, int value)
 {
 	return emu_call("cudaFuncSetAttribute", CALL_PLAIN, [=] {
@@ -353,18 +376,13 @@ cudaError_t cudaFuncSetAttribute(const void *f, enum cudaFuncAttribute which, in
 			return cudaErrorNoKernelImageForDevice;
 		if (which != cudaFuncAttributeMaxDynamicSharedMemorySize)
 			return cudaSuccess;
-		if (value < 0 || value > SHARED_MOST)
+		struct kernel *k = find_kernel(f);
+
+		if (value < 0 || (size_t)value + k->fixed > SHARED_MOST)
 			return cudaErrorInvalidValue;
-		shared_allowed[f] = value;
+		k->allowed = (size_t)value;
 		return cudaSuccess;
 	});
-}
-
-size_t emu_shared_allowed(const void *f)
-{
-	auto it = shared_allowed.find(f);
-
-	return it == shared_allowed.end() ? (size_t)SHARED_DEFAULT : (size_t)it->second;
 }
 
 cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attr, const void *f)
@@ -376,20 +394,21 @@ cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attr, const void *f
 		attr->maxThreadsPerBlock = 1024;
 		attr->numRegs = 64;
 		attr->ptxVersion = attr->binaryVersion = emu.set.major * 10 + emu.set.minor;
-		attr->maxDynamicSharedSizeBytes = (int)emu_shared_allowed(f);
+		attr->sharedSizeBytes = find_kernel(f)->fixed;
+		attr->maxDynamicSharedSizeBytes = (int)find_kernel(f)->allowed;
 		return cudaSuccess;
 	});
 }
 
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *, int threads,
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *f, int threads,
 							  size_t shared)
 {
 	return emu_call("cudaOccupancyMaxActiveBlocksPerMultiprocessor", CALL_PLAIN, [=] {
 		if (threads < 1 || threads > 1024)
 			return cudaErrorInvalidValue;
+		size_t all = shared + find_kernel(f)->fixed;
 		int by_threads = 2048 / ((threads + 31) / 32 * 32);
-		int by_shared = shared > SHARED_MOST ? 0 :
-				(SHARED_MOST + 1024) / ((int)shared + 1024);
+		int by_shared = all > SHARED_MOST ? 0 : (SHARED_MOST + 1024) / ((int)all + 1024);
 
 		*blocks = by_shared < by_threads ? by_shared : by_threads;
 		return cudaSuccess;

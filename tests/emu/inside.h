@@ -32,7 +32,7 @@ enum {                  /* what kind of call */
 /* Numbers a call and says whether it fails before it does anything. */
 cudaError_t emu_enter(const char *name, int kind);
 cudaError_t emu_note(cudaError_t);              /* remembers an error for cudaGetLastError */
-size_t emu_shared_allowed(const void *kernel);  /* most dynamic shared memory of a launch */
+bool emu_shared_fits(const void *kernel, size_t dynamic);
 
 template <class F> static inline cudaError_t emu_call(const char *name, int kind, F f)
 {
@@ -56,8 +56,8 @@ bool emu_is_host(const void *p, size_t n);
 bool emu_is_pinned(const void *p, size_t n);
 void emu_free_all(void);
 
-/* fibers.cpp */
-long emu_static_shared(void);           /* bytes of all static shared memory there is */
+/* stack.cpp: bytes of the __shared__ variables of a kernel itself. */
+size_t emu_static_shared(const void *kernel);
 
 [[noreturn]] void emu_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 #endif

@@ -115,20 +115,24 @@ void emu_fiber_open(struct emu_fiber *f, int number)
 /* Static shared memory: a variable with static thread-local storage inside a function.  No other
  * storage is as easy to tell apart: g++ puts no variable of a template into a section by name, but
  * every one has a symbol, and C++ names of local variables begin with _ZZ. */
-struct range {
+struct shared_variable {
+	const char *name;
 	size_t at, size;        /* in this module's thread-local storage */
 };
-static std::vector<struct range> shared_ranges;
+
+static struct {         /* the file that this code is in, mapped for good */
+	const char *path, *file;
+	uintptr_t base;         /* where it is loaded */
+	const ElfW(Sym) *symbols;
+	size_t n;
+	const char *names;
+	char *storage;          /* thread-local, of the thread that asked last */
+	std::vector<struct shared_variable> shared;
+} module;
 static thread_local char here;          /* to make a thread's storage exist */
 
-struct module {
-	const char *path;
-	char *storage;
-};
-
-static int find_module(struct dl_phdr_info *info, size_t, void *arg)
+static int find_module(struct dl_phdr_info *info, size_t, void *)
 {
-	struct module *m = (struct module *)arg;
 	bool own = false;
 
 	for (int i = 0; i < info->dlpi_phnum; i++) {
@@ -139,69 +143,89 @@ static int find_module(struct dl_phdr_info *info, size_t, void *arg)
 	}
 	if (!own)
 		return 0;
-	m->path = info->dlpi_name[0] ? info->dlpi_name : "/proc/self/exe";
-	m->storage = (char *)info->dlpi_tls_data;
+	module.path = info->dlpi_name[0] ? info->dlpi_name : "/proc/self/exe";
+	module.base = info->dlpi_addr;
+	module.storage = (char *)info->dlpi_tls_data;
 	return 1;
 }
 
-static void read_symbols(const char *file, const ElfW(Shdr) *table, const ElfW(Shdr) *names)
-{
-	const ElfW(Sym) *symbol = (const ElfW(Sym) *)(file + table->sh_offset);
-
-	for (size_t i = 0; i < table->sh_size / sizeof(*symbol); i++) {
-		const char *name = file + names->sh_offset + symbol[i].st_name;
-
-		if (ELF64_ST_TYPE(symbol[i].st_info) == STT_TLS && !strncmp(name, "_ZZ", 3))
-			shared_ranges.push_back({ symbol[i].st_value, symbol[i].st_size });
-	}
-}
-
-static void find_shared(const char *path)
+static const char *map_file(const char *path)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		emu_die("%s cannot be read", path);
-	char *file = (char *)mmap(nullptr, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	const ElfW(Ehdr) *head = (const ElfW(Ehdr) *)file;
-	const ElfW(Shdr) *section = (const ElfW(Shdr) *)(file + head->e_shoff);
-	bool found = false;
+	void *p = mmap(nullptr, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+	close(fd);
+	if (p == MAP_FAILED)
+		emu_die("%s cannot be mapped", path);
+	return (const char *)p;
+}
+
+static void read_symbols(void)
+{
+	const ElfW(Ehdr) *head = (const ElfW(Ehdr) *)module.file;
+	const ElfW(Shdr) *section = (const ElfW(Shdr) *)(module.file + head->e_shoff);
 
 	for (int i = 0; i < head->e_shnum; i++)
 		if (section[i].sh_type == SHT_SYMTAB) {
-			read_symbols(file, &section[i], &section[section[i].sh_link]);
-			found = true;
+			module.symbols = (const ElfW(Sym) *)(module.file + section[i].sh_offset);
+			module.n = section[i].sh_size / sizeof(*module.symbols);
+			module.names = module.file + section[section[i].sh_link].sh_offset;
 		}
-	if (!found)
-		emu_die("%s has no symbols: shared memory cannot be found", path);
-	munmap(file, (size_t)st.st_size);
-	close(fd);
+	if (!module.n)
+		emu_die("%s has no symbols: shared memory cannot be found", module.path);
+	for (size_t i = 0; i < module.n; i++) {
+		const ElfW(Sym) *s = &module.symbols[i];
+		const char *name = module.names + s->st_name;
+
+		if (ELF64_ST_TYPE(s->st_info) == STT_TLS && !strncmp(name, "_ZZ", 3))
+			module.shared.push_back({ name, s->st_value, s->st_size });
+	}
+}
+
+/* The storage of this thread, and what is in it. */
+static void look_at_module(void)
+{
+	static char *asked;             /* by which thread */
+
+	here = 1;
+	if (asked == &here)
+		return;
+	asked = &here;
+	dl_iterate_phdr(find_module, nullptr);
+	if (module.file)
+		return;
+	module.file = map_file(module.path);
+	read_symbols();
 }
 
 void emu_fill_static_shared(void)
 {
-	static struct module module;
-	static char *storage_of;        /* the thread whose storage module has */
-
-	here = 1;
-	if (!module.path || storage_of != &here) {
-		bool first = !module.path;
-
-		dl_iterate_phdr(find_module, &module);
-		storage_of = &here;
-		if (first)
-			find_shared(module.path);
-	}
-	for (const struct range &r : shared_ranges)
-		memset(module.storage + r.at, 0xff, r.size);
+	look_at_module();
+	for (const struct shared_variable &v : module.shared)
+		memset(module.storage + v.at, 0xff, v.size);
 }
 
-long emu_static_shared(void)
+/* The variable x of a function _Zf is _ZZfE1x. */
+size_t emu_static_shared(const void *kernel)
 {
-	long sum = 0;
+	const char *name = nullptr;
+	size_t sum = 0;
 
-	for (const struct range &r : shared_ranges)
-		sum += (long)r.size;
+	look_at_module();
+	for (size_t i = 0; !name && i < module.n; i++)
+		if (ELF64_ST_TYPE(module.symbols[i].st_info) == STT_FUNC &&
+		    module.base + module.symbols[i].st_value == (uintptr_t)kernel)
+			name = module.names + module.symbols[i].st_name;
+	if (!name || strncmp(name, "_Z", 2))
+		return 0;
+	size_t n = strlen(name) - 2;
+
+	for (const struct shared_variable &v : module.shared)
+		if (!strncmp(v.name + 3, name + 2, n) && v.name[3 + n] == 'E')
+			sum += v.size;
 	return sum;
 }

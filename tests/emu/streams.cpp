@@ -98,7 +98,7 @@ static cudaError_t check_launch(const struct emu_kernel *k)
 	if (k->grid.x < 1 || k->grid.x > 0x7fffffff || k->grid.y < 1 || k->grid.y > 65535 ||
 	    k->grid.z < 1 || k->grid.z > 65535)
 		return cudaErrorInvalidConfiguration;
-	return k->shared > emu_shared_allowed(k->entry) ? cudaErrorInvalidValue : cudaSuccess;
+	return emu_shared_fits(k->entry, k->shared) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 void emu_launch_work(struct emu_kernel *kernel, cudaStream_t s)

@@ -173,6 +173,42 @@ static void test_launch_limits(void **)
 	assert_int_equal(launch(1, 32, (227 << 10) + 1), cudaErrorInvalidValue);
 }
 
+/* What a kernel has of its own counts too; each instance of a template has its own. */
+template <int N> static __global__ void fixed_kernel(int *to)
+{
+	__shared__ int x[N];
+	DYNAMIC_SHARED(int, y);
+
+	x[threadIdx.x] = y[threadIdx.x] = (int)threadIdx.x;
+	*to = x[0] + y[0];
+}
+
+static void test_static_shared(void **)
+{
+	device_array<int> to(1);
+	struct cudaFuncAttributes attr;
+	int blocks;
+
+	assert_int_equal(cudaFuncGetAttributes(&attr, fixed_kernel<100>), cudaSuccess);
+	assert_int_equal(attr.sharedSizeBytes, 400);
+	assert_int_equal(attr.maxDynamicSharedSizeBytes, (48 << 10) - 400);
+	LAUNCH(fixed_kernel<100>, 1, 32, (48 << 10) - 400, nullptr, to.p);
+	assert_int_equal(cudaGetLastError(), cudaSuccess);
+	LAUNCH(fixed_kernel<100>, 1, 32, (48 << 10) - 399, nullptr, to.p);
+	assert_int_equal(cudaGetLastError(), cudaErrorInvalidValue);
+	LAUNCH(fixed_kernel<200>, 1, 32, (48 << 10) - 799, nullptr, to.p);
+	assert_int_equal(cudaGetLastError(), cudaErrorInvalidValue);
+	assert_int_equal(cudaFuncSetAttribute(fixed_kernel<100>,
+					      cudaFuncAttributeMaxDynamicSharedMemorySize,
+					      (227 << 10) - 400), cudaSuccess);
+	assert_int_equal(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+				&blocks, fixed_kernel<100>, 128, 75 << 10), cudaSuccess);
+	assert_int_equal(blocks, 2);
+	assert_int_equal(cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+				&blocks, fixed_kernel<100>, 512, 0), cudaSuccess);
+	assert_int_equal(blocks, 4);
+}
+
 static void test_events(void **)
 {
 	device_array<int> x(1);
@@ -293,7 +329,8 @@ int test_runtime(void)
 	const struct CMUnitTest tests[] = {
 		KIT_TEST(test_devices), KIT_TEST(test_no_device), KIT_TEST(test_memory_counts),
 		KIT_TEST(test_pinned_memory), KIT_TEST(test_copies), KIT_TEST(test_launch_limits),
-		KIT_TEST(test_events), KIT_TEST(test_lazy_streams), KIT_TEST(test_faults),
+		KIT_TEST(test_static_shared), KIT_TEST(test_events),
+		KIT_TEST(test_lazy_streams), KIT_TEST(test_faults),
 		KIT_TEST(test_faults_from_environment), KIT_TEST(test_reset),
 	};
 
