@@ -76,8 +76,8 @@ EMU_FLAGS = -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wshadow=local -Werror -Wno-u
 EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults) $B/tests/test_cuda
 TESTS += $B/tests/test_emu
 
-.PHONY: all check check-asan check-tsan check-cuda fuzz bench model lint format install man clean \
-	FORCE
+.PHONY: all check check-asan check-tsan check-cuda carry fuzz bench model lint format install man \
+	clean FORCE
 all: $B/s3dchat $(CUDA_SO) man
 build/s3dchat: $B/s3dchat
 	@ln -sf $(FLAVOUR)/s3dchat $@
@@ -182,6 +182,9 @@ check-tsan:
 check-cuda: $B/s3dchat $(CUDA_SO) $B/tests/test_cuda_device
 	@[ "$(CUDA_SO)" ] || { echo "check-cuda: there is no cuda backend to test"; exit 1; }
 	@B=$B tests/run $B/tests/test_cuda_device
+# All that takes, in build/carry, for a machine where nothing can be built.
+carry: $B/s3dchat $(CUDA_SO) $B/tests/test_cuda_device $B/tests/mkmodel
+	@scripts/carry $B
 fuzz:
 	@$(MAKE) --no-print-directory build/asan/tests/fuzz_gguf FLAVOUR=asan
 	build/asan/tests/fuzz_gguf 100000 1

@@ -15,6 +15,8 @@ static const struct {
 	  { 32, 960, 15, 5, 2560, 49152, 8192, "Q4_K_M", NULL, true, false, 1, 0 } },
 	{ "llama-3.2-1b",
 	  { 16, 2048, 32, 8, 8192, 128256, 8192, "Q4_K_M", NULL, true, true, 1, 0 } },
+	{ "llama-2-7b",
+	  { 32, 4096, 32, 32, 11008, 32000, 4096, "Q4_K_M", NULL, false, false, 1, 0 } },
 	{ "qwen2.5-0.5b",
 	  { 24, 896, 14, 2, 4864, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen2" } },
 	{ "qwen2.5-1.5b",
