@@ -1,7 +1,7 @@
 #!/bin/sh
-# cuda_build.test.sh - nvcc compiles the kernels of the matrix products for every architecture that a
-# release has code for, without a warning and without a register in memory (ptxas says so), and the
-# shared object is whole: it needs no library of CUDA.
+# cuda_build.test.sh - nvcc compiles the kernels of the matrix products for every architecture that
+# a release has code for, without a warning and without a register in memory (ptxas says so), and
+# the shared object is whole: it needs no library of CUDA.
 B=${B:-build/release}
 nvcc=$(command -v nvcc || ls /usr/local/cuda/bin/nvcc 2>/dev/null)
 if [ -z "$nvcc" ] || [ ! -f "$B/s3dcuda.so" ]; then
