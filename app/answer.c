@@ -226,24 +226,36 @@ static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
 	return rc < 0 ? DONE_ERROR : why;
 }
 
-void answer(struct worker *w, struct chat *chat, int64_t seed)
+/* What is said of a device that failed: another backend takes over, or (one answer) would. */
+static void tell_lost(const struct answer *a, bool again, char err[ERR_MAX])
+{
+	backend_fail(a->w->engine->be->name, err, atomic_load(&a->w->last) ?
+		     "--backend cpu works without it" : again ? "going on with --backend cpu" :
+		     "going on with --backend cpu (/continue finishes the answer)", err);
+}
+
+bool answer(struct worker *w, struct chat *chat, int64_t seed)
 {
 	struct answer a = { .w = w, .chat = chat, .dropped = chat->first, .asked = clock_now(),
 			    .stats = { .seed = seed, .prompt_rate = -1, .first_s = -1 } };
 	struct strat *s = &w->engine->strat;
 	enum msg_reason why;
+	bool again = false;
 	char err[ERR_MAX];
 
 	s->law.seed = (uint64_t)seed;
 	memset(&s->stats, 0, sizeof(s->stats));
 	why = produce(&a, err);
-	if (why == DONE_ERROR && engine_lost(w->engine))
-		backend_fail(w->engine->be->name, err, atomic_load(&w->last) ?
-			     "--backend cpu works without it" : "going on with --backend cpu "
-			     "(/continue finishes the answer)", err);
+	if (why == DONE_ERROR && engine_lost(w->engine)) {
+		again = !a.stats.n_tokens && !w->quit && !atomic_load(&w->last);
+		tell_lost(&a, again, err);
+	}
 	if (why == DONE_ERROR)
 		worker_error(w, err, false);
+	if (again)
+		return false;
 	worker_look(w);
 	send_stats(&a);
 	msgq_put(&w->out, (struct msg){ .kind = MSG_DONE, .reason = why });
+	return true;
 }

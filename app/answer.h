@@ -1,13 +1,14 @@
 /* answer.h - one answer of the model, in the decode thread; used by worker.c alone.
  *
- * Invariant: answer() sends its MSG_DONE last, whatever happened. */
+ * Invariant: answer() sends its MSG_DONE last, whatever happened, or asks to be called again. */
 #ifndef S3D_APP_ANSWER_H
 #define S3D_APP_ANSWER_H
 #include "app/worker.h"
 
 /* Answers the last turn of chat, or goes on with it when it is the model's.  The caller keeps the
- * chat; the answer is appended to it here too, for when the context has to be made anew. */
-void answer(struct worker *, struct chat *, int64_t seed);
+ * chat; the answer is appended to it here too, for when the context has to be made anew.
+ * false: the device failed before anything came out; to be called again with another one. */
+bool answer(struct worker *, struct chat *, int64_t seed);
 
 /* From worker.c: takes the settings that wait, in the middle of an answer. */
 void worker_settings(struct worker *);

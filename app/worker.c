@@ -264,6 +264,17 @@ void worker_settings(struct worker *w)
 	}
 }
 
+/* By the cpu, if the device fails at once. */
+static void answer_somehow(struct worker *w, const struct msg *m)
+{
+	bool done = answer(w, m->chat, m->seed);
+
+	while (!done) {
+		go_on_with_cpu(w);
+		done = w->quit || answer(w, m->chat, m->seed);
+	}
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
@@ -280,7 +291,7 @@ static void *run(void *arg)
 		if (m.kind == CMD_MODEL)
 			change_model(w, m.text);
 		else if (!take_setting(w, &m))
-			answer(w, m.chat, m.seed);
+			answer_somehow(w, &m);
 		msg_free(&m);
 		if (!w->quit && engine_lost(w->engine) && !atomic_load(&w->last))
 			go_on_with_cpu(w);
