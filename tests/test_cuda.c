@@ -323,6 +323,65 @@ static void test_host_layers(void **state)
 	free(want);
 }
 
+/* The file at path again, with a tensor of floats times a factor. */
+static void scale_tensor(const char *path, const struct gguf_tensor *t, float factor)
+{
+	size_t n;
+	char *all, *at;
+	FILE *f = fopen(path, "r+b");
+
+	assert_non_null(f);
+	fseek(f, 0, SEEK_END);
+	n = (size_t)ftell(f);
+	all = malloc(n);
+	rewind(f);
+	assert_int_equal(fread(all, 1, n, f), n);
+	at = memmem(all, n, t->data, t->bytes);
+	assert_non_null(at);
+	for (size_t i = 0; i < t->bytes / sizeof(float); i++) {
+		float x;
+
+		memcpy(&x, at + i * sizeof(x), sizeof(x));
+		x *= factor;
+		memcpy(at + i * sizeof(x), &x, sizeof(x));
+	}
+	rewind(f);
+	assert_int_equal(fwrite(all, 1, n, f), n);
+	fclose(f);
+	free(all);
+}
+
+/* Some models have activations that f16 does not hold; a prompt must not become infinite there. */
+static void test_large_activations(void **state)
+{
+	static const char path[] = "build/test-cuda-large.gguf";
+	const struct backend *be[] = { &backend_cpu, cuda };
+	struct backend_opt o = rig_opt(F16, "float", 2);
+	struct model *m;
+	float *rows[2];
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(mk_write(path, &models[0], err), 0);
+	assert_non_null(m = model_open(path, NULL, err));
+	scale_tensor(path, m->layer[0].up, 3e4f);
+	scale_tensor(path, m->layer[0].down, 0.003f);   /* weights that f16 does hold */
+	model_close(m);
+	for (int i = 0; i < 2; i++) {
+		struct rig r = { .be = be[i] };
+
+		assert_non_null(r.m = model_open(path, NULL, err));
+		assert_non_null(r.d = r.be->open(r.m, &o, err));
+		assert_non_null(r.kv = r.be->kv_new(r.d, CTX, err));
+		rows[i] = run(&r, NULL, 0, 40, 40);
+		close_rig(&r);
+	}
+	assert_true(apart(rows[0], rows[1], 40 * models[0].n_vocab) < 0.01);
+	free(rows[0]);
+	free(rows[1]);
+	remove(path);
+}
+
 static void test_refusals(void **state)
 {
 	struct rig r = open_cuda(&models[3], F16);
@@ -345,14 +404,15 @@ static void test_refusals(void **state)
 	close_rig(&r);
 }
 
-int main(void)
+/* test_cuda [PATTERN]: only the tests of such names. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stages), cmocka_unit_test(test_stages_q8),
 		cmocka_unit_test(test_naive), cmocka_unit_test(test_rows_alike),
 		cmocka_unit_test(test_rollback), cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_lanes), cmocka_unit_test(test_host_layers),
-		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_large_activations), cmocka_unit_test(test_refusals),
 	};
 	char err[ERR_MAX] = "";
 
@@ -361,6 +421,8 @@ int main(void)
 		printf("no cuda backend: %s\n", err);
 		return 1;
 	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	srand(3);
 	for (int i = 0; i < CTX; i++)
 		tokens[i] = rand() % MK_VOCAB_MIN;

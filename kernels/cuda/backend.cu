@@ -86,6 +86,7 @@ static void place_work(struct dev *d)
 	d->squares.sum = (float *)take(base, &at, (n + COLUMNS) * (size_t)d->squares.n, f);
 	d->logits = (float *)take(base, &at, (size_t)d->n_out * (size_t)d->ld_out, f);
 	d->half = (uint16_t *)take(base, &at, n * (size_t)widest(c), sizeof(*d->half));
+	d->half_scale = (float *)take(base, &at, n, f);
 	d->wide = (uint16_t *)take(base, &at, WIDE, sizeof(*d->wide));
 	d->product = (float *)take(base, &at, n * WIDE_ROWS, f);
 	d->blas_room = (uint8_t *)take(base, &at, BLAS_ROOM, 1);

@@ -123,6 +123,7 @@ struct dev {
 	unsigned *ticket;       /* (tickets) all 0 between kernels */
 	float *logits;          /* (n_out, ld_out) with peaks */
 	uint16_t *half;         /* (n_batch, widest) f16 rows for cuBLAS */
+	float *half_scale;      /* (n_batch) */
 	uint16_t *wide;         /* (WIDE) a piece of a matrix in f16 */
 	float *product;         /* (n_batch, WIDE_ROWS) */
 	uint8_t *blas_room;     /* (BLAS_ROOM) */

@@ -200,7 +200,7 @@ cudaError_t product_few(const struct product *a, cudaStream_t stream)
 
 /* Columns of y are rows of the step; what is made here is made elsewhere as `made`. */
 __global__ void finish_kernel(const __grid_constant__ struct product a, const float *made,
-			      int ld_made, int tile0)
+			      int ld_made, const float *scale, int tile0)
 {
 	__shared__ float y[2][COLUMNS][TILE];
 	int c0 = (int)blockIdx.x * COLUMNS, c1 = min(c0 + COLUMNS, a.n);
@@ -211,21 +211,21 @@ __global__ void finish_kernel(const __grid_constant__ struct product a, const fl
 
 		if (c < c1)
 			y[i / TILE / COLUMNS][i / TILE % COLUMNS][i % TILE] =
-				made[(size_t)c * (size_t)ld_made + (size_t)half +
-				     (size_t)((int)blockIdx.y * TILE + i % TILE)];
+				scale[c] * made[(size_t)c * (size_t)ld_made + (size_t)half +
+						(size_t)((int)blockIdx.y * TILE + i % TILE)];
 	}
 	__syncthreads();
 	finish_tile(&a, &y[0][0][0], tile0 + (int)blockIdx.y, COLUMNS, c0, c1);
 }
 
-cudaError_t product_finish(const struct product *a, const float *made, int ld_made, int tile0,
-			   int tiles, cudaStream_t stream)
+cudaError_t product_finish(const struct product *a, const float *made, int ld_made,
+			   const float *scale, int tile0, int tiles, cudaStream_t stream)
 {
 	size_t shared = a->kind == FINISH_QKV ?
 			(size_t)(TILE_THREADS / 32 * a->heads.dim) * sizeof(float) : 0;
 
 	LAUNCH(finish_kernel, dim3((unsigned)((a->n + COLUMNS - 1) / COLUMNS), (unsigned)tiles),
-	       dim3(TILE_THREADS), shared, stream, *a, made, ld_made, tile0);
+	       dim3(TILE_THREADS), shared, stream, *a, made, ld_made, scale, tile0);
 	return cudaGetLastError();
 }
 

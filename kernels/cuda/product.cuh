@@ -40,9 +40,10 @@ struct product {
 /* Weights meet int8 activations, up to COLUMNS rows at a time. */
 cudaError_t product_few(const struct product *, cudaStream_t);
 /* The same behind a product of a part of the matrices that was made otherwise: tiles
- * tile0..tile0+tiles-1, in made (rows, ld_made), for gate and up in two halves of ld_made / 2. */
-cudaError_t product_finish(const struct product *, const float *made, int ld_made, int tile0,
-			   int tiles, cudaStream_t);
+ * tile0..tile0+tiles-1, in made (rows, ld_made), for gate and up in two halves of ld_made / 2; row
+ * i is still to be multiplied by scale[i]. */
+cudaError_t product_finish(const struct product *, const float *made, int ld_made,
+			   const float *scale, int tile0, int tiles, cudaStream_t);
 /* Whether this build has kernels for the device. */
 cudaError_t product_probe(void);
 #endif

@@ -7,6 +7,8 @@
 #include "kernels/cuda/finish.cuh"
 #include "kernels/cuda/prompt.cuh"
 
+static const float HALF_MOST = 32768;
+
 /* From cublas_api.h and library_types.h of CUDA 11 to 13. */
 enum { OP_N = 0, OP_T = 1, TYPE_F32 = 0, TYPE_F16 = 2, COMPUTE_F32 = 68, ALGO_DEFAULT = -1 };
 
@@ -20,8 +22,10 @@ struct blas {
 
 static void *find_library(void)
 {
-	static const char *const names[] = { "libcublas.so.13", "libcublas.so.12",
-					     "libcublas.so.11", "libcublas.so" };
+	static const char *const names[] = {
+		"libcublas.so.13", "libcublas.so.12", "libcublas.so.11",
+		"/usr/local/cuda/lib64/libcublas.so",
+	};
 	void *library = NULL;
 
 	for (size_t i = 0; !library && i < sizeof(names) / sizeof(names[0]); i++)
@@ -63,21 +67,24 @@ void blas_close(struct blas *b)
 	mem_free(b);
 }
 
-/* Activations of a row, normed, in f16.  A block of threads for each row. */
-__global__ void half_kernel(struct act in, struct squares norm, int row0, __half *out)
+/* Activations of a row, normed, in f16, which ends at 65504: divided by scale, which is 1 but for
+ * rows that come near that.  A warp for each row. */
+__global__ void half_kernel(struct act in, struct squares norm, int row0, __half *out,
+			    float *scale)
 {
-	__shared__ float factor;
 	const float *f = in.f + (size_t)(row0 + (int)blockIdx.x) * (size_t)in.k;
+	float factor = norm_factor(&norm, row0 + (int)blockIdx.x), top = 0, by;
 
-	if (threadIdx.x < 32) {
-		float all = norm_factor(&norm, row0 + (int)blockIdx.x);
-
-		if (threadIdx.x == 0)
-			factor = all;
-	}
-	__syncthreads();
-	for (int i = (int)threadIdx.x; i < in.k; i += (int)blockDim.x)
-		out[(size_t)blockIdx.x * (size_t)in.k + (size_t)i] = __float2half_rn(f[i] * factor);
+	for (int i = (int)threadIdx.x; i < in.k; i += 32)
+		top = fmaxf(top, fabsf(f[i] * factor));
+	for (int m = 16; m; m /= 2)
+		top = fmaxf(top, __shfl_xor_sync(~0u, top, m));
+	by = top > HALF_MOST ? top / HALF_MOST : 1.0f;
+	if (threadIdx.x == 0)
+		scale[blockIdx.x] = by;
+	for (int i = (int)threadIdx.x; i < in.k; i += 32)
+		out[(size_t)blockIdx.x * (size_t)in.k + (size_t)i] =
+			__float2half_rn(f[i] * factor / by);
 }
 
 /* Rows row0.. of a matrix in f16, a thread for each block of 32 columns. */
@@ -132,8 +139,8 @@ int prompt_product(struct dev *d, const struct product *p)
 	bool pair = p->kind == FINISH_GATE_UP;
 	int mats = pair ? 1 : p->n_mats, most = pair ? WIDE_ROWS / 2 : WIDE_ROWS;
 
-	LAUNCH(half_kernel, dim3((unsigned)p->n), dim3(128), 0, d->stream, p->in, p->norm, p->row0,
-	       (__half *)d->half);
+	LAUNCH(half_kernel, dim3((unsigned)p->n), dim3(32), 0, d->stream, p->in, p->norm, p->row0,
+	       (__half *)d->half, d->half_scale);
 	if (dev_check(d, cudaGetLastError(), "preparing a prompt") != 0)
 		return -1;
 	for (int i = 0; i < mats; i++) {
@@ -146,7 +153,7 @@ int prompt_product(struct dev *d, const struct product *p)
 			if (multiply(d, p, &p->m[i], row, rows, d->product, ld) != 0 ||
 			    (pair && multiply(d, p, &p->m[1], row, rows, d->product + rows,
 					      ld) != 0) ||
-			    dev_check(d, product_finish(p, d->product, ld,
+			    dev_check(d, product_finish(p, d->product, ld, d->half_scale,
 							p->first[i] + row / TILE, rows / TILE,
 							d->stream), "a prompt") != 0)
 				return -1;
