@@ -133,6 +133,8 @@ static int open_engine(struct eval *v, char err[ERR_MAX])
 	eo.be.n_batch = BATCH_ROWS;
 	eo.be.n_out = OUT_ROWS;
 	v->e = engine_open(&eo, err);
+	if (v->e && *v->e->notes[NOTE_BACKEND])
+		fprintf(stderr, "eval: %s\n", v->e->notes[NOTE_BACKEND]);
 	return v->e ? 0 : -1;
 }
 

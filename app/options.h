@@ -48,8 +48,8 @@ _(INT, gpu_layers, "gpu-layers", "ngl", "n-gpu-layers", "N", "-1", -1, 1 << 20, 
 _(INT, vram, "vram", "", "", "MiB", "0", 0, 1 << 24, IN_RUN, MODEL, \
 	"cuda: memory of the GPU that the models may take; 0: what is free, less a margin") \
 _(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "auto", 0, 0, \
-	IN_RUN, MODEL, "dot products of the cpu backend; auto: the fastest that " \
-	"processor and system allow; float: slow and exact, for reference") \
+	IN_RUN, MODEL, "dot products of the cpu backend, which this chooses too; auto: " \
+	"the fastest that processor and system allow; float: slow and exact, for reference") \
 _(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, IN_CHAT | IN_BENCH, MODEL, \
 	"chat frame by name, instead of guessing it from the model file") \
 _(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \

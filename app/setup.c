@@ -1,10 +1,19 @@
 /* setup.c - see setup.h. */
 #include "app/setup.h"
+#include <string.h>
+
+/* Who names kernels of the cpu backend wants to see them at work. */
+static const char *backend(const struct options *o)
+{
+	bool named = strcmp(o->kernels, "auto") != 0;
+
+	return named && !strcmp(o->backend, "auto") ? "cpu" : o->backend;
+}
 
 struct engine_opt setup_engine(const struct options *o)
 {
 	return (struct engine_opt){
-		.backend = o->backend, .n_ctx = o->ctx,
+		.backend = backend(o), .n_ctx = o->ctx,
 		.limit_layers = o->gpu_layers >= 0, .gpu_layers = o->gpu_layers,
 		.be = { .n_threads = o->threads, .kernels = o->kernels,
 			.cache_k = quant_find(o->cache_type_k),

@@ -262,6 +262,10 @@ static void test_gpu(void **state)
 	assert_int_equal(e.be.n_threads, 3);
 	assert_ptr_equal(e.be.cache_k, quant_find("q8_0"));
 	assert_ptr_equal(e.be.cache_v, quant_find("f16"));
+	assert_int_equal(parse("--kernels avx2"), 0);
+	assert_string_equal(setup_engine(&opts).backend, "cpu");
+	assert_int_equal(parse("--kernels avx2 --backend cuda"), 0);
+	assert_string_equal(setup_engine(&opts).backend, "cuda");
 	assert_refused("--vram -1", "--vram");
 	assert_refused("--gpu-layers all", "--gpu-layers");
 	assert_refused("--backend gpu", "auto|cpu|cuda");

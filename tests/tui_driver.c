@@ -154,6 +154,16 @@ static void do_gpu(struct driver *d, char *arg)
 	message(d, m, plan ? NULL : name);
 }
 
+/* Ready once more, on the cpu: a device has failed. */
+static void do_again(struct driver *d, char *arg)
+{
+	struct msg m = { .kind = MSG_READY, .info = usual };
+
+	m.info.again = true;
+	snprintf(m.info.device, sizeof(m.info.device), "cpu: avx2, 2 threads");
+	message(d, m, arg);
+}
+
 static void do_loading(struct driver *d, char *arg)
 {
 	message(d, (struct msg){ .kind = MSG_LOADING, .share = strtod(arg, NULL) }, NULL);
@@ -297,7 +307,7 @@ static const struct {
 	{ "token", do_token }, { "bytes", do_bytes }, { "stats", do_stats }, { "done", do_done },
 	{ "dropped", do_dropped }, { "error", do_error }, { "fatal", do_fatal },
 	{ "tick", do_tick }, { "rss", do_rss }, { "gpu", do_gpu }, { "dump", do_dump },
-	{ "roles", do_roles }, { "sent", do_sent },
+	{ "roles", do_roles }, { "sent", do_sent }, { "again", do_again },
 };
 
 static void run_line(struct driver *d, char *line)
