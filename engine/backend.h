@@ -66,6 +66,7 @@ struct backend_opt {
 	int n_batch;            /* rows in one forward at most */
 	int n_out;              /* rows of logits in one forward at most */
 	struct dev *share;      /* a device of the same backend whose threads this one uses too */
+	bool shares;            /* for plan: there will be one, whose room it uses too */
 	/* What caches hold: F16 (NULL too) or Q8_0. */
 	const struct quant_info *cache_k, *cache_v;
 	const char *kernels;    /* cpu: "auto", "float", "generic", "avx2", "avx512", "amx" */

@@ -52,6 +52,7 @@ static int settle(struct engine *e, const struct engine_opt *o, struct setup *s,
 	s->n_ctx = o->n_ctx > 0 ? o->n_ctx : at_most(trained, CTX_DEFAULT);
 	s->little_be = s->be;
 	s->little_be.n_out = STEP_MAX;
+	s->little_be.shares = true;
 	if (o->limit_layers)
 		s->be.host_layers = at_least(e->model->cfg.n_layers - o->gpu_layers, 0);
 	e->be = backend_find(o->backend, e->be_err);

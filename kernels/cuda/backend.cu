@@ -87,9 +87,15 @@ static void place_work(struct dev *d)
 	d->logits = (float *)take(base, &at, (size_t)d->n_out * (size_t)d->ld_out, f);
 	d->half = (uint16_t *)take(base, &at, n * (size_t)widest(c), sizeof(*d->half));
 	d->half_scale = (float *)take(base, &at, n, f);
-	d->wide = (uint16_t *)take(base, &at, WIDE, sizeof(*d->wide));
-	d->product = (float *)take(base, &at, n * WIDE_ROWS, f);
-	d->blas_room = (uint8_t *)take(base, &at, BLAS_ROOM, 1);
+	if (!d->shares) {
+		d->wide = (uint16_t *)take(base, &at, WIDE, sizeof(*d->wide));
+		d->product = (float *)take(base, &at, n * WIDE_ROWS, f);
+		d->blas_room = (uint8_t *)take(base, &at, BLAS_ROOM, 1);
+	} else if (d->share) {
+		d->wide = d->share->wide;
+		d->product = d->share->product;
+		d->blas_room = d->share->blas_room;
+	}
 	d->work_bytes = at;
 }
 
@@ -211,6 +217,7 @@ static struct dev *dev_new(const struct model *m, const struct backend_opt *opt,
 		return NULL;
 	d->model = m;
 	d->share = opt->share;
+	d->shares = opt->share || opt->shares;
 	d->watch = opt->watch;
 	d->watch_ctx = opt->watch_ctx;
 	d->n_batch = opt->n_batch > 0 ? opt->n_batch : 256;
@@ -219,6 +226,8 @@ static struct dev *dev_new(const struct model *m, const struct backend_opt *opt,
 	d->ld_out = c->n_out + row_peaks(c->n_out);
 	d->host_layers = opt->host_layers < c->n_layers ? opt->host_layers : c->n_layers;
 	d->layer = (struct cuda_layer *)mem_new((size_t)c->n_layers, sizeof(*d->layer), err);
+	if (d->share && d->n_batch > d->share->n_batch)
+		d->n_batch = d->share->n_batch;         /* what its room is for */
 	if (d->layer && check_shape(c, err) == 0 && cache_type(opt->cache_k, &d->q8_k, err) == 0 &&
 	    cache_type(opt->cache_v, &d->q8_v, err) == 0)
 		return d;

@@ -100,7 +100,9 @@ struct blas;            /* blas.cu */
 
 struct dev {
 	const struct model *model;
-	const struct dev *share;        /* whose tables this one may use, or NULL */
+	const struct dev *share;        /* whose table of embeddings and room for prompts this one
+					 * uses, for no two passes run at once; or NULL */
+	bool shares;            /* there is one, or will be */
 	int n_batch, n_out, ld_qkv, ld_out;
 	int host_layers;        /* the last ones, whose weights are in host memory */
 	bool q8_k, q8_v;
