@@ -1,6 +1,7 @@
 /* test_runtime.cpp - devices, memory and its accounts, launch limits, errors and faults. */
 #include "tests/emu/test_kit.h"
 #include <cstdlib>
+#include <thread>
 
 static __global__ void add_kernel(int *to, int n, int by)
 {
@@ -235,6 +236,48 @@ static void test_events(void **)
 	assert_int_equal(cudaEventDestroy(from), cudaErrorInvalidResourceHandle);
 }
 
+static __global__ void sum_kernel(int *to, int by)
+{
+	__shared__ int x[64];
+	DYNAMIC_SHARED(int, y);
+	int i = (int)threadIdx.x;
+
+	*to = 0;
+	x[i] = y[i] = by;
+	__syncthreads();
+	atomicAdd(to, x[63 - i] + y[63 - i]);
+}
+
+static void launch_many(int by, int *wrong)
+{
+	int *to;
+
+	*wrong = cudaMalloc(&to, sizeof(*to));
+	for (int i = 0; i < 200 && !*wrong; i++) {
+		LAUNCH(sum_kernel, 1, 64, 64 * sizeof(int), nullptr, to, by);
+		*wrong += cudaGetLastError() || *to != 128 * by;
+	}
+	cudaFree(to);
+}
+
+/* Threads of the host may all use the device; each has the last error to itself. */
+static void test_threads(void **)
+{
+	enum { N = 4 };
+	std::vector<std::thread> threads;
+	int wrong[N];
+
+	cudaSetDevice(5);
+	for (int i = 0; i < N; i++)
+		threads.emplace_back(launch_many, i + 1, &wrong[i]);
+	for (int i = 0; i < N; i++) {
+		threads[(size_t)i].join();
+		assert_int_equal(wrong[i], 0);
+	}
+	assert_int_equal(cudaGetLastError(), cudaErrorInvalidDevice);
+	assert_int_equal(emu_memory().kernels, 200 * N);
+}
+
 /* Results come only when somebody waits; until then the host sees what was there before. */
 static void test_lazy_streams(void **)
 {
@@ -330,7 +373,7 @@ int test_runtime(void)
 		KIT_TEST(test_devices), KIT_TEST(test_no_device), KIT_TEST(test_memory_counts),
 		KIT_TEST(test_pinned_memory), KIT_TEST(test_copies), KIT_TEST(test_launch_limits),
 		KIT_TEST(test_static_shared), KIT_TEST(test_events),
-		KIT_TEST(test_lazy_streams), KIT_TEST(test_faults),
+		KIT_TEST(test_threads), KIT_TEST(test_lazy_streams), KIT_TEST(test_faults),
 		KIT_TEST(test_faults_from_environment), KIT_TEST(test_reset),
 	};
 
