@@ -407,6 +407,16 @@ static void lane_open(unsigned i)
 	l->thread = i;
 }
 
+/* Vector code of the host that was compiled with little optimisation leaves the upper halves of
+ * registers in use, which makes each scalar instruction after it many times as slow. */
+static void clean_registers(void)
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx"))
+		asm volatile("vzeroupper" ::: "memory");
+#endif
+}
+
 /* The caller's lock makes this the only kernel of the process. */
 void emu_kernel::run()
 {
@@ -415,6 +425,7 @@ void emu_kernel::run()
 			block.x, block.y, block.z);
 	for (unsigned i = 0; i < block.x; i++)
 		lane_open(i);
+	clean_registers();
 	job = this;
 	gridDim = grid;
 	blockDim = block;
