@@ -95,6 +95,46 @@ static inline void same_rows(const float *a, const float *b, size_t rows, const 
 	assert_memory_equal(a, b, rows * (size_t)r->m->cfg.n_vocab * sizeof(float));
 }
 
+/* A row's logits do not depend on how many rows ran with it: 1 to 17 of them from pos on, which are
+ * as many as a step has. */
+static inline void check_rows_alike(struct rig *r, int pos)
+{
+	size_t vocab = (size_t)r->m->cfg.n_vocab;
+	float *one[17], *many;
+
+	free(run(r, NULL, 0, pos, 1));
+	for (int i = 0; i < 17; i++)
+		one[i] = run(r, NULL, pos + i, 1, 1);
+	for (int n = 1; n <= 17; n++) {
+		many = run(r, NULL, pos, n, n);
+		for (int i = 0; i < n; i++)
+			same_rows(one[i], many + (size_t)i * vocab, 1, r);
+		free(many);
+	}
+	for (int i = 0; i < 17; i++)
+		free(one[i]);
+}
+
+/* Rows written ahead, by drafts that failed or by a pass that skipped layers, leave no trace. */
+static inline void check_rollback(struct rig *r)
+{
+	struct plan half = { { 1 }, { 2 } };
+	float *fresh, *again;
+
+	free(run(r, NULL, 0, 100, 1));
+	fresh = run(r, NULL, 100, 4, 4);
+	for (int i = 100; i < 116; i++)
+		tokens[i] = (tokens[i] + 1) % MK_VOCAB_MIN;
+	free(run(r, NULL, 100, 16, 16));
+	free(run(r, &half, 100, 16, 16));
+	for (int i = 100; i < 116; i++)
+		tokens[i] = (tokens[i] + MK_VOCAB_MIN - 1) % MK_VOCAB_MIN;
+	again = run(r, NULL, 100, 4, 4);
+	same_rows(fresh, again, 4, r);
+	free(fresh);
+	free(again);
+}
+
 /* ---- the naive forward: one position at a time, all in double, nothing shared ---- */
 
 struct naive {

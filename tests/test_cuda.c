@@ -192,21 +192,8 @@ static void test_naive(void **state)
 static void rows_alike(const struct mk_spec *spec, enum cache cache)
 {
 	struct rig r = open_cuda(spec, cache);
-	size_t vocab = (size_t)r.m->cfg.n_vocab;
-	float *one[17], *many;
-	int pos = 118;          /* across the border of a span of attention */
 
-	free(run(&r, NULL, 0, pos, 1));
-	for (int i = 0; i < 17; i++)
-		one[i] = run(&r, NULL, pos + i, 1, 1);
-	for (int n = 1; n <= 17; n++) {
-		many = run(&r, NULL, pos, n, n);
-		for (int i = 0; i < n; i++)
-			same_rows(one[i], many + (size_t)i * vocab, 1, &r);
-		free(many);
-	}
-	for (int i = 0; i < 17; i++)
-		free(one[i]);
+	check_rows_alike(&r, 118);      /* across the border of a span of attention */
 	close_rig(&r);
 }
 
@@ -220,23 +207,10 @@ static void test_rows_alike(void **state)
 /* Rows written ahead, by drafts that failed or by a pass that skipped layers, leave no trace. */
 static void test_rollback(void **state)
 {
-	struct plan half = { { 1 }, { 2 } };
 	struct rig r = open_cuda(&models[3], F16);
-	float *fresh, *again;
 
 	(void)state;
-	free(run(&r, NULL, 0, 100, 1));
-	fresh = run(&r, NULL, 100, 4, 4);
-	for (int i = 100; i < 116; i++)
-		tokens[i] = (tokens[i] + 1) % MK_VOCAB_MIN;
-	free(run(&r, NULL, 100, 16, 16));
-	free(run(&r, &half, 100, 16, 16));
-	for (int i = 100; i < 116; i++)
-		tokens[i] = (tokens[i] + MK_VOCAB_MIN - 1) % MK_VOCAB_MIN;
-	again = run(&r, NULL, 100, 4, 4);
-	same_rows(fresh, again, 4, &r);
-	free(fresh);
-	free(again);
+	check_rollback(&r);
 	close_rig(&r);
 }
 

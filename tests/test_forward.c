@@ -75,21 +75,8 @@ static void test_naive_q8(void **state)
 static void rows_alike(enum cache cache, const struct mk_spec *spec, const char *kernels)
 {
 	struct rig r = open_rig_with(cache, spec, kernels, 2);
-	size_t vocab = (size_t)r.m->cfg.n_vocab;
-	float *one[16], *many;
-	int pos = 248;          /* across the border of an attention block */
 
-	free(run(&r, NULL, 0, pos, 1));
-	for (int i = 0; i < 16; i++)
-		one[i] = run(&r, NULL, pos + i, 1, 1);
-	for (int n = 1; n <= 16; n++) {
-		many = run(&r, NULL, pos, n, n);
-		for (int i = 0; i < n; i++)
-			same_rows(one[i], many + (size_t)i * vocab, 1, &r);
-		free(many);
-	}
-	for (int i = 0; i < 16; i++)
-		free(one[i]);
+	check_rows_alike(&r, 248);      /* across the border of an attention block */
 	close_rig(&r);
 }
 
@@ -140,22 +127,9 @@ static void test_pieces_and_threads(void **state)
 /* Rows written ahead, by drafts that failed or by a pass that skipped layers, leave no trace. */
 static void rollback(enum cache cache)
 {
-	struct plan half = { { 1 }, { 2 } };
 	struct rig r = open_rig_with(cache, &specs[0], "auto", 2);
-	float *fresh, *again;
 
-	free(run(&r, NULL, 0, 100, 1));
-	fresh = run(&r, NULL, 100, 4, 4);
-	for (int i = 100; i < 116; i++)
-		tokens[i] = (tokens[i] + 1) % MK_VOCAB_MIN;
-	free(run(&r, NULL, 100, 16, 16));
-	free(run(&r, &half, 100, 16, 16));
-	for (int i = 100; i < 116; i++)
-		tokens[i] = (tokens[i] + MK_VOCAB_MIN - 1) % MK_VOCAB_MIN;
-	again = run(&r, NULL, 100, 4, 4);
-	same_rows(fresh, again, 4, &r);
-	free(fresh);
-	free(again);
+	check_rollback(&r);
 	close_rig(&r);
 }
 

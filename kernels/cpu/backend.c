@@ -4,8 +4,8 @@
  * the peak of memory is little more than the file.  Invariant: dev_close accepts what a failed
  * open left. */
 #include "engine/memory.h"
+#include "engine/rope.h"
 #include "kernels/cpu/dev.h"
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -236,21 +236,6 @@ static int open_work(struct dev *d, char err[ERR_MAX])
 	return open_acts(d, err);
 }
 
-static void set_freqs(struct dev *d)
-{
-	const struct model *m = d->model;
-	float factor[ATTEND_MAX_DIM / 2];
-	int half = m->cfg.n_rot / 2;
-
-	for (int i = 0; i < half; i++)
-		factor[i] = 1.0f;
-	if (m->rope_freqs)
-		quant_row(m->rope_freqs->type, m->rope_freqs->data, factor, half);
-	for (int i = 0; i < half; i++)
-		d->inv_freq[i] = 1.0f / powf(m->cfg.rope_base, (float)(2 * i) /
-					     (float)m->cfg.n_rot) / factor[i];
-}
-
 static int check_shape(const struct model_config *c, char err[ERR_MAX])
 {
 	if (c->n_embd % BLOCK || c->n_ff % BLOCK || c->n_heads * c->head_dim % BLOCK)
@@ -331,7 +316,7 @@ static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_M
 		 d->q8_k ? ", keys q8_0" : "", d->q8_v ? ", values q8_0" : "");
 	if (open_work(d, err) != 0 || load_weights(d, opt, err) != 0)
 		return -1;
-	set_freqs(d);
+	rope_freqs(d->model, d->inv_freq);
 	return 0;
 }
 

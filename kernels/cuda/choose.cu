@@ -74,36 +74,32 @@ cudaError_t choose_groups(const float *rows, int n, int ld, int vocab, int n_bes
 	return cudaGetLastError();
 }
 
-static __device__ float block_max(float x)
+/* f folded over the threads of the block, for all of them, in the same order each time. */
+template <typename F>
+static __device__ float block_fold(float x, F f)
 {
 	__shared__ float part[WARPS];
 
 	for (int m = 16; m; m /= 2)
-		x = fmaxf(x, __shfl_xor_sync(~0u, x, m));
+		x = f(x, __shfl_xor_sync(~0u, x, m));
 	__syncthreads();
 	if (threadIdx.x % 32 == 0)
 		part[threadIdx.x / 32] = x;
 	__syncthreads();
 	x = part[threadIdx.x % WARPS];
 	for (int m = 16; m; m /= 2)
-		x = fmaxf(x, __shfl_xor_sync(~0u, x, m));
+		x = f(x, __shfl_xor_sync(~0u, x, m));
 	return x;
+}
+
+static __device__ float block_max(float x)
+{
+	return block_fold(x, [](float a, float b) { return fmaxf(a, b); });
 }
 
 static __device__ float block_sum(float x)
 {
-	__shared__ float part[WARPS];
-
-	for (int m = 16; m; m /= 2)
-		x += __shfl_xor_sync(~0u, x, m);
-	__syncthreads();
-	if (threadIdx.x % 32 == 0)
-		part[threadIdx.x / 32] = x;
-	__syncthreads();
-	x = part[threadIdx.x % WARPS];
-	for (int m = 16; m; m /= 2)
-		x += __shfl_xor_sync(~0u, x, m);
-	return x;
+	return block_fold(x, [](float a, float b) { return a + b; });
 }
 
 static __device__ unsigned long long mix(unsigned long long x)

@@ -3,9 +3,9 @@
  * Matrices of the layers that fit, norms, biases and the output matrix are in device memory; the
  * other layers, and a table of embeddings that is nothing else, in pinned host memory.
  * Invariant: placing twice from the same bases gives the same pointers. */
+#include "engine/rope.h"
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
-#include <math.h>
 
 enum { ALIGN = 256 };
 
@@ -131,18 +131,10 @@ static int load_vectors(const float *to, const struct gguf_tensor *const t[], in
 
 static int load_freqs(struct dev *d, char err[ERR_MAX])
 {
-	const struct model *m = d->model;
-	float factor[CUDA_MAX_DIM / 2], freq[CUDA_MAX_DIM / 2];
-	int half = m->cfg.n_rot / 2;
+	float freq[CUDA_MAX_DIM / 2];
 
-	for (int i = 0; i < half; i++)
-		factor[i] = 1.0f;
-	if (m->rope_freqs)
-		quant_row(m->rope_freqs->type, m->rope_freqs->data, factor, half);
-	for (int i = 0; i < half; i++)
-		freq[i] = 1.0f / powf(m->cfg.rope_base, (float)(2 * i) / (float)m->cfg.n_rot) /
-			  factor[i];
-	return load_words(d->inv_freq, freq, (size_t)half, err);
+	rope_freqs(d->model, freq);
+	return load_words(d->inv_freq, freq, (size_t)d->model->cfg.n_rot / 2, err);
 }
 
 static int load_layer(struct dev *d, int l, char err[ERR_MAX])
