@@ -222,6 +222,27 @@ static void test_bins(void **state)
 	close_rig(&r);
 }
 
+/* What was recorded for a cache goes with it: another one may lie at the same address. */
+static void test_cache_goes(void **state)
+{
+	struct rig r = open_tiny();
+	struct batch b = { .tok = tokens, .n = 1, .n_out = 1 };
+	long execs = emu_memory().execs;
+	char err[ERR_MAX];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct kv *other = cuda->kv_new(r.d, 64, err);
+
+		assert_non_null(other);
+		assert_non_null(cuda->forward(r.d, other, &b));
+		assert_int_equal(emu_memory().execs, execs + 1);
+		cuda->kv_free(other);
+		assert_int_equal(emu_memory().execs, execs);
+	}
+	close_rig(&r);
+}
+
 /* What plan says is what is asked for. */
 static void planned(int n_ctx, enum cache cache, int host_layers)
 {
@@ -352,7 +373,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_orders), cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_out_of_memory_text), cmocka_unit_test(test_launches),
-		cmocka_unit_test(test_bins), cmocka_unit_test(test_plan),
+		cmocka_unit_test(test_bins), cmocka_unit_test(test_cache_goes),
+		cmocka_unit_test(test_plan),
 		cmocka_unit_test(test_fit), cmocka_unit_test(test_no_device),
 		cmocka_unit_test(test_no_libraries),
 	};
