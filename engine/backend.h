@@ -18,10 +18,30 @@ extern "C" {
 struct dev;             /* one model resident on one backend */
 struct kv;              /* one cache, rows 0..n_ctx-1 */
 
+/* How the model drafts for itself (S3D): the row of a batch's only token, once through layers
+ * 0..a-1, becomes k rows, which enter layer s at its position and those behind it.  Row o is the
+ * sum of features times their rows of matrix o.  Features are the token's row, the rows that
+ * entered layer s and the last layer at the position before (zeros when they are not kept any
+ * more), and 1.  What such a pass leaves in the cache the next full pass overwrites. */
+enum { BRIDGE_ROWS = 4, KEEP_ROWS = 32, KEEP_LAYERS = 2 };
+struct bridge {
+	int a, s, k;            /* 0 <= a < s < n_layers, 1 <= k <= BRIDGE_ROWS */
+	const uint16_t *mat;    /* (k, bridge_features, n_embd) f16 */
+	/* Draft vocabulary: a row has only the logits PEAK * group[i] + 0..PEAK-1, for every i in
+	 * turn, and their peaks.  NULL: all logits. */
+	const int *group;
+	int n_groups;
+};
+static inline int bridge_features(int n_embd)
+{
+	return (KEEP_LAYERS + 1) * n_embd + 1;
+}
+
 /* Which sub-layers run.  Read-only while in use; a skipped sub-layer is a pure residual pass. */
 struct plan {
 	uint64_t skip_attn[MODEL_MAX_LAYERS / 64];
 	uint64_t skip_mlp[MODEL_MAX_LAYERS / 64];
+	const struct bridge *bridge;    /* or NULL; no lanes then, and n is 1 */
 };
 
 static inline bool plan_has(const uint64_t *set, int layer)
@@ -39,7 +59,7 @@ struct batch {
 	const int *tok;         /* (n) token ids */
 	int n, pos;             /* cache rows pos..pos+n-1 are written */
 	const struct plan *plan;        /* NULL: the whole model */
-	int n_out;              /* logits wanted for the last n_out rows, 0..n */
+	int n_out;              /* logits wanted for the last n_out rows: 0..n, or 0..bridge->k */
 	/* 0: all of them.  Else only the n_best largest of a row are looked for, and those equal to
 	 * the last of these: logits without one in their group of PEAK may be missing, whose peak
 	 * then is -infinity. */
@@ -137,6 +157,10 @@ struct backend {
 	struct kv *(*kv_new)(struct dev *, int n_ctx, char err[ERR_MAX]);
 	void (*kv_free)(struct kv *);
 	size_t (*kv_bytes)(const struct kv *);
+	/* From now on this cache keeps the residual rows that enter n layers in passes without a
+	 * plan, of the KEEP_ROWS positions written last: for bridges, which need s and the last
+	 * layer.  They count in kv_bytes.  NULL: this backend takes no bridges. */
+	int (*kv_keep)(struct kv *, const int *layer, int n, char err[ERR_MAX]);
 	/* n_out rows of cfg.n_out logits and their peaks (see row_at) in host memory, valid until
 	 * the next call; NULL on failure, and then error() has the text.  n_out == 0 returns a
 	 * pointer that must not be read. */
@@ -176,12 +200,12 @@ __attribute__((visibility("default"))) backend_entry s3dcuda_open;
 enum { BACKEND_ABI_MAX = 128 };
 static inline const char *backend_abi(char out[BACKEND_ABI_MAX])
 {
-	snprintf(out, BACKEND_ABI_MAX, "%s/%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu",
+	snprintf(out, BACKEND_ABI_MAX, "%s/%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu",
 		 S3D_VERSION,
 		 sizeof(struct backend), sizeof(struct backend_opt), sizeof(struct backend_memory),
 		 sizeof(struct backend_stage), sizeof(struct batch), sizeof(struct lane),
 		 sizeof(struct plan), sizeof(struct model), sizeof(struct gguf_tensor),
-		 sizeof(struct quant_info), sizeof(struct guess_batch));
+		 sizeof(struct quant_info), sizeof(struct guess_batch), sizeof(struct bridge));
 	return out;
 }
 /* What the entry asks first; -1 with the reason. */

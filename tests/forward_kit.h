@@ -118,7 +118,7 @@ static inline void check_rows_alike(struct rig *r, int pos)
 /* Rows written ahead, by drafts that failed or by a pass that skipped layers, leave no trace. */
 static inline void check_rollback(struct rig *r)
 {
-	struct plan half = { { 1 }, { 2 } };
+	struct plan half = { { 1 }, { 2 }, NULL };
 	float *fresh, *again;
 
 	free(run(r, NULL, 0, 100, 1));
@@ -141,6 +141,7 @@ struct naive {
 	const struct model *m;
 	double *k, *v;          /* (n_layers, CTX, kv width) */
 	enum cache cache;
+	double *in;             /* (n_layers, CTX, n_embd) rows that entered layers, or NULL */
 };
 
 static inline void dense(const struct gguf_tensor *t, const double *x, double *y)
@@ -259,52 +260,88 @@ static inline void add_bias(const struct gguf_tensor *bias, double *x)
 		x[i] += (double)((const float *)bias->data)[i];
 }
 
-static inline void naive_step(struct naive *s, int pos, double *logits)
+static inline void naive_embed(const struct naive *s, int pos, double *x)
 {
-	const struct model_config *c = &s->m->cfg;
-	int kv = c->n_kv_heads * c->head_dim, d = c->n_embd;
-	double x[WIDE], n[WIDE], q[WIDE], o[WIDE], y[WIDE], gate[WIDE], up[WIDE];
+	const struct gguf_tensor *e = s->m->embd;
+	int d = s->m->cfg.n_embd;
 	float row[WIDE];
 
-	quant_row(s->m->embd->type, (const uint8_t *)s->m->embd->data + (size_t)tokens[pos] *
-		  quant_bytes(quant_info((int)s->m->embd->type), d), row, d);
+	quant_row(e->type, (const uint8_t *)e->data + (size_t)tokens[pos] *
+		  quant_bytes(quant_info((int)e->type), d), row, d);
 	for (int i = 0; i < d; i++)
 		x[i] = (double)row[i];
-	for (int l = 0; l < c->n_layers; l++) {
-		const struct layer *w = &s->m->layer[l];
-		double *k = s->k + ((size_t)l * CTX + (size_t)pos) * (size_t)kv;
-		double *v = s->v + ((size_t)l * CTX + (size_t)pos) * (size_t)kv;
+}
 
-		rms(w->attn_norm, x, n, (double)c->norm_eps);
-		dense(w->wq, n, q);
-		dense(w->wk, n, k);
-		dense(w->wv, n, v);
-		add_bias(w->bq, q);
-		add_bias(w->bk, k);
-		add_bias(w->bv, v);
-		rope(s->m, q, c->n_heads, pos);
-		rope(s->m, k, c->n_kv_heads, pos);
-		if (s->cache & Q8_KEYS)
-			rotate_heads(k, c->n_kv_heads, c->head_dim);
-		round_heads(k, c->n_kv_heads, c->head_dim, s->cache & Q8_KEYS);
-		if (s->cache & Q8_KEYS)         /* its own inverse */
-			rotate_heads(k, c->n_kv_heads, c->head_dim);
-		round_heads(v, c->n_kv_heads, c->head_dim, s->cache & Q8_VALUES);
-		naive_attention(s, l, pos, q, o);
-		dense(w->wo, o, y);
-		for (int i = 0; i < d; i++)
-			x[i] += y[i];
-		rms(w->ffn_norm, x, n, (double)c->norm_eps);
-		dense(w->gate, n, gate);
-		dense(w->up, n, up);
-		for (int i = 0; i < c->n_ff; i++)
-			gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
-		dense(w->down, gate, y);
-		for (int i = 0; i < d; i++)
-			x[i] += y[i];
-	}
-	rms(s->m->norm, x, n, (double)c->norm_eps);
+static inline void naive_attend(struct naive *s, int l, int pos, double *x)
+{
+	const struct model_config *c = &s->m->cfg;
+	const struct layer *w = &s->m->layer[l];
+	int kv = c->n_kv_heads * c->head_dim, d = c->n_embd;
+	double *k = s->k + ((size_t)l * CTX + (size_t)pos) * (size_t)kv;
+	double *v = s->v + ((size_t)l * CTX + (size_t)pos) * (size_t)kv;
+	double n[WIDE], q[WIDE], o[WIDE], y[WIDE];
+
+	rms(w->attn_norm, x, n, (double)c->norm_eps);
+	dense(w->wq, n, q);
+	dense(w->wk, n, k);
+	dense(w->wv, n, v);
+	add_bias(w->bq, q);
+	add_bias(w->bk, k);
+	add_bias(w->bv, v);
+	rope(s->m, q, c->n_heads, pos);
+	rope(s->m, k, c->n_kv_heads, pos);
+	if (s->cache & Q8_KEYS)
+		rotate_heads(k, c->n_kv_heads, c->head_dim);
+	round_heads(k, c->n_kv_heads, c->head_dim, s->cache & Q8_KEYS);
+	if (s->cache & Q8_KEYS)         /* its own inverse */
+		rotate_heads(k, c->n_kv_heads, c->head_dim);
+	round_heads(v, c->n_kv_heads, c->head_dim, s->cache & Q8_VALUES);
+	naive_attention(s, l, pos, q, o);
+	dense(w->wo, o, y);
+	for (int i = 0; i < d; i++)
+		x[i] += y[i];
+}
+
+static inline void naive_layer(struct naive *s, int l, int pos, double *x)
+{
+	const struct model_config *c = &s->m->cfg;
+	const struct layer *w = &s->m->layer[l];
+	size_t d = (size_t)c->n_embd;
+	double n[WIDE], y[WIDE], gate[WIDE], up[WIDE];
+
+	if (s->in)
+		memcpy(s->in + ((size_t)l * CTX + (size_t)pos) * d, x, d * sizeof(*x));
+	naive_attend(s, l, pos, x);
+	rms(w->ffn_norm, x, n, (double)c->norm_eps);
+	dense(w->gate, n, gate);
+	dense(w->up, n, up);
+	for (int i = 0; i < c->n_ff; i++)
+		gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
+	dense(w->down, gate, y);
+	for (size_t i = 0; i < d; i++)
+		x[i] += y[i];
+}
+
+/* Layers from..to-1 of the model, and the logits behind the last. */
+static inline void naive_layers(struct naive *s, int from, int to, int pos, double *x,
+				double *logits)
+{
+	double n[WIDE];
+
+	for (int l = from; l < to; l++)
+		naive_layer(s, l, pos, x);
+	if (to < s->m->cfg.n_layers)
+		return;
+	rms(s->m->norm, x, n, (double)s->m->cfg.norm_eps);
 	dense(s->m->output, n, logits);
+}
+
+static inline void naive_step(struct naive *s, int pos, double *logits)
+{
+	double x[WIDE];
+
+	naive_embed(s, pos, x);
+	naive_layers(s, 0, s->m->cfg.n_layers, pos, x, logits);
 }
 
 /* Largest distance of the backend's logits from the naive ones over `end` positions, so many rows a
@@ -315,7 +352,7 @@ static inline double distance_in(struct rig *r, enum cache cache, int end, int r
 	const struct model_config *c = &r->m->cfg;
 	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
 	struct naive s = { r->m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)),
-			   cache };
+			   cache, NULL };
 	double *want = malloc(sizeof(double) * (size_t)c->n_vocab), worst = 0, sum = 0;
 	float *got = malloc(sizeof(float) * (size_t)end * (size_t)c->n_vocab);
 

@@ -218,8 +218,9 @@ static void test_rollback(void **state)
 static void test_plans(void **state)
 {
 	static const struct plan plans[] = {
-		{ { 1 }, { 0 } }, { { 0 }, { 2 } }, { { 6 }, { 5 } }, { { ~0ull }, { ~0ull } },
-		{ { ~0ull }, { 0 } }, { { 0 }, { ~0ull } },
+		{ { 1 }, { 0 }, NULL }, { { 0 }, { 2 }, NULL }, { { 6 }, { 5 }, NULL },
+		{ { ~0ull }, { ~0ull }, NULL }, { { ~0ull }, { 0 }, NULL },
+		{ { 0 }, { ~0ull }, NULL },
 	};
 	struct rig a = open_cpu(&models[13], F16), b = open_cuda(&models[13], F16);
 
@@ -360,7 +361,9 @@ static void test_refusals(void **state)
 {
 	struct rig r = open_cuda(&models[3], F16);
 	int bad = MK_VOCAB_MIN;
+	struct plan bridged = { .bridge = &(struct bridge){ .a = 1, .s = 2, .k = 1 } };
 	const struct { struct batch b; const char *says; } all[] = {
+		{ { .tok = tokens, .n = 1, .plan = &bridged }, "no bridge" },
 		{ { .tok = &bad, .n = 1 }, "vocabulary" },
 		{ { .tok = tokens, .n = 513 }, "rows" },
 		{ { .tok = tokens, .n = 1, .pos = CTX }, "positions" },

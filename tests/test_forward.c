@@ -200,7 +200,7 @@ static void test_cache_types(void **state)
 /* With every sub-layer skipped only embedding, norm and output are left. */
 static void test_skip_all(void **state)
 {
-	struct plan all = { { ~0ull }, { ~0ull } }, none = { { 0 }, { 0 } };
+	struct plan all = { { ~0ull }, { ~0ull }, NULL }, none = { { 0 }, { 0 }, NULL };
 	struct rig r = open_rig(&specs[0], "float", 2);
 	float *got = run(&r, &all, 0, 1, 1), *full = run(&r, NULL, 0, 1, 1);
 	float *same = run(&r, &none, 0, 1, 1), row[64];

@@ -94,7 +94,7 @@ void attend_store(const struct step *s, int t, int layer)
 	const float *bias = d->layer[layer].qkv_bias;
 	int heads = c->n_heads + c->n_kv_heads, from, to;
 
-	pool_share(d->pool, t, s->b->n * heads, &from, &to);
+	pool_share(d->pool, t, s->n * heads, &from, &to);
 	for (int i = from; i < to; i++) {
 		int row = i / heads, head = i % heads;
 		float *base = d->qkv + (size_t)row * (size_t)d->ld_qkv;
@@ -122,15 +122,15 @@ struct cut attend_cut(const struct step *s)
 	const struct model_config *c = &s->d->model->cfg;
 	int rows = s->b->lanes ? 1 : ATTEND_ROWS, end = 0, blocks;
 
-	for (int i = 0; i < s->b->n; i++)
+	for (int i = 0; i < s->n; i++)
 		if (step_lane(s, i).pos >= end)
 			end = step_lane(s, i).pos + 1;
 	blocks = (end + ATTEND_BLOCK - 1) / ATTEND_BLOCK;
 	return (struct cut){
 		.group = c->n_heads / c->n_kv_heads,
 		.rows = rows,
-		.chunks = (s->b->n + rows - 1) / rows,
-		.pieces = s->b->n <= FEW_ROWS ? blocks : 1,
+		.chunks = (s->n + rows - 1) / rows,
+		.pieces = s->n <= FEW_ROWS ? blocks : 1,
 		.blocks = blocks,
 	};
 }
@@ -146,7 +146,7 @@ static size_t part_at(const struct step *s, const struct cut *cut, int row, int 
 /* Rows of the item that begins with row0. */
 static int item_rows(const struct step *s, const struct cut *cut, int row0)
 {
-	return s->b->n - row0 < cut->rows ? s->b->n - row0 : cut->rows;
+	return s->n - row0 < cut->rows ? s->n - row0 : cut->rows;
 }
 
 /* One head group, up to cut.rows rows, one piece of the context. */
@@ -223,7 +223,7 @@ void attend_join(const struct step *s, int t, const struct cut *cut)
 	const struct model_config *c = &d->model->cfg;
 	int from, to;
 
-	pool_share(d->pool, t, s->b->n * c->n_heads, &from, &to);
+	pool_share(d->pool, t, s->n * c->n_heads, &from, &to);
 	for (int i = from; i < to; i++)
 		d->k->fold(d->part + part_at(s, cut, i / c->n_heads, i % c->n_heads, 0),
 			   cut->pieces, d->pad_dim, d->attn + (size_t)i * (size_t)c->head_dim,

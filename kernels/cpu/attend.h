@@ -5,10 +5,11 @@
 #define S3D_CPU_ATTEND_H
 #include "kernels/cpu/dev.h"
 
-struct step {           /* one forward pass */
+struct step {           /* one forward pass, as one thread sees it */
 	struct dev *d;
 	struct kv *kv;
 	const struct batch *b;
+	int n;                  /* rows now: the batch's, behind a bridge the bridge's */
 };
 
 static inline struct lane step_lane(const struct step *s, int row)

@@ -5,7 +5,7 @@
  * open left. */
 #include "engine/memory.h"
 #include "engine/rope.h"
-#include "kernels/cpu/dev.h"
+#include "kernels/cpu/bridge.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -388,6 +388,7 @@ static void kv_free(struct kv *kv)
 	mem_free(kv->k.scale);
 	mem_free(kv->v.x);
 	mem_free(kv->v.scale);
+	mem_free(kv->kept.x);
 	mem_free(kv);
 }
 
@@ -436,14 +437,14 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 
 static size_t kv_bytes(const struct kv *kv)
 {
-	return planes_bytes(kv, &kv->k) + planes_bytes(kv, &kv->v);
+	return planes_bytes(kv, &kv->k) + planes_bytes(kv, &kv->v) + kept_bytes(kv);
 }
 
 size_t kv_row_bytes(const struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 
-	return kv_bytes(kv) / (size_t)kv->n_ctx / (size_t)c->n_layers;
+	return (kv_bytes(kv) - kept_bytes(kv)) / (size_t)kv->n_ctx / (size_t)c->n_layers;
 }
 
 static const char *dev_error(const struct dev *d)
@@ -471,6 +472,7 @@ const struct backend backend_cpu = {
 	.kv_new = kv_new,
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
+	.kv_keep = kv_keep,
 	.forward = cpu_forward,
 	.error = dev_error,
 	.memory = dev_memory,

@@ -59,10 +59,17 @@ struct dev {
 	char describe[64], err[ERR_MAX];
 };
 
+struct kept {           /* residual rows that entered some layers, see kv_keep */
+	int layer[KEEP_LAYERS], n;
+	int pos[KEEP_ROWS];     /* whose rows lie there; -1: nobody's */
+	float *x;               /* (KEEP_ROWS, n, n_embd), position p at p % KEEP_ROWS */
+};
+
 struct kv {
 	struct dev *dev;
 	int n_ctx;              /* a multiple of 16 */
 	struct plane k, v;      /* (n_layers, n_kv_heads) of them; q8_0 keys are rotated */
+	struct kept kept;
 };
 
 /* backend.c */

@@ -3,11 +3,11 @@
  * Every thread runs `forward` from top to bottom and does its share of each stage; a stage that
  * needs what other threads wrote begins after a barrier.
  * Invariant: the share of a thread decides only who computes a number, never how. */
-#include "kernels/cpu/attend.h"
+#include "kernels/cpu/bridge.h"
 #include <math.h>
 #include <string.h>
 
-/* Rows r0.. of the batch: token embedding, and the angles of RoPE at their positions. */
+/* Token embedding of the batch's rows; the angles of RoPE at all positions of the pass. */
 static void embed(struct step *s, int t)
 {
 	struct dev *d = s->d;
@@ -15,14 +15,15 @@ static void embed(struct step *s, int t)
 	int n_embd = m->cfg.n_embd, half = m->cfg.n_rot / 2, from, to;
 	size_t row_bytes = quant_bytes(quant_info(m->embd->type), n_embd);
 
-	pool_share(d->pool, t, s->b->n, &from, &to);
+	pool_share(d->pool, t, step_rows(s), &from, &to);
 	for (int i = from; i < to; i++) {
-		const uint8_t *row = (const uint8_t *)m->embd->data +
-				     (size_t)s->b->tok[i] * row_bytes;
 		float position = (float)step_lane(s, i).pos * m->cfg.rope_scale;
 		float *turn = d->turn + (size_t)i * (size_t)(2 * half);
 
-		quant_row(m->embd->type, row, d->x + (size_t)i * (size_t)n_embd, n_embd);
+		if (i < s->n)
+			quant_row(m->embd->type, (const uint8_t *)m->embd->data +
+				  (size_t)s->b->tok[i] * row_bytes,
+				  d->x + (size_t)i * (size_t)n_embd, n_embd);
 		for (int j = 0; j < half; j++) {
 			turn[2 * j] = cosf(position * d->inv_freq[j]);
 			turn[2 * j + 1] = sinf(position * d->inv_freq[j]);
@@ -96,9 +97,9 @@ static void gate_up(struct step *s, int t, const struct cpu_layer *w, const stru
 	int n_ff = w->gate.rows, from, to;
 
 	pool_share(d->pool, t, n_ff / BLOCK, &from, &to);
-	w->gate.mul(&w->gate, 2 * from, 2 * to, a, s->b->n, d->gate, n_ff);
-	w->up.mul(&w->up, 2 * from, 2 * to, a, s->b->n, d->up, n_ff);
-	for (int i = 0; i < s->b->n; i++) {
+	w->gate.mul(&w->gate, 2 * from, 2 * to, a, s->n, d->gate, n_ff);
+	w->up.mul(&w->up, 2 * from, 2 * to, a, s->n, d->up, n_ff);
+	for (int i = 0; i < s->n; i++) {
 		size_t at = (size_t)i * (size_t)n_ff + (size_t)(from * BLOCK);
 
 		d->k->swiglu(d->gate + at, d->up + at, (to - from) * BLOCK);
@@ -134,7 +135,7 @@ static void watch(const struct step *s, int t, enum stage stage, int layer)
 {
 	const struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	int n = s->b->n;
+	int n = s->n;
 
 	if (t || !d->watch)
 		return;
@@ -151,11 +152,12 @@ static void watch(const struct step *s, int t, enum stage stage, int layer)
 
 static void forward(void *arg, int t)
 {
-	struct step *s = arg;
+	struct step own = *(struct step *)arg, *s = &own;
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
 	const struct plan *p = s->b->plan;
-	int n = s->b->n, n_out = s->b->n_out;
+	const struct bridge *g = step_bridge(s);
+	int n = s->n, n_out = s->b->n_out;
 	struct cut cut = attend_cut(s);
 	struct act a;
 
@@ -165,8 +167,19 @@ static void forward(void *arg, int t)
 	stage_end(d, t, STAGE_EMBED);
 	watch(s, t, STAGE_EMBED, -1);
 	for (int l = 0; l < c->n_layers; l++) {
-		const struct cpu_layer *w = &d->layer[l];
+		const struct cpu_layer *w;
 
+		/* bridge: the middle left out, one row becomes several */
+		if (g && l == g->a) {
+			bridge_cross(s, t);
+			l = g->s;
+			n = s->n;
+			cut = attend_cut(s);
+			stage_end(d, t, STAGE_EMBED);
+			watch(s, t, STAGE_EMBED, l);
+		}
+		w = &d->layer[l];
+		keep_rows(s, t, l);
 		if (!p || !plan_has(p->skip_attn, l)) {
 			/* norm + quantise, QKV */
 			a = prepare(d, t, d->x, w->attn_norm, c->n_embd, n);
@@ -206,35 +219,47 @@ static void forward(void *arg, int t)
 	if (n_out) {
 		a = prepare(d, t, d->x + (size_t)(n - n_out) * (size_t)c->n_embd, d->norm,
 			    c->n_embd, n_out);
-		output(d, t, &a, n_out);
+		if (g && g->group)
+			bridge_output(d, t, &a, n_out, g);
+		else
+			output(d, t, &a, n_out);
 		stage_end(d, t, STAGE_OUTPUT);
 	}
 }
 
+/* 0, or -1 when the backend was asked for what it cannot do. */
+static int check(const struct step *s)
+{
+	struct dev *d = s->d;
+	const struct batch *b = s->b;
+	int rows = step_rows(s);
+
+	if (step_bridge(s) && bridge_check(s) != 0)
+		return -1;
+	if (rows < 1 || rows > d->n_batch || b->n_out < 0 || b->n_out > rows ||
+	    b->n_out > d->n_out)
+		return fail(d->err, "forward of %d rows with %d outputs: this device takes %d rows "
+			    "and %d outputs", rows, b->n_out, d->n_batch, d->n_out);
+	for (int i = 0; i < rows; i++) {
+		struct lane lane = step_lane(s, i);
+
+		if (lane.pos < 0 || lane.pos >= lane.kv->n_ctx)
+			return fail(d->err, "forward of a row at %d: the cache takes %d positions",
+				    lane.pos, lane.kv->n_ctx);
+	}
+	for (int i = 0; i < b->n; i++)
+		if (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab)
+			return fail(d->err, "token id %d is outside the vocabulary of %d",
+				    b->tok[i], d->model->cfg.n_vocab);
+	return 0;
+}
+
 const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
-	struct step s = { d, kv, b };
+	struct step s = { d, kv, b, b->n };
 
-	if (b->n < 1 || b->n > d->n_batch || b->n_out < 0 || b->n_out > b->n ||
-	    b->n_out > d->n_out) {
-		fail(d->err, "forward of %d rows with %d outputs: this device takes %d rows and %d "
-		     "outputs", b->n, b->n_out, d->n_batch, d->n_out);
+	if (check(&s) != 0)
 		return NULL;
-	}
-	for (int i = 0; i < b->n; i++) {
-		struct lane lane = step_lane(&s, i);
-
-		if (lane.pos < 0 || lane.pos >= lane.kv->n_ctx) {
-			fail(d->err, "forward of a row at %d: the cache takes %d positions",
-			     lane.pos, lane.kv->n_ctx);
-			return NULL;
-		}
-		if (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab) {
-			fail(d->err, "token id %d is outside the vocabulary of %d", b->tok[i],
-			     d->model->cfg.n_vocab);
-			return NULL;
-		}
-	}
 	stage_count(&s);
 	pool_run(d->pool, forward, &s);
 	return d->logits;

@@ -2,7 +2,7 @@
  *
  * The first thread reads the clock behind each stage's barrier, so a stage's time includes waiting.
  * Invariant: nothing is counted, and no clock is read, until somebody has looked. */
-#include "kernels/cpu/attend.h"
+#include "kernels/cpu/bridge.h"
 #include <string.h>
 
 void stage_begin(struct dev *d)
@@ -30,9 +30,17 @@ static size_t mat_bytes(const struct mat *m)
 	return quant_bytes(quant_info(m->type), m->cols) * (size_t)m->rows;
 }
 
-static bool runs(const uint64_t *skipped, int layer)
+/* Whether the sub-layer of a layer runs that skipped would have. */
+static bool runs(const struct bridge *g, const uint64_t *skipped, int layer)
 {
-	return !skipped || !plan_has(skipped, layer);
+	return (!g || layer < g->a || layer >= g->s) && (!skipped || !plan_has(skipped, layer));
+}
+
+static size_t output_bytes(const struct dev *d, const struct bridge *g)
+{
+	size_t units = (size_t)(d->output.rows + UNIT - 1) / UNIT;
+
+	return mat_bytes(&d->output) / units * (g && g->group ? (size_t)g->n_groups : units);
 }
 
 void stage_count(const struct step *s)
@@ -40,10 +48,13 @@ void stage_count(const struct step *s)
 	struct dev *d = s->d;
 	const struct batch *b = s->b;
 	const struct plan *p = b->plan;
+	const struct bridge *g = step_bridge(s);
 	size_t cache = 0;
 
 	if (!d->timed)
 		return;
+	if (g)
+		d->stage[STAGE_EMBED].bytes += bridge_bytes(d, g);
 	for (int i = b->lanes ? 0 : b->n - 1; i < b->n; i++) {
 		struct lane lane = step_lane(s, i);
 
@@ -52,19 +63,19 @@ void stage_count(const struct step *s)
 	for (int l = 0; l < d->model->cfg.n_layers; l++) {
 		const struct cpu_layer *w = &d->layer[l];
 
-		if (runs(p ? p->skip_attn : NULL, l)) {
+		if (runs(g, p ? p->skip_attn : NULL, l)) {
 			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
 						     mat_bytes(&w->wv);
 			d->stage[STAGE_ATTEND].bytes += cache;
 			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
 		}
-		if (runs(p ? p->skip_mlp : NULL, l)) {
+		if (runs(g, p ? p->skip_mlp : NULL, l)) {
 			d->stage[STAGE_GATE_UP].bytes += mat_bytes(&w->gate) + mat_bytes(&w->up);
 			d->stage[STAGE_DOWN].bytes += mat_bytes(&w->down);
 		}
 	}
 	if (b->n_out)
-		d->stage[STAGE_OUTPUT].bytes += mat_bytes(&d->output);
+		d->stage[STAGE_OUTPUT].bytes += output_bytes(d, g);
 }
 
 const char *stage_name(enum stage stage)

@@ -436,6 +436,7 @@ static const struct backend backend = {
 	.kv_new = kv_new,
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
+	.kv_keep = NULL,
 	.forward = cuda_forward,
 	.guess = cuda_guess,
 	.error = dev_error,

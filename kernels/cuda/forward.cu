@@ -301,6 +301,8 @@ static int run_lanes(struct dev *d, const struct batch *b)
 /* 0, or -1 when the backend was asked for what it cannot do. */
 static int check(struct dev *d, const struct kv *kv, const struct batch *b)
 {
+	if (b->plan && b->plan->bridge)
+		return fail(d->err, "the cuda backend takes no bridge yet; --backend cpu does");
 	if (b->n < 1 || b->n > d->n_batch || b->n_out < 0 || b->n_out > b->n ||
 	    b->n_out > d->n_out)
 		return fail(d->err, "forward of %d rows with %d outputs: this device takes %d rows "

@@ -1,0 +1,31 @@
+/* bridge.h - a pass that leaves the middle of the model out, and the rows that it needs from full
+ * passes.
+ *
+ * The cache owns the kept rows.  Invariant: they are written by full passes alone, at the position
+ * that the cache row has, so rollback needs nothing. */
+#ifndef S3D_CPU_BRIDGE_H
+#define S3D_CPU_BRIDGE_H
+#include "kernels/cpu/attend.h"
+
+static inline const struct bridge *step_bridge(const struct step *s)
+{
+	return s->b->plan ? s->b->plan->bridge : NULL;
+}
+/* Rows that have logits in the end. */
+static inline int step_rows(const struct step *s)
+{
+	return step_bridge(s) ? step_bridge(s)->k : s->b->n;
+}
+
+int kv_keep(struct kv *, const int *layer, int n, char err[ERR_MAX]);
+size_t kept_bytes(const struct kv *);
+/* The rows about to enter a layer, if the pass is a full one and their caches keep these. */
+void keep_rows(const struct step *, int t, int layer);
+
+int bridge_check(const struct step *);  /* -1, with the device's error, where it cannot be run */
+size_t bridge_bytes(const struct dev *, const struct bridge *);
+/* The rows behind the bridge instead of the one before it; a barrier must follow. */
+void bridge_cross(struct step *, int t);
+/* Logits of the draft vocabulary, and their peaks. */
+void bridge_output(struct dev *, int t, const struct act *, int n_out, const struct bridge *);
+#endif
