@@ -193,7 +193,8 @@ bench: $B/s3dchat
 # The default model, and a link to it where the tests look.
 model:
 	@mkdir -p build/model && file=$$(scripts/get-model) && ln -sfn "$$file" build/model/
-lint: man
+lint:
+	@$(MAKE) --no-print-directory -s -j "$$(nproc)" man
 	@tests/lint
 format:
 	clang-format -i $(wildcard app/*.[ch] engine/*.[ch] kernels/*.[ch] kernels/*/*.[ch] \

@@ -37,6 +37,14 @@ const struct quant_info *quant_find(const char *name)
 	return NULL;
 }
 
+int quant_cache(const struct quant_info *type, bool *q8, char err[ERR_MAX])
+{
+	*q8 = type && type->type == QUANT_Q8_0;
+	if (!type || type->type == QUANT_F16 || *q8)
+		return 0;
+	return fail(err, "no cache of type %s; there are F16 and Q8_0", type->name);
+}
+
 const char *quant_supported(void)
 {
 	return "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K";

@@ -4,6 +4,7 @@
  * tested against recorded values of the Python gguf package.  No state, no ownership. */
 #ifndef S3D_QUANT_H
 #define S3D_QUANT_H
+#include "util.h"
 #include <stdint.h>
 #include <stddef.h>
 #ifdef __cplusplus
@@ -27,6 +28,9 @@ const struct quant_info *quant_info(int type);          /* NULL: not supported *
 const struct quant_info *quant_find(const char *name);  /* case-insensitive, or NULL */
 const char *quant_supported(void);                      /* "F32 F16 ..." for error messages */
 size_t quant_bytes(const struct quant_info *, int64_t n);  /* n elements, a multiple of block */
+
+/* *q8: the type that is asked for keys or values is q8_0; else it must be f16, or NULL. */
+int quant_cache(const struct quant_info *, bool *q8, char err[ERR_MAX]);
 
 /* dst[0..n-1] = the values of n elements (a multiple of the block) at src. */
 void quant_row(enum quant_type, const void *src, float *dst, int64_t n);

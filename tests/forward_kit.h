@@ -135,6 +135,30 @@ static inline void check_rollback(struct rig *r)
 	free(again);
 }
 
+static inline void check_refused(struct rig *r, struct batch b, const char *says)
+{
+	assert_null(r->be->forward(r->d, r->kv, &b));
+	assert_non_null(strstr(r->be->error(r->d), says));
+}
+
+/* Batches that no backend takes: the rig has room for 512 rows. */
+static inline void check_refusals(struct rig *r)
+{
+	int bad = MK_VOCAB_MIN;
+	const struct { struct batch b; const char *says; } all[] = {
+		{ { .tok = &bad, .n = 1 }, "vocabulary" },
+		{ { .tok = tokens, .n = 513 }, "rows" },
+		{ { .tok = tokens, .n = 1, .pos = CTX }, "positions" },
+		{ { .tok = tokens, .n = 1, .pos = -1 }, "positions" },
+		{ { .tok = tokens, .n = 0 }, "rows" },
+		{ { .tok = tokens, .n = 1, .n_out = 2 }, "outputs" },
+		{ { .tok = tokens, .n = 1, .n_out = -1 }, "outputs" },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		check_refused(r, all[i].b, all[i].says);
+}
+
 /* ---- the naive forward: one position at a time, all in double, nothing shared ---- */
 
 struct naive {

@@ -360,24 +360,11 @@ static void test_large_activations(void **state)
 static void test_refusals(void **state)
 {
 	struct rig r = open_cuda(&models[3], F16);
-	int bad = MK_VOCAB_MIN;
 	struct plan bridged = { .bridge = &(struct bridge){ .a = 1, .s = 2, .k = 1 } };
-	const struct { struct batch b; const char *says; } all[] = {
-		{ { .tok = tokens, .n = 1, .plan = &bridged }, "no bridge" },
-		{ { .tok = &bad, .n = 1 }, "vocabulary" },
-		{ { .tok = tokens, .n = 513 }, "rows" },
-		{ { .tok = tokens, .n = 1, .pos = CTX }, "positions" },
-		{ { .tok = tokens, .n = 1, .pos = -1 }, "positions" },
-		{ { .tok = tokens, .n = 0 }, "rows" },
-		{ { .tok = tokens, .n = 1, .n_out = 2 }, "outputs" },
-		{ { .tok = tokens, .n = 1, .n_out = -1 }, "outputs" },
-	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		assert_null(cuda->forward(r.d, r.kv, &all[i].b));
-		assert_non_null(strstr(cuda->error(r.d), all[i].says));
-	}
+	check_refusals(&r);
+	check_refused(&r, (struct batch){ .tok = tokens, .n = 1, .plan = &bridged }, "no bridge");
 	close_rig(&r);
 }
 

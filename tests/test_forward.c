@@ -225,22 +225,9 @@ static void test_skip_all(void **state)
 static void test_refusals(void **state)
 {
 	struct rig r = open_rig(&specs[0], "auto", 1);
-	int bad = MK_VOCAB_MIN;
-	const struct { struct batch b; const char *says; } all[] = {
-		{ { .tok = &bad, .n = 1 }, "vocabulary" },
-		{ { .tok = tokens, .n = 513 }, "rows" },
-		{ { .tok = tokens, .n = 1, .pos = CTX }, "positions" },
-		{ { .tok = tokens, .n = 1, .pos = -1 }, "positions" },
-		{ { .tok = tokens, .n = 0 }, "rows" },
-		{ { .tok = tokens, .n = 1, .n_out = 2 }, "outputs" },
-		{ { .tok = tokens, .n = 1, .n_out = -1 }, "outputs" },
-	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		assert_null(backend_cpu.forward(r.d, r.kv, &all[i].b));
-		assert_non_null(strstr(backend_cpu.error(r.d), all[i].says));
-	}
+	check_refusals(&r);
 	close_rig(&r);
 }
 

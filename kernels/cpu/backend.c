@@ -249,14 +249,6 @@ static int check_shape(const struct model_config *c, char err[ERR_MAX])
 	return 0;
 }
 
-static int cache_type(const struct quant_info *type, bool *q8, char err[ERR_MAX])
-{
-	*q8 = type && type->type == QUANT_Q8_0;
-	if (!type || type->type == QUANT_F16 || *q8)
-		return 0;
-	return fail(err, "no cache of type %s; there are F16 and Q8_0", type->name);
-}
-
 static void dev_close(struct dev *d)
 {
 	if (!d)
@@ -285,8 +277,8 @@ static int dev_set(struct dev *d, const struct model *m, const struct backend_op
 {
 	d->model = m;
 	if (check_shape(&d->model->cfg, err) != 0 ||
-	    cache_type(opt->cache_k, &d->q8_k, err) != 0 ||
-	    cache_type(opt->cache_v, &d->q8_v, err) != 0)
+	    quant_cache(opt->cache_k, &d->q8_k, err) != 0 ||
+	    quant_cache(opt->cache_v, &d->q8_v, err) != 0)
 		return -1;
 	d->k = cpu_kernels_find(opt->kernels, err);
 	if (!d->k)

@@ -10,7 +10,6 @@
 #include "kernels/cuda/prompt.cuh"
 #include <stddef.h>
 
-enum { ALIGN = 256 };
 static const size_t MIB = (size_t)1 << 20;
 
 int cuda_check(char err[ERR_MAX], cudaError_t rc, const char *doing)
@@ -28,23 +27,15 @@ int cuda_check(char err[ERR_MAX], cudaError_t rc, const char *doing)
 
 /* ---- work buffers ---- */
 
-static void *take(uint8_t *base, size_t *at, size_t n, size_t size)
-{
-	void *p = base + *at;
-
-	*at += (n * size + ALIGN - 1) / ALIGN * ALIGN;
-	return p;
-}
-
 /* Kernels make whole blocks of columns: there are rows behind the last one that nobody reads. */
-static void place_act(struct act *a, uint8_t *base, size_t *at, int n_batch, int k)
+static void place_act(struct act *a, struct arena *from, int n_batch, int k)
 {
 	size_t rows = (size_t)(n_batch + COLUMNS);
 
 	a->k = k;
 	a->ld = (k + GROUP - 1) / GROUP * GROUP_BYTES;
-	a->q = (uint8_t *)take(base, at, rows, (size_t)a->ld);
-	a->f = (float *)take(base, at, rows * (size_t)k, sizeof(float));
+	a->q = (uint8_t *)arena_take(from, rows, (size_t)a->ld);
+	a->f = (float *)arena_take(from, rows * (size_t)k, sizeof(float));
 }
 
 static int widest(const struct model_config *c)
@@ -68,35 +59,35 @@ static size_t tickets(const struct dev *d)
 static void place_work(struct dev *d)
 {
 	const struct model_config *c = &d->model->cfg;
-	size_t n = (size_t)d->n_batch, at = 0, f = sizeof(float);
-	uint8_t *base = d->work;
+	size_t n = (size_t)d->n_batch, f = sizeof(float);
+	struct arena a = { d->work, 0 };
 
-	d->place = (struct place *)take(base, &at, 1, sizeof(*d->place));
-	d->chain = (struct chain *)take(base, &at, 1, sizeof(*d->chain));
-	d->ticket = (unsigned *)take(base, &at, tickets(d), sizeof(*d->ticket));
-	d->turn = (float *)take(base, &at, n * (size_t)c->n_rot, f);
-	d->x = (float *)take(base, &at, n * (size_t)c->n_embd, f);
-	d->qkv = (float *)take(base, &at, n * (size_t)d->ld_qkv, f);
-	place_act(&d->in, base, &at, d->n_batch, c->n_embd);
-	place_act(&d->heads, base, &at, d->n_batch, c->n_heads * c->head_dim);
-	place_act(&d->ff, base, &at, d->n_batch, c->n_ff);
+	d->place = (struct place *)arena_take(&a, 1, sizeof(*d->place));
+	d->chain = (struct chain *)arena_take(&a, 1, sizeof(*d->chain));
+	d->ticket = (unsigned *)arena_take(&a, tickets(d), sizeof(*d->ticket));
+	d->turn = (float *)arena_take(&a, n * (size_t)c->n_rot, f);
+	d->x = (float *)arena_take(&a, n * (size_t)c->n_embd, f);
+	d->qkv = (float *)arena_take(&a, n * (size_t)d->ld_qkv, f);
+	place_act(&d->in, &a, d->n_batch, c->n_embd);
+	place_act(&d->heads, &a, d->n_batch, c->n_heads * c->head_dim);
+	place_act(&d->ff, &a, d->n_batch, c->n_ff);
 	d->squares.n = c->n_embd / TILE;
 	d->squares.cols = c->n_embd;
 	d->squares.eps = c->norm_eps;
-	d->squares.sum = (float *)take(base, &at, (n + COLUMNS) * (size_t)d->squares.n, f);
-	d->logits = (float *)take(base, &at, (size_t)d->n_out * (size_t)d->ld_out, f);
-	d->half = (uint16_t *)take(base, &at, n * (size_t)widest(c), sizeof(*d->half));
-	d->half_scale = (float *)take(base, &at, n, f);
+	d->squares.sum = (float *)arena_take(&a, (n + COLUMNS) * (size_t)d->squares.n, f);
+	d->logits = (float *)arena_take(&a, (size_t)d->n_out * (size_t)d->ld_out, f);
+	d->half = (uint16_t *)arena_take(&a, n * (size_t)widest(c), sizeof(*d->half));
+	d->half_scale = (float *)arena_take(&a, n, f);
 	if (!d->shares) {
-		d->wide = (uint16_t *)take(base, &at, WIDE, sizeof(*d->wide));
-		d->product = (float *)take(base, &at, n * WIDE_ROWS, f);
-		d->blas_room = (uint8_t *)take(base, &at, BLAS_ROOM, 1);
+		d->wide = (uint16_t *)arena_take(&a, WIDE, sizeof(*d->wide));
+		d->product = (float *)arena_take(&a, n * WIDE_ROWS, f);
+		d->blas_room = (uint8_t *)arena_take(&a, BLAS_ROOM, 1);
 	} else if (d->share) {
 		d->wide = d->share->wide;
 		d->product = d->share->product;
 		d->blas_room = d->share->blas_room;
 	}
-	d->work_bytes = at;
+	d->work_bytes = a.at;
 }
 
 static size_t mail_bytes(const struct dev *d)
@@ -120,15 +111,15 @@ static void cut_context(struct kv *kv)
 	kv->pieces = (kv->n_ctx + kv->piece - 1) / kv->piece;
 }
 
-static size_t plane_place(const struct kv *kv, struct plane *p, bool q8, size_t *at)
+static size_t plane_place(const struct kv *kv, struct plane *p, bool q8, struct arena *a)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 	size_t rows = (size_t)c->n_layers * (size_t)c->n_kv_heads * (size_t)kv->n_ctx;
-	size_t blocks = (size_t)((c->head_dim + BLOCK - 1) / BLOCK), from = *at;
+	size_t blocks = (size_t)((c->head_dim + BLOCK - 1) / BLOCK), from = a->at;
 
-	p->x = (uint8_t *)take(kv->arena, at, rows * (size_t)c->head_dim, q8 ? 1 : 2);
-	p->scale = q8 ? (uint16_t *)take(kv->arena, at, rows * blocks, 2) : NULL;
-	return *at - from;
+	p->x = (uint8_t *)arena_take(a, rows * (size_t)c->head_dim, q8 ? 1 : 2);
+	p->scale = q8 ? (uint16_t *)arena_take(a, rows * blocks, 2) : NULL;
+	return a->at - from;
 }
 
 static size_t part_bytes(const struct kv *kv)
@@ -142,13 +133,13 @@ static size_t part_bytes(const struct kv *kv)
 /* From kv->arena on, NULL: only to see how much it takes, which is returned. */
 static size_t kv_place(struct kv *kv)
 {
-	size_t at = 0;
+	struct arena a = { kv->arena, 0 };
 
 	cut_context(kv);
-	kv->bytes = plane_place(kv, &kv->k, kv->dev->q8_k, &at);
-	kv->bytes += plane_place(kv, &kv->v, kv->dev->q8_v, &at);
-	kv->part = (float *)take(kv->arena, &at, part_bytes(kv), 1);
-	return at;
+	kv->bytes = plane_place(kv, &kv->k, kv->dev->q8_k, &a);
+	kv->bytes += plane_place(kv, &kv->v, kv->dev->q8_v, &a);
+	kv->part = (float *)arena_take(&a, part_bytes(kv), 1);
+	return a.at;
 }
 
 static void kv_free(struct kv *kv)
@@ -187,14 +178,6 @@ static size_t kv_bytes(const struct kv *kv)
 
 /* ---- devices ---- */
 
-static int cache_type(const struct quant_info *type, bool *q8, char err[ERR_MAX])
-{
-	*q8 = type && type->type == QUANT_Q8_0;
-	if (!type || type->type == QUANT_F16 || *q8)
-		return 0;
-	return fail(err, "no cache of type %s; there are F16 and Q8_0", type->name);
-}
-
 static int check_shape(const struct model_config *c, char err[ERR_MAX])
 {
 	if (c->n_embd % BLOCK || c->n_ff % BLOCK || c->n_heads * c->head_dim % BLOCK)
@@ -228,8 +211,9 @@ static struct dev *dev_new(const struct model *m, const struct backend_opt *opt,
 	d->layer = (struct cuda_layer *)mem_new((size_t)c->n_layers, sizeof(*d->layer), err);
 	if (d->share && d->n_batch > d->share->n_batch)
 		d->n_batch = d->share->n_batch;         /* what its room is for */
-	if (d->layer && check_shape(c, err) == 0 && cache_type(opt->cache_k, &d->q8_k, err) == 0 &&
-	    cache_type(opt->cache_v, &d->q8_v, err) == 0)
+	if (d->layer && check_shape(c, err) == 0 &&
+	    quant_cache(opt->cache_k, &d->q8_k, err) == 0 &&
+	    quant_cache(opt->cache_v, &d->q8_v, err) == 0)
 		return d;
 	mem_free(d->layer);
 	mem_free(d);

@@ -23,6 +23,13 @@ enum { SPAN = 128, PIECES = 64 };
 enum stage { STAGE_EMBED, STAGE_QKV, STAGE_ATTEND, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN,
 	STAGE_OUTPUT, STAGES };
 
+/* Every buffer and every plane of a matrix begins at a multiple of ALIGN bytes. */
+enum { ALIGN = 256 };
+static inline size_t align_up(size_t bytes)
+{
+	return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
 struct mat {            /* (rows, cols), rows filled up with zeros to whole tiles; see pack.cu */
 	enum quant_type type;
 	int rows, cols;

@@ -10,6 +10,19 @@ static inline int dev_check(struct dev *d, cudaError_t rc, const char *doing)
 	return rc == cudaSuccess ? 0 : cuda_check(d->err, rc, doing);
 }
 
+/* Memory that is handed out from its beginning on; base NULL: only to see how much it takes. */
+struct arena {
+	uint8_t *base;
+	size_t at;
+};
+static inline void *arena_take(struct arena *a, size_t n, size_t size)
+{
+	uint8_t *p = a->base + a->at;
+
+	a->at += align_up(n * size);
+	return p;
+}
+
 /* load.cu: where the weights lie, from the two arenas on; these may be NULL to see how much they
  * take, which goes into d->arena_bytes and d->host_bytes.  Then their contents. */
 void weights_place(struct dev *);
@@ -23,7 +36,6 @@ int graphs_open(struct dev *, char err[ERR_MAX]);
 void graphs_close(struct dev *);
 int graph_run(const struct step *, int (*record)(const struct step *));
 void graphs_drop(struct dev *, const struct kv *);      /* those of a cache, NULL: all */
-int graphs_count(const struct dev *);
 
 /* forward.cu */
 const float *cuda_forward(struct dev *, struct kv *, const struct batch *);

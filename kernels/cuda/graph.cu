@@ -113,8 +113,3 @@ void graphs_drop(struct dev *d, const struct kv *kv)
 	if (d->graphs)
 		d->graphs->n = kept;
 }
-
-int graphs_count(const struct dev *d)
-{
-	return d->graphs ? d->graphs->n : 0;
-}

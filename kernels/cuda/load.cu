@@ -7,32 +7,17 @@
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
 
-enum { ALIGN = 256 };
-
-/* Memory that is handed out from its beginning on. */
-struct arena {
-	uint8_t *base;
-	size_t at;
-};
-
-static uint8_t *take(struct arena *a, size_t bytes)
-{
-	uint8_t *p = a->base + a->at;
-
-	a->at += (bytes + ALIGN - 1) / ALIGN * ALIGN;
-	return p;
-}
-
 static struct mat place_mat(struct arena *a, const struct gguf_tensor *t)
 {
 	int rows = (int)t->dim[1], cols = (int)t->dim[0];
 
-	return pack_place(t->type, rows, cols, take(a, pack_bytes(t->type, rows, cols)));
+	return pack_place(t->type, rows, cols,
+			  (uint8_t *)arena_take(a, pack_bytes(t->type, rows, cols), 1));
 }
 
 static const float *place_words(struct arena *a, int64_t n)
 {
-	return (const float *)take(a, (size_t)n * sizeof(float));
+	return (const float *)arena_take(a, (size_t)n, sizeof(float));
 }
 
 static void place_layer(struct dev *d, int l, struct arena *device, struct arena *mats)

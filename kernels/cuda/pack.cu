@@ -5,8 +5,6 @@
  * quant_row makes of it; a row of zero bytes decodes to zeros in every type. */
 #include "kernels/cuda/pack.cuh"
 
-enum { ALIGN = 256 };
-
 /* File layouts, see engine/quant.c: where things are in a block of the file. */
 struct file_block {
 	int bytes, codes, high, scales;
@@ -154,7 +152,7 @@ struct mat pack_place(enum quant_type type, int rows, int cols, uint8_t *base)
 	pack_strides(&m, each);
 	for (int i = 0; i < 4; i++) {
 		*plane[i] = base + at;
-		at += (each[i] * (size_t)pack_rows_of(rows) + ALIGN - 1) / ALIGN * ALIGN;
+		at += align_up(each[i] * (size_t)pack_rows_of(rows));
 	}
 	return m;
 }
@@ -166,7 +164,7 @@ size_t pack_bytes(enum quant_type type, int rows, int cols)
 
 	pack_strides(&m, each);
 	for (int i = 0; i < 4; i++)
-		at += (each[i] * (size_t)pack_rows_of(rows) + ALIGN - 1) / ALIGN * ALIGN;
+		at += align_up(each[i] * (size_t)pack_rows_of(rows));
 	return at;
 }
 
