@@ -15,7 +15,7 @@ OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined 
 OPT_tsan := -O1 -g -fsanitize=thread -DS3D_DEBUG
 CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' -pthread
 LDFLAGS += $(OPT_$(FLAVOUR)) -pthread
-LDLIBS += -lnettle -lpcre2-8 -lreadline -ljansson -lutf8proc -lncursesw -lm -ldl
+LDLIBS += -llapack -lblas -lnettle -lpcre2-8 -lreadline -ljansson -lutf8proc -lncursesw -lm -ldl
 
 # Kernels that exist once per instruction set are compiled from the same source with other flags.
 X86 := $(filter x86_64,$(shell uname -m))
