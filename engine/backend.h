@@ -18,23 +18,42 @@ extern "C" {
 struct dev;             /* one model resident on one backend */
 struct kv;              /* one cache, rows 0..n_ctx-1 */
 
+/* Beside the matrices of one stage of a layer, whose products get up (down x) added: of low rank,
+ * (rank, in) and (out, rank).  What goes out is all rows of the stage's matrices one behind the
+ * other: queries, keys, values; gate, up.  NULL: none. */
+enum adapt { ADAPT_QKV, ADAPT_OUT, ADAPT_GATE_UP, ADAPT_DOWN, ADAPTS };
+struct adapter {
+	const struct gguf_tensor *down, *up;
+};
+
 /* How the model drafts for itself (S3D): the row of a batch's only token, once through layers
- * 0..a-1, becomes k rows, which enter layer s at its position and those behind it.  Row o is the
- * sum of features times their rows of matrix o.  Features are the token's row, the rows that
- * entered layer s and the last layer at the position before (zeros when they are not kept any
- * more), and 1.  What such a pass leaves in the cache the next full pass overwrites. */
-enum { BRIDGE_ROWS = 4, KEEP_ROWS = 32, KEEP_LAYERS = 2 };
+ * 0..a-1, becomes the batch's n_out rows, which enter layer s at its position and those behind it.
+ * Element j of row o is row o * n_embd + j of a matrix times the features, and a bias.  Features
+ * are the token's row, and the rows that entered layer s and the last layer at the position before
+ * (zeros when they are not kept any more).  What such a pass leaves in the cache the next full
+ * pass overwrites.  Matrices are of F32, F16 or Q8_0. */
+enum { BRIDGE_ROWS = 4, KEEP_ROWS = 32, KEEP_LAYERS = 2, BRIDGE_PARTS = KEEP_LAYERS + 1 };
 struct bridge {
 	int a, s, k;            /* 0 <= a < s < n_layers, 1 <= k <= BRIDGE_ROWS */
-	const uint16_t *mat;    /* (k, bridge_features, n_embd) f16 */
+	const struct gguf_tensor *weight;       /* (k * n_embd, BRIDGE_PARTS * n_embd) */
+	const struct gguf_tensor *bias;         /* (k * n_embd), F32 */
 	/* Draft vocabulary: a row has only the logits PEAK * group[i] + 0..PEAK-1, for every i in
 	 * turn, and their peaks.  NULL: all logits. */
 	const int *group;
 	int n_groups;
+	int rank;               /* of the adapters */
+	struct adapter (*adapt)[ADAPTS];  /* (n_layers), layers s.. act; NULL: none */
 };
-static inline int bridge_features(int n_embd)
+/* What goes into an adapter, and what comes out. */
+static inline int adapt_in(const struct model_config *c, enum adapt which)
 {
-	return (KEEP_LAYERS + 1) * n_embd + 1;
+	return which == ADAPT_OUT ? c->n_heads * c->head_dim : which == ADAPT_DOWN ? c->n_ff :
+	       c->n_embd;
+}
+static inline int adapt_out(const struct model_config *c, enum adapt which)
+{
+	return which == ADAPT_QKV ? (c->n_heads + 2 * c->n_kv_heads) * c->head_dim :
+	       which == ADAPT_GATE_UP ? 2 * c->n_ff : c->n_embd;
 }
 
 /* Which sub-layers run.  Read-only while in use; a skipped sub-layer is a pure residual pass. */
@@ -59,7 +78,7 @@ struct batch {
 	const int *tok;         /* (n) token ids */
 	int n, pos;             /* cache rows pos..pos+n-1 are written */
 	const struct plan *plan;        /* NULL: the whole model */
-	int n_out;              /* logits wanted for the last n_out rows: 0..n, or 0..bridge->k */
+	int n_out;              /* logits wanted for the last n_out rows: 0..n; 1..bridge->k */
 	/* 0: all of them.  Else only the n_best largest of a row are looked for, and those equal to
 	 * the last of these: logits without one in their group of PEAK may be missing, whose peak
 	 * then is -infinity. */
@@ -98,8 +117,9 @@ struct backend_opt {
 	int host_layers;
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
 	void *progress_ctx;
-	/* For tests: is shown what each stage left, n rows of width, before the next but one
-	 * begins.  Layers count from 0; -1: not in a layer.  Or NULL. */
+	/* Is shown what each stage left, n rows of width, before the next but one begins: tests
+	 * look at all, calibration at the residual rows.  Layers count from 0; -1: not in a layer.
+	 * Or NULL. */
 	void (*watch)(void *ctx, const char *stage, int layer, const float *rows, int n,
 		      int width);
 	void *watch_ctx;
@@ -161,6 +181,10 @@ struct backend {
 	 * plan, of the KEEP_ROWS positions written last: for bridges, which need s and the last
 	 * layer.  They count in kv_bytes.  NULL: this backend takes no bridges. */
 	int (*kv_keep)(struct kv *, const int *layer, int n, char err[ERR_MAX]);
+	/* From now on passes over this bridge can be run, which must live as long: its matrices are
+	 * made ready, and memory() counts them.  NULL: none any more.  A device has one at a time.
+	 * -1: it has none now.  NULL: this backend takes no bridges. */
+	int (*bridge)(struct dev *, const struct bridge *, char err[ERR_MAX]);
 	/* n_out rows of cfg.n_out logits and their peaks (see row_at) in host memory, valid until
 	 * the next call; NULL on failure, and then error() has the text.  n_out == 0 returns a
 	 * pointer that must not be read. */

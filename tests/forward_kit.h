@@ -166,6 +166,7 @@ struct naive {
 	double *k, *v;          /* (n_layers, CTX, kv width) */
 	enum cache cache;
 	double *in;             /* (n_layers, CTX, n_embd) rows that entered layers, or NULL */
+	const struct bridge *bridge;    /* whose adapters act now, or NULL */
 };
 
 static inline void dense(const struct gguf_tensor *t, const double *x, double *y)
@@ -296,6 +297,22 @@ static inline void naive_embed(const struct naive *s, int pos, double *x)
 		x[i] = (double)row[i];
 }
 
+/* y[0..n-1] += what comes out of an adapter from `first` on, where one acts. */
+static inline void naive_adapt(const struct naive *s, int l, enum adapt which, const double *x,
+			       int first, int n, double *y)
+{
+	const struct adapter *a = s->bridge && s->bridge->adapt ? &s->bridge->adapt[l][which]
+								: NULL;
+	double low[WIDE], all[3 * WIDE];
+
+	if (!a || !a->down)
+		return;
+	dense(a->down, x, low);
+	dense(a->up, low, all);
+	for (int i = 0; i < n; i++)
+		y[i] += all[first + i];
+}
+
 static inline void naive_attend(struct naive *s, int l, int pos, double *x)
 {
 	const struct model_config *c = &s->m->cfg;
@@ -309,6 +326,9 @@ static inline void naive_attend(struct naive *s, int l, int pos, double *x)
 	dense(w->wq, n, q);
 	dense(w->wk, n, k);
 	dense(w->wv, n, v);
+	naive_adapt(s, l, ADAPT_QKV, n, 0, c->n_heads * c->head_dim, q);
+	naive_adapt(s, l, ADAPT_QKV, n, c->n_heads * c->head_dim, kv, k);
+	naive_adapt(s, l, ADAPT_QKV, n, c->n_heads * c->head_dim + kv, kv, v);
 	add_bias(w->bq, q);
 	add_bias(w->bk, k);
 	add_bias(w->bv, v);
@@ -322,6 +342,7 @@ static inline void naive_attend(struct naive *s, int l, int pos, double *x)
 	round_heads(v, c->n_kv_heads, c->head_dim, s->cache & Q8_VALUES);
 	naive_attention(s, l, pos, q, o);
 	dense(w->wo, o, y);
+	naive_adapt(s, l, ADAPT_OUT, o, 0, d, y);
 	for (int i = 0; i < d; i++)
 		x[i] += y[i];
 }
@@ -339,9 +360,12 @@ static inline void naive_layer(struct naive *s, int l, int pos, double *x)
 	rms(w->ffn_norm, x, n, (double)c->norm_eps);
 	dense(w->gate, n, gate);
 	dense(w->up, n, up);
+	naive_adapt(s, l, ADAPT_GATE_UP, n, 0, c->n_ff, gate);
+	naive_adapt(s, l, ADAPT_GATE_UP, n, c->n_ff, c->n_ff, up);
 	for (int i = 0; i < c->n_ff; i++)
 		gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
 	dense(w->down, gate, y);
+	naive_adapt(s, l, ADAPT_DOWN, gate, 0, c->n_embd, y);
 	for (size_t i = 0; i < d; i++)
 		x[i] += y[i];
 }
@@ -376,7 +400,7 @@ static inline double distance_in(struct rig *r, enum cache cache, int end, int r
 	const struct model_config *c = &r->m->cfg;
 	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
 	struct naive s = { r->m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)),
-			   cache, NULL };
+			   cache, NULL, NULL };
 	double *want = malloc(sizeof(double) * (size_t)c->n_vocab), worst = 0, sum = 0;
 	float *got = malloc(sizeof(float) * (size_t)end * (size_t)c->n_vocab);
 

@@ -1,6 +1,6 @@
 /* test_bridge.c - passes that leave the middle of a model out: against a naive one in double
  * precision, and that they leave no trace, to the bit. */
-#include "tests/forward_kit.h"
+#include "tests/bridge_kit.h"
 
 static const struct mk_spec specs[] = {
 	{ 6, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, false, false, 1, NULL },
@@ -8,32 +8,7 @@ static const struct mk_spec specs[] = {
 	{ 4, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL },
 	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2" },
 };
-enum { N_SPECS = sizeof(specs) / sizeof(specs[0]), AT = 127, ROWS = BRIDGE_ROWS };
-
-/* A bridge of random numbers, small enough that what crosses is like what the layers are used to,
- * and a plan for it. */
-struct crossing {
-	struct bridge g;
-	struct plan p;
-	uint16_t *mat;
-};
-
-static void make(struct crossing *x, const struct rig *r, int a, int s)
-{
-	int width = r->m->cfg.n_embd, features = bridge_features(width);
-	size_t n = (size_t)ROWS * (size_t)features * (size_t)width;
-	int fed[] = { s, r->m->cfg.n_layers - 1 };
-	char err[ERR_MAX];
-
-	x->mat = malloc(n * sizeof(*x->mat));
-	for (size_t i = 0; i < n; i++)
-		x->mat[i] = quant_f32_to_f16((float)(rand() % 2001 - 1000) / 1000.0f /
-					     sqrtf((float)features));
-	x->g = (struct bridge){ .a = a, .s = s, .k = ROWS, .mat = x->mat };
-	x->p = (struct plan){ .bridge = &x->g };
-	if (backend_cpu.kv_keep(r->kv, fed, 2, err) != 0)
-		fail_msg("%s", err);
-}
+enum { N_SPECS = sizeof(specs) / sizeof(specs[0]), AT = 127 };
 
 static struct rig open_rig(const struct mk_spec *spec, enum cache cache, const char *kernels,
 			   int threads)
@@ -43,44 +18,23 @@ static struct rig open_rig(const struct mk_spec *spec, enum cache cache, const c
 	return open_rig_on(&backend_cpu, spec, &o);
 }
 
-/* Copies of all logits behind the bridge, for tokens[pos]. */
-static float *cross(struct rig *r, const struct crossing *x, int pos)
-{
-	struct batch b = { .tok = tokens + pos, .n = 1, .pos = pos, .plan = &x->p, .n_out = ROWS };
-	const float *l = r->be->forward(r->d, r->kv, &b);
-	int n = x->g.group ? x->g.n_groups * PEAK : r->m->cfg.n_out;
-	float *copy = malloc((size_t)(ROWS * n) * sizeof(*copy));
-
-	if (!l)
-		fail_msg("%s", r->be->error(r->d));
-	for (int i = 0; i < ROWS; i++) {
-		check_peaks(row_at(l, n, i), n);
-		memcpy(copy + (size_t)i * (size_t)n, row_at(l, n, i), (size_t)n * sizeof(*copy));
-	}
-	return copy;
-}
-
 static void naive_cross(struct naive *s, const struct bridge *g, int pos, double *logits)
 {
 	int d = s->m->cfg.n_embd, layers = s->m->cfg.n_layers, fed[] = { g->s, layers - 1 };
-	double f[3 * WIDE + 1] = { 0 }, y[WIDE];
+	double f[3 * WIDE] = { 0 }, y[BRIDGE_ROWS * WIDE];
 
 	naive_embed(s, pos, f);
 	naive_layers(s, 0, g->a, pos, f, NULL);
 	for (int i = 0; pos && i < 2; i++)
 		memcpy(f + (i + 1) * d, s->in + ((size_t)fed[i] * CTX + (size_t)pos - 1) *
 		       (size_t)d, (size_t)d * sizeof(*f));
-	f[3 * d] = 1;
-	for (int o = 0; o < g->k; o++) {
-		for (int j = 0; j < d; j++) {
-			y[j] = 0;
-			for (int i = 0; i <= 3 * d; i++)
-				y[j] += f[i] * (double)quant_f16_to_f32(
-					g->mat[((size_t)o * (size_t)(3 * d + 1) + (size_t)i) *
-					       (size_t)d + (size_t)j]);
-		}
-		naive_layers(s, g->s, layers, pos + o, y, logits + o * s->m->cfg.n_vocab);
-	}
+	dense(g->weight, f, y);
+	add_bias(g->bias, y);
+	s->bridge = g;
+	for (int o = 0; o < g->k; o++)
+		naive_layers(s, g->s, layers, pos + o, y + o * d,
+			     logits + o * s->m->cfg.n_vocab);
+	s->bridge = NULL;
 }
 
 static struct naive naive_open(const struct model *m)
@@ -89,7 +43,7 @@ static struct naive naive_open(const struct model *m)
 	size_t kv = rows * (size_t)(m->cfg.n_kv_heads * m->cfg.head_dim);
 
 	return (struct naive){ m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)), F16,
-			       calloc(rows * (size_t)m->cfg.n_embd, sizeof(double)) };
+			       calloc(rows * (size_t)m->cfg.n_embd, sizeof(double)), NULL };
 }
 
 /* Root mean square of the difference, relative to that of the logits. */
@@ -104,7 +58,8 @@ static double apart(const double *want, const float *got, int n)
 	return sqrt(e / all);
 }
 
-static void check_naive(const struct mk_spec *spec, const char *kernels, int a, int s, int pos)
+static void check_naive(const struct mk_spec *spec, const char *kernels, int a, int s, int pos,
+			enum quant_type type, bool adapters)
 {
 	struct rig r = open_rig(spec, F16, kernels, 2);
 	struct naive n = naive_open(r.m);
@@ -113,7 +68,7 @@ static void check_naive(const struct mk_spec *spec, const char *kernels, int a, 
 	struct crossing x;
 	float *got;
 
-	make(&x, &r, a, s);
+	make_bridge(&x, &r, a, s, type, adapters);
 	for (int i = 0; i < pos; i++)
 		naive_step(&n, i, want);
 	naive_cross(&n, &x.g, pos, want);
@@ -121,14 +76,15 @@ static void check_naive(const struct mk_spec *spec, const char *kernels, int a, 
 		free(run(&r, NULL, 0, pos, 0));
 	got = cross(&r, &x, pos);
 	e = apart(want, got, ROWS * vocab);
-	print_message("# %d layers, %d to %d, at %d: %.2g\n", r.m->cfg.n_layers, a, s, pos, e);
+	print_message("# %d layers, %d to %d, at %d, %s%s: %.2g\n", r.m->cfg.n_layers, a, s, pos,
+		      quant_info((int)type)->name, adapters ? ", adapters" : "", e);
 	assert_true(e < 1e-3);
 	free(got);
 	free(want);
 	free(n.k);
 	free(n.v);
 	free(n.in);
-	free(x.mat);
+	free_bridge(&x);
 	close_rig(&r);
 }
 
@@ -138,13 +94,16 @@ static void test_naive(void **state)
 	for (int i = 0; i < N_SPECS; i++) {
 		int last = specs[i].n_layers - 1;
 
-		check_naive(&specs[i], "float", 1, last - 1 > 1 ? last - 1 : last, 50);
-		check_naive(&specs[i], "float", 0, last, 17);
-		check_naive(&specs[i], "float", 1, last, 0);    /* no position before it */
+		int near = last - 1 > 1 ? last - 1 : last;
+
+		check_naive(&specs[i], "float", 1, near, 50, QUANT_F16, false);
+		check_naive(&specs[i], "float", 1, near, 50, QUANT_Q8_0, true);
+		check_naive(&specs[i], "float", 0, last, 17, QUANT_F32, true);
+		check_naive(&specs[i], "float", 1, last, 0, QUANT_F16, true);  /* none before it */
 	}
 	/* matrices of F32 and F16 are exact with any kernels */
-	check_naive(&specs[0], "generic", 2, 4, 20);
-	check_naive(&specs[1], "auto", 2, 4, 20);
+	check_naive(&specs[0], "generic", 2, 4, 20, QUANT_F32, true);
+	check_naive(&specs[1], "auto", 2, 4, 20, QUANT_F16, true);
 }
 
 /* Full passes give what they give without a bridged one before them; and a bridged one gives what
@@ -155,7 +114,7 @@ static void no_trace(const struct mk_spec *spec, enum cache cache, int threads)
 	float *full, *again, *draft, *redraft;
 	struct crossing x;
 
-	make(&x, &r, 1, r.m->cfg.n_layers - 1);
+	make_bridge(&x, &r, 1, r.m->cfg.n_layers - 1, QUANT_Q8_0, true);
 	free(run(&r, NULL, 0, AT, 0));
 	full = run(&r, NULL, AT, ROWS + 1, ROWS + 1);
 	draft = cross(&r, &x, AT);
@@ -174,7 +133,7 @@ static void no_trace(const struct mk_spec *spec, enum cache cache, int threads)
 	free(redraft);
 	free(full);
 	free(draft);
-	free(x.mat);
+	free_bridge(&x);
 	close_rig(&r);
 }
 
@@ -195,7 +154,7 @@ static void test_kept(void **state)
 	float *at[2], *old[2], *fresh;
 
 	(void)state;
-	make(&x, &r, 2, 4);
+	make_bridge(&x, &r, 2, 4, QUANT_F16, true);
 	for (int i = 0; i < 2; i++) {
 		int pos = AT - i * KEEP_ROWS;
 
@@ -207,11 +166,11 @@ static void test_kept(void **state)
 		old[i] = cross(&r, &x, AT - i * KEEP_ROWS);
 	same_rows(at[0], old[0], ROWS, &r);
 	assert_true(memcmp(at[1], old[1], sizeof(float) * MK_VOCAB_MIN) != 0);
-	free(x.mat);
-	make(&x, &r, 2, 4);             /* keeps nothing yet */
+	free_bridge(&x);
+	make_bridge(&x, &r, 2, 4, QUANT_F16, true);     /* keeps nothing yet */
 	fresh = cross(&r, &x, AT);
 	assert_true(memcmp(at[0], fresh, sizeof(float) * MK_VOCAB_MIN) != 0);
-	free(x.mat);
+	free_bridge(&x);
 	for (int i = 0; i < 2; i++) {
 		free(at[i]);
 		free(old[i]);
@@ -230,7 +189,7 @@ static void test_lanes(void **state)
 	float *one, *two;
 
 	(void)state;
-	make(&x, &r, 1, 4);
+	make_bridge(&x, &r, 1, 4, QUANT_F16, true);
 	free(run(&r, NULL, 0, AT, 0));
 	one = cross(&r, &x, AT);
 	free(run(&r, NULL, 0, AT - 1, 0));
@@ -242,7 +201,7 @@ static void test_lanes(void **state)
 	same_rows(one, two, ROWS, &r);
 	free(one);
 	free(two);
-	free(x.mat);
+	free_bridge(&x);
 	close_rig(&r);
 }
 
@@ -251,6 +210,7 @@ static void test_vocabulary(void **state)
 {
 	static const int group[] = { 3, 0, 1, 16, 9 };
 	enum { N = sizeof(group) / sizeof(group[0]) };
+	char err[ERR_MAX];
 
 	(void)state;
 	for (int i = 0; i < N_SPECS; i++) {
@@ -259,11 +219,13 @@ static void test_vocabulary(void **state)
 		struct crossing x;
 		float *all, *some;
 
-		make(&x, &r, 1, 2);
+		make_bridge(&x, &r, 1, 2, QUANT_Q8_0, false);
 		free(run(&r, NULL, 0, AT, 0));
 		all = cross(&r, &x, AT);
 		x.g.group = group;
 		x.g.n_groups = N;
+		if (r.be->bridge(r.d, &x.g, err) != 0)
+			fail_msg("%s", err);
 		some = cross(&r, &x, AT);
 		for (int row = 0; row < ROWS; row++)
 			for (int j = 0; j < N; j++)
@@ -272,52 +234,131 @@ static void test_vocabulary(void **state)
 						    sizeof(float) * PEAK);
 		free(all);
 		free(some);
-		free(x.mat);
+		free_bridge(&x);
 		close_rig(&r);
 	}
 }
 
-static void test_refusals(void **state)
+/* Fewer rows than the bridge has are its first ones, to the bit. */
+static void test_fewer(void **state)
+{
+	struct rig r = open_rig(&specs[2], F16, "auto", 2);
+	struct crossing x;
+	float *all, *some;
+
+	(void)state;
+	make_bridge(&x, &r, 1, 2, QUANT_Q8_0, true);
+	free(run(&r, NULL, 0, AT, 0));
+	all = cross(&r, &x, AT);
+	for (int rows = 1; rows < ROWS; rows++) {
+		some = cross_rows(&r, &x, AT, rows);
+		same_rows(all, some, rows, &r);
+		free(some);
+	}
+	free(all);
+	free_bridge(&x);
+	close_rig(&r);
+}
+
+static void check_misfit(struct rig *r, const struct bridge *g, const char *says)
+{
+	char err[ERR_MAX] = "";
+
+	assert_int_equal(r->be->bridge(r->d, g, err), -1);
+	if (!strstr(err, says))
+		fail_msg("'%s' and not '%s'", err, says);
+}
+
+/* Bridges that do not fit the model. */
+static void test_misfits(void **state)
 {
 	static const int high = MK_VOCAB_MIN / PEAK;
-	static const struct { struct bridge g; int n, pos, n_out; const char *says; } all[] = {
-		{ { .a = 1, .s = 4, .k = 2 }, 2, 0, 0, "one row" },
-		{ { .a = 4, .s = 4, .k = 2 }, 1, 0, 0, "6 layers" },
-		{ { .a = -1, .s = 4, .k = 2 }, 1, 0, 0, "6 layers" },
-		{ { .a = 1, .s = 6, .k = 2 }, 1, 0, 0, "6 layers" },
-		{ { .a = 1, .s = 4, .k = 0 }, 1, 0, 0, "at most 4" },
-		{ { .a = 1, .s = 4, .k = 5 }, 1, 0, 0, "at most 4" },
-		{ { .a = 1, .s = 4, .k = 2 }, 1, CTX - 1, 0, "takes 640 positions" },
-		{ { .a = 1, .s = 4, .k = 2 }, 1, 0, 3, "3 outputs" },
-		{ { .a = 1, .s = 3, .k = 2 }, 1, 0, 0, "layers 3 and 5" },
-		{ { .a = 1, .s = 4, .k = 2, .group = &high, .n_groups = 1 }, 1, 0, 0, "group 17" },
-		{ { .a = 1, .s = 4, .k = 2, .group = &high }, 1, 0, 0, "0 groups" },
+	static const struct { int a, s, k; } ends[] = {
+		{ 4, 4, 2 }, { -1, 4, 2 }, { 1, 6, 2 }, { 1, 4, 0 }, { 1, 4, 5 },
+	};
+	struct rig r = open_rig(&specs[0], F16, "auto", 1);
+	struct gguf_tensor bad;
+	struct adapter adapt;
+	struct crossing x;
+	struct bridge g;
+
+	(void)state;
+	make_bridge(&x, &r, 1, 4, QUANT_F16, true);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		g = x.g;
+		g.a = ends[i].a;
+		g.s = ends[i].s;
+		g.k = ends[i].k;
+		check_misfit(&r, &g, "6 layers, and at most 4");
+	}
+	g = x.g;
+	g.k = 2;
+	check_misfit(&r, &g, "2 rows of this model");
+	g = x.g;
+	g.bias = g.weight;
+	check_misfit(&r, &g, "shape or type");
+	bad = *x.g.weight;
+	bad.type = QUANT_Q4_0;
+	g = x.g;
+	g.weight = &bad;
+	check_misfit(&r, &g, "shape or type");
+	g = x.g;
+	g.group = &high;
+	g.n_groups = 1;
+	check_misfit(&r, &g, "group 17");
+	g.n_groups = 0;
+	check_misfit(&r, &g, "0 groups");
+	g = x.g;
+	g.rank = 16;
+	check_misfit(&r, &g, "rank 16");
+	adapt = x.adapt[5][ADAPT_DOWN];
+	x.adapt[5][ADAPT_DOWN].up = NULL;
+	check_misfit(&r, &x.g, "adapter 3 of layer 5");
+	x.adapt[5][ADAPT_DOWN] = adapt;
+	free_bridge(&x);
+	close_rig(&r);
+}
+
+/* Passes over a bridge that cannot be run. */
+static void test_refusals(void **state)
+{
+	static const struct { int s, n, pos, n_out; const char *says; } all[] = {
+		{ 4, 2, 0, 2, "one row" }, { 4, 1, 0, 0, "to make 0" }, { 4, 1, 0, 5, "to make 5" },
+		{ 4, 1, CTX - 1, 2, "takes 640 positions" }, { 3, 1, 0, 2, "layers 3 and 5" },
 	};
 	struct rig r = open_rig(&specs[0], F16, "auto", 1);
 	struct lane lane = { r.kv, 0 };
 	struct crossing x;
-	struct batch b = { .tok = tokens, .n = 1, .plan = &x.p, .lanes = &lane };
-	size_t bytes = backend_cpu.kv_bytes(r.kv);
+	struct batch b = { .tok = tokens, .n = 1, .plan = &x.p, .lanes = &lane, .n_out = 2 };
+	size_t bytes = backend_cpu.kv_bytes(r.kv), weights = backend_cpu.memory(r.d).weights;
 	char err[ERR_MAX];
 
 	(void)state;
-	make(&x, &r, 1, 4);
+	make_bridge(&x, &r, 1, 4, QUANT_Q8_0, false);
 	assert_int_equal(backend_cpu.kv_bytes(r.kv) - bytes, KEEP_ROWS * 2 * 64 * sizeof(float));
+	assert_in_range(backend_cpu.memory(r.d).weights - weights, x.g.weight->bytes,
+			2 * x.g.weight->bytes);
 	assert_null(backend_cpu.forward(r.d, NULL, &b));
 	assert_non_null(strstr(backend_cpu.error(r.d), "several texts"));
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		x.g = all[i].g;
-		x.g.mat = x.mat;
+		x.g.s = all[i].s;
+		if (backend_cpu.bridge(r.d, &x.g, err) != 0)
+			fail_msg("%s", err);
 		b = (struct batch){ .tok = tokens, .n = all[i].n, .pos = all[i].pos, .plan = &x.p,
 				    .n_out = all[i].n_out };
 		assert_null(backend_cpu.forward(r.d, r.kv, &b));
-		assert_non_null(strstr(backend_cpu.error(r.d), all[i].says));
+		if (!strstr(backend_cpu.error(r.d), all[i].says))
+			fail_msg("%s", backend_cpu.error(r.d));
 	}
+	assert_int_equal(backend_cpu.bridge(r.d, NULL, err), 0);
+	assert_int_equal(backend_cpu.memory(r.d).weights, weights);
+	assert_null(backend_cpu.forward(r.d, r.kv, &b));
+	assert_non_null(strstr(backend_cpu.error(r.d), "was not given"));
 	assert_int_equal(backend_cpu.kv_keep(r.kv, (int[]){ 1, 6 }, 2, err), -1);
 	assert_non_null(strstr(err, "layer 6"));
 	assert_int_equal(backend_cpu.kv_keep(r.kv, (int[]){ 1, 2, 3 }, 3, err), -1);
 	assert_non_null(strstr(err, "1 to 2"));
-	free(x.mat);
+	free_bridge(&x);
 	close_rig(&r);
 }
 
@@ -329,6 +370,8 @@ int main(void)
 		cmocka_unit_test(test_kept),
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_vocabulary),
+		cmocka_unit_test(test_fewer),
+		cmocka_unit_test(test_misfits),
 		cmocka_unit_test(test_refusals),
 	};
 

@@ -1,79 +1,12 @@
-/* backend.c - the cpu backend: loads and packs a model, owns its buffers and caches.
+/* backend.c - the cpu backend: loads a model into one arena, owns its buffers and caches.
  *
- * Packing copies a tensor 16 rows at a time into one arena and lets its mapped pages go, so that
- * the peak of memory is little more than the file.  Invariant: dev_close accepts what a failed
- * open left. */
+ * Invariant: dev_close accepts what a failed open left. */
 #include "engine/memory.h"
 #include "engine/rope.h"
 #include "kernels/cpu/bridge.h"
+#include "kernels/cpu/load.h"
 #include <stdio.h>
 #include <string.h>
-
-enum { PACK_SLICE = 4 << 20 };   /* bytes of the file packed at once */
-
-/* Thread-parallel packing of a slice of one matrix. */
-struct pack_job {
-	struct dev *d;
-	const struct gguf_tensor *t;
-	struct mat *m;
-	int u0, u1;             /* units to pack */
-};
-
-static void pack_share(void *arg, int t)
-{
-	struct pack_job *j = arg;
-	int from, to;
-
-	pool_share(j->d->pool, t, j->u1 - j->u0, &from, &to);
-	for (int u = j->u0 + from; u < j->u0 + to; u++)
-		pack_unit(j->m->type, j->t->data, j->m->rows, j->m->cols, u,
-			  (uint8_t *)j->m->data + (size_t)u * j->m->unit_bytes);
-}
-
-static bool packs(const struct dev *d, const struct gguf_tensor *t)
-{
-	return !d->floats && d->k->packed(t->type) && pack_can(t->type);
-}
-
-static size_t packed_bytes(const struct dev *d, const struct gguf_tensor *t)
-{
-	size_t units = ((size_t)t->dim[1] + UNIT - 1) / UNIT;
-
-	if (!packs(d, t))
-		return 0;
-	return (units * pack_unit_bytes(t->type, (int)t->dim[0]) + 63) & ~(size_t)63;
-}
-
-/* A slice at a time, so that little of the tensor is in memory twice. */
-static void pack_mat(struct dev *d, struct mat *m, const struct gguf_tensor *t)
-{
-	size_t file_bytes = UNIT * quant_bytes(quant_info(m->type), m->cols);
-	int units = (m->rows + UNIT - 1) / UNIT, slice = (int)(PACK_SLICE / file_bytes) + 1;
-
-	for (int u = 0; u < units; u += slice) {
-		int end = units - u < slice ? units : u + slice;
-		size_t from = (size_t)u * file_bytes, to = (size_t)end * file_bytes;
-
-		pool_run(d->pool, pack_share, &(struct pack_job){ d, t, m, u, end });
-		gguf_drop(d->model->file, (const uint8_t *)t->data + from,
-			  (to < t->bytes ? to : t->bytes) - from);
-	}
-}
-
-/* Fills m; takes its share of the arena from *at on when the type is packed. */
-static void load_mat(struct dev *d, struct mat *m, const struct gguf_tensor *t, size_t *at)
-{
-	*m = (struct mat){ .type = t->type, .rows = (int)t->dim[1], .cols = (int)t->dim[0],
-			   .data = t->data, .mul = d->k->floats };
-	if (!packs(d, t))
-		return;
-	m->packed = true;
-	m->mul = d->k->packed(t->type);
-	m->unit_bytes = pack_unit_bytes(t->type, m->cols);
-	m->data = d->arena + *at;
-	*at += packed_bytes(d, t);
-	pack_mat(d, m, t);
-}
 
 static float *load_floats(const struct gguf_tensor *t, char err[ERR_MAX])
 {
@@ -111,24 +44,22 @@ static size_t weight_bytes(const struct dev *d, bool packed)
 		for (int i = 0; i < n; i++) {
 			const struct gguf_tensor *t = l < 0 ? m->output : all[i];
 
-			sum += packed ? packed_bytes(d, t) : packs(d, t) ? 0 : t->bytes;
+			sum += packed ? mat_packed(d, t) : mat_packs(d, t) ? 0 : t->bytes;
 		}
 	}
 	return sum;
 }
 
-static int load_layer(struct dev *d, int l, size_t *at, char err[ERR_MAX])
+static int load_layer(struct dev *d, int l, uint8_t **at, char err[ERR_MAX])
 {
 	const struct layer *from = &d->model->layer[l];
 	struct cpu_layer *to = &d->layer[l];
+	const struct gguf_tensor *all[] = { from->wq, from->wk, from->wv, from->wo, from->gate,
+					    from->up, from->down };
+	struct mat *mats[] = { &to->wq, &to->wk, &to->wv, &to->wo, &to->gate, &to->up, &to->down };
 
-	load_mat(d, &to->wq, from->wq, at);
-	load_mat(d, &to->wk, from->wk, at);
-	load_mat(d, &to->wv, from->wv, at);
-	load_mat(d, &to->wo, from->wo, at);
-	load_mat(d, &to->gate, from->gate, at);
-	load_mat(d, &to->up, from->up, at);
-	load_mat(d, &to->down, from->down, at);
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		mat_load(d, mats[i], all[i], d->model->file, at);
 	to->attn_norm = load_floats(from->attn_norm, err);
 	to->ffn_norm = load_floats(from->ffn_norm, err);
 	if (from->bq && !(to->qkv_bias = load_biases(from, err)))
@@ -139,11 +70,11 @@ static int load_layer(struct dev *d, int l, size_t *at, char err[ERR_MAX])
 static int load_weights(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
 {
 	const struct model *m = d->model;
-	size_t at = 0;
+	uint8_t *at;
 
 	d->arena_bytes = weight_bytes(d, true);
 	d->layer = mem_new((size_t)m->cfg.n_layers, sizeof(*d->layer), err);
-	d->arena = mem_new(d->arena_bytes + 4096, 1, err);      /* kernels prefetch past the end */
+	at = d->arena = mem_new(d->arena_bytes + ARENA_PAST, 1, err);
 	if (!d->layer || !d->arena)
 		return -1;
 	mem_huge(d->arena, d->arena_bytes);
@@ -153,7 +84,7 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 		if (opt->progress)
 			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
 	}
-	load_mat(d, &d->output, m->output, &at);
+	mat_load(d, &d->output, m->output, m->file, &at);
 	/* Pages around what was read were mapped with it. */
 	for (int64_t i = 0; i < gguf_n_tensors(m->file); i++)
 		gguf_drop(m->file, gguf_tensor_at(m->file, i)->data,
@@ -164,30 +95,30 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 	return d->norm ? 0 : -1;
 }
 
-static void *room(struct dev *d, size_t n, size_t size, char err[ERR_MAX])
+static void *room(size_t *bytes, size_t n, size_t size, char err[ERR_MAX])
 {
 	void *p = mem_new(n, size, err);
 
 	if (p)
-		d->work_bytes += n * size;
+		*bytes += n * size;
 	return p;
 }
 
-static int act_open(struct dev *d, struct act *a, int rows, int k, bool floats, char err[ERR_MAX])
+int act_open(struct act *a, int rows, int k, bool floats, size_t *bytes, char err[ERR_MAX])
 {
 	size_t panels = ((size_t)rows + PANEL - 1) / PANEL, blocks = panels * (size_t)(k / BLOCK);
 
 	a->k = a->ldf = k;
-	a->q = room(d, blocks * PANEL, BLOCK, err);
-	a->d = room(d, blocks * PANEL, 2 * sizeof(float), err);
-	a->s = room(d, blocks * PANEL, sizeof(float), err);
-	a->h = room(d, blocks * PANEL, 2 * sizeof(int32_t), err);
+	a->q = room(bytes, blocks * PANEL, BLOCK, err);
+	a->d = room(bytes, blocks * PANEL, 2 * sizeof(float), err);
+	a->s = room(bytes, blocks * PANEL, sizeof(float), err);
+	a->h = room(bytes, blocks * PANEL, 2 * sizeof(int32_t), err);
 	if (floats)
-		a->room = room(d, (size_t)rows * (size_t)k, sizeof(float), err);
+		a->room = room(bytes, (size_t)rows * (size_t)k, sizeof(float), err);
 	return a->q && a->d && a->s && a->h && (a->room || !floats) ? 0 : -1;
 }
 
-static void act_close(struct act *a)
+void act_close(struct act *a)
 {
 	mem_free(a->q);
 	mem_free(a->d);
@@ -201,15 +132,16 @@ static int open_acts(struct dev *d, char err[ERR_MAX])
 	const struct model_config *c = &d->model->cfg;
 	int wide = c->n_heads * c->head_dim > c->n_embd ? c->n_heads * c->head_dim : c->n_embd;
 	int threads = d->n_threads;
+	size_t *work = &d->work_bytes;
 
 	d->own = mem_new((size_t)threads, sizeof(*d->own), err);
 	if (!d->own)
 		return -1;
 	for (int t = 0; t < threads; t++)
-		if (act_open(d, &d->own[t], FEW_ROWS, wide, true, err) != 0)
+		if (act_open(&d->own[t], FEW_ROWS, wide, true, work, err) != 0)
 			return -1;
-	if (act_open(d, &d->all, d->n_batch, wide, true, err) != 0 ||
-	    act_open(d, &d->ff, d->n_batch, c->n_ff, false, err) != 0)
+	if (act_open(&d->all, d->n_batch, wide, true, work, err) != 0 ||
+	    act_open(&d->ff, d->n_batch, c->n_ff, false, work, err) != 0)
 		return -1;
 	d->ff.f = d->gate;
 	return 0;
@@ -218,18 +150,18 @@ static int open_acts(struct dev *d, char err[ERR_MAX])
 static int open_work(struct dev *d, char err[ERR_MAX])
 {
 	const struct model_config *c = &d->model->cfg;
-	size_t n = (size_t)d->n_batch, f = sizeof(float);
+	size_t n = (size_t)d->n_batch, f = sizeof(float), *work = &d->work_bytes;
 
 	d->ld_qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
-	d->x = room(d, n * (size_t)c->n_embd, f, err);
-	d->tmp = room(d, n * (size_t)c->n_embd, f, err);
-	d->qkv = room(d, n * (size_t)d->ld_qkv, f, err);
-	d->attn = room(d, n * (size_t)(c->n_heads * c->head_dim), f, err);
-	d->gate = room(d, n * (size_t)c->n_ff, f, err);
-	d->up = room(d, n * (size_t)c->n_ff, f, err);
-	d->turn = room(d, n * (size_t)c->n_rot, f, err);
-	d->logits = room(d, (size_t)d->n_out * (size_t)(c->n_out + row_peaks(c->n_out)), f, err);
-	d->inv_freq = room(d, (size_t)c->n_rot / 2 + 1, f, err);
+	d->x = room(work, n * (size_t)c->n_embd, f, err);
+	d->tmp = room(work, n * (size_t)c->n_embd, f, err);
+	d->qkv = room(work, n * (size_t)d->ld_qkv, f, err);
+	d->attn = room(work, n * (size_t)(c->n_heads * c->head_dim), f, err);
+	d->gate = room(work, n * (size_t)c->n_ff, f, err);
+	d->up = room(work, n * (size_t)c->n_ff, f, err);
+	d->turn = room(work, n * (size_t)c->n_rot, f, err);
+	d->logits = room(work, (size_t)d->n_out * (size_t)(c->n_out + row_peaks(c->n_out)), f, err);
+	d->inv_freq = room(work, (size_t)c->n_rot / 2 + 1, f, err);
 	if (!d->x || !d->tmp || !d->qkv || !d->attn || !d->gate || !d->up || !d->turn ||
 	    !d->logits || !d->inv_freq)
 		return -1;
@@ -258,6 +190,7 @@ static void dev_close(struct dev *d)
 		mem_free(d->layer[l].ffn_norm);
 		mem_free(d->layer[l].qkv_bias);
 	}
+	bridge_open(d, NULL, d->err);
 	for (int t = 0; d->own && t < d->n_threads; t++)
 		act_close(&d->own[t]);
 	act_close(&d->all);
@@ -446,7 +379,8 @@ static const char *dev_error(const struct dev *d)
 
 static struct backend_memory dev_memory(const struct dev *d)
 {
-	return (struct backend_memory){ .weights = d->arena_bytes, .work = d->work_bytes };
+	return (struct backend_memory){ .weights = d->arena_bytes + d->cross.weights,
+					.work = d->work_bytes + d->cross.work };
 }
 
 static const char *dev_describe(const struct dev *d)
@@ -465,6 +399,7 @@ const struct backend backend_cpu = {
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
 	.kv_keep = kv_keep,
+	.bridge = bridge_open,
 	.forward = cpu_forward,
 	.error = dev_error,
 	.memory = dev_memory,

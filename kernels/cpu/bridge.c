@@ -3,6 +3,7 @@
  * Every thread calls the functions that take t, each with its own.
  * Invariant: the share of a thread decides only who computes a number, never how. */
 #include "kernels/cpu/bridge.h"
+#include "kernels/cpu/load.h"
 #include <string.h>
 
 int kv_keep(struct kv *kv, const int *layer, int n, char err[ERR_MAX])
@@ -65,36 +66,167 @@ void keep_rows(const struct step *s, int t, int layer)
 	}
 }
 
-int bridge_check(const struct step *s)
+static bool check_shape(const struct gguf_tensor *t, int rows, int cols)
 {
-	const struct bridge *g = step_bridge(s);
-	const struct model_config *c = &s->d->model->cfg;
+	return t && t->n_dims <= 2 && t->dim[0] == cols && t->dim[1] == rows &&
+	       (t->type == QUANT_F32 || t->type == QUANT_F16 || t->type == QUANT_Q8_0);
+}
 
-	if (s->b->lanes || s->b->n != 1)
-		return fail(s->d->err, "a bridge for %d rows%s: it takes the one row of one text",
-			    s->b->n, s->b->lanes ? " of several texts" : "");
-	if (g->a < 0 || g->s <= g->a || g->s >= c->n_layers || g->k < 1 || g->k > BRIDGE_ROWS)
-		return fail(s->d->err, "a bridge from layer %d to %d for %d rows: the model has %d "
-			    "layers, and at most %d rows cross", g->a, g->s, g->k, c->n_layers,
-			    BRIDGE_ROWS);
-	for (int i = 0; g->group && i < g->n_groups; i++)
-		if (g->group[i] < 0 || g->group[i] >= c->n_out / PEAK)
-			return fail(s->d->err, "group %d of a draft vocabulary: the model has %d "
-				    "whole groups of logits", g->group[i], c->n_out / PEAK);
-	if (g->group && (g->n_groups < 1 || g->n_groups > c->n_out / PEAK))
-		return fail(s->d->err, "a draft vocabulary of %d groups: the model has %d",
-			    g->n_groups, c->n_out / PEAK);
-	if (!kept_at(s->kv, g->s, 0) || !kept_at(s->kv, c->n_layers - 1, 0))
-		return fail(s->d->err, "a bridge to layer %d: the cache does not keep what enters "
-			    "layers %d and %d (kv_keep)", g->s, g->s, c->n_layers - 1);
+static int check_adapters(const struct dev *d, const struct bridge *g, char err[ERR_MAX])
+{
+	const struct model_config *c = &d->model->cfg;
+
+	if (g->rank < 1 || g->rank % BLOCK || d->layer[0].wk.rows % UNIT)
+		return fail(err, "adapters of rank %d beside keys of %d rows: the cpu backend "
+			    "takes multiples of %d and %d", g->rank, d->layer[0].wk.rows, BLOCK,
+			    UNIT);
+	for (int l = g->s; l < c->n_layers; l++)
+		for (int i = 0; i < ADAPTS; i++) {
+			const struct adapter *a = &g->adapt[l][i];
+
+			if ((a->down || a->up) &&
+			    (!check_shape(a->down, g->rank, adapt_in(c, (enum adapt)i)) ||
+			     !check_shape(a->up, adapt_out(c, (enum adapt)i), g->rank)))
+				return fail(err, "adapter %d of layer %d has not the shape or type "
+					    "that this model needs", i, l);
+		}
 	return 0;
 }
 
-size_t bridge_bytes(const struct dev *d, const struct bridge *g)
+static int check_groups(const struct model_config *c, const struct bridge *g, char err[ERR_MAX])
 {
-	int width = d->model->cfg.n_embd;
+	if (g->n_groups < 1 || g->n_groups > c->n_out / PEAK)
+		return fail(err, "a draft vocabulary of %d groups: the model has %d", g->n_groups,
+			    c->n_out / PEAK);
+	for (int i = 0; i < g->n_groups; i++)
+		if (g->group[i] < 0 || g->group[i] >= c->n_out / PEAK)
+			return fail(err, "group %d of a draft vocabulary: the model has %d whole "
+				    "groups of logits", g->group[i], c->n_out / PEAK);
+	return 0;
+}
 
-	return (size_t)g->k * (size_t)bridge_features(width) * (size_t)width * sizeof(*g->mat);
+/* That it fits the model, as far as it can be known before a pass. */
+static int check_bridge(const struct dev *d, const struct bridge *g, char err[ERR_MAX])
+{
+	const struct model_config *c = &d->model->cfg;
+
+	if (g->a < 0 || g->s <= g->a || g->s >= c->n_layers || g->k < 1 || g->k > BRIDGE_ROWS)
+		return fail(err, "a bridge from layer %d to %d for %d rows: the model has %d "
+			    "layers, and at most %d rows cross", g->a, g->s, g->k, c->n_layers,
+			    BRIDGE_ROWS);
+	if (!check_shape(g->weight, g->k * c->n_embd, BRIDGE_PARTS * c->n_embd) ||
+	    !check_shape(g->bias, 1, g->k * c->n_embd) || g->bias->type != QUANT_F32)
+		return fail(err, "the bridge's matrix or bias has not the shape or type that %d "
+			    "rows of this model need", g->k);
+	if (g->group && check_groups(c, g, err) != 0)
+		return -1;
+	return g->adapt ? check_adapters(d, g, err) : 0;
+}
+
+static void bridge_close(struct dev *d)
+{
+	struct crossing *x = &d->cross;
+
+	for (int t = 0; x->low && t < d->n_threads; t++)
+		act_close(&x->low[t]);
+	act_close(&x->features);
+	mem_free(x->low);
+	mem_free(x->up);
+	mem_free(x->adapt);
+	mem_free(x->arena);
+	*x = (struct crossing){ .b = NULL };
+}
+
+static size_t all_packed(const struct dev *d, const struct bridge *g)
+{
+	size_t sum = mat_packed(d, g->weight);
+
+	for (int l = g->s; g->adapt && l < d->model->cfg.n_layers; l++)
+		for (int i = 0; i < ADAPTS; i++)
+			if (g->adapt[l][i].down)
+				sum += mat_packed(d, g->adapt[l][i].down) +
+				       mat_packed(d, g->adapt[l][i].up);
+	return sum;
+}
+
+static void load_all(struct dev *d, const struct bridge *g)
+{
+	struct crossing *x = &d->cross;
+	uint8_t *at = x->arena;
+
+	mat_load(d, &x->weight, g->weight, NULL, &at);
+	for (int l = g->s; g->adapt && l < d->model->cfg.n_layers; l++)
+		for (int i = 0; i < ADAPTS; i++) {
+			const struct adapter *a = &g->adapt[l][i];
+
+			if (!a->down)
+				continue;
+			mat_load(d, &x->adapt[l][i].down, a->down, NULL, &at);
+			mat_load(d, &x->adapt[l][i].up, a->up, NULL, &at);
+		}
+}
+
+static int open_adapters(struct dev *d, const struct bridge *g, char err[ERR_MAX])
+{
+	struct crossing *x = &d->cross;
+	int widest = 0;
+
+	for (int i = 0; i < ADAPTS; i++) {
+		int out = adapt_out(&d->model->cfg, (enum adapt)i);
+
+		widest = out > widest ? out : widest;
+	}
+	x->adapt = mem_new((size_t)d->model->cfg.n_layers, sizeof(*x->adapt), err);
+	x->low = x->adapt ? mem_new((size_t)d->n_threads, sizeof(*x->low), err) : NULL;
+	x->up = x->low ? mem_new((size_t)(BRIDGE_ROWS * widest), sizeof(float), err) : NULL;
+	if (!x->up)
+		return -1;
+	x->work += (size_t)(BRIDGE_ROWS * widest) * sizeof(float);
+	for (int t = 0; t < d->n_threads; t++)
+		if (act_open(&x->low[t], BRIDGE_ROWS, g->rank, true, &x->work, err) != 0)
+			return -1;
+	return 0;
+}
+
+int bridge_open(struct dev *d, const struct bridge *g, char err[ERR_MAX])
+{
+	struct crossing *x = &d->cross;
+
+	bridge_close(d);
+	if (!g)
+		return 0;
+	if (check_bridge(d, g, err) != 0)
+		return -1;
+	x->weights = all_packed(d, g);
+	x->arena = mem_new(x->weights + ARENA_PAST, 1, err);
+	if (!x->arena || act_open(&x->features, 1, BRIDGE_PARTS * d->model->cfg.n_embd, true,
+				  &x->work, err) != 0 ||
+	    (g->adapt && open_adapters(d, g, err) != 0)) {
+		bridge_close(d);
+		return -1;
+	}
+	load_all(d, g);
+	x->b = g;
+	return 0;
+}
+
+int bridge_check(const struct step *s)
+{
+	const struct bridge *g = step_bridge(s);
+	int last = s->d->model->cfg.n_layers - 1;
+
+	if (s->d->cross.b != g)
+		return fail(s->d->err, "a pass over a bridge that this device was not given");
+	if (s->b->lanes || s->b->n != 1)
+		return fail(s->d->err, "a bridge for %d rows%s: it takes the one row of one text",
+			    s->b->n, s->b->lanes ? " of several texts" : "");
+	if (s->b->n_out < 1 || s->b->n_out > g->k)
+		return fail(s->d->err, "a bridge for %d rows is to make %d of one", g->k,
+			    s->b->n_out);
+	if (!kept_at(s->kv, g->s, 0) || !kept_at(s->kv, last, 0))
+		return fail(s->d->err, "a bridge to layer %d: the cache does not keep what enters "
+			    "layers %d and %d (kv_keep)", g->s, g->s, last);
+	return 0;
 }
 
 static void put_features(const struct step *s, float *f)
@@ -113,30 +245,67 @@ static void put_features(const struct step *s, float *f)
 		else
 			memset(f, 0, width * sizeof(*f));
 	}
-	f[width] = 1;
 }
 
 void bridge_cross(struct step *s, int t)
 {
 	struct dev *d = s->d;
-	const struct bridge *g = step_bridge(s);
-	int features = bridge_features(d->model->cfg.n_embd), from, to;
-	size_t width = (size_t)d->model->cfg.n_embd, at;
-	float *f = d->own[t].room;      /* FEW_ROWS rows, more than the features are */
+	struct act *f = &d->cross.features;
+	int width = d->model->cfg.n_embd, from, to;
 
-	put_features(s, f);
-	pool_sync(d->pool);             /* all have read the row that is overwritten now */
-	pool_share(d->pool, t, (int)width / UNIT, &from, &to);
-	at = (size_t)from * UNIT;
-	for (int o = 0; o < g->k; o++) {
-		float *y = d->x + (size_t)o * width + at;
-		const uint16_t *w = g->mat + (size_t)o * (size_t)features * width + at;
-
-		memset(y, 0, (size_t)(to - from) * UNIT * sizeof(*y));
-		for (int i = 0; i < features; i++)
-			d->k->add_halves(y, f[i], w + (size_t)i * width, (to - from) * UNIT);
+	if (!t) {
+		put_features(s, f->room);
+		f->f = f->room;
+		if (!d->floats)
+			d->k->quantise(f, 0, 0, f->k / BLOCK);
 	}
-	s->n = g->k;
+	pool_sync(d->pool);             /* the row that was read is overwritten now */
+	s->n = s->b->n_out;
+	pool_share(d->pool, t, s->n * width / UNIT, &from, &to);
+	d->cross.weight.mul(&d->cross.weight, from, to, f, 1, d->x, 0);
+	d->k->add(d->x + from * UNIT, (const float *)step_bridge(s)->bias->data + from * UNIT,
+		  (to - from) * UNIT);
+}
+
+/* Units u0..u1-1 of what comes out, which begin behind skip units, added to y. */
+static void add_up(const struct step *s, const struct mat *up, const struct act *low, int skip,
+		   int u0, int u1, float *y, int ldy)
+{
+	const struct dev *d = s->d;
+	size_t at = (size_t)(u0 * UNIT), from = at + (size_t)(skip * UNIT);
+
+	up->mul(up, skip + u0, skip + u1, low, s->n, d->cross.up, up->rows);
+	for (int i = 0; i < s->n; i++)
+		d->k->add(y + (size_t)i * (size_t)ldy + at,
+			  d->cross.up + (size_t)i * (size_t)up->rows + from, (u1 - u0) * UNIT);
+}
+
+/* Every thread makes the few rows of low rank for itself. */
+void adapt(const struct step *s, int t, int layer, enum adapt which, const struct act *x)
+{
+	struct dev *d = s->d;
+	const struct cpu_adapter *a;
+	struct act *low;
+	int half = d->model->cfg.n_ff / UNIT, units, from, to;
+
+	if (!step_bridge(s) || !step_bridge(s)->adapt || !d->cross.adapt[layer][which].down.data)
+		return;
+	a = &d->cross.adapt[layer][which];
+	low = &d->cross.low[t];
+	low->f = low->room;
+	a->down.mul(&a->down, 0, a->down.rows / UNIT, x, s->n, low->room, low->k);
+	for (int i = 0; !d->floats && i < s->n; i++)
+		d->k->quantise(low, i, 0, low->k / BLOCK);
+	units = a->up.rows / UNIT;
+	pool_share(d->pool, t, which == ADAPT_GATE_UP ? half / 2 : units, &from, &to);
+	if (which == ADAPT_GATE_UP) {
+		add_up(s, &a->up, low, 0, 2 * from, 2 * to, d->gate, d->model->cfg.n_ff);
+		add_up(s, &a->up, low, half, 2 * from, 2 * to, d->up, d->model->cfg.n_ff);
+	} else if (which == ADAPT_QKV) {
+		add_up(s, &a->up, low, 0, from, to, d->qkv, d->ld_qkv);
+	} else {
+		add_up(s, &a->up, low, 0, from, to, d->x, d->model->cfg.n_embd);
+	}
 }
 
 void bridge_output(struct dev *d, int t, const struct act *a, int n_out, const struct bridge *g)

@@ -11,10 +11,10 @@ static inline const struct bridge *step_bridge(const struct step *s)
 {
 	return s->b->plan ? s->b->plan->bridge : NULL;
 }
-/* Rows that have logits in the end. */
+/* Rows in the end. */
 static inline int step_rows(const struct step *s)
 {
-	return step_bridge(s) ? step_bridge(s)->k : s->b->n;
+	return step_bridge(s) ? s->b->n_out : s->b->n;
 }
 
 int kv_keep(struct kv *, const int *layer, int n, char err[ERR_MAX]);
@@ -22,10 +22,13 @@ size_t kept_bytes(const struct kv *);
 /* The rows about to enter a layer, if the pass is a full one and their caches keep these. */
 void keep_rows(const struct step *, int t, int layer);
 
+int bridge_open(struct dev *, const struct bridge *, char err[ERR_MAX]);        /* .bridge */
 int bridge_check(const struct step *);  /* -1, with the device's error, where it cannot be run */
-size_t bridge_bytes(const struct dev *, const struct bridge *);
 /* The rows behind the bridge instead of the one before it; a barrier must follow. */
 void bridge_cross(struct step *, int t);
+/* Adds to thread t's share of a stage's products what adapters make of x, the activations that
+ * the stage's matrices got. */
+void adapt(const struct step *, int t, int layer, enum adapt, const struct act *x);
 /* Logits of the draft vocabulary, and their peaks. */
 void bridge_output(struct dev *, int t, const struct act *, int n_out, const struct bridge *);
 #endif

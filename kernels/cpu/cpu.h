@@ -70,8 +70,6 @@ struct cpu_kernels {
 	void (*norm)(const float *x, const float *w, int n, float eps, float *y);
 	void (*add)(float *x, const float *y, int n);
 	void (*swiglu)(float *gate, const float *up, int n);    /* gate = silu(gate) * up */
-	/* y += x times n (a multiple of 16) f16 values */
-	void (*add_halves)(float *y, float x, const uint16_t *w, int n);
 	void (*halves)(const float *x, uint16_t *y, int n);     /* to f16, nearest even */
 	/* To q8_0: n (a multiple of 32) codes and n/32 f16 scales. */
 	void (*codes)(const float *x, int n, int8_t *code, uint16_t *scale);

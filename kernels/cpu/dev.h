@@ -21,6 +21,21 @@ struct cpu_layer {
 	float *qkv_bias;        /* (ld_qkv), or NULL */
 };
 
+struct cpu_adapter {
+	struct mat down, up;
+};
+
+struct crossing {       /* the bridge that passes may be over, made ready */
+	const struct bridge *b; /* NULL: none */
+	struct mat weight;
+	struct cpu_adapter (*adapt)[ADAPTS];    /* (n_layers), or NULL */
+	uint8_t *arena;
+	struct act features;    /* one row */
+	struct act *low;        /* (threads) BRIDGE_ROWS rows of the rank */
+	float *up;              /* (BRIDGE_ROWS, widest product) of adapters */
+	size_t weights, work;
+};
+
 struct dev {
 	const struct model *model;
 	const struct cpu_kernels *k;
@@ -49,6 +64,7 @@ struct dev {
 	float *part_acc;        /* (n_part, pad_dim) */
 	size_t n_part;
 	int ld_qkv, pad_dim;
+	struct crossing cross;
 	bool q8_k, q8_v;        /* what its caches hold: q8_0, or f16 */
 	bool timed;             /* somebody looks at the stages */
 	struct backend_stage stage[STAGES];
@@ -73,6 +89,9 @@ struct kv {
 };
 
 /* backend.c */
+/* Rows of k columns, with floats of their own; *bytes grows by what they take. */
+int act_open(struct act *, int rows, int k, bool floats, size_t *bytes, char err[ERR_MAX]);
+void act_close(struct act *);
 size_t kv_row_bytes(const struct kv *);         /* keys and values of one position in one layer */
 
 /* timing.c */

@@ -77,13 +77,14 @@ static void multiply(struct dev *d, int t, const struct act *a, int n, int count
 }
 
 /* x += m . a, each thread for the rows of m which it multiplied. */
-static void multiply_add(struct dev *d, int t, const struct act *a, int n, const struct mat *m)
+static void multiply_add(const struct step *s, int t, const struct act *a, const struct mat *m)
 {
+	struct dev *d = s->d;
 	int from, to;
 
 	pool_share(d->pool, t, m->rows / UNIT, &from, &to);
-	m->mul(m, from, to, a, n, d->tmp, m->rows);
-	for (int i = 0; i < n; i++) {
+	m->mul(m, from, to, a, s->n, d->tmp, m->rows);
+	for (int i = 0; i < s->n; i++) {
 		size_t at = (size_t)i * (size_t)m->rows + (size_t)(from * UNIT);
 
 		d->k->add(d->x + at, d->tmp + at, (to - from) * UNIT);
@@ -91,14 +92,16 @@ static void multiply_add(struct dev *d, int t, const struct act *a, int n, const
 }
 
 /* Gate and up, 32 rows of both at a time so that their product can be quantised at once. */
-static void gate_up(struct step *s, int t, const struct cpu_layer *w, const struct act *a)
+static void gate_up(struct step *s, int t, int l, const struct act *a)
 {
 	struct dev *d = s->d;
+	const struct cpu_layer *w = &d->layer[l];
 	int n_ff = w->gate.rows, from, to;
 
 	pool_share(d->pool, t, n_ff / BLOCK, &from, &to);
 	w->gate.mul(&w->gate, 2 * from, 2 * to, a, s->n, d->gate, n_ff);
 	w->up.mul(&w->up, 2 * from, 2 * to, a, s->n, d->up, n_ff);
+	adapt(s, t, l, ADAPT_GATE_UP, a);
 	for (int i = 0; i < s->n; i++) {
 		size_t at = (size_t)i * (size_t)n_ff + (size_t)(from * BLOCK);
 
@@ -186,6 +189,7 @@ static void forward(void *arg, int t)
 			multiply(d, t, &a, n, 3, (const struct mat *[]){ &w->wq, &w->wk, &w->wv },
 				 (float *[]){ d->qkv, d->qkv + w->wq.rows,
 					      d->qkv + w->wq.rows + w->wk.rows }, d->ld_qkv);
+			adapt(s, t, l, ADAPT_QKV, &a);
 			stage_end(d, t, STAGE_QKV);
 			/* RoPE + cache write */
 			attend_store(s, t, l);
@@ -199,18 +203,20 @@ static void forward(void *arg, int t)
 			watch(s, t, STAGE_ATTEND, l);
 			/* output + residual */
 			a = prepare(d, t, d->attn, NULL, c->n_heads * c->head_dim, n);
-			multiply_add(d, t, &a, n, &w->wo);
+			multiply_add(s, t, &a, &w->wo);
+			adapt(s, t, l, ADAPT_OUT, &a);
 			stage_end(d, t, STAGE_WO);
 			watch(s, t, STAGE_WO, l);
 		}
 		if (!p || !plan_has(p->skip_mlp, l)) {
 			/* norm + gate/up + activation */
 			a = prepare(d, t, d->x, w->ffn_norm, c->n_embd, n);
-			gate_up(s, t, w, &a);
+			gate_up(s, t, l, &a);
 			stage_end(d, t, STAGE_GATE_UP);
 			watch(s, t, STAGE_GATE_UP, l);
 			/* down + residual */
-			multiply_add(d, t, &d->ff, n, &w->down);
+			multiply_add(s, t, &d->ff, &w->down);
+			adapt(s, t, l, ADAPT_DOWN, &d->ff);
 			stage_end(d, t, STAGE_DOWN);
 			watch(s, t, STAGE_DOWN, l);
 		}

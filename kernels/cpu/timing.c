@@ -43,6 +43,17 @@ static size_t output_bytes(const struct dev *d, const struct bridge *g)
 	return mat_bytes(&d->output) / units * (g && g->group ? (size_t)g->n_groups : units);
 }
 
+static void count_adapters(struct dev *d, const struct bridge *g)
+{
+	static const enum stage stage[ADAPTS] = { STAGE_QKV, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN };
+
+	for (int l = g && g->adapt ? g->s : d->model->cfg.n_layers; l < d->model->cfg.n_layers; l++)
+		for (int i = 0; i < ADAPTS; i++)
+			if (g->adapt[l][i].down)
+				d->stage[stage[i]].bytes += mat_bytes(&d->cross.adapt[l][i].down) +
+							    mat_bytes(&d->cross.adapt[l][i].up);
+}
+
 void stage_count(const struct step *s)
 {
 	struct dev *d = s->d;
@@ -54,12 +65,13 @@ void stage_count(const struct step *s)
 	if (!d->timed)
 		return;
 	if (g)
-		d->stage[STAGE_EMBED].bytes += bridge_bytes(d, g);
+		d->stage[STAGE_EMBED].bytes += mat_bytes(&d->cross.weight);
 	for (int i = b->lanes ? 0 : b->n - 1; i < b->n; i++) {
 		struct lane lane = step_lane(s, i);
 
 		cache += kv_row_bytes(lane.kv) * (size_t)(lane.pos + 1);
 	}
+	count_adapters(d, g);
 	for (int l = 0; l < d->model->cfg.n_layers; l++) {
 		const struct cpu_layer *w = &d->layer[l];
 

@@ -421,6 +421,7 @@ static const struct backend backend = {
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
 	.kv_keep = NULL,
+	.bridge = NULL,
 	.forward = cuda_forward,
 	.guess = cuda_guess,
 	.error = dev_error,

@@ -15,7 +15,6 @@ void ALL_ELSE(quantise)(const struct act *a, int row, int b0, int b1);
 void ALL_ELSE(norm)(const float *x, const float *w, int n, float eps, float *y);
 void ALL_ELSE(add)(float *x, const float *y, int n);
 void ALL_ELSE(swiglu)(float *gate, const float *up, int n);
-void ALL_ELSE(add_halves)(float *y, float x, const uint16_t *w, int n);
 void ALL_ELSE(halves)(const float *x, uint16_t *y, int n);
 void ALL_ELSE(codes)(const float *x, int n, int8_t *code, uint16_t *scale);
 void ALL_ELSE(peaks)(const float *x, int n, float *y);
@@ -35,7 +34,6 @@ const struct cpu_kernels K(cpu_kernels) = {
 	.norm = ALL_ELSE(norm),
 	.add = ALL_ELSE(add),
 	.swiglu = ALL_ELSE(swiglu),
-	.add_halves = ALL_ELSE(add_halves),
 	.halves = ALL_ELSE(halves),
 	.codes = ALL_ELSE(codes),
 	.peaks = ALL_ELSE(peaks),

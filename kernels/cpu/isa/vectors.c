@@ -24,15 +24,6 @@ void K(add)(float *x, const float *y, int n)
 		v_store(x + i, v_add(v_load(x + i), v_load(y + i)));
 }
 
-void K(add_halves)(float *y, float x, const uint16_t *w, int n);
-void K(add_halves)(float *y, float x, const uint16_t *w, int n)
-{
-	struct vf all = v_set(x);
-
-	for (int i = 0; i < n; i += 16)
-		v_store(y + i, v_fma(all, v_load_f16(w + i), v_load(y + i)));
-}
-
 void K(swiglu)(float *gate, const float *up, int n);
 void K(swiglu)(float *gate, const float *up, int n)
 {
