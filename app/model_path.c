@@ -115,18 +115,15 @@ char *model_path(const char *given, char err[ERR_MAX])
 	return found;
 }
 
-char *model_path_little(const char *model, const char *given)
+/* The first there of models/FILE in the places of default models, and FILE beside the model, whose
+ * folder has so many bytes. */
+static char *companion(const char *model, int folder, const char *file)
 {
-	const char *slash = strrchr(model, '/'), *file = slash ? slash + 1 : model;
-	char rest[512], *little = rest + strlen("models/"), *beside = NULL;
-	int n = (int)base_length(file), folder = (int)(file - model);
+	char rest[512], *beside = NULL;
 
-	if (*given)
-		return strcmp(given, "none") ? strdup(given) : NULL;
-	if (n > 256)
+	if (snprintf(rest, sizeof(rest), "models/%s", file) >= (int)sizeof(rest))
 		return NULL;
-	snprintf(rest, sizeof(rest), "models/%.*s.little.gguf", n, file);
-	if (asprintf(&beside, "%.*s%s", folder, model, little) < 0)
+	if (asprintf(&beside, "%.*s%s", folder, model, file) < 0)
 		beside = NULL;
 	char *place[] = {
 		beside, model_path_xdg("XDG_DATA_HOME", ".local/share", rest), strdup(rest),
@@ -135,6 +132,65 @@ char *model_path_little(const char *model, const char *given)
 	};
 
 	return first_there(place, sizeof(place) / sizeof(place[0]));
+}
+
+static int folder_length(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? (int)(slash + 1 - path) : 0;
+}
+
+char *model_path_little(const char *model, const char *given)
+{
+	int folder = folder_length(model);
+	char file[512];
+
+	if (*given)
+		return strcmp(given, "none") ? strdup(given) : NULL;
+	if (snprintf(file, sizeof(file), "%.*s.little.gguf", (int)base_length(model + folder),
+		     model + folder) >= (int)sizeof(file))
+		return NULL;
+	return companion(model, folder, file);
+}
+
+/* NAME.s3d.gguf for NAME.gguf; false: too long. */
+static bool sidecar_name(const char *file, char out[512])
+{
+	int n = (int)strlen(file);
+
+	if (n > 5 && !strcasecmp(file + n - 5, ".gguf"))
+		n -= 5;
+	return snprintf(out, 512, "%.*s.s3d.gguf", n, file) < 512;
+}
+
+char *model_path_sidecar(const char *model, const char *given)
+{
+	int folder = folder_length(model);
+	char file[512];
+
+	if (*given)
+		return strcmp(given, "none") ? strdup(given) : NULL;
+	return sidecar_name(model + folder, file) ? companion(model, folder, file) : NULL;
+}
+
+char *model_path_sidecar_new(const char *model)
+{
+	int folder = folder_length(model), rc;
+	char file[512], *path = NULL, *home;
+
+	if (!sidecar_name(model + folder, file) ||
+	    asprintf(&path, "%.*s", folder, folder ? model : "./") < 0)
+		return NULL;
+	rc = access(folder ? path : ".", W_OK);
+	free(path);
+	if (rc == 0)
+		return asprintf(&path, "%.*s%s", folder, model, file) < 0 ? NULL : path;
+	home = model_path_xdg("XDG_DATA_HOME", ".local/share", "models/");
+	if (!home || asprintf(&path, "%s%s", home, file) < 0)
+		path = NULL;
+	free(home);
+	return path;
 }
 
 void model_path_make(char *path)

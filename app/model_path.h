@@ -14,6 +14,12 @@ char *model_path(const char *given, char err[ERR_MAX]);
  * partner NAME.little.gguf beside it or where default models are.  NAME is the big one's file name
  * less .gguf and what names its quantisation.  malloc'ed; NULL: none. */
 char *model_path_little(const char *model, const char *given);
+/* The sidecar for the model: given if it is not "", none for "none", else NAME.s3d.gguf beside
+ * NAME.gguf or where default models are.  malloc'ed; NULL: none. */
+char *model_path_sidecar(const char *model, const char *given);
+/* Where a new one goes: beside the model if that folder can be written.  malloc'ed, NULL without
+ * memory or a home. */
+char *model_path_sidecar_new(const char *model);
 /* $NAME, or ~/fallback, then /s3dchat/rest: malloc'ed, NULL without a home or memory. */
 char *model_path_xdg(const char *name, const char *fallback, const char *rest);
 /* share/s3dchat/rest beside the folder (bin) that the program itself is in; the same. */

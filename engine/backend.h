@@ -32,7 +32,8 @@ struct adapter {
  * are the token's row, and the rows that entered layer s and the last layer at the position before
  * (zeros when they are not kept any more).  What such a pass leaves in the cache the next full
  * pass overwrites.  Matrices are of F32, F16 or Q8_0. */
-enum { BRIDGE_ROWS = 4, KEEP_ROWS = 32, KEEP_LAYERS = 2, BRIDGE_PARTS = KEEP_LAYERS + 1 };
+enum { BRIDGE_ROWS = 4, KEEP_ROWS = 32, KEEP_LAYERS = 2, BRIDGE_PARTS = KEEP_LAYERS + 1,
+	BRIDGE_RANK = 256 };
 struct bridge {
 	int a, s, k;            /* 0 <= a < s < n_layers, 1 <= k <= BRIDGE_ROWS */
 	const struct gguf_tensor *weight;       /* (k * n_embd, BRIDGE_PARTS * n_embd) */
@@ -41,9 +42,11 @@ struct bridge {
 	 * turn, and their peaks.  NULL: all logits. */
 	const int *group;
 	int n_groups;
-	int rank;               /* of the adapters */
+	int rank;               /* of the adapters: a multiple of 32 up to BRIDGE_RANK */
 	struct adapter (*adapt)[ADAPTS];  /* (n_layers), layers s.. act; NULL: none */
 };
+/* -1: its shapes, types, layers or groups are not for this model; err says which. */
+int bridge_fits(const struct model_config *, const struct bridge *, char err[ERR_MAX]);
 /* What goes into an adapter, and what comes out. */
 static inline int adapt_in(const struct model_config *c, enum adapt which)
 {

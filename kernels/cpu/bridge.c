@@ -66,63 +66,6 @@ void keep_rows(const struct step *s, int t, int layer)
 	}
 }
 
-static bool check_shape(const struct gguf_tensor *t, int rows, int cols)
-{
-	return t && t->n_dims <= 2 && t->dim[0] == cols && t->dim[1] == rows &&
-	       (t->type == QUANT_F32 || t->type == QUANT_F16 || t->type == QUANT_Q8_0);
-}
-
-static int check_adapters(const struct dev *d, const struct bridge *g, char err[ERR_MAX])
-{
-	const struct model_config *c = &d->model->cfg;
-
-	if (g->rank < 1 || g->rank % BLOCK || d->layer[0].wk.rows % UNIT)
-		return fail(err, "adapters of rank %d beside keys of %d rows: the cpu backend "
-			    "takes multiples of %d and %d", g->rank, d->layer[0].wk.rows, BLOCK,
-			    UNIT);
-	for (int l = g->s; l < c->n_layers; l++)
-		for (int i = 0; i < ADAPTS; i++) {
-			const struct adapter *a = &g->adapt[l][i];
-
-			if ((a->down || a->up) &&
-			    (!check_shape(a->down, g->rank, adapt_in(c, (enum adapt)i)) ||
-			     !check_shape(a->up, adapt_out(c, (enum adapt)i), g->rank)))
-				return fail(err, "adapter %d of layer %d has not the shape or type "
-					    "that this model needs", i, l);
-		}
-	return 0;
-}
-
-static int check_groups(const struct model_config *c, const struct bridge *g, char err[ERR_MAX])
-{
-	if (g->n_groups < 1 || g->n_groups > c->n_out / PEAK)
-		return fail(err, "a draft vocabulary of %d groups: the model has %d", g->n_groups,
-			    c->n_out / PEAK);
-	for (int i = 0; i < g->n_groups; i++)
-		if (g->group[i] < 0 || g->group[i] >= c->n_out / PEAK)
-			return fail(err, "group %d of a draft vocabulary: the model has %d whole "
-				    "groups of logits", g->group[i], c->n_out / PEAK);
-	return 0;
-}
-
-/* That it fits the model, as far as it can be known before a pass. */
-static int check_bridge(const struct dev *d, const struct bridge *g, char err[ERR_MAX])
-{
-	const struct model_config *c = &d->model->cfg;
-
-	if (g->a < 0 || g->s <= g->a || g->s >= c->n_layers || g->k < 1 || g->k > BRIDGE_ROWS)
-		return fail(err, "a bridge from layer %d to %d for %d rows: the model has %d "
-			    "layers, and at most %d rows cross", g->a, g->s, g->k, c->n_layers,
-			    BRIDGE_ROWS);
-	if (!check_shape(g->weight, g->k * c->n_embd, BRIDGE_PARTS * c->n_embd) ||
-	    !check_shape(g->bias, 1, g->k * c->n_embd) || g->bias->type != QUANT_F32)
-		return fail(err, "the bridge's matrix or bias has not the shape or type that %d "
-			    "rows of this model need", g->k);
-	if (g->group && check_groups(c, g, err) != 0)
-		return -1;
-	return g->adapt ? check_adapters(d, g, err) : 0;
-}
-
 static void bridge_close(struct dev *d)
 {
 	struct crossing *x = &d->cross;
@@ -195,7 +138,7 @@ int bridge_open(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 	bridge_close(d);
 	if (!g)
 		return 0;
-	if (check_bridge(d, g, err) != 0)
+	if (bridge_fits(&d->model->cfg, g, err) != 0)
 		return -1;
 	x->weights = all_packed(d, g);
 	x->arena = mem_new(x->weights + ARENA_PAST, 1, err);

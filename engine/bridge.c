@@ -1,0 +1,56 @@
+/* bridge.c - whether a bridge fits a model: what every backend asks before it takes one.  No
+ * state. */
+#include "engine/backend.h"
+
+static bool check_shape(const struct gguf_tensor *t, int rows, int cols)
+{
+	return t && t->n_dims <= 2 && t->dim[0] == cols && t->dim[1] == rows &&
+	       (t->type == QUANT_F32 || t->type == QUANT_F16 || t->type == QUANT_Q8_0);
+}
+
+static int check_adapters(const struct model_config *c, const struct bridge *g, char err[ERR_MAX])
+{
+	int keys = c->n_kv_heads * c->head_dim;
+
+	if (g->rank < 1 || g->rank % 32 || g->rank > BRIDGE_RANK || keys % 16)
+		return fail(err, "adapters of rank %d beside keys of %d rows: there may be "
+			    "multiples of 32 up to %d, and of 16", g->rank, keys, BRIDGE_RANK);
+	for (int l = g->s; l < c->n_layers; l++)
+		for (int i = 0; i < ADAPTS; i++) {
+			const struct adapter *a = &g->adapt[l][i];
+
+			if ((a->down || a->up) &&
+			    (!check_shape(a->down, g->rank, adapt_in(c, (enum adapt)i)) ||
+			     !check_shape(a->up, adapt_out(c, (enum adapt)i), g->rank)))
+				return fail(err, "adapter %d of layer %d has not the shape or type "
+					    "that this model needs", i, l);
+		}
+	return 0;
+}
+
+static int check_groups(const struct model_config *c, const struct bridge *g, char err[ERR_MAX])
+{
+	if (g->n_groups < 1 || g->n_groups > c->n_out / PEAK)
+		return fail(err, "a draft vocabulary of %d groups: the model has %d", g->n_groups,
+			    c->n_out / PEAK);
+	for (int i = 0; i < g->n_groups; i++)
+		if (g->group[i] < 0 || g->group[i] >= c->n_out / PEAK)
+			return fail(err, "group %d of a draft vocabulary: the model has %d whole "
+				    "groups of logits", g->group[i], c->n_out / PEAK);
+	return 0;
+}
+
+int bridge_fits(const struct model_config *c, const struct bridge *g, char err[ERR_MAX])
+{
+	if (g->a < 0 || g->s <= g->a || g->s >= c->n_layers || g->k < 1 || g->k > BRIDGE_ROWS)
+		return fail(err, "a bridge from layer %d to %d for %d rows: the model has %d "
+			    "layers, and at most %d rows cross", g->a, g->s, g->k, c->n_layers,
+			    BRIDGE_ROWS);
+	if (!check_shape(g->weight, g->k * c->n_embd, BRIDGE_PARTS * c->n_embd) ||
+	    !check_shape(g->bias, 1, g->k * c->n_embd) || g->bias->type != QUANT_F32)
+		return fail(err, "the bridge's matrix or bias has not the shape or type that %d "
+			    "rows of this model need", g->k);
+	if (g->group && check_groups(c, g, err) != 0)
+		return -1;
+	return g->adapt ? check_adapters(c, g, err) : 0;
+}
