@@ -110,11 +110,13 @@ static int load(struct bench *b, char err[ERR_MAX])
 {
 	const struct options *o = b->opt;
 	char *little = model_path_little(o->model, o->model_draft);
+	char *sidecar = model_path_sidecar(o->model, o->sidecar);
 	struct engine_opt eo = setup_engine(o);
 	int times = no_probes(o) ? 1 : b->reps;
 
 	eo.model = o->model;
 	eo.model_draft = little;
+	eo.sidecar = sidecar;
 	eo.chat_template = *o->chat_template ? o->chat_template : NULL;
 	eo.be.n_batch = BATCH_ROWS;
 	eo.be.n_out = STEP_MAX;
@@ -128,9 +130,11 @@ static int load(struct bench *b, char err[ERR_MAX])
 			bench_add(b, clock_now() - start, "s", "load");
 	}
 	free(little);
+	free(sidecar);
 	if (!b->e)
 		return -1;
 	note(b->e->notes[NOTE_BACKEND]);
+	note(b->e->side_err);
 	note(*b->e->draft_err ? b->e->draft_err : b->e->notes[NOTE_PAIR]);
 	b->token_bytes = needed_bytes(b->e->model);
 	bench_strategy_open(b);

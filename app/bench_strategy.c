@@ -63,7 +63,7 @@ void bench_strategy_open(struct bench *b)
 	for (int i = 0; strategies[i]; i++) {
 		const struct strategy *s = strategies[i];
 
-		if (s->needs & NEED_DRAFT_MODEL && !b->e->strat.draft)
+		if (strategy_lacks(&b->e->strat, s))
 			continue;
 		if (b->opt->bild_grid && !strcmp(s->name, "bild"))
 			add_grid(b, s);

@@ -61,6 +61,7 @@ struct model_info {
 	char arch[32], frame[32], device[96];
 	char no_cuda[256];      /* why cuda does not do the arithmetic; "": it does, or must not */
 	double load_s;
+	size_t sidecar;         /* of weights and kv what the sidecar takes */
 	size_t weights, draft, kv, work;        /* bytes; 0: none set aside.  draft: all that the
 						 * little model has */
 	size_t planned, free;   /* bytes of the whole process, of the system; 0: unknown */

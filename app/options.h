@@ -32,6 +32,9 @@ _(TEXT, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
 _(TEXT, model_draft, "model-draft", "md", "spec-draft-model", "FILE|none", "", 0, 0, \
 	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts " \
 	"(default: NAME.little.gguf of the model NAME, if there is one)") \
+_(TEXT, sidecar, "sidecar", "", "", "FILE|none", "", 0, 0, IN_CHAT | IN_BENCH, MODEL, \
+	"what lets the model draft for itself: see calibrate (default: MODEL.s3d.gguf of the " \
+	"model MODEL.gguf, if there is one)") \
 _(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_RUN, MODEL, \
 	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
 _(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
@@ -89,7 +92,8 @@ _(FLOAT, presence_penalty, "presence-penalty", "", "", "X", "0.0", -100, 100, IN
 _(LONG, seed, "seed", "s", "", "N", "-1", -1, INT64_MAX, IN_CHAT | IN_BENCH | LIVE, SAMPLING, \
 	"the same seed gives the same answer; -1: a new one each time") \
 _(TEXT, strategy, "strategy", "", "", "NAME", "", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
-	"how tokens are found: plain, ngram, draft, bild, auto (default: auto; bench: all)") \
+	"how tokens are found: plain, ngram, draft, bild, s3d, auto (default: auto; " \
+	"bench: all)") \
 _(INT, draft_max, "draft-max", "", "draft draft-n spec-draft-n-max", "N", "16", 0, 16, \
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "tokens drafted in one round at most") \
 _(INT, draft_min, "draft-min", "", "draft-n-min spec-draft-n-min", "N", "0", 0, 16, \

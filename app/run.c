@@ -164,7 +164,7 @@ static bool with_little(const char *strategy)
 	char err[ERR_MAX];
 	const struct strategy *s = strategy_find(strategy, err);
 
-	return s && s->needs;
+	return s && s->needs & (NEED_DRAFT_MODEL | MAY_DRAFT_MODEL);
 }
 
 static int answer_prompt(const struct options *o, struct output *out, char err[ERR_MAX])

@@ -115,6 +115,7 @@ static void show_memory(const struct talk *t, FILE *out)
 	mebibytes(out, "weights", t->ready && i->weights, i->weights);
 	mebibytes(out, "little model", t->ready && i->draft, i->draft);
 	mebibytes(out, "KV cache", t->ready, i->kv);
+	mebibytes(out, "  of these sidecar", t->ready && i->sidecar, i->sidecar);
 	mebibytes(out, "work buffers", t->ready, i->work);
 	mebibytes(out, "planned", t->ready && i->planned, i->planned);
 	if (t->ready && i->gpu)

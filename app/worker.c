@@ -35,6 +35,7 @@ static struct model_info planned(const struct memory_plan *p)
 {
 	return (struct model_info){
 		.weights = p->weights, .draft = p->little, .kv = p->kv, .work = p->work,
+		.sidecar = p->sidecar,
 		.planned = memory_total(p), .free = p->free < SIZE_MAX ? p->free : 0,
 		.gpu = p->device, .budget = p->budget < SIZE_MAX ? p->budget : 0,
 		.bus = p->bus, .host_layers = p->host_layers, .n_layers = p->n_layers,
@@ -116,6 +117,7 @@ static void tell_ready(struct worker *w, bool again)
 	m.info.weights = mem.weights;
 	m.info.work = mem.work;
 	m.info.draft = little_bytes(e);
+	m.info.sidecar = e->strat.bridged ? e->plan.sidecar : 0;
 	m.info.kv = e->be->kv_bytes(e->target.kv);
 	worker_look(w);
 	m.info.used = w->device_used;
@@ -135,12 +137,14 @@ static void tell_ready(struct worker *w, bool again)
 static int load(struct worker *w, char err[ERR_MAX])
 {
 	char *little = model_path_little(w->model, w->opt.model_draft);
+	char *sidecar = model_path_sidecar(w->model, w->opt.sidecar);
 	struct engine_opt opt = setup_engine(&w->opt);
 
 	if (w->on_cpu)
 		opt.backend = "cpu";
 	opt.model = w->model;
 	opt.model_draft = little;
+	opt.sidecar = sidecar;
 	opt.strategy = w->opt.strategy;
 	opt.chat_template = *w->opt.chat_template ? w->opt.chat_template : NULL;
 	opt.planned = on_plan;
@@ -148,6 +152,7 @@ static int load(struct worker *w, char err[ERR_MAX])
 	opt.be.progress = on_progress;
 	w->engine = engine_open(&opt, err);
 	free(little);
+	free(sidecar);
 	if (!w->engine)
 		return -1;
 	if (w->engine->tmpl)
@@ -156,6 +161,7 @@ static int load(struct worker *w, char err[ERR_MAX])
 	note(w, w->engine->notes[NOTE_BACKEND]);
 	note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :
 						   w->engine->draft_err);
+	note(w, w->engine->side_err);
 	note(w, w->engine->notes[NOTE_PAIR]);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* engine.c - see engine.h.  Opens the parts in order and closes them in reverse. */
 #include "engine/engine.h"
 #include "engine/pair.h"
+#include "engine/side.h"
 #include <string.h>
 
 enum { CTX_DEFAULT = 4096, CALIBRATE_EVERY = 64, CALIBRATE_AT = 8,
@@ -89,9 +90,10 @@ static int find_little(struct engine *e, const struct engine_opt *o, struct setu
 static void set_big(struct memory_plan *p, const struct engine *e, const struct setup *s,
 		    const struct backend_memory *mem)
 {
-	p->weights = mem->weights;
+	p->sidecar = side_weights(e) + side_kept(e);
+	p->weights = mem->weights + side_weights(e);
 	p->work = mem->work;
-	p->kv = memory_kv(e->model, &s->be, memory_rows(s->n_ctx));
+	p->kv = memory_kv(e->model, &s->be, memory_rows(s->n_ctx)) + side_kept(e);
 	p->host = mem->host;
 	p->host_layers = mem->host_layers;
 	p->bus = 0;
@@ -176,7 +178,8 @@ static int plan_there(struct engine *e, const struct engine_opt *o, struct setup
 		      char err[ERR_MAX])
 {
 	struct memory_plan *p = &e->plan;
-	size_t spare = memory_kv(e->model, &s->be, memory_rows(o->spare_ctx));
+	size_t spare = memory_kv(e->model, &s->be, memory_rows(o->spare_ctx)) +
+		       side_weights(e) + side_kept(e);
 	struct memory_room r = { .others = spare };
 
 	p->device = true;
@@ -250,7 +253,7 @@ static int first_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 
 	if (!s)
 		return -1;
-	if (!(s->needs & NEED_DRAFT_MODEL) || e->strat.draft)
+	if (!strategy_lacks(&e->strat, s))
 		return engine_strategy(e, name, err);
 	engine_strategy(e, name, e->notes[NOTE_STRATEGY]);
 	fail(e->notes[NOTE_STRATEGY], "%s; going on with plain", e->notes[NOTE_STRATEGY]);
@@ -270,12 +273,14 @@ static int open_there(struct engine *e, const struct engine_opt *o, struct setup
 		return -1;
 	if (e->draft_model && open_little(e, s, e->draft_err) != 0)
 		close_little(e);
+	side_attach(e);
 	return 0;
 }
 
 static void close_there(struct engine *e)
 {
 	strategy_close(&e->strat);
+	side_detach(e);
 	sampler_close(e->strat.smp);
 	close_little(e);
 	if (e->target.tok)
@@ -307,6 +312,8 @@ static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_M
 
 	if (open_model(e, o, err) != 0 || settle(e, o, &s, err) != 0)
 		return -1;
+	if (o->sidecar)
+		e->side = sidecar_open(o->sidecar, e->model, e->side_err);
 	rc = open_there(e, o, &s, err);
 	if (rc != 0 && e->be != &backend_cpu) {
 		rc = any ? open_on_cpu(e, o, &s, err) : -1;
@@ -336,6 +343,7 @@ void engine_close(struct engine *e)
 	if (!e)
 		return;
 	close_there(e);
+	sidecar_close(e->side);
 	tokenizer_close(e->tok);
 	model_close(e->model);
 	mem_free(e);
@@ -350,11 +358,16 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 {
 	const struct strategy *s = strategy_find(name, err);
 	struct strat next = e->strat;
+	unsigned lacks = s ? strategy_lacks(&e->strat, s) : 0;
 
 	if (!s)
 		return -1;
-	if (s->needs & NEED_DRAFT_MODEL && !e->strat.draft)
-		return fail(err, "strategy %s needs a little model: %s", name,
+	if (lacks == NEED_BRIDGE)
+		return fail(err, "strategy %s needs a sidecar: %s", s->name, *e->side_err ?
+			    e->side_err : "'s3dchat calibrate', or /calibrate, makes one");
+	if (lacks == NEED_DRAFT_MODEL)
+		return fail(err, "strategy %s needs a little model%s: %s", s->name,
+			    s->needs & OR_BRIDGE ? " or a sidecar" : "",
 			    *e->draft_err ? e->draft_err : "-md FILE names one");
 	if (e->strat.ops == s)
 		return 0;
@@ -380,11 +393,11 @@ int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
  * any other; a long one only for a strategy that cannot do without. */
 int engine_prefill(struct engine *e, char err[ERR_MAX])
 {
-	unsigned needs = e->strat.ops->needs;
+	bool must = e->strat.ops->needs & NEED_DRAFT_MODEL;
 	int left = session_prefill(&e->target, err);
 
-	if (left || !e->strat.draft ||
-	    !(needs & NEED_DRAFT_MODEL || (needs && strategy_unread(&e->strat) <= READ_AHEAD)))
+	if (left || !strategy_asks_little(&e->strat, e->strat.ops) ||
+	    !(must || strategy_unread(&e->strat) <= READ_AHEAD))
 		return left;
 	return strategy_read(&e->strat, err);
 }

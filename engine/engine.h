@@ -5,6 +5,7 @@
 #ifndef S3D_ENGINE_H
 #define S3D_ENGINE_H
 #include "memory.h"
+#include "sidecar.h"
 #include "strategy.h"
 #include "template.h"
 #include "tokenizer.h"
@@ -12,6 +13,7 @@
 struct engine_opt {
 	const char *model;              /* path */
 	const char *model_draft;        /* path of a little model, or NULL */
+	const char *sidecar;            /* path, or NULL: none */
 	const char *backend;            /* NULL or "auto": the best; "cpu", "cuda" */
 	const char *strategy;           /* NULL or "": STRATEGY_DEFAULT; "plain" when its little
 					 * model fails that it needs */
@@ -45,6 +47,10 @@ struct engine {
 	struct dev *draft_dev;
 	struct session draft;
 	char draft_err[ERR_MAX];
+	struct sidecar *side;           /* NULL: none, and side_err says why if asked */
+	struct plan bridged;            /* over its bridge */
+	int *bridge_ids;                /* tokens of its draft vocabulary, or NULL: all */
+	char side_err[ERR_MAX];
 	char notes[NOTES][ERR_MAX];     /* what works otherwise than asked; "": nothing */
 	struct pace pace;               /* of all answers so far */
 	struct strat strat;             /* .law, .opt and .stats are the caller's to set and read */
@@ -56,6 +62,9 @@ void engine_close(struct engine *);
 /* A pass has failed on a backend that can lose its device: this engine is only good for closing,
  * the cpu backend can go on. */
 bool engine_lost(const struct engine *);
+/* Another sidecar, or the first one: between steps.  When it fails there is none any more, and the
+ * strategy is plain where it needed one. */
+int engine_sidecar(struct engine *, const char *path, char err[ERR_MAX]);
 /* Between steps; when it fails the strategy before goes on. */
 int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);
 

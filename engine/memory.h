@@ -9,6 +9,7 @@ struct memory_plan {            /* bytes, where the backend computes */
 	size_t now;             /* what the process takes before it loads: program, vocabulary */
 	size_t weights, kv, work;       /* of the big model */
 	size_t little;          /* the same of the little one, 0: none */
+	size_t sidecar;         /* of weights and kv what the sidecar takes */
 	size_t free;            /* SIZE_MAX: unknown */
 	/* A backend with memory of its own: */
 	bool device;

@@ -33,7 +33,8 @@ struct pace {
 	 * cache, it catches up) and for each more. */
 	double begin_s, step_s;
 	double tokens, seconds;         /* of recent rounds */
-	struct pace_odds little, ngram;
+	struct pace_odds little, ngram, bridge;
+	struct pace_trial bridged;      /* rounds of drafts over the bridge */
 	struct pace_trial trial[PACE_TRIALS];   /* by place among auto's strategies */
 	long chosen;                    /* rounds that auto chose, in all */
 	double spent, lost;             /* their seconds; beyond the best strategy's, for probes */

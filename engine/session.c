@@ -45,10 +45,11 @@ void session_truncate(struct session *s, int n)
 		s->n_kv = n > 0 ? n - 1 : 0;
 }
 
-static const float *run(struct session *s, int n, int n_out, char err[ERR_MAX])
+static const float *run(struct session *s, const struct plan *plan, int n, int n_out,
+			char err[ERR_MAX])
 {
-	struct batch b = { .tok = s->tok + s->n_kv, .n = n, .pos = s->n_kv, .n_out = n_out,
-			   .n_best = s->n_best };
+	struct batch b = { .tok = s->tok + s->n_kv, .n = n, .pos = s->n_kv, .plan = plan,
+			   .n_out = n_out, .n_best = s->n_best };
 	const float *logits = s->be->forward(s->dev, s->kv, &b);
 
 	if (!logits) {
@@ -64,7 +65,7 @@ int session_prefill(struct session *s, char err[ERR_MAX])
 
 	if (left <= 0)
 		return 0;
-	if (!run(s, n, 0, err))
+	if (!run(s, NULL, n, 0, err))
 		return -1;
 	s->n_kv += n;
 	return left - n;
@@ -84,10 +85,19 @@ const float *session_extend(struct session *s, const int *draft, int k, char err
 			return NULL;
 	if (k)
 		memcpy(s->tok + s->n, draft, sizeof(*draft) * (size_t)k);
-	logits = run(s, s->n - s->n_kv + k, k + 1, err);
+	logits = run(s, NULL, s->n - s->n_kv + k, k + 1, err);
 	if (logits)
 		s->n_kv = s->n + k;
 	return logits;
+}
+
+const float *session_bridge(struct session *s, const struct plan *plan, int n, char err[ERR_MAX])
+{
+	int left;
+
+	while ((left = session_prefill(s, err)) > 0)
+		;
+	return left < 0 ? NULL : run(s, plan, 1, n, err);
 }
 
 int session_guess(struct session *s, struct guess_batch *b, char err[ERR_MAX])

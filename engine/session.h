@@ -35,6 +35,9 @@ const float *session_extend(struct session *, const int *draft, int k, char err[
 /* Guesses behind the pending token, at most b->n of them, by a backend that makes them itself;
  * b->law is the caller's.  Returns how many, -1 on error.  The timeline stays as it is. */
 int session_guess(struct session *, struct guess_batch *b, char err[ERR_MAX]);
+/* Runs the pending token over a plan's bridge: n rows of logits, what may follow it and its
+ * successors; NULL on error.  The timeline stays as it is. */
+const float *session_bridge(struct session *, const struct plan *, int n, char err[ERR_MAX]);
 /* After session_extend, or with next from session_guess: the first n_kept drafts stay, next becomes
  * the pending token. */
 void session_accept(struct session *, int n_kept, int next);

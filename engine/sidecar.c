@@ -5,6 +5,7 @@
 #include "engine/sidecar.h"
 #include <nettle/sha2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SAMPLE = 4096 };         /* bytes of each end of a tensor */
@@ -71,8 +72,8 @@ static int check_base(const struct gguf *g, const struct model *base, char err[E
 	gguf_string(g, "general.name", &name);
 	if (!is(want, have))
 		return fail(err, "%s was made for another model ('%.*s', %.12s...), and this is "
-			    "%.12s...; 's3dchat calibrate -m FILE' makes one for this", gguf_path(g),
-			    (int)name.n, name.s, want.s, have);
+			    "%.12s...; 's3dchat calibrate -m FILE' makes one for this",
+			    gguf_path(g), (int)name.n, name.s, want.s, have);
 	return 0;
 }
 
@@ -84,6 +85,13 @@ static bool small(const struct gguf *g, const char *key, int *out)
 		return false;
 	*out = (int)v;
 	return true;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
 }
 
 static int read_groups(struct sidecar *s, char err[ERR_MAX])
@@ -102,6 +110,7 @@ static int read_groups(struct sidecar *s, char err[ERR_MAX])
 		return -1;
 	for (int64_t i = 0; i < n; i++)
 		s->group[i] = (int)gguf_array_int(s->file, "s3d.groups", i);
+	qsort(s->group, (size_t)n, sizeof(*s->group), ascending);      /* for the sampler */
 	s->bridge.group = s->group;
 	s->bridge.n_groups = (int)n;
 	return 0;

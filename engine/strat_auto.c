@@ -34,7 +34,7 @@ static void auto_close(struct strat *s)
 
 static bool available(const struct strat *s, const struct strategy *ops)
 {
-	return ops != &strategy_auto && !(ops->needs & NEED_DRAFT_MODEL && !s->draft);
+	return ops != &strategy_auto && !strategy_lacks(s, ops);
 }
 
 static int auto_open(struct strat *s, char err[ERR_MAX])
@@ -50,8 +50,9 @@ static int auto_open(struct strat *s, char err[ERR_MAX])
 		if (!available(s, strategies[i]))
 			continue;
 		*sub = (struct strat){ .ops = strategies[i], .target = s->target,
-				       .draft = s->draft, .smp = s->smp,
-				       .draft_smp = s->draft_smp, .tok = s->tok,
+				       .draft = s->draft, .bridged = s->bridged, .smp = s->smp,
+				       .draft_smp = s->draft_smp,
+				       .bridge_smp = s->bridge_smp, .tok = s->tok,
 				       .pace = s->pace };
 		if (strategy_open(sub, err) != 0) {
 			auto_close(s);
@@ -66,7 +67,7 @@ static bool may_run(const struct strat *s, const struct choice *a, const struct 
 {
 	if (!s->opt.auto_approximate && !strategy_exact(c))
 		return false;
-	return !c->ops->needs ||
+	return !strategy_asks_little(s, c->ops) ||
 	       strategy_unread(s) <= READ + READ_MORE * (s->target->n - a->from);
 }
 
@@ -136,22 +137,6 @@ static void learn(const struct choice *a, struct pace *p, int i, int best, int n
 		p->lost += t - should;
 }
 
-static void add(struct strategy_stats *to, const struct strategy_stats *from)
-{
-	to->rounds += from->rounds;
-	to->emitted += from->emitted;
-	to->drafted += from->drafted;
-	to->tested += from->tested;
-	to->accepted += from->accepted;
-	for (int i = 0; i < DRAFT_MAX; i++) {
-		to->pos_tested[i] += from->pos_tested[i];
-		to->pos_accepted[i] += from->pos_accepted[i];
-	}
-	to->draft_s += from->draft_s;
-	to->verify_s += from->verify_s;
-	to->choose_s += from->choose_s;
-}
-
 static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
 	struct choice *a = s->priv;
@@ -162,7 +147,7 @@ static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	best = fastest(a);
 	i = pick(a, s->pace, best);
 	/* What is read for once says nothing of the rounds to come. */
-	while (a->c[i].ops->needs && strategy_unread(s) > STEP_MAX)
+	while (strategy_asks_little(s, a->c[i].ops) && strategy_unread(s) > STEP_MAX)
 		if ((n = strategy_read(s, err)) <= 0)
 			break;
 	start = clock_now();
@@ -170,7 +155,7 @@ static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	if (n < 0)
 		return -1;
 	learn(a, s->pace, i, best, n, clock_now() - start);
-	add(&s->stats, &a->c[i].stats);
+	strategy_add(&s->stats, &a->c[i].stats);
 	return n;
 }
 

@@ -19,6 +19,7 @@
  * can check), a token goes when -log p_big(token) exceeds opt.rollback, also the big model's first
  * choice, and a token of the little model that ends the answer ends it without a look of the big
  * one.
+ * Without a little model the big one is its own, over the bridge (self-BiLD).
  * Invariant: as strat_draft.c's, but that such an end leaves its tokens to the next prompt. */
 #include "engine/probs.h"
 #include "engine/strategy.h"
@@ -115,6 +116,6 @@ static int bild_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 
 const struct strategy strategy_bild = {
 	.name = "bild", .help = "big little decoder: the big model corrects only clear faults",
-	.can_be_exact = true, .needs = NEED_DRAFT_MODEL,
+	.can_be_exact = true, .needs = NEED_DRAFT_MODEL | OR_BRIDGE,
 	.step = bild_step,
 };

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct strategy strategy_ngram, strategy_draft, strategy_bild;
+extern const struct strategy strategy_ngram, strategy_draft, strategy_bild, strategy_s3d;
 const struct strategy *const strategies[] = {
 	&strategy_plain, &strategy_ngram, &strategy_draft, &strategy_bild,
-	&strategy_auto, NULL,
+	&strategy_s3d, &strategy_auto, NULL,
 };
 
 int strategy_open(struct strat *s, char err[ERR_MAX])
@@ -23,6 +23,20 @@ void strategy_close(struct strat *s)
 {
 	if (s->ops && s->ops->close)
 		s->ops->close(s);
+}
+
+unsigned strategy_lacks(const struct strat *s, const struct strategy *ops)
+{
+	bool bridged = ops->needs & OR_BRIDGE && s->bridged;
+
+	if (ops->needs & NEED_BRIDGE && !s->bridged)
+		return NEED_BRIDGE;
+	return ops->needs & NEED_DRAFT_MODEL && !s->draft && !bridged ? NEED_DRAFT_MODEL : 0;
+}
+
+bool strategy_asks_little(const struct strat *s, const struct strategy *ops)
+{
+	return s->draft && ops->needs & (NEED_DRAFT_MODEL | MAY_DRAFT_MODEL);
 }
 
 bool strategy_exact(const struct strat *s)
@@ -70,9 +84,7 @@ int strategy_read(struct strat *s, char err[ERR_MAX])
 	return session_prefill(s->draft, err);
 }
 
-/* Whether guess k is worth its row in the big model's run.  *all: chance that those before it hold,
- * which becomes that of all with it. */
-static bool worth(const struct strat *s, struct guess *g, int k, double *all)
+bool strategy_worth(const struct strat *s, struct guess *g, int k, double *all)
 {
 	struct pace_odds *o = g->odds;
 	double sure = g->sure[k];
@@ -129,10 +141,12 @@ int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 {
 	struct session *d = s->draft;
 	double all = 1, start = clock_now(), first = 0;
-	int k = 0, steps = 0, left = d->n_ctx - s->target->n, rc;
+	int k = 0, steps = 0, left = d ? d->n_ctx - s->target->n : 0, rc;
 	int max = g->max < left ? g->max : left;
 	struct ahead a = { .n = 0 };
 
+	if (!s->draft)
+		return strategy_guess_bridged(s, g, err);
 	rc = follow(s, err);
 	if (rc)
 		return rc < 0 ? -1 : 0;
@@ -143,7 +157,7 @@ int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 			first = (clock_now() - start) / a.n;
 		steps += a.at ? 0 : a.n;
 		g->sure[k] = a.b.sure[a.at];
-		if (!worth(s, g, k, &all))
+		if (!strategy_worth(s, g, k, &all))
 			break;
 		g->tok[k] = !a.logits ? a.b.out[a.at] :
 			    sampler_choose(s->draft_smp, &s->law, a.logits, d->tok, d->n,
@@ -203,6 +217,22 @@ void strategy_count(struct strat *s, int k, int n_kept)
 		st->pos_tested[i]++;
 	for (int i = 0; i < n_kept; i++)
 		st->pos_accepted[i]++;
+}
+
+void strategy_add(struct strategy_stats *to, const struct strategy_stats *from)
+{
+	to->rounds += from->rounds;
+	to->emitted += from->emitted;
+	to->drafted += from->drafted;
+	to->tested += from->tested;
+	to->accepted += from->accepted;
+	for (int i = 0; i < DRAFT_MAX; i++) {
+		to->pos_tested[i] += from->pos_tested[i];
+		to->pos_accepted[i] += from->pos_accepted[i];
+	}
+	to->draft_s += from->draft_s;
+	to->verify_s += from->verify_s;
+	to->choose_s += from->choose_s;
 }
 
 void strategy_took(struct strat *s, int k, int n, double draft_s, double verify_s,

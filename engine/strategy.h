@@ -47,7 +47,8 @@ struct strategy_stats {
 };
 
 struct strat;
-enum { NEED_DRAFT_MODEL = 1, MAY_DRAFT_MODEL = 2 };      /* may: uses one that is there */
+/* May: uses one that is there.  Or a bridge: is as good as a little model. */
+enum { NEED_DRAFT_MODEL = 1, MAY_DRAFT_MODEL = 2, NEED_BRIDGE = 4, OR_BRIDGE = 8 };
 
 struct strategy {
 	const char *name, *help;
@@ -66,7 +67,9 @@ struct strategy {
 struct strat {
 	const struct strategy *ops;
 	struct session *target, *draft; /* draft: NULL without a little model */
-	struct sampler *smp, *draft_smp;        /* one for each vocabulary */
+	const struct plan *bridged;     /* over a sidecar's bridge; NULL: there is none */
+	/* One for each vocabulary, of the target, the little model and behind the bridge. */
+	struct sampler *smp, *draft_smp, *bridge_smp;
 	const struct tokenizer *tok;            /* knows which tokens end an answer; may be NULL */
 	bool begins;            /* nothing of the answer is written yet */
 	struct sampler_opt law;
@@ -81,6 +84,10 @@ extern const struct strategy *const strategies[];       /* NULL-terminated */
 extern const struct strategy strategy_plain, strategy_auto;
 /* "": STRATEGY_DEFAULT.  NULL when there is no such one. */
 const struct strategy *strategy_find(const char *name, char err[ERR_MAX]);
+/* Which of its NEEDs is not met; 0: it can be used. */
+unsigned strategy_lacks(const struct strat *, const struct strategy *);
+/* It asks the little model, which is there. */
+bool strategy_asks_little(const struct strat *, const struct strategy *);
 /* For strategies: verify drafts[0..k-1] in one target pass, emit, accept, count. */
 /* odds: whose drafts these are and what becomes of them goes there; NULL: nowhere. */
 int strategy_round(struct strat *, const int *drafts, int k, double draft_s,
@@ -90,7 +97,7 @@ int strategy_open(struct strat *, char err[ERR_MAX]);
 void strategy_close(struct strat *);
 bool strategy_exact(const struct strat *);      /* as the options are now */
 bool strategy_exact_with(const struct strategy *, bool rollback_exact, bool auto_approximate);
-/* For strategies: tokens of the little model, guesses of the target's choices. */
+/* For strategies: guesses of the target's choices. */
 struct guess {
 	int max;                /* so many at most */
 	float stop_below;       /* a guess less sure than this is thrown away and ends them;
@@ -106,10 +113,18 @@ struct guess {
 /* The little model reads on in the target's text, at most a batch.  Returns how many tokens are
  * still to read, 0 also if it cannot read this text, -1 on error. */
 int strategy_read(struct strat *, char err[ERR_MAX]);
-/* Fills tok and sure, ends behind a token that ends an answer.  Returns how many, -1 on error. */
+/* Fills tok and sure, ends behind a token that ends an answer.  Returns how many, -1 on error.  By
+ * the little model or, where there is none, over the bridge. */
 int strategy_guess(struct strat *, struct guess *, char err[ERR_MAX]);
+/* Over the bridge: one pass makes them all. */
+int strategy_guess_bridged(struct strat *, struct guess *, char err[ERR_MAX]);
+/* For the two: whether guess k is worth its row in the big model's run.  *all: chance that those
+ * before it hold, which becomes that of all with it. */
+bool strategy_worth(const struct strat *, struct guess *, int k, double *all);
 /* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */
 void strategy_count(struct strat *, int k, int n_kept);
+/* Counts what another counted, for a strategy that runs others. */
+void strategy_add(struct strategy_stats *to, const struct strategy_stats *from);
 /* Where the seconds of a round of k drafts that emitted n tokens went. */
 void strategy_took(struct strat *, int k, int n, double draft_s, double verify_s, double choose_s);
 /* Drafts allowed now: max, less what the context has no room for. */

@@ -113,7 +113,7 @@ static inline const char *random_one(int step)
 	for (;;) {
 		const struct strategy *s = strategies[rand() % n];
 
-		if (s->exact || s->can_be_exact)
+		if ((s->exact || s->can_be_exact) && !strategy_lacks(&engine->strat, s))
 			return s->name;
 	}
 }

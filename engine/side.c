@@ -1,0 +1,89 @@
+/* side.c - see side.h. */
+#include "engine/side.h"
+#include <string.h>
+
+size_t side_weights(const struct engine *e)
+{
+	size_t sum = 0;
+
+	for (int64_t i = 0; e->side && i < gguf_n_tensors(e->side->file); i++)
+		sum += gguf_tensor_at(e->side->file, i)->bytes;
+	return sum;
+}
+
+size_t side_kept(const struct engine *e)
+{
+	size_t row = (size_t)e->model->cfg.n_embd * sizeof(float);
+
+	return e->side ? KEEP_ROWS * KEEP_LAYERS * row : 0;
+}
+
+/* Choices among the logits of the draft vocabulary. */
+static int open_sampler(struct engine *e, const struct bridge *b, char err[ERR_MAX])
+{
+	int n = b->group ? b->n_groups * PEAK : e->model->cfg.n_out;
+
+	if (b->group) {
+		e->bridge_ids = mem_new((size_t)n, sizeof(*e->bridge_ids), err);
+		if (!e->bridge_ids)
+			return -1;
+	}
+	for (int i = 0; b->group && i < n; i++)
+		e->bridge_ids[i] = b->group[i / PEAK] * PEAK + i % PEAK;
+	e->strat.bridge_smp = sampler_open(n, e->bridge_ids, err);
+	return e->strat.bridge_smp ? 0 : -1;
+}
+
+static int attach(struct engine *e, char err[ERR_MAX])
+{
+	const struct bridge *b = &e->side->bridge;
+	int fed[KEEP_LAYERS] = { b->s, e->model->cfg.n_layers - 1 };
+
+	if (!e->be->bridge || !e->be->kv_keep)
+		return fail(err, "the %s backend takes no bridges; --backend cpu does",
+			    e->be->name);
+	if (e->be->kv_keep(e->target.kv, fed, KEEP_LAYERS, err) != 0 ||
+	    e->be->bridge(e->dev, b, err) != 0)
+		return -1;
+	e->bridged = (struct plan){ .bridge = b };
+	return open_sampler(e, b, err);
+}
+
+void side_attach(struct engine *e)
+{
+	if (!e->side)
+		return;
+	if (attach(e, e->side_err) != 0)
+		side_detach(e);
+	else
+		e->strat.bridged = &e->bridged;
+}
+
+void side_detach(struct engine *e)
+{
+	char err[ERR_MAX];
+
+	e->strat.bridged = NULL;
+	if (e->dev && e->be->bridge)
+		e->be->bridge(e->dev, NULL, err);
+	sampler_close(e->strat.bridge_smp);
+	e->strat.bridge_smp = NULL;
+	mem_free(e->bridge_ids);
+	e->bridge_ids = NULL;
+}
+
+int engine_sidecar(struct engine *e, const char *path, char err[ERR_MAX])
+{
+	const char *before = e->strat.ops->name;
+	char why[ERR_MAX];
+
+	if (engine_strategy(e, "plain", err) != 0)
+		return -1;
+	side_detach(e);
+	sidecar_close(e->side);
+	*e->side_err = '\0';
+	e->side = sidecar_open(path, e->model, e->side_err);
+	side_attach(e);
+	engine_strategy(e, before, why);        /* plain where that needs what is not there now */
+	return e->strat.bridged ? 0 : fail(err, "%s", e->side_err);
+}

@@ -1,0 +1,207 @@
+/* test_s3d.c - the model drafts for itself over a bridge: what comes out is what plain writes.
+ *
+ * The bridge hands the row before the skipped layer on as it is, which random models often do not
+ * mind: drafts that hold, and drafts that do not. */
+#include "tests/strategy_kit.h"
+#include "tests/mk.h"
+#include <math.h>
+
+static const char MODEL[] = "build/test-s3d.gguf", SIDE[] = "build/test-s3d.s3d.gguf";
+static const struct mk_spec spec = { 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false,
+				     9, NULL };
+enum { WIDTH = 64, K = 3 };
+
+/* Row o is the row that comes in, in the second half of the vocabulary only if half is set. */
+static void write_sidecar(const char *path, const struct model *m, bool half)
+{
+	static float w[K * WIDTH][BRIDGE_PARTS * WIDTH], bias[K * WIDTH];
+	static int group[MK_VOCAB_MIN / PEAK / 2];
+	const double expected[BRIDGE_ROWS] = { 0.3, 0.1 };
+	struct gguf_tensor weight = { .type = QUANT_F32, .n_dims = 2, .data = w, .bytes = sizeof(w),
+				      .dim = { BRIDGE_PARTS * WIDTH, K * WIDTH, 1, 1 } };
+	struct gguf_tensor b = { .type = QUANT_F32, .n_dims = 1, .data = bias,
+				 .bytes = sizeof(bias), .dim = { K * WIDTH, 1, 1, 1 } };
+	struct bridge g = { .a = 1, .s = 2, .k = K, .weight = &weight, .bias = &b };
+	char err[ERR_MAX];
+
+	for (int o = 0; o < K; o++)
+		for (int i = 0; i < WIDTH; i++)
+			w[o * WIDTH + i][i] = 1;
+	for (int i = 0; i < MK_VOCAB_MIN / PEAK / 2; i++)
+		group[i] = MK_VOCAB_MIN / PEAK / 2 + i;
+	if (half) {
+		g.group = group;
+		g.n_groups = MK_VOCAB_MIN / PEAK / 2;
+	}
+	if (sidecar_write(path, m, &g, expected, "test_s3d", err) != 0)
+		fail_msg("%s", err);
+}
+
+static void open_with(bool half, const char *little, int n_ctx)
+{
+	struct engine_opt o = { .model = MODEL, .sidecar = SIDE, .model_draft = little,
+				.backend = "cpu", .n_ctx = n_ctx, .be = { .n_threads = 2 } };
+	struct model *m;
+	char err[ERR_MAX];
+
+	if (mk_write(MODEL, &spec, err) != 0 || !(m = model_open(MODEL, NULL, err)))
+		fail_msg("%s", err);
+	write_sidecar(SIDE, m, half);
+	model_close(m);
+	engine = engine_open(&o, err);
+	if (!engine || !engine->strat.bridged)
+		fail_msg("%s", engine ? engine->side_err : err);
+}
+
+static void shut(void)
+{
+	engine_close(engine);
+	engine = NULL;
+	remove(MODEL);
+	remove(SIDE);
+}
+
+static const char *s3d(int step)
+{
+	(void)step;
+	return "s3d";
+}
+
+static void test_identity(void **state)
+{
+	(void)state;
+	for (int half = 0; half < 2; half++) {
+		long accepted = 0;
+
+		open_with(half, NULL, 512);
+		identity(s3d, &accepted);
+		print_message("# %ld drafts accepted\n", accepted);
+		assert_true(accepted > 100);
+		shut();
+	}
+}
+
+/* With and without a little model beside it; bild drafts over the bridge where there is none. */
+static void test_others(void **state)
+{
+	long accepted = 0, of_bild = 0;
+
+	(void)state;
+	open_with(false, NULL, 512);
+	identity(bild, &of_bild);
+	identity(automatic, &accepted);
+	identity(random_one, &accepted);
+	assert_true(of_bild > 100);
+	shut();
+	open_with(true, MODEL, 512);
+	identity(random_one, &accepted);
+	shut();
+}
+
+/* Where the context has no room for all rows fewer cross; in the last place none do. */
+static void test_context_end(void **state)
+{
+	struct emit e[STEP_MAX];
+	char err[ERR_MAX];
+	int want[LEN], got[LEN], n[2] = { 0, 0 };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		bool done = false;
+		int k;
+
+		open_with(false, NULL, 64);
+		begin(1, 0, 1, 1.0f);
+		assert_int_equal(engine_strategy(engine, i ? "s3d" : "plain", err), 0);
+		while (!done && (k = engine_step(engine, 1000, e, &done, err)) > 0)
+			for (int j = 0; j < k; j++)
+				(i ? got : want)[n[i]++] = e[j].tok;
+		assert_int_equal(engine->target.n, 64);
+		shut();
+	}
+	assert_int_equal(n[0], n[1]);
+	assert_memory_equal(want, got, sizeof(int) * (size_t)n[0]);
+}
+
+/* Where it would pay drafts stop: at draft_p_min, which may be above all of them. */
+static void test_thresholds(void **state)
+{
+	int out[LEN], n;
+
+	(void)state;
+	open_with(false, NULL, 512);
+	engine->strat.pace = NULL;      /* nothing is copied from the text then */
+	begin(2, 0, 1, 1.0f);
+	engine->strat.opt.draft_p_min = 1;
+	n = answer(s3d, out);
+	assert_int_equal(engine->strat.stats.emitted, n);
+	assert_int_equal(engine->strat.stats.drafted, 0);
+	begin(2, 0, 1, 1.0f);
+	engine->strat.opt.draft_p_min = 0;
+	engine->strat.opt.draft_max = 2;
+	answer(s3d, out);
+	assert_true(engine->strat.stats.pos_tested[1] > 0 &&
+		    engine->strat.stats.pos_tested[2] == 0);
+	shut();
+}
+
+/* No sidecar, one for another model, one that appears later, one that goes. */
+static void test_sidecars(void **state)
+{
+	struct engine_opt o = { .model = MODEL, .sidecar = SIDE, .backend = "cpu",
+				.be = { .n_threads = 1 } };
+	struct mk_spec other = spec;
+	struct model *m;
+	char err[ERR_MAX];
+	int out[LEN];
+
+	(void)state;
+	open_with(false, NULL, 512);
+	engine_close(engine);
+	other.seed = 10;
+	if (mk_write(MODEL, &other, err) != 0)
+		fail_msg("%s", err);
+	engine = engine_open(&o, err);
+	assert_non_null(engine);
+	assert_null(engine->strat.bridged);
+	assert_non_null(strstr(engine->side_err, "another model"));
+	assert_int_equal(engine_strategy(engine, "s3d", err), -1);
+	assert_non_null(strstr(err, "another model"));
+	assert_int_equal(engine_strategy(engine, "bild", err), -1);
+	assert_non_null(strstr(err, "or a sidecar"));
+	write_sidecar(SIDE, engine->model, false);
+	assert_int_equal(engine_sidecar(engine, SIDE, err), 0);
+	begin(1, 0, 1, 1.0f);
+	answer(s3d, out);
+	assert_true(engine->strat.stats.drafted > 0);
+	assert_int_equal(engine_sidecar(engine, "build/none.gguf", err), -1);
+	assert_non_null(strstr(err, "build/none.gguf"));
+	assert_string_equal(engine->strat.ops->name, "plain");
+	begin(1, 0, 1, 1.0f);
+	answer(plain, out);
+	shut();
+	o.sidecar = NULL;
+	if (mk_write(MODEL, &spec, err) != 0 || !(engine = engine_open(&o, err)))
+		fail_msg("%s", err);
+	assert_int_equal(engine_strategy(engine, "s3d", err), -1);
+	assert_non_null(strstr(err, "calibrate"));
+	m = engine->model;
+	write_sidecar(SIDE, m, true);
+	assert_int_equal(engine_strategy(engine, "auto", err), 0);
+	assert_int_equal(engine_sidecar(engine, SIDE, err), 0);
+	assert_string_equal(engine->strat.ops->name, "auto");
+	shut();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_context_end),
+		cmocka_unit_test(test_thresholds),
+		cmocka_unit_test(test_sidecars),
+	};
+
+	return cmocka_run_group_tests_name("s3d", tests, NULL, NULL);
+}
