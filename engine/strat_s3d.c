@@ -1,9 +1,9 @@
 /* strat_s3d.c - the model drafts for itself over a bridge, several tokens in one pass (S3D, Zhong &
  * Bharadwaj 2024, arXiv 2405.20314, with a linear bridge in place of the skipped layers).
  *
- * Where the text has gone on like this before, and what followed then promises more than the bridge
- * gave of late, that is drafted instead (strat_ngram.c).  A draft is verified where it pays, or down
- * to opt.draft_p_min.
+ * Where the text has gone on like this before, and what followed then promises more than the
+ * bridge gave of late, that is drafted instead (strat_ngram.c).  A draft is verified where it pays,
+ * or down to opt.draft_p_min.
  * Invariant: bridged passes write cache rows that are not in use, and nothing else. */
 #include "engine/strategy.h"
 #include "engine/probs.h"
