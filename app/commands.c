@@ -246,6 +246,19 @@ static int resume(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 	return 0;
 }
 
+static int calibrate(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
+{
+	bool stop = !strcmp(arg, "stop");
+
+	if (*arg && !stop)
+		return fail(err, "/calibrate takes nothing, or stop, and not '%s'", arg);
+	if (talk_calibrate(t, stop, err))
+		return -1;
+	fputs(stop ? "stopped; what it has so far is kept for the next time\n" :
+		     "calibrating beside the chat, which goes on; /calibrate stop ends it\n", out);
+	return 0;
+}
+
 int command_run(struct talk *t, const struct command *c, FILE *out, bool *leave, char err[ERR_MAX])
 {
 	if (t->busy && (c->id == COMMAND_NEW || c->id == COMMAND_UNDO))
@@ -290,6 +303,8 @@ int command_run(struct talk *t, const struct command *c, FILE *out, bool *leave,
 		return copy(t, c->arg, out, err);
 	case COMMAND_SHOW:
 		return command_show(t, c->arg, out, err);
+	case COMMAND_CALIBRATE:
+		return calibrate(t, c->arg, out, err);
 	case COMMAND_MODEL:
 		return talk_model(t, c->arg, err);
 	case COMMAND_SESSIONS:

@@ -26,6 +26,8 @@ _(STRATEGY, "strategy", "spec", "[NAME]", "show or choose how tokens are found")
 _(THEME, "theme", "", "[NAME]", "full screen: the next theme, or the one named") \
 _(STATS, "stats", "", "", "numbers about the last answer") \
 _(SHOW, "show", "", "[WHAT]", "show memory, model, settings or system; nothing: all of it") \
+_(CALIBRATE, "calibrate", "", "[stop]", "let the model draft for itself (strategy s3d): some " \
+	"minutes beside the chat, once for a model") \
 _(MODEL, "model", "", "FILE", "go on with another model") \
 _(SESSIONS, "sessions", "", "", "list the saved chats, the newest first") \
 _(RESUME, "resume", "", "[N|ID]", "go on with a saved chat (the newest)") \

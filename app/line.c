@@ -170,6 +170,9 @@ static void greet(struct line_chat *l)
 	if (t->chat->n)
 		printf("going on with a chat of %d turns\n", t->chat->n);
 	recap(l);
+	if (t->info.calibrates && !t->info.sidecar)
+		say(l, "this model cannot draft for itself yet; /calibrate makes it, in some minutes "
+		    "beside the chat\n");
 }
 
 static void on_message(struct line_chat *l, const struct msg *m)
@@ -301,7 +304,8 @@ static void take_signals(struct line_chat *l)
 /* One turn of the loop. */
 static void turn(struct line_chat *l, const sigset_t *during)
 {
-	struct pollfd fds[2] = { { .fd = l->talk.worker->out.wake[0], .events = POLLIN },
+	struct pollfd fds[3] = { { .fd = l->talk.worker->out.wake[0], .events = POLLIN },
+				 { .fd = l->talk.child.fd, .events = POLLIN },
 				 { .fd = STDIN_FILENO, .events = POLLIN } };
 	char *line = NULL;
 	bool idle = !talk_waits(&l->talk);
@@ -312,10 +316,12 @@ static void turn(struct line_chat *l, const sigset_t *during)
 	if (idle && input_take(false, &line)) {
 		n = 0;
 	} else {
-		n = ppoll(fds, idle ? 2 : 1, NULL, during);
+		n = ppoll(fds, idle ? 3 : 2, NULL, during);
+		if (n > 0 && fds[1].revents)
+			talk_child(&l->talk);
 		if (n > 0 && fds[0].revents)
 			take_messages(l);
-		if (!idle || n <= 0 || !fds[1].revents || !input_take(true, &line)) {
+		if (!idle || n <= 0 || !fds[2].revents || !input_take(true, &line)) {
 			take_signals(l);
 			return;
 		}

@@ -16,6 +16,7 @@ enum msg_kind {
 	CMD_SET,        /* options: the LIVE ones hold from the next step on */
 	CMD_STRATEGY,   /* text: name */
 	CMD_MODEL,      /* text: path of another model; MSG_READY, or MSG_ERROR and the old one's */
+	CMD_SIDECAR,    /* text: path of one that is there now; between steps too */
 	CMD_QUIT,
 	MSG_PLAN,       /* info: memory that loading will take; nothing but that is known yet */
 	MSG_LOADING,    /* share */
@@ -28,6 +29,8 @@ enum msg_kind {
 	MSG_DONE,       /* reason; the stats came before */
 	MSG_ERROR,      /* text; fatal: the thread is gone */
 	MSG_NOTE,       /* text: something to know */
+	MSG_SIDECAR,    /* info: of the same model, a sidecar in use */
+	MSG_CALIBRATING,        /* share, of a calibration beside the chat; < 0: none runs now */
 };
 
 enum msg_reason { DONE_END, DONE_LIMIT, DONE_STOPPED, DONE_CONTEXT, DONE_ERROR };
@@ -61,6 +64,7 @@ struct model_info {
 	char arch[32], frame[32], device[96];
 	char no_cuda[256];      /* why cuda does not do the arithmetic; "": it does, or must not */
 	double load_s;
+	bool calibrates;        /* the backend takes sidecars */
 	size_t sidecar;         /* of weights and kv what the sidecar takes */
 	size_t weights, draft, kv, work;        /* bytes; 0: none set aside.  draft: all that the
 						 * little model has */

@@ -51,11 +51,12 @@ int talk_open(struct talk *t, const struct options *o, char err[ERR_MAX])
 	char *model = model_path(o->model, err), warning[ERR_MAX] = "";
 
 	memset(t, 0, sizeof(*t));
+	child_init(&t->child);
 	if (!model)
 		return -1;
 	if (!begin(t, o, warning, err))
 		t->worker = worker_open(&t->opt, model, err);
-	free(model);
+	t->next_file = model;
 	t->busy = t->worker != NULL;
 	if (t->worker && *warning)
 		msgq_put_text(&t->worker->out, (struct msg){ .kind = MSG_NOTE }, warning,
@@ -65,9 +66,12 @@ int talk_open(struct talk *t, const struct options *o, char err[ERR_MAX])
 
 void talk_close(struct talk *t)
 {
+	child_stop(&t->child);
 	worker_close(t->worker);
 	chat_close(t->chat);
 	free(t->model);
+	free(t->file);
+	free(t->next_file);
 	free(t->attached);
 	free(t->path);
 	free(t->place);
@@ -175,6 +179,8 @@ int talk_model(struct talk *t, const char *path, char err[ERR_MAX])
 		return fail(err, "cannot read '%s': %s", path, strerror(errno));
 	if (!msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_MODEL }, path, strlen(path)))
 		return fail(err, "out of memory");
+	free(t->next_file);
+	t->next_file = strdup(path);
 	t->chat->first = 0;
 	t->ready = false;
 	t->busy = true;
@@ -296,6 +302,48 @@ static void take_done(struct talk *t, enum msg_reason why)
 		talk_autosave(t);
 }
 
+int talk_calibrate(struct talk *t, bool stop, char err[ERR_MAX])
+{
+	if (!stop && !t->ready)
+		return fail(err, "the model is not loaded yet");
+	if (!stop)
+		return child_start(&t->child, t->file, t->opt.threads, t->opt.backend, err);
+	if (!t->child.pid)
+		return fail(err, "no calibration is running");
+	child_stop(&t->child);
+	msgq_put(&t->worker->out, (struct msg){ .kind = MSG_CALIBRATING, .share = -1 });
+	return 0;
+}
+
+void talk_child(struct talk *t)
+{
+	struct msgq *out = &t->worker->out;
+	enum child_state state = child_read(&t->child);
+	char text[2 * ERR_MAX];
+
+	if (state == CHILD_RUNS) {
+		msgq_put(out, (struct msg){ .kind = MSG_CALIBRATING, .share = t->child.share });
+		return;
+	}
+	msgq_put(out, (struct msg){ .kind = MSG_CALIBRATING, .share = -1 });
+	if (state == CHILD_DONE) {
+		msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_SIDECAR }, t->child.path,
+			      strlen(t->child.path));
+		return;
+	}
+	snprintf(text, sizeof(text), "calibration: %s", t->child.line);
+	msgq_put_text(out, (struct msg){ .kind = MSG_ERROR }, text, strlen(text));
+}
+
+static void take_file(struct talk *t)
+{
+	if (!t->next_file)
+		return;
+	free(t->file);
+	t->file = t->next_file;
+	t->next_file = NULL;
+}
+
 void talk_take(struct talk *t, const struct msg *m)
 {
 	switch (m->kind) {
@@ -307,6 +355,7 @@ void talk_take(struct talk *t, const struct msg *m)
 		}
 		free(t->model);
 		t->model = strdup(m->text);
+		take_file(t);
 		break;
 	case MSG_TEXT:
 		take_text(t, m);
@@ -329,7 +378,12 @@ void talk_take(struct talk *t, const struct msg *m)
 	case MSG_EXACT:
 		t->exact = m->exact;
 		break;
+	case MSG_SIDECAR:
+		t->info = m->info;
+		break;
 	case MSG_ERROR:
+		free(t->next_file);     /* the one before stays */
+		t->next_file = NULL;
 		t->failed |= m->fatal;
 		t->busy = t->busy && !m->fatal;
 		break;

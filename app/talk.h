@@ -6,6 +6,7 @@
  * Invariant: while talk_waits() the model owes a message that will end that. */
 #ifndef S3D_APP_TALK_H
 #define S3D_APP_TALK_H
+#include "app/child.h"
 #include "app/saved.h"
 #include "app/worker.h"
 
@@ -20,12 +21,14 @@ struct talk {
 	struct stats stats;     /* of the last answer; n_tokens < 0: none yet */
 	struct model_info info;
 	char *model;            /* its name: untrusted */
+	char *file, *next_file; /* its path; of the one that is being loaded */
 	char strategy[16];
 	bool exact;
 	int64_t seed;           /* in force */
 	char *attached;         /* text that goes before the next question (/read) */
 	char *path;             /* where /save went last, or NULL */
 	bool keep;              /* save every turn, in a file of its own */
+	struct child child;     /* a calibration beside the chat: the front end polls child.fd */
 	char *place;            /* that file; NULL: the next turn begins one */
 	struct saved_stamp stamp;       /* of what we wrote or read there; zeroed: nothing */
 	/* The front end's: a text through the user's editor, for /edit; malloc'ed, NULL with err.
@@ -55,6 +58,10 @@ int talk_edit(struct talk *, int n, const char *text, size_t len, char err[ERR_M
 /* The text of question or answer n (0: the last one); NULL with err. */
 const struct chat_turn *talk_turn(const struct talk *, enum chat_who, int n, char err[ERR_MAX]);
 int talk_model(struct talk *, const char *path, char err[ERR_MAX]);     /* another model */
+/* The model learns to draft for itself, by a process beside the chat; stop: not any more. */
+int talk_calibrate(struct talk *, bool stop, char err[ERR_MAX]);
+/* child.fd is readable: messages about it go into the mailbox. */
+void talk_child(struct talk *);
 void talk_new(struct talk *);
 void talk_stop(struct talk *);          /* the running answer; async-signal-safe */
 

@@ -217,10 +217,9 @@ void tui_send(struct tui *t, const char *line)
 		ask(t, text);
 }
 
-static void ready(struct tui *t)
+static void memory_came(struct tui *t)
 {
 	const struct model_info *i = &t->talk.info;
-	char note[256];
 
 	t->stats.weights = i->weights ? (double)i->weights : -1;
 	t->stats.draft = i->draft ? (double)i->draft : -1;
@@ -230,6 +229,14 @@ static void ready(struct tui *t)
 	t->stats.gpu = i->gpu;
 	t->stats.budget = i->budget ? (double)i->budget : -1;
 	t->stats.used = i->used ? (double)i->used : -1;
+}
+
+static void ready(struct tui *t)
+{
+	const struct model_info *i = &t->talk.info;
+	char note[256];
+
+	memory_came(t);
 	if (i->again) {
 		snprintf(note, sizeof(note), "Ready on %s.", i->device);
 		tui_say(t, BLOCK_NOTICE, note);
@@ -242,6 +249,9 @@ static void ready(struct tui *t)
 		 "MiB over the bus.", i->host_layers, i->n_layers, (double)i->bus / (1 << 20));
 	if (i->host_layers)
 		tui_say(t, BLOCK_NOTICE, note);
+	if (i->calibrates && !i->sidecar)
+		tui_say(t, BLOCK_NOTICE, "This model cannot draft for itself yet: /calibrate makes it, "
+			"in some minutes beside the chat, once and for all.");
 }
 
 static void text_came(struct tui *t, const struct msg *m)
@@ -342,6 +352,9 @@ void tui_message(struct tui *t, const struct msg *m)
 	case MSG_STRATEGY:
 	case MSG_EXACT:
 		strategy_came(t);
+		break;
+	case MSG_SIDECAR:
+		memory_came(t);
 		break;
 	case MSG_DONE:
 		done(t, m->reason);

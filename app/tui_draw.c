@@ -118,6 +118,27 @@ static void draw_stats(struct tui *t, struct grid *g, const struct layout *l)
 	pane_stats_draw(g, r, v, l->stats);
 }
 
+/* Of a calibration beside the chat; returns the cells it took. */
+static int draw_calibrating(const struct child *c, struct grid *g, struct rect r)
+{
+	enum { BAR = 10 };
+	int x, full = (int)(c->share * BAR + 0.5);
+
+	if (!c->pid || r.w < 40)
+		return 0;
+	x = grid_printf(g, r, 0, 0, ROLE_NOTICE, 0, "calibrating ");
+	for (int i = 0; i < BAR; i++) {
+		const char *b = i < full ? "█" : "░";
+
+		grid_put(g, r, 0, x++, ROLE_GRAPH, 0, b, strlen(b));
+	}
+	x += grid_printf(g, r, 0, x, ROLE_NOTICE, 0, " %.0f %%", 100 * c->share);
+	if (c->left >= 0)
+		x += grid_printf(g, r, 0, x, ROLE_NOTICE, 0, ", %d:%02d left", c->left / 60,
+				 c->left % 60);
+	return x + 2;
+}
+
 /* Keys as they are bound now, the most useful first. */
 static void draw_hints(const struct tui *t, struct grid *g, struct rect r)
 {
@@ -127,7 +148,7 @@ static void draw_hints(const struct tui *t, struct grid *g, struct rect r)
 		ACTION_NEXT_STRATEGY, ACTION_ORIGINS, ACTION_MARKDOWN, ACTION_SCROLL_UP,
 	};
 	const struct keymap *k = &t->cfg.keys;
-	int x = 0;
+	int x = draw_calibrating(&t->talk.child, g, r);
 
 	for (size_t h = 0; h < sizeof(hinted) / sizeof(hinted[0]); h++) {
 		const char *name = action_rows[hinted[h]].name;

@@ -195,7 +195,7 @@ static void tick(struct screen *s)
 
 static void loop(struct screen *s)
 {
-	struct pollfd fds[3] = {
+	struct pollfd fds[4] = {
 		{ .fd = STDIN_FILENO, .events = POLLIN },
 		{ .fd = s->tui.talk.worker->out.wake[0], .events = POLLIN },
 		{ .fd = tui_signal_fd(), .events = POLLIN },
@@ -204,11 +204,14 @@ static void loop(struct screen *s)
 	while (!s->end && !(s->tui.want & TUI_LEAVE)) {
 		s->tui.now = clock_now();
 		show(s);
-		if (poll(fds, 3, patience(s)) < 0)
-			fds[0].revents = 0;
+		fds[3] = (struct pollfd){ .fd = s->tui.talk.child.fd, .events = POLLIN };
+		if (poll(fds, 4, patience(s)) < 0)
+			fds[0].revents = fds[3].revents = 0;
 		s->tui.now = clock_now();
 		take_signals(s);
 		take_keys(s, fds[0].revents != 0);
+		if (fds[3].revents)
+			talk_child(&s->tui.talk);
 		take_messages(s);
 		do_wants(s);
 		tick(s);

@@ -102,11 +102,11 @@ void worker_look(struct worker *w)
 	w->device_used = w->engine->plan.device ? w->engine->be->used() : 0;
 }
 
-static void tell_ready(struct worker *w, bool again)
+static void tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 {
 	struct engine *e = w->engine;
 	struct backend_memory mem = e->be->memory(e->dev);
-	struct msg m = { .kind = MSG_READY, .info = planned(&e->plan) };
+	struct msg m = { .kind = kind, .info = planned(&e->plan) };
 	const char *slash = strrchr(w->model, '/');
 	struct gguf_str name = { .s = slash ? slash + 1 : w->model };
 
@@ -117,6 +117,7 @@ static void tell_ready(struct worker *w, bool again)
 	m.info.weights = mem.weights;
 	m.info.work = mem.work;
 	m.info.draft = little_bytes(e);
+	m.info.calibrates = e->be->bridge != NULL;
 	m.info.sidecar = e->strat.bridged ? e->plan.sidecar : 0;
 	m.info.kv = e->be->kv_bytes(e->target.kv);
 	worker_look(w);
@@ -129,9 +130,30 @@ static void tell_ready(struct worker *w, bool again)
 	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", e->be->name,
 		 e->be->describe(e->dev));
 	snprintf(m.info.no_cuda, sizeof(m.info.no_cuda), "%.255s", e->be_err);
-	if (!again || strcmp(w->opt.strategy, e->strat.ops->name) != 0)
+	if (kind == MSG_READY && (!again || strcmp(w->opt.strategy, e->strat.ops->name) != 0))
 		tell_strategy(w);       /* asked for, or not what was in force before */
 	msgq_put_text(&w->out, m, name.s, name.n);
+}
+
+static void tell_ready(struct worker *w, bool again)
+{
+	tell_loaded(w, MSG_READY, again);
+}
+
+/* What a calibration has made. */
+static void take_sidecar(struct worker *w, const char *path)
+{
+	static const char good[] = "the model can draft for itself now: strategy s3d, and auto too";
+	const char *before = w->engine->strat.ops->name;
+	uint64_t seed = w->engine->strat.law.seed;
+	char err[ERR_MAX];
+	int rc = engine_sidecar(w->engine, path, err);
+
+	w->engine->strat.law.seed = seed;
+	note(w, rc ? err : good);
+	tell_loaded(w, MSG_SIDECAR, true);
+	if (strcmp(before, w->engine->strat.ops->name) != 0)
+		tell_strategy(w);
 }
 
 static int load(struct worker *w, char err[ERR_MAX])
@@ -252,6 +274,8 @@ static bool take_setting(struct worker *w, struct msg *m)
 		change_settings(w, &m->options);
 	} else if (m->kind == CMD_STRATEGY) {
 		switch_strategy(w, m->text);
+	} else if (m->kind == CMD_SIDECAR) {
+		take_sidecar(w, m->text);
 	} else if (m->kind == CMD_QUIT) {
 		w->quit = true;
 	} else {

@@ -84,6 +84,7 @@ int engine_sidecar(struct engine *e, const char *path, char err[ERR_MAX])
 	*e->side_err = '\0';
 	e->side = sidecar_open(path, e->model, e->side_err);
 	side_attach(e);
+	e->plan.sidecar = e->strat.bridged ? side_weights(e) + side_kept(e) : 0;
 	engine_strategy(e, before, why);        /* plain where that needs what is not there now */
 	return e->strat.bridged ? 0 : fail(err, "%s", e->side_err);
 }

@@ -1,0 +1,142 @@
+/* child.c - see child.h. */
+#include "app/child.h"
+#include "app/model_path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { ARGS_MAX = 12 };
+
+void child_init(struct child *c)
+{
+	*c = (struct child){ .fd = -1, .left = -1 };
+}
+
+static void forget(struct child *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	free(c->path);
+	c->path = NULL;
+	c->fd = -1;
+	c->pid = 0;
+}
+
+/* In the new process: quiet, less urgent than the chat, and gone when it is. */
+static void become(const char *const *args, int out)
+{
+	sigset_t none;
+	int nothing = open("/dev/null", O_RDONLY);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setpgid(0, 0);          /* Ctrl+C is for the chat */
+	if (nice(10) == -1)
+		errno = 0;
+	dup2(nothing, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	dup2(out, STDERR_FILENO);
+	execv("/proc/self/exe", (char *const *)args);
+	_exit(127);
+}
+
+int child_start(struct child *c, const char *model, int threads, const char *backend,
+		char err[ERR_MAX])
+{
+	char count[16];
+	const char *args[ARGS_MAX] = { "s3dchat", "calibrate", "--progress", "-m", model, "-t",
+				       count, "--backend", backend, "-o" };
+	int ends[2] = { -1, -1 };
+
+	if (c->pid)
+		return fail(err, "a calibration is running; /calibrate stop ends it");
+	child_init(c);
+	c->path = model_path_sidecar_new(model);
+	if (!c->path)
+		return fail(err, "there is no place for the sidecar");
+	args[10] = c->path;
+	snprintf(count, sizeof(count), "%d", threads);
+	model_path_make(c->path);
+	if (pipe2(ends, O_CLOEXEC) || fcntl(ends[0], F_SETFL, O_NONBLOCK) ||
+	    (c->pid = fork()) < 0) {
+		fail(err, "cannot start the calibration: %s", strerror(errno));
+		c->pid = 0;
+	}
+	if (!c->pid && ends[1] >= 0 && !*err)
+		become(args, ends[1]);
+	if (ends[1] >= 0)
+		close(ends[1]);
+	c->fd = ends[0];
+	if (c->pid)
+		return 0;
+	forget(c);
+	return -1;
+}
+
+static void take_line(struct child *c)
+{
+	double share;
+	int left;
+
+	c->part[c->n] = '\0';
+	c->n = 0;
+	if (sscanf(c->part, "progress %lf seconds-left %d", &share, &left) == 2) {
+		c->share = share >= 0 && share <= 1 ? share : c->share;
+		c->left = left;
+	} else if (*c->part) {
+		memcpy(c->line, c->part, sizeof(c->line));
+	}
+}
+
+static void take_bytes(struct child *c, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (s[i] == '\n' || s[i] == '\r')
+			take_line(c);
+		else if (c->n < sizeof(c->part) - 1)
+			c->part[c->n++] = s[i];
+	}
+}
+
+/* It has closed its end. */
+static enum child_state finish(struct child *c)
+{
+	int status = 0;
+
+	take_line(c);
+	if (waitpid(c->pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) {
+		if (!*c->line)
+			snprintf(c->line, sizeof(c->line), "it ended with status %d", status);
+		forget(c);
+		return CHILD_FAILED;
+	}
+	close(c->fd);
+	c->fd = -1;
+	c->pid = 0;             /* path stays: the caller's to read until the next start */
+	return CHILD_DONE;
+}
+
+enum child_state child_read(struct child *c)
+{
+	char buf[1024];
+	ssize_t n;
+
+	while ((n = TEMP_FAILURE_RETRY(read(c->fd, buf, sizeof(buf)))) > 0)
+		take_bytes(c, buf, (size_t)n);
+	return n < 0 && errno == EAGAIN ? CHILD_RUNS : finish(c);
+}
+
+void child_stop(struct child *c)
+{
+	if (c->pid) {
+		kill(c->pid, SIGTERM);
+		waitpid(c->pid, NULL, 0);
+	}
+	forget(c);
+}
