@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,22 +30,27 @@ static void forget(struct child *c)
 	c->pid = 0;
 }
 
-/* In the new process: quiet, less urgent than the chat, and gone when it is. */
-static void become(const char *const *args, int out)
+/* Quiet, and not where Ctrl+C goes, which is for the chat.  0, or errno. */
+static int spawn(struct child *c, const char *const *args, int out)
 {
+	posix_spawn_file_actions_t files;
+	posix_spawnattr_t how;
 	sigset_t none;
-	int nothing = open("/dev/null", O_RDONLY);
+	int why;
 
 	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	setpgid(0, 0);          /* Ctrl+C is for the chat */
-	if (nice(10) == -1)
-		errno = 0;
-	dup2(nothing, STDIN_FILENO);
-	dup2(out, STDOUT_FILENO);
-	dup2(out, STDERR_FILENO);
-	execv("/proc/self/exe", (char *const *)args);
-	_exit(127);
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
+	posix_spawnattr_init(&how);
+	posix_spawnattr_setsigmask(&how, &none);
+	posix_spawnattr_setpgroup(&how, 0);
+	posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+	why = posix_spawn(&c->pid, "/proc/self/exe", &files, &how, (char *const *)args, environ);
+	posix_spawnattr_destroy(&how);
+	posix_spawn_file_actions_destroy(&files);
+	return why;
 }
 
 int child_start(struct child *c, const char *model, int threads, const char *backend,
@@ -52,10 +59,11 @@ int child_start(struct child *c, const char *model, int threads, const char *bac
 	char count[16];
 	const char *args[ARGS_MAX] = { "s3dchat", "calibrate", "--progress", "-m", model, "-t",
 				       count, "--backend", backend, "-o" };
-	int ends[2] = { -1, -1 };
+	int ends[2], why;
 
 	if (c->pid)
 		return fail(err, "a calibration is running; /calibrate stop ends it");
+	free(c->path);
 	child_init(c);
 	c->path = model_path_sidecar_new(model);
 	if (!c->path)
@@ -63,20 +71,19 @@ int child_start(struct child *c, const char *model, int threads, const char *bac
 	args[10] = c->path;
 	snprintf(count, sizeof(count), "%d", threads);
 	model_path_make(c->path);
-	if (pipe2(ends, O_CLOEXEC) || fcntl(ends[0], F_SETFL, O_NONBLOCK) ||
-	    (c->pid = fork()) < 0) {
-		fail(err, "cannot start the calibration: %s", strerror(errno));
-		c->pid = 0;
-	}
-	if (!c->pid && ends[1] >= 0 && !*err)
-		become(args, ends[1]);
-	if (ends[1] >= 0)
-		close(ends[1]);
+	if (pipe2(ends, O_CLOEXEC))
+		return fail(err, "cannot start the calibration: %s", strerror(errno));
+	fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	why = spawn(c, args, ends[1]);
+	close(ends[1]);
 	c->fd = ends[0];
-	if (c->pid)
+	if (!why) {
+		setpriority(PRIO_PROCESS, (id_t)c->pid, 10);    /* less urgent than the chat */
 		return 0;
+	}
+	c->pid = 0;
 	forget(c);
-	return -1;
+	return fail(err, "cannot start the calibration: %s", strerror(why));
 }
 
 static void take_line(struct child *c)

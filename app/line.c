@@ -171,8 +171,8 @@ static void greet(struct line_chat *l)
 		printf("going on with a chat of %d turns\n", t->chat->n);
 	recap(l);
 	if (t->info.calibrates && !t->info.sidecar)
-		say(l, "this model cannot draft for itself yet; /calibrate makes it, in some minutes "
-		    "beside the chat\n");
+		say(l, "this model cannot draft for itself yet; /calibrate makes it, in some "
+		    "minutes beside the chat\n");
 }
 
 static void on_message(struct line_chat *l, const struct msg *m)

@@ -250,8 +250,8 @@ static void ready(struct tui *t)
 	if (i->host_layers)
 		tui_say(t, BLOCK_NOTICE, note);
 	if (i->calibrates && !i->sidecar)
-		tui_say(t, BLOCK_NOTICE, "This model cannot draft for itself yet: /calibrate makes it, "
-			"in some minutes beside the chat, once and for all.");
+		tui_say(t, BLOCK_NOTICE, "This model cannot draft for itself yet: /calibrate makes "
+			"it, in some minutes beside the chat, once and for all.");
 }
 
 static void text_came(struct tui *t, const struct msg *m)
