@@ -38,14 +38,14 @@ struct bridge {
 	int a, s, k;            /* 0 <= a < s < n_layers, 1 <= k <= BRIDGE_ROWS */
 	const struct gguf_tensor *weight;       /* (k * n_embd, BRIDGE_PARTS * n_embd) */
 	const struct gguf_tensor *bias;         /* (k * n_embd), F32 */
-	/* Draft vocabulary: a row has only the logits PEAK * group[i] + 0..PEAK-1, for every i in
-	 * turn, and their peaks.  NULL: all logits. */
-	const int *group;
-	int n_groups;
+	/* Draft vocabulary: a row has the logits of these only, places in a row of all, which
+	 * ascend; a multiple of PEAK.  NULL: all. */
+	const int *vocab;
+	int n_vocab;
 	int rank;               /* of the adapters: a multiple of 32 up to BRIDGE_RANK */
 	struct adapter (*adapt)[ADAPTS];  /* (n_layers), layers s.. act; NULL: none */
 };
-/* -1: its shapes, types, layers or groups are not for this model; err says which. */
+/* -1: its shapes, types, layers or tokens are not for this model; err says which. */
 int bridge_fits(const struct model_config *, const struct bridge *, char err[ERR_MAX]);
 /* What goes into an adapter, and what comes out. */
 static inline int adapt_in(const struct model_config *c, enum adapt which)

@@ -28,15 +28,17 @@ static int check_adapters(const struct model_config *c, const struct bridge *g, 
 	return 0;
 }
 
-static int check_groups(const struct model_config *c, const struct bridge *g, char err[ERR_MAX])
+static int check_vocabulary(const struct model_config *c, const struct bridge *g,
+			    char err[ERR_MAX])
 {
-	if (g->n_groups < 1 || g->n_groups > c->n_out / PEAK)
-		return fail(err, "a draft vocabulary of %d groups: the model has %d", g->n_groups,
-			    c->n_out / PEAK);
-	for (int i = 0; i < g->n_groups; i++)
-		if (g->group[i] < 0 || g->group[i] >= c->n_out / PEAK)
-			return fail(err, "group %d of a draft vocabulary: the model has %d whole "
-				    "groups of logits", g->group[i], c->n_out / PEAK);
+	if (g->n_vocab < PEAK || g->n_vocab % PEAK || g->n_vocab > c->n_out)
+		return fail(err, "a draft vocabulary of %d tokens: there may be multiples of %d up "
+			    "to the model's %d", g->n_vocab, PEAK, c->n_out);
+	for (int i = 0; i < g->n_vocab; i++)
+		if (g->vocab[i] < 0 || g->vocab[i] >= c->n_out ||
+		    (i && g->vocab[i] <= g->vocab[i - 1]))
+			return fail(err, "token %d of a draft vocabulary, in place %d: they must "
+				    "ascend, and the model has %d", g->vocab[i], i, c->n_out);
 	return 0;
 }
 
@@ -50,7 +52,7 @@ int bridge_fits(const struct model_config *c, const struct bridge *g, char err[E
 	    !check_shape(g->bias, 1, g->k * c->n_embd) || g->bias->type != QUANT_F32)
 		return fail(err, "the bridge's matrix or bias has not the shape or type that %d "
 			    "rows of this model need", g->k);
-	if (g->group && check_groups(c, g, err) != 0)
+	if (g->vocab && check_vocabulary(c, g, err) != 0)
 		return -1;
 	return g->adapt ? check_adapters(c, g, err) : 0;
 }

@@ -49,7 +49,6 @@ struct engine {
 	char draft_err[ERR_MAX];
 	struct sidecar *side;           /* NULL: none, and side_err says why if asked */
 	struct plan bridged;            /* over its bridge */
-	int *bridge_ids;                /* tokens of its draft vocabulary, or NULL: all */
 	char side_err[ERR_MAX];
 	char notes[NOTES][ERR_MAX];     /* what works otherwise than asked; "": nothing */
 	struct pace pace;               /* of all answers so far */

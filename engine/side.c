@@ -4,8 +4,11 @@
 
 size_t side_weights(const struct engine *e)
 {
+	const struct gguf_tensor *out = e->model->output;
 	size_t sum = 0;
 
+	if (e->side && e->side->bridge.vocab)
+		sum = out->bytes / (size_t)out->dim[1] * (size_t)e->side->bridge.n_vocab;
 	for (int64_t i = 0; e->side && i < gguf_n_tensors(e->side->file); i++)
 		sum += gguf_tensor_at(e->side->file, i)->bytes;
 	return sum;
@@ -16,22 +19,6 @@ size_t side_kept(const struct engine *e)
 	size_t row = (size_t)e->model->cfg.n_embd * sizeof(float);
 
 	return e->side ? KEEP_ROWS * KEEP_LAYERS * row : 0;
-}
-
-/* Choices among the logits of the draft vocabulary. */
-static int open_sampler(struct engine *e, const struct bridge *b, char err[ERR_MAX])
-{
-	int n = b->group ? b->n_groups * PEAK : e->model->cfg.n_out;
-
-	if (b->group) {
-		e->bridge_ids = mem_new((size_t)n, sizeof(*e->bridge_ids), err);
-		if (!e->bridge_ids)
-			return -1;
-	}
-	for (int i = 0; b->group && i < n; i++)
-		e->bridge_ids[i] = b->group[i / PEAK] * PEAK + i % PEAK;
-	e->strat.bridge_smp = sampler_open(n, e->bridge_ids, err);
-	return e->strat.bridge_smp ? 0 : -1;
 }
 
 static int attach(struct engine *e, char err[ERR_MAX])
@@ -46,7 +33,9 @@ static int attach(struct engine *e, char err[ERR_MAX])
 	    e->be->bridge(e->dev, b, err) != 0)
 		return -1;
 	e->bridged = (struct plan){ .bridge = b };
-	return open_sampler(e, b, err);
+	e->strat.bridge_smp = sampler_open(b->vocab ? b->n_vocab : e->model->cfg.n_out, b->vocab,
+					   err);
+	return e->strat.bridge_smp ? 0 : -1;
 }
 
 void side_attach(struct engine *e)
@@ -68,8 +57,6 @@ void side_detach(struct engine *e)
 		e->be->bridge(e->dev, NULL, err);
 	sampler_close(e->strat.bridge_smp);
 	e->strat.bridge_smp = NULL;
-	mem_free(e->bridge_ids);
-	e->bridge_ids = NULL;
 }
 
 int engine_sidecar(struct engine *e, const char *path, char err[ERR_MAX])

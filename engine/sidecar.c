@@ -5,7 +5,6 @@
 #include "engine/sidecar.h"
 #include <nettle/sha2.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { SAMPLE = 4096 };         /* bytes of each end of a tensor */
@@ -87,32 +86,24 @@ static bool small(const struct gguf *g, const char *key, int *out)
 	return true;
 }
 
-static int ascending(const void *a, const void *b)
-{
-	int x = *(const int *)a, y = *(const int *)b;
-
-	return (x > y) - (x < y);
-}
-
-static int read_groups(struct sidecar *s, char err[ERR_MAX])
+static int read_vocabulary(struct sidecar *s, char err[ERR_MAX])
 {
 	enum gguf_type type;
 	int64_t n;
 
-	if (!gguf_has(s->file, "s3d.groups"))
+	if (!gguf_has(s->file, "s3d.vocabulary"))
 		return 0;
-	if (!gguf_array(s->file, "s3d.groups", &type, &n) || type != GGUF_I32 || n < 1 ||
+	if (!gguf_array(s->file, "s3d.vocabulary", &type, &n) || type != GGUF_I32 || n < 1 ||
 	    n > 1 << 20)
-		return fail(err, "%s: s3d.groups is not an array of whole numbers",
+		return fail(err, "%s: s3d.vocabulary is not an array of whole numbers",
 			    gguf_path(s->file));
-	s->group = mem_new((size_t)n, sizeof(*s->group), err);
-	if (!s->group)
+	s->vocab = mem_new((size_t)n, sizeof(*s->vocab), err);
+	if (!s->vocab)
 		return -1;
 	for (int64_t i = 0; i < n; i++)
-		s->group[i] = (int)gguf_array_int(s->file, "s3d.groups", i);
-	qsort(s->group, (size_t)n, sizeof(*s->group), ascending);      /* for the sampler */
-	s->bridge.group = s->group;
-	s->bridge.n_groups = (int)n;
+		s->vocab[i] = (int)gguf_array_int(s->file, "s3d.vocabulary", i);
+	s->bridge.vocab = s->vocab;
+	s->bridge.n_vocab = (int)n;
 	return 0;
 }
 
@@ -164,7 +155,7 @@ static int bind(struct sidecar *s, const struct model *base, char err[ERR_MAX])
 			    gguf_path(s->file));
 	b->weight = gguf_tensor_find(s->file, "bridge.weight");
 	b->bias = gguf_tensor_find(s->file, "bridge.bias");
-	if (read_groups(s, err) != 0 || read_adapters(s, base->cfg.n_layers, err) != 0)
+	if (read_vocabulary(s, err) != 0 || read_adapters(s, base->cfg.n_layers, err) != 0)
 		return -1;
 	read_expected(s);
 	if (bridge_fits(&base->cfg, b, why) != 0)
@@ -189,7 +180,7 @@ void sidecar_close(struct sidecar *s)
 {
 	if (!s)
 		return;
-	mem_free(s->group);
+	mem_free(s->vocab);
 	mem_free(s->adapt);
 	gguf_close(s->file);
 	mem_free(s);

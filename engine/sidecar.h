@@ -15,7 +15,7 @@ struct sidecar {
 	struct bridge bridge;
 	/* Held-out chance that the first 1, 2, ... k drafts all hold; 0: not said. */
 	double expected[BRIDGE_ROWS];
-	int *group;
+	int *vocab;
 	struct adapter (*adapt)[ADAPTS];
 };
 

@@ -116,8 +116,8 @@ static void put_keys(const struct out *o, const struct model *base, const struct
 	put_number(o, "s3d.k", b->k);
 	put_number(o, "s3d.rank", b->adapt ? b->rank : 0);
 	put_array(o, "s3d.expected", GGUF_F32, chance, b->k);
-	if (b->group)
-		put_array(o, "s3d.groups", GGUF_I32, b->group, b->n_groups);
+	if (b->vocab)
+		put_array(o, "s3d.vocabulary", GGUF_I32, b->vocab, b->n_vocab);
 }
 
 static uint64_t aligned(uint64_t n)
@@ -158,7 +158,7 @@ static void put_all(struct out *o, const struct model *base, const struct bridge
 	put(o, "GGUF", 4);
 	put_u32(o, 3);
 	put_u64(o, (uint64_t)o->n);
-	put_u64(o, KEYS + (b->group != NULL));
+	put_u64(o, KEYS + (b->vocab != NULL));
 	put_keys(o, base, b, expected, maker);
 	put_table(o);
 	pad(o, (uint64_t)ftell(o->f));

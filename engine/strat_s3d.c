@@ -15,7 +15,7 @@ static int bridge_logits(const struct strat *s)
 {
 	const struct bridge *b = s->bridged->bridge;
 
-	return b->group ? b->n_groups * PEAK : s->target->n_out;
+	return b->vocab ? b->n_vocab : s->target->n_out;
 }
 
 int strategy_guess_bridged(struct strat *s, struct guess *g, char err[ERR_MAX])

@@ -92,7 +92,7 @@ static inline float *cross_rows(struct rig *r, const struct crossing *x, int pos
 {
 	struct batch b = { .tok = tokens + pos, .n = 1, .pos = pos, .plan = &x->p, .n_out = rows };
 	const float *l = r->be->forward(r->d, r->kv, &b);
-	int n = x->g.group ? x->g.n_groups * PEAK : r->m->cfg.n_out;
+	int n = x->g.vocab ? x->g.n_vocab : r->m->cfg.n_out;
 	float *copy = malloc((size_t)(rows * n) * sizeof(*copy));
 
 	if (!l)

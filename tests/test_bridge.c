@@ -208,30 +208,29 @@ static void test_lanes(void **state)
 /* The logits of a draft vocabulary are those of the whole one. */
 static void test_vocabulary(void **state)
 {
-	static const int group[] = { 3, 0, 1, 16, 9 };
-	enum { N = sizeof(group) / sizeof(group[0]) };
+	int vocab[2 * PEAK];
 	char err[ERR_MAX];
 
 	(void)state;
-	for (int i = 0; i < N_SPECS; i++) {
-		struct rig r = open_rig(&specs[i], F16, "auto", 2);
-		int vocab = r.m->cfg.n_vocab;
+	for (int i = 0; i < 2 * PEAK; i++)
+		vocab[i] = i * 8 + i % 3;
+	for (int i = 0; i < 2 * N_SPECS; i++) {
+		struct rig r = open_rig(&specs[i / 2], F16, i % 2 ? "float" : "auto", 2);
+		int n = r.m->cfg.n_vocab;
 		struct crossing x;
 		float *all, *some;
 
 		make_bridge(&x, &r, 1, 2, QUANT_Q8_0, false);
 		free(run(&r, NULL, 0, AT, 0));
 		all = cross(&r, &x, AT);
-		x.g.group = group;
-		x.g.n_groups = N;
+		x.g.vocab = vocab;
+		x.g.n_vocab = 2 * PEAK;
 		if (r.be->bridge(r.d, &x.g, err) != 0)
 			fail_msg("%s", err);
 		some = cross(&r, &x, AT);
 		for (int row = 0; row < ROWS; row++)
-			for (int j = 0; j < N; j++)
-				assert_memory_equal(some + (row * N + j) * PEAK,
-						    all + row * vocab + group[j] * PEAK,
-						    sizeof(float) * PEAK);
+			for (int j = 0; j < 2 * PEAK; j++)
+				assert_true(some[row * 2 * PEAK + j] == all[row * n + vocab[j]]);
 		free(all);
 		free(some);
 		free_bridge(&x);
@@ -272,7 +271,7 @@ static void check_misfit(struct rig *r, const struct bridge *g, const char *says
 /* Bridges that do not fit the model. */
 static void test_misfits(void **state)
 {
-	static const int high = MK_VOCAB_MIN / PEAK;
+	int vocab[PEAK];
 	static const struct { int a, s, k; } ends[] = {
 		{ 4, 4, 2 }, { -1, 4, 2 }, { 1, 6, 2 }, { 1, 4, 0 }, { 1, 4, 5 },
 	};
@@ -303,11 +302,15 @@ static void test_misfits(void **state)
 	g.weight = &bad;
 	check_misfit(&r, &g, "shape or type");
 	g = x.g;
-	g.group = &high;
-	g.n_groups = 1;
-	check_misfit(&r, &g, "group 17");
-	g.n_groups = 0;
-	check_misfit(&r, &g, "0 groups");
+	for (int i = 0; i < PEAK; i++)
+		vocab[i] = MK_VOCAB_MIN - PEAK + 1 + i;
+	g.vocab = vocab;
+	g.n_vocab = PEAK;
+	check_misfit(&r, &g, "token 272 of a draft vocabulary, in place 15");
+	vocab[3] = vocab[2];
+	check_misfit(&r, &g, "in place 3");
+	g.n_vocab = PEAK - 1;
+	check_misfit(&r, &g, "of 15 tokens");
 	g = x.g;
 	g.rank = 16;
 	check_misfit(&r, &g, "rank 16");

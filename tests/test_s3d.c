@@ -11,11 +11,11 @@ static const struct mk_spec spec = { 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F16", 
 				     9, NULL };
 enum { WIDTH = 64, K = 3 };
 
-/* Row o is the row that comes in, in the second half of the vocabulary only if half is set. */
+/* Row o is the row that comes in; only every second token can be drafted if half is set. */
 static void write_sidecar(const char *path, const struct model *m, bool half)
 {
 	static float w[K * WIDTH][BRIDGE_PARTS * WIDTH], bias[K * WIDTH];
-	static int group[MK_VOCAB_MIN / PEAK / 2];
+	static int vocab[MK_VOCAB_MIN / 2 / PEAK * PEAK];
 	const double expected[BRIDGE_ROWS] = { 0.3, 0.1 };
 	struct gguf_tensor weight = { .type = QUANT_F32, .n_dims = 2, .data = w, .bytes = sizeof(w),
 				      .dim = { BRIDGE_PARTS * WIDTH, K * WIDTH, 1, 1 } };
@@ -27,11 +27,11 @@ static void write_sidecar(const char *path, const struct model *m, bool half)
 	for (int o = 0; o < K; o++)
 		for (int i = 0; i < WIDTH; i++)
 			w[o * WIDTH + i][i] = 1;
-	for (int i = 0; i < MK_VOCAB_MIN / PEAK / 2; i++)
-		group[i] = MK_VOCAB_MIN / PEAK / 2 + i;
+	for (int i = 0; i < MK_VOCAB_MIN / 2 / PEAK * PEAK; i++)
+		vocab[i] = 2 * i + 1;
 	if (half) {
-		g.group = group;
-		g.n_groups = MK_VOCAB_MIN / PEAK / 2;
+		g.vocab = vocab;
+		g.n_vocab = MK_VOCAB_MIN / 2 / PEAK * PEAK;
 	}
 	if (sidecar_write(path, m, &g, expected, "test_s3d", err) != 0)
 		fail_msg("%s", err);

@@ -9,7 +9,7 @@ static const struct mk_spec spec = { 6, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", 
 				     1, NULL };
 static const char path[] = "build/test-sidecar.gguf";
 static const double expected[BRIDGE_ROWS] = { 0.75, 0.5, 0.25, 0.125 };
-static const int groups[] = { 3, 0, 16 };
+static int vocab[PEAK];
 
 static struct rig rig(uint64_t seed)
 {
@@ -25,8 +25,10 @@ static void write_one(struct crossing *x, struct rig *r, enum quant_type type, b
 	char err[ERR_MAX];
 
 	make_bridge(x, r, 1, 4, type, adapters);
-	x->g.group = groups;
-	x->g.n_groups = 3;
+	for (int i = 0; i < PEAK; i++)
+		vocab[i] = 7 * i;
+	x->g.vocab = vocab;
+	x->g.n_vocab = PEAK;
 	if (sidecar_write(path, r->m, &x->g, expected, "test_sidecar", err) != 0)
 		fail_msg("%s", err);
 }
@@ -61,9 +63,8 @@ static void test_back(void **state)
 		assert_int_equal(s->bridge.a, 1);
 		assert_int_equal(s->bridge.s, 4);
 		assert_int_equal(s->bridge.k, ROWS);
-		assert_int_equal(s->bridge.n_groups, 3);
-		for (int j = 0; j < 3; j++)     /* in order */
-			assert_int_equal(s->bridge.group[j], ((int[]){ 0, 3, 16 })[j]);
+		assert_int_equal(s->bridge.n_vocab, PEAK);
+		assert_memory_equal(s->bridge.vocab, vocab, sizeof(vocab));
 		assert_memory_equal(s->expected, expected, sizeof(expected));
 		same_tensor(s->bridge.weight, x.g.weight);
 		same_tensor(s->bridge.bias, x.g.bias);

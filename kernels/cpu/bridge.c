@@ -92,11 +92,47 @@ static size_t all_packed(const struct dev *d, const struct bridge *g)
 	return sum;
 }
 
-static void load_all(struct dev *d, const struct bridge *g)
+/* Bytes of the output rows that the draft vocabulary copies. */
+static size_t vocab_bytes(const struct dev *d, const struct bridge *g)
+{
+	struct gguf_tensor t = *d->model->output;
+
+	t.dim[1] = g->n_vocab;
+	t.bytes = t.bytes / (size_t)d->model->output->dim[1] * (size_t)g->n_vocab;
+	return !g->vocab ? 0 : mat_packs(d, &t) ? mat_packed(d, &t) : t.bytes;
+}
+
+/* In the file's layout through rows, of one unit. */
+static void load_vocab(struct dev *d, const struct bridge *g, uint8_t *rows, uint8_t *at)
+{
+	const struct gguf_tensor *t = d->model->output;
+	struct mat *m = &d->cross.output;
+	size_t each = t->bytes / (size_t)t->dim[1];
+
+	*m = d->output;
+	m->rows = g->n_vocab;
+	m->data = at;
+	for (int i = 0; i < g->n_vocab; i += UNIT) {
+		uint8_t *to = m->packed ? rows : at + (size_t)i * each;
+
+		for (int j = 0; j < UNIT; j++)
+			memcpy(to + (size_t)j * each, (const uint8_t *)t->data +
+			       (size_t)g->vocab[i + j] * each, each);
+		if (m->packed)
+			pack_unit(t->type, rows, UNIT, m->cols, 0,
+				  at + (size_t)(i / UNIT) * m->unit_bytes);
+	}
+	gguf_drop(d->model->file, t->data, t->bytes);
+}
+
+static int load_all(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 {
 	struct crossing *x = &d->cross;
-	uint8_t *at = x->arena;
+	uint8_t *at = x->arena, *rows = mem_new(UNIT, quant_bytes(quant_info(d->output.type),
+							   d->output.cols), err);
 
+	if (!rows)
+		return -1;
 	mat_load(d, &x->weight, g->weight, NULL, &at);
 	for (int l = g->s; g->adapt && l < d->model->cfg.n_layers; l++)
 		for (int i = 0; i < ADAPTS; i++) {
@@ -107,6 +143,10 @@ static void load_all(struct dev *d, const struct bridge *g)
 			mat_load(d, &x->adapt[l][i].down, a->down, NULL, &at);
 			mat_load(d, &x->adapt[l][i].up, a->up, NULL, &at);
 		}
+	if (g->vocab)
+		load_vocab(d, g, rows, at);
+	mem_free(rows);
+	return 0;
 }
 
 static int open_adapters(struct dev *d, const struct bridge *g, char err[ERR_MAX])
@@ -140,15 +180,14 @@ int bridge_open(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 		return 0;
 	if (bridge_fits(&d->model->cfg, g, err) != 0)
 		return -1;
-	x->weights = all_packed(d, g);
+	x->weights = all_packed(d, g) + vocab_bytes(d, g);
 	x->arena = mem_new(x->weights + ARENA_PAST, 1, err);
 	if (!x->arena || act_open(&x->features, 1, BRIDGE_PARTS * d->model->cfg.n_embd, true,
 				  &x->work, err) != 0 ||
-	    (g->adapt && open_adapters(d, g, err) != 0)) {
+	    (g->adapt && open_adapters(d, g, err) != 0) || load_all(d, g, err) != 0) {
 		bridge_close(d);
 		return -1;
 	}
-	load_all(d, g);
 	x->b = g;
 	return 0;
 }
@@ -248,25 +287,5 @@ void adapt(const struct step *s, int t, int layer, enum adapt which, const struc
 		add_up(s, &a->up, low, 0, from, to, d->qkv, d->ld_qkv);
 	} else {
 		add_up(s, &a->up, low, 0, from, to, d->x, d->model->cfg.n_embd);
-	}
-}
-
-void bridge_output(struct dev *d, int t, const struct act *a, int n_out, const struct bridge *g)
-{
-	struct mat one = d->output;     /* one unit of it */
-	size_t each = one.packed ? one.unit_bytes :
-		      UNIT * quant_bytes(quant_info(one.type), one.cols);
-	int n = g->n_groups * UNIT, ld = n + g->n_groups, from, to;
-
-	one.rows = UNIT;
-	pool_share(d->pool, t, g->n_groups, &from, &to);
-	for (int i = from; i < to; i++) {
-		one.data = d->output.data + (size_t)g->group[i] * each;
-		one.mul(&one, 0, 1, a, n_out, d->logits + i * UNIT, ld);
-		for (int j = 0; j < n_out; j++) {
-			float *row = d->logits + (size_t)j * (size_t)ld;
-
-			d->k->peaks(row + i * UNIT, UNIT, row + n + i);
-		}
 	}
 }

@@ -29,6 +29,11 @@ void bridge_cross(struct step *, int t);
 /* Adds to thread t's share of a stage's products what adapters make of x, the activations that
  * the stage's matrices got. */
 void adapt(const struct step *, int t, int layer, enum adapt, const struct act *x);
-/* Logits of the draft vocabulary, and their peaks. */
-void bridge_output(struct dev *, int t, const struct act *, int n_out, const struct bridge *);
+/* What makes the logits: the draft vocabulary's rows, or all. */
+static inline const struct mat *step_output(const struct step *s)
+{
+	const struct bridge *g = step_bridge(s);
+
+	return g && g->vocab ? &s->d->cross.output : &s->d->output;
+}
 #endif

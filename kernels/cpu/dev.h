@@ -28,6 +28,7 @@ struct cpu_adapter {
 struct crossing {       /* the bridge that passes may be over, made ready */
 	const struct bridge *b; /* NULL: none */
 	struct mat weight;
+	struct mat output;      /* of the draft vocabulary */
 	struct cpu_adapter (*adapt)[ADAPTS];    /* (n_layers), or NULL */
 	uint8_t *arena;
 	struct act features;    /* one row */

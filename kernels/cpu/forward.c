@@ -112,10 +112,11 @@ static void gate_up(struct step *s, int t, int l, const struct act *a)
 }
 
 /* Logits and their peaks, a few units at a time so that the peaks find them in the cache. */
-static void output(struct dev *d, int t, const struct act *a, int n_out)
+static void output(const struct step *s, int t, const struct act *a, int n_out)
 {
 	enum { SOME = 64 };
-	const struct mat *m = &d->output;
+	struct dev *d = s->d;
+	const struct mat *m = step_output(s);
 	int units = (m->rows + UNIT - 1) / UNIT, ld = m->rows + row_peaks(m->rows), from, to;
 
 	_Static_assert((int)PEAK == (int)UNIT, "the rows of a unit have one peak");
@@ -225,10 +226,7 @@ static void forward(void *arg, int t)
 	if (n_out) {
 		a = prepare(d, t, d->x + (size_t)(n - n_out) * (size_t)c->n_embd, d->norm,
 			    c->n_embd, n_out);
-		if (g && g->group)
-			bridge_output(d, t, &a, n_out, g);
-		else
-			output(d, t, &a, n_out);
+		output(s, t, &a, n_out);
 		stage_end(d, t, STAGE_OUTPUT);
 	}
 }

@@ -36,13 +36,6 @@ static bool runs(const struct bridge *g, const uint64_t *skipped, int layer)
 	return (!g || layer < g->a || layer >= g->s) && (!skipped || !plan_has(skipped, layer));
 }
 
-static size_t output_bytes(const struct dev *d, const struct bridge *g)
-{
-	size_t units = (size_t)(d->output.rows + UNIT - 1) / UNIT;
-
-	return mat_bytes(&d->output) / units * (g && g->group ? (size_t)g->n_groups : units);
-}
-
 static void count_adapters(struct dev *d, const struct bridge *g)
 {
 	static const enum stage stage[ADAPTS] = { STAGE_QKV, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN };
@@ -87,7 +80,7 @@ void stage_count(const struct step *s)
 		}
 	}
 	if (b->n_out)
-		d->stage[STAGE_OUTPUT].bytes += output_bytes(d, g);
+		d->stage[STAGE_OUTPUT].bytes += mat_bytes(step_output(s));
 }
 
 const char *stage_name(enum stage stage)
