@@ -60,6 +60,17 @@ int bench_probe_depth(const struct bench *b)
 	return (b->opt->quick ? 1024 : 4096) + b->n_decode;
 }
 
+/* The rows that a bridge needs, where the engine has one. */
+static int keep(struct bench *b, char err[ERR_MAX])
+{
+	const struct plan *p = b->e->strat.bridged;
+
+	if (!p)
+		return 0;
+	return b->e->be->kv_keep(b->kv, (int[]){ p->bridge->s, b->e->model->cfg.n_layers - 1 },
+				 KEEP_LAYERS, err);
+}
+
 int bench_probe_open(struct bench *b, char err[ERR_MAX])
 {
 	int most = b->e->model->cfg.n_ctx_train;
@@ -75,6 +86,8 @@ int bench_probe_open(struct bench *b, char err[ERR_MAX])
 		return -1;
 	b->kv = b->e->be->kv_new(b->e->dev, b->n_ids, err);
 	if (!b->kv)
+		return -1;
+	if (keep(b, err) != 0)
 		return -1;
 	bench_progress(b, 0, "filling the context");
 	return bench_rows(b, 0, b->n_ids, 0, err) < 0 ? -1 : 0;
@@ -169,22 +182,43 @@ static int decode(struct bench *b, int depth, double gbps, char err[ERR_MAX])
 	return 0;
 }
 
-/* Rows 1..8 in turn, many times: the median of each against the median of one row. */
+/* Seconds of a pass over the bridge that makes so many drafts; -1 on error. */
+static double bridged(struct bench *b, int rows, char err[ERR_MAX])
+{
+	const struct engine *e = b->e;
+	struct batch batch = { .tok = b->ids + BENCH_VERIFY_POS, .n = 1, .pos = BENCH_VERIFY_POS,
+			       .plan = e->strat.bridged, .n_out = rows };
+	double start = clock_now();
+
+	if (!e->be->forward(e->dev, b->kv, &batch))
+		return fail(err, "%s", e->be->error(e->dev));
+	return clock_now() - start;
+}
+
+/* Rows 1..8, and drafts over the bridge, in turn, many times: the median of each against the median
+ * of one row. */
 static int verify_cost(struct bench *b, char err[ERR_MAX])
 {
 	enum { TIMES = 15 };
-	double t[BENCH_ROWS_MAX][TIMES], one;
+	double t[BENCH_ROWS_MAX][TIMES], drafts[BRIDGE_ROWS][TIMES], one;
 	int times = b->opt->quick ? 5 : TIMES;
+	int most = b->e->strat.bridged ? b->e->strat.bridged->bridge->k : 0;
 
-	for (int i = 0; i < times; i++)
+	for (int i = 0; i < times; i++) {
 		for (int k = 0; k < BENCH_ROWS_MAX; k++) {
 			t[k][i] = bench_rows(b, BENCH_VERIFY_POS, k + 1, k + 1, err);
 			if (t[k][i] < 0)
 				return -1;
 		}
+		for (int k = 0; k < most; k++)
+			if ((drafts[k][i] = bridged(b, k + 1, err)) < 0)
+				return -1;
+	}
 	one = bench_values(t[0], times).median;
 	for (int k = 0; k < BENCH_ROWS_MAX; k++)
 		bench_add(b, bench_values(t[k], times).median / one, "x", "R%d", k + 1);
+	for (int k = 0; k < most; k++)
+		bench_add(b, bench_values(drafts[k], times).median / one, "x", "D%d", k + 1);
 	return 0;
 }
 

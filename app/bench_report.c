@@ -138,6 +138,10 @@ static void table_probes(const struct bench *b, FILE *f)
 		snprintf(label, sizeof(label), "R(%d) = T(%d)/T(1)", k, k);
 		put_row(f, label, bench_spread(b, "R%d", k), 3, "");
 	}
+	for (int k = 1; b->e->strat.bridged && k <= b->e->strat.bridged->bridge->k; k++) {
+		snprintf(label, sizeof(label), "D(%d): drafts over a bridge", k);
+		put_row(f, label, bench_spread(b, "D%d", k), 3, "");
+	}
 }
 
 void bench_report(const struct bench *b, FILE *f)
