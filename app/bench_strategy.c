@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEED = 1 };
+enum { SEED = 1, SEARCH_PROMPTS = 3 };
 
 const float bench_temps[BENCH_TEMPS] = { 0.0f, 0.7f };
 static const float grid_fallback[] = { 0.3f, 0.45f, 0.6f, 0.75f, 0.9f };
@@ -127,6 +127,48 @@ static int answer(struct bench *b, struct bench_answer *a, char err[ERR_MAX])
 	return 0;
 }
 
+static bool takes_part(const struct bench *b, const char *name)
+{
+	for (int i = 0; i < b->n_contenders; i++)
+		if (!strcmp(b->contender[i].s->name, name))
+			return true;
+	return false;
+}
+
+/* What self leaves out is searched for between answers, where bench has no time: so before. */
+static int search_after(struct bench *b, const struct prompt *p, double seconds, char err[ERR_MAX])
+{
+	struct bench_answer a;
+	int *ids = NULL, n, rc = render(b, p, &ids, &n, err);
+	double start;
+
+	if (!rc && !prefill(b->e, ids, n, err))
+		rc = answer(b, &a, err);
+	for (start = clock_now(); rc >= 0 && clock_now() - start < seconds;)
+		if ((rc = engine_idle(b->e, err)) == 0)
+			break;
+	free(ids);
+	return rc < 0 ? -1 : 0;
+}
+
+static int search(struct bench *b, char err[ERR_MAX])
+{
+	int prompts = b->opt->quick ? 1 : SEARCH_PROMPTS;
+
+	if (!b->e->skip.search || !takes_part(b, "self"))
+		return 0;
+	b->e->strat.law = (struct sampler_opt)SAMPLER_DEFAULTS;
+	b->e->strat.law.temp = 0;
+	if (engine_strategy(b->e, "self", err))
+		return -1;
+	for (int i = 0; i < prompts && i < b->prompts.n; i++) {
+		bench_progress(b, 0, "what self leaves out");
+		if (search_after(b, &b->prompts.p[i], b->opt->quick ? 1 : 5, err))
+			return -1;
+	}
+	return 0;
+}
+
 static void count(struct tally *t, const struct bench_answer *a, const struct strategy_stats *s,
 		  bool same)
 {
@@ -232,7 +274,7 @@ int bench_strategy_check(const struct bench *b, char err[ERR_MAX])
 int bench_strategy_run(struct bench *b, int rep, char err[ERR_MAX])
 {
 	struct tally tally[BENCH_TEMPS][BENCH_CONTENDERS_MAX] = { 0 };
-	int rc = 0;
+	int rc = rep ? 0 : search(b, err);
 
 	for (int i = 0; i < b->prompts.n && !rc; i += b->prompt_step) {
 		const struct prompt *p = &b->prompts.p[i];

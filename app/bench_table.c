@@ -62,6 +62,18 @@ static void head(const struct bench *b, FILE *f)
 		b->n_predict, b->reps);
 }
 
+/* What self left out, in the form that --self-skip takes. */
+static void left_out(const struct skip *k, FILE *f)
+{
+	char text[SKIP_TEXT];
+
+	fprintf(f, "self left out %d of %d sub-layers: %s", skip_count(&k->plan, k->n_layers),
+		2 * k->n_layers, skip_text(&k->plan, k->n_layers, text));
+	if (k->tries)
+		fprintf(f, " (the best of %ld)", k->tries + 1);
+	fputc('\n', f);
+}
+
 void bench_table(const struct bench *b, FILE *f)
 {
 	head(b, f);
@@ -71,6 +83,9 @@ void bench_table(const struct bench *b, FILE *f)
 	for (int temp = 0; temp < b->n_temps; temp++)
 		for (int i = 0; i < b->n_contenders; i++)
 			strategy_row(b, f, &b->contender[i], (double)bench_temps[temp]);
+	for (int i = 0; i < b->n_contenders; i++)
+		if (!strcmp(b->contender[i].s->name, "self"))
+			left_out(&b->e->skip, f);
 }
 
 void bench_grid(const struct bench *b, FILE *f)

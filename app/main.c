@@ -30,6 +30,8 @@ static int check_names(const struct options *o, char err[ERR_MAX])
 {
 	if (!strategy_find(o->strategy, err))
 		return -1;
+	if (skip_parse(o->self_skip, MODEL_MAX_LAYERS, NULL, err))
+		return -1;
 	if (*o->chat_template && !template_find(o->chat_template))
 		return fail(err, "--chat-template: '%s' is not one of: %s", o->chat_template,
 			    template_names());

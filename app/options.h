@@ -92,7 +92,7 @@ _(FLOAT, presence_penalty, "presence-penalty", "", "", "X", "0.0", -100, 100, IN
 _(LONG, seed, "seed", "s", "", "N", "-1", -1, INT64_MAX, IN_CHAT | IN_BENCH | LIVE, SAMPLING, \
 	"the same seed gives the same answer; -1: a new one each time") \
 _(TEXT, strategy, "strategy", "", "", "NAME", "", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
-	"how tokens are found: plain, ngram, draft, bild, s3d, auto (default: auto; " \
+	"how tokens are found: plain, ngram, draft, bild, s3d, self, auto (default: auto; " \
 	"bench: all)") \
 _(INT, draft_max, "draft-max", "", "draft draft-n spec-draft-n-max", "N", "16", 0, 16, \
 	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "tokens drafted in one round at most") \
@@ -111,6 +111,9 @@ _(INT, bild_max, "bild-max", "", "", "N", "10", 0, 16, IN_CHAT | IN_BENCH | LIVE
 	"bild: tokens of the little model in a row at most") \
 _(CHOICE, bild, "bild", "", "", "improved|paper", "improved", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
 	"bild's control flow: paper follows the publication to the letter") \
+_(TEXT, self_skip, "self-skip", "", "", "LO:HI|SET|auto", "auto", 0, 0, IN_CHAT | IN_BENCH, \
+	STRATEGY, "self: drafts leave out layers LO to HI-1, or a set such as a3,m3,a7 " \
+	"(attention and MLP of layers from 0); auto: a set that is searched for") \
 _(TEXT, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
 _(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \

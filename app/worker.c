@@ -305,6 +305,29 @@ static void answer_somehow(struct worker *w, const struct msg *m)
 	}
 }
 
+/* Waits for a message, with what the strategy may find out meanwhile. */
+static void next_message(struct worker *w, struct msg *m)
+{
+	char err[ERR_MAX];
+	int rc = 1;
+
+	while (rc > 0 && !msgq_get(&w->in, m)) {
+		rc = atomic_load(&w->last) ? 0 : engine_idle(w->engine, err);
+		if (rc == 0)
+			msgq_wait(&w->in, m);
+	}
+	if (rc >= 0)
+		return;
+	if (engine_lost(w->engine)) {
+		backend_fail(w->engine->be->name, err, "going on with --backend cpu", err);
+		go_on_with_cpu(w);
+	}
+	worker_error(w, err, false);
+	*m = (struct msg){ .kind = CMD_QUIT };
+	if (!w->quit)
+		msgq_wait(&w->in, m);
+}
+
 static void *run(void *arg)
 {
 	struct worker *w = arg;
@@ -317,7 +340,7 @@ static void *run(void *arg)
 	}
 	tell_ready(w, false);
 	while (!w->quit) {
-		msgq_wait(&w->in, &m);
+		next_message(w, &m);
 		if (m.kind == CMD_MODEL)
 			change_model(w, m.text);
 		else if (!take_setting(w, &m))

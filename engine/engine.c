@@ -16,6 +16,8 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 	if (tokenizer_size(e->tok) > e->model->cfg.n_vocab)
 		return fail(err, "%s: %d tokens but only %d embeddings", o->model,
 			    tokenizer_size(e->tok), e->model->cfg.n_vocab);
+	if (skip_open(&e->skip, o->self_skip, e->model, err) != 0)
+		return -1;
 	if (!o->chat_template) {
 		e->tmpl = template_guess(e->model->file, e->tok, e->tmpl_err);
 		return 0;
@@ -267,6 +269,7 @@ static int open_there(struct engine *e, const struct engine_opt *o, struct setup
 	if (plan_all(e, o, s, err) != 0 || open_device(e, s, err) != 0)
 		return -1;
 	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .pace = &e->pace,
+				   .skip = &e->skip,
 				   .law = SAMPLER_DEFAULTS, .opt = STRATEGY_DEFAULTS };
 	e->strat.smp = sampler_open(e->model->cfg.n_out, NULL, err);
 	if (!e->strat.smp)
@@ -386,6 +389,7 @@ int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
 		return fail(err, "a prompt of %d tokens leaves no room in a context of %d; a "
 			    "larger -c does", n, e->target.n_ctx);
 	e->strat.begins = true;
+	e->strat.from = n;
 	return session_set(&e->target, ids, n, err);
 }
 
@@ -437,4 +441,9 @@ int engine_step(struct engine *e, int limit, struct emit out[STEP_MAX], bool *do
 	if (keep < n)
 		take_back(e, out, n, keep);
 	return keep;
+}
+
+int engine_idle(struct engine *e, char err[ERR_MAX])
+{
+	return e->strat.ops->idle ? e->strat.ops->idle(&e->strat, err) : 0;
 }

@@ -17,6 +17,7 @@ struct engine_opt {
 	const char *backend;            /* NULL or "auto": the best; "cpu", "cuda" */
 	const char *strategy;           /* NULL or "": STRATEGY_DEFAULT; "plain" when its little
 					 * model fails that it needs */
+	const char *self_skip;          /* see skip.h; NULL: "auto" */
 	const char *chat_template;      /* NULL: by fingerprint */
 	int n_ctx;                      /* 0: the model's own, at most 4096 */
 	int spare_ctx;                  /* positions of caches that the caller will add */
@@ -51,6 +52,7 @@ struct engine {
 	struct plan bridged;            /* over its bridge */
 	char side_err[ERR_MAX];
 	char notes[NOTES][ERR_MAX];     /* what works otherwise than asked; "": nothing */
+	struct skip skip;               /* what strategy self leaves out */
 	struct pace pace;               /* of all answers so far */
 	struct strat strat;             /* .law, .opt and .stats are the caller's to set and read */
 	double load_s;
@@ -76,4 +78,7 @@ int engine_prefill(struct engine *, char err[ERR_MAX]);
  * context is full 0 is returned. */
 int engine_step(struct engine *, int limit, struct emit out[STEP_MAX], bool *done,
 		char err[ERR_MAX]);
+/* Between answers, while nothing is asked: a small piece of what the strategy may find out then,
+ * which changes no answer.  1: there is more, 0: there is none, -1 on error. */
+int engine_idle(struct engine *, char err[ERR_MAX]);
 #endif

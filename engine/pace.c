@@ -79,11 +79,12 @@ void pace_round(struct pace *p, int k, double run_s, int n, double all_s)
 	double most;
 
 	learn_run(p, k, run_s);
-	most = 4 * (pace_run(p, k) + p->begin_s + k * p->step_s);
+	most = 4 * (pace_run(p, k) + p->begin_s + k * (p->step_s + p->self_s));
 	p->tokens = FADE * p->tokens + n;
 	p->seconds = FADE * p->seconds + (all_s < most ? all_s : most);
 	forget(&p->little);
 	forget(&p->ngram);
+	forget(&p->self);
 }
 
 void pace_try(struct pace *p, struct pace_trial *t, int n, double seconds)
@@ -118,6 +119,11 @@ void pace_steps(struct pace *p, int n, double first, double seconds)
 		fade(&p->begin_s, first);
 	if (n > 1)
 		fade(&p->step_s, (seconds - first) / (n - 1));
+}
+
+void pace_self(struct pace *p, double seconds)
+{
+	fade(&p->self_s, seconds);
 }
 
 void pace_tested(struct pace_odds *o, int k, int held)
@@ -155,8 +161,9 @@ bool pace_pays(const struct pace *p, int k, double all)
 bool pace_further_pays(const struct pace *p, const struct pace_odds *o, int k, double all)
 {
 	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR);
+	double step = o == &p->self ? p->self_s : p->step_s;
 
-	return all * chance >= pace_rate(p) * (row_seconds(p, k) + p->step_s);
+	return all * chance >= pace_rate(p) * (row_seconds(p, k) + step);
 }
 
 int pace_cut(const struct pace *p, const struct pace_odds *o, int k, double *expected)

@@ -33,7 +33,8 @@ struct pace {
 	 * cache, it catches up) and for each more. */
 	double begin_s, step_s;
 	double tokens, seconds;         /* of recent rounds */
-	struct pace_odds little, ngram, bridge;
+	double self_s;                  /* a guess of the model for itself, strategy self */
+	struct pace_odds little, ngram, bridge, self;
 	struct pace_trial bridged;      /* rounds of drafts over the bridge */
 	struct pace_trial trial[PACE_TRIALS];   /* by place among auto's strategies */
 	long chosen;                    /* rounds that auto chose, in all */
@@ -44,6 +45,8 @@ struct pace {
 void pace_round(struct pace *, int k, double run_s, int n, double all_s);
 /* The little model made n guesses in so many seconds, the first of them in first. */
 void pace_steps(struct pace *, int n, double first, double seconds);
+/* A guess of the model for itself took so many seconds. */
+void pace_self(struct pace *, double seconds);
 /* Takes a round of n tokens in so many seconds into the trial. */
 void pace_try(struct pace *, struct pace_trial *, int n, double seconds);
 /* Another text begins: what was learnt in the last one counts as a few rounds only. */

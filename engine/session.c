@@ -45,18 +45,22 @@ void session_truncate(struct session *s, int n)
 		s->n_kv = n > 0 ? n - 1 : 0;
 }
 
-static const float *run(struct session *s, const struct plan *plan, int n, int n_out,
-			char err[ERR_MAX])
+static const float *pass(struct session *s, const struct batch *b, char err[ERR_MAX])
 {
-	struct batch b = { .tok = s->tok + s->n_kv, .n = n, .pos = s->n_kv, .plan = plan,
-			   .n_out = n_out, .n_best = s->n_best };
-	const float *logits = s->be->forward(s->dev, s->kv, &b);
+	const float *logits = s->be->forward(s->dev, s->kv, b);
 
 	if (!logits) {
 		s->failed = true;
 		fail(err, "%s", s->be->error(s->dev));
 	}
 	return logits;
+}
+
+static const float *run(struct session *s, const struct plan *plan, int n, int n_out,
+			char err[ERR_MAX])
+{
+	return pass(s, &(struct batch){ .tok = s->tok + s->n_kv, .n = n, .pos = s->n_kv,
+					.plan = plan, .n_out = n_out, .n_best = s->n_best }, err);
 }
 
 int session_prefill(struct session *s, char err[ERR_MAX])
@@ -117,6 +121,27 @@ int session_guess(struct session *s, struct guess_batch *b, char err[ERR_MAX])
 		return fail(err, "%s", s->be->error(s->dev));
 	}
 	return b->n;
+}
+
+const float *session_peek(struct session *s, const struct plan *plan, int at, int n,
+			  char err[ERR_MAX])
+{
+	if (n < 1 || n > s->n_batch || at + n > s->n_ctx) {
+		fail(err, "%d tokens at %d do not fit a context of %d", n, at, s->n_ctx);
+		return NULL;
+	}
+	if (s->n_kv > at)
+		s->n_kv = at;
+	return pass(s, &(struct batch){ .tok = s->tok + at, .n = n, .pos = at, .plan = plan,
+					.n_out = n }, err);
+}
+
+int session_mend(struct session *s, int at, int n, char err[ERR_MAX])
+{
+	if (!pass(s, &(struct batch){ .tok = s->tok + at, .n = n, .pos = at }, err))
+		return -1;
+	s->n_kv = s->n - 1;
+	return 0;
 }
 
 void session_accept(struct session *s, int n_kept, int next)

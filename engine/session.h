@@ -38,6 +38,13 @@ int session_guess(struct session *, struct guess_batch *b, char err[ERR_MAX]);
 /* Runs the pending token over a plan's bridge: n rows of logits, what may follow it and its
  * successors; NULL on error.  The timeline stays as it is. */
 const float *session_bridge(struct session *, const struct plan *, int n, char err[ERR_MAX]);
+/* A look at what a plan (NULL: the whole model) makes of tok[at..at+n-1], which may lie behind the
+ * timeline (the caller has put them there): n rows of logits, or NULL.  Cache rows from `at` on are
+ * scratch then, and n_kv is not beyond it. */
+const float *session_peek(struct session *, const struct plan *, int at, int n, char err[ERR_MAX]);
+/* Rows at..at+n-1 are run again by the whole model, after a peek at them between decode steps; so
+ * the cache holds again all but the pending token.  -1 on error. */
+int session_mend(struct session *, int at, int n, char err[ERR_MAX]);
 /* After session_extend, or with next from session_guess: the first n_kept drafts stay, next becomes
  * the pending token. */
 void session_accept(struct session *, int n_kept, int next);

@@ -34,7 +34,7 @@ static void auto_close(struct strat *s)
 
 static bool available(const struct strat *s, const struct strategy *ops)
 {
-	return ops != &strategy_auto && !strategy_lacks(s, ops);
+	return ops != &strategy_auto && !ops->apart && !strategy_lacks(s, ops);
 }
 
 static int auto_open(struct strat *s, char err[ERR_MAX])

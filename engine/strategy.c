@@ -8,10 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct strategy strategy_ngram, strategy_draft, strategy_bild, strategy_s3d;
+extern const struct strategy strategy_ngram, strategy_draft, strategy_bild, strategy_s3d,
+	strategy_self;
 const struct strategy *const strategies[] = {
 	&strategy_plain, &strategy_ngram, &strategy_draft, &strategy_bild,
-	&strategy_s3d, &strategy_auto, NULL,
+	&strategy_s3d, &strategy_self, &strategy_auto, NULL,
 };
 
 int strategy_open(struct strat *s, char err[ERR_MAX])
@@ -100,8 +101,7 @@ bool strategy_worth(const struct strat *s, struct guess *g, int k, double *all)
 	return g->stop_below >= 0 || k == 0 || pace_pays(s->pace, k, *all);
 }
 
-/* Whether guess k is worth a step of the little model. */
-static bool go_on(const struct strat *s, const struct guess *g, int k, double all)
+bool strategy_go_on(const struct strat *s, const struct guess *g, int k, double all)
 {
 	if (!g->odds)
 		return all >= g->least;
@@ -150,7 +150,7 @@ int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 	rc = follow(s, err);
 	if (rc)
 		return rc < 0 ? -1 : 0;
-	while (k < max && go_on(s, g, k, all)) {
+	while (k < max && strategy_go_on(s, g, k, all)) {
 		if (a.at == a.n && look_ahead(s, g, max - k, &a, err) != 0)
 			return -1;
 		if (!steps)

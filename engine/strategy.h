@@ -7,6 +7,7 @@
 #include "pace.h"
 #include "sampler.h"
 #include "session.h"
+#include "skip.h"
 #include "tokenizer.h"
 
 #define DRAFT_MAX 16                    /* drafts in one round at most */
@@ -54,6 +55,7 @@ struct strategy {
 	const char *name, *help;
 	bool exact;             /* same text as plain for the same seed */
 	bool can_be_exact;      /* also, when opt.rollback_exact is set */
+	bool apart;             /* auto never chooses it */
 	unsigned needs;
 	int (*open)(struct strat *, char err[ERR_MAX]);         /* NULL: nothing to do */
 	/* Tokens a second that a step now may be expected to give, by strat.pace; 0: no idea.
@@ -61,6 +63,9 @@ struct strategy {
 	double (*promise)(struct strat *);
 	/* Emits 1..STEP_MAX tokens into out, returns how many, -1 on error. */
 	int (*step)(struct strat *, struct emit *out, char err[ERR_MAX]);
+	/* A small piece of work between answers, after which all is as before but what it learnt:
+	 * 1: there is more, 0: there is none, -1: error.  NULL: there never is. */
+	int (*idle)(struct strat *, char err[ERR_MAX]);
 	void (*close)(struct strat *);  /* likewise; accepts what a failed open left */
 };
 
@@ -71,7 +76,9 @@ struct strat {
 	/* One for each vocabulary, of the target, the little model and behind the bridge. */
 	struct sampler *smp, *draft_smp, *bridge_smp;
 	const struct tokenizer *tok;            /* knows which tokens end an answer; may be NULL */
+	struct skip *skip;      /* what self leaves out; may be NULL except for self */
 	bool begins;            /* nothing of the answer is written yet */
+	int from;               /* where in the target's text it begins */
 	struct sampler_opt law;
 	struct strategy_opt opt;
 	struct strategy_stats stats;
@@ -118,9 +125,10 @@ int strategy_read(struct strat *, char err[ERR_MAX]);
 int strategy_guess(struct strat *, struct guess *, char err[ERR_MAX]);
 /* Over the bridge: one pass makes them all. */
 int strategy_guess_bridged(struct strat *, struct guess *, char err[ERR_MAX]);
-/* For the two: whether guess k is worth its row in the big model's run.  *all: chance that those
- * before it hold, which becomes that of all with it. */
+/* For drafters: whether guess k is worth its row in the big model's run; *all: chance that those
+ * before it hold, which becomes that of all with it.  Whether it is worth making. */
 bool strategy_worth(const struct strat *, struct guess *, int k, double *all);
+bool strategy_go_on(const struct strat *, const struct guess *, int k, double all);
 /* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */
 void strategy_count(struct strat *, int k, int n_kept);
 /* Counts what another counted, for a strategy that runs others. */
