@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEED = 1, SEARCH_PROMPTS = 3 };
+/* The search for what self leaves out: prompts, sets tried behind each answer, seconds at most. */
+enum { SEED = 1, SEARCH_PROMPTS = 3, SEARCH_SETS = 40, SEARCH_SECONDS = 20 };
 
 const float bench_temps[BENCH_TEMPS] = { 0.0f, 0.7f };
 static const float grid_fallback[] = { 0.3f, 0.45f, 0.6f, 0.75f, 0.9f };
@@ -136,17 +137,19 @@ static bool takes_part(const struct bench *b, const char *name)
 }
 
 /* What self leaves out is searched for between answers, where bench has no time: so before. */
-static int search_after(struct bench *b, const struct prompt *p, double seconds, char err[ERR_MAX])
+static int search_after(struct bench *b, const struct prompt *p, char err[ERR_MAX])
 {
 	struct bench_answer a;
 	int *ids = NULL, n, rc = render(b, p, &ids, &n, err);
+	long most = b->e->skip.tries + (b->opt->quick ? SEARCH_SETS / 4 : SEARCH_SETS);
 	double start;
 
-	if (!rc && !prefill(b->e, ids, n, err))
-		rc = answer(b, &a, err);
-	for (start = clock_now(); rc >= 0 && clock_now() - start < seconds;)
-		if ((rc = engine_idle(b->e, err)) == 0)
-			break;
+	if (!rc)
+		rc = prefill(b->e, ids, n, err) ? -1 : answer(b, &a, err);
+	start = clock_now();
+	for (int more = 1; rc >= 0 && more && b->e->skip.tries < most &&
+	     clock_now() - start < SEARCH_SECONDS;)
+		rc = more = engine_idle(b->e, err);
 	free(ids);
 	return rc < 0 ? -1 : 0;
 }
@@ -163,7 +166,7 @@ static int search(struct bench *b, char err[ERR_MAX])
 		return -1;
 	for (int i = 0; i < prompts && i < b->prompts.n; i++) {
 		bench_progress(b, 0, "what self leaves out");
-		if (search_after(b, &b->prompts.p[i], b->opt->quick ? 1 : 5, err))
+		if (search_after(b, &b->prompts.p[i], err))
 			return -1;
 	}
 	return 0;

@@ -123,7 +123,8 @@ int skip_open(struct skip *k, const char *spec, const struct model *m, char err[
 {
 	int n = m->cfg.n_layers, count;
 
-	*k = (struct skip){ .n_layers = n, .rng = 1, .share = -1, .rest = (double)m->output->bytes };
+	*k = (struct skip){ .n_layers = n, .rng = 1, .share = -1,
+			    .rest = (double)m->output->bytes };
 	for (int l = 0; l < n; l++) {
 		const struct layer *w = &m->layer[l];
 

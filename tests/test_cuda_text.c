@@ -10,7 +10,8 @@
 #include "tests/strategy_kit.h"
 #include <math.h>
 
-static const char BIG[] = "build/test-cuda-text.gguf", LITTLE[] = "build/test-cuda-little.gguf";
+static const char BIG[] = "build/test-cuda-text.gguf", LITTLE[] = "build/test-cuda-little.gguf",
+		  SELF[] = "build/test-cuda-self.gguf";
 
 const struct backend *backend_cuda(char err[ERR_MAX])
 {
@@ -158,12 +159,70 @@ static void test_best(void **state)
 	free(whole);
 }
 
+static const char *self(int step)
+{
+	(void)step;
+	return "self";
+}
+
+/* What self leaves out, in an engine of its own; search: pieces of that behind an answer. */
+static void by_itself(const char *skip, int search, long *accepted, float *row)
+{
+	struct engine_opt o = { .model = SELF, .backend = "cuda", .self_skip = skip, .n_ctx = 256,
+				.be = { .n_batch = 64 } };
+	struct engine *other = engine;
+	const float *logits;
+	char err[ERR_MAX];
+	int out[LEN];
+
+	engine = engine_open(&o, err);
+	if (!engine)
+		fail_msg("%s", err);
+	if (accepted)
+		identity(self, accepted);
+	begin(3, 0.7f, 5, 1);
+	answer(self, out);
+	while (search-- > 0)
+		assert_int_equal(engine_idle(engine, err), 1);
+	assert_int_equal(engine->target.n_kv, engine->target.n - 1);
+	logits = session_extend(&engine->target, NULL, 0, err);
+	assert_non_null(logits);
+	memcpy(row, logits, sizeof(float) * (size_t)engine->target.n_out);
+	engine_close(engine);
+	engine = other;
+}
+
+/* Drafts of the model without some sub-layers; the search for others leaves the cache as it was. */
+static void test_self(void **state)
+{
+	struct mk_spec spec = { 4, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false,
+				1, NULL };
+	static const char *const sets[] = { "a1,m2", "m0,a3" };
+	static float want[MK_VOCAB_MIN + 8], got[MK_VOCAB_MIN + 8];
+	char err[ERR_MAX];
+	long accepted = 0;
+
+	(void)state;
+	assert_int_equal(mk_write(SELF, &spec, err), 0);
+	for (int i = 0; i < 2; i++) {
+		by_itself(sets[i], 0, &accepted, want);
+		print_message("# %s: %ld drafts accepted\n", sets[i], accepted);
+		assert_true(accepted > 20 * (i + 1));
+	}
+	for (int search = 1; search < 8; search++) {
+		by_itself(NULL, search, NULL, got);
+		assert_memory_equal(want, got, sizeof(want));
+	}
+	remove(SELF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ngram), cmocka_unit_test(test_draft),
 		cmocka_unit_test(test_bild), cmocka_unit_test(test_auto),
-		cmocka_unit_test(test_switching), cmocka_unit_test(test_guesses),
+		cmocka_unit_test(test_switching), cmocka_unit_test(test_self),
+		cmocka_unit_test(test_guesses),
 		cmocka_unit_test(test_guess_law), cmocka_unit_test(test_best),
 	};
 	struct mk_spec big = { 2, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false, 1,
