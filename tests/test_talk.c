@@ -3,6 +3,7 @@
  * The model's text is noise, so what is compared is one run with another, never with a constant. */
 #include "app/args.h"
 #include "app/commands.h"
+#include "engine/engine.h"
 #include "tests/mk.h"
 
 #include <stdarg.h>
@@ -163,6 +164,32 @@ static void test_seeds_and_strategies(void **state)
 	free(first);
 	free(second);
 	talk_close(&t);
+}
+
+/* While nothing is asked self looks for what it might leave out, does not let a question wait for
+ * long, and the answers are plain's. */
+static void test_idle(void **state)
+{
+	char *plain[2];
+
+	(void)state;
+	for (int with = 0; with < 2; with++) {
+		begin(512, 40);
+		run(with ? "/strategy self" : "/strategy plain");
+		for (int i = 0; i < 2; i++) {
+			ask(i ? "and then" : "hello");
+			if (with)
+				assert_string_equal(answer_now(), plain[i]);
+			else
+				plain[i] = strdup(answer_now());
+			usleep(100000);
+		}
+		run("/strategy plain");         /* from here on the other thread only waits */
+		assert_true(with == (t.worker->engine->skip.n > 0));
+		talk_close(&t);
+	}
+	free(plain[0]);
+	free(plain[1]);
 }
 
 /* Switching the strategy in mid-answer leaves the text alone. */
@@ -347,6 +374,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_seeds_and_strategies),
+		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_switch_while_answering),
 		cmocka_unit_test(test_stop_and_continue), cmocka_unit_test(test_full_context),
 		cmocka_unit_test(test_commands), cmocka_unit_test(test_save_load_read),
