@@ -75,6 +75,16 @@ int session_prefill(struct session *s, char err[ERR_MAX])
 	return left - n;
 }
 
+/* Runs all that is not in the cache but the pending token. */
+static int catch_up(struct session *s, char err[ERR_MAX])
+{
+	int left;
+
+	while ((left = session_prefill(s, err)) > 0)
+		;
+	return left;
+}
+
 const float *session_extend(struct session *s, const int *draft, int k, char err[ERR_MAX])
 {
 	const float *logits;
@@ -97,20 +107,14 @@ const float *session_extend(struct session *s, const int *draft, int k, char err
 
 const float *session_bridge(struct session *s, const struct plan *plan, int n, char err[ERR_MAX])
 {
-	int left;
-
-	while ((left = session_prefill(s, err)) > 0)
-		;
-	return left < 0 ? NULL : run(s, plan, 1, n, err);
+	return catch_up(s, err) < 0 ? NULL : run(s, plan, 1, n, err);
 }
 
 int session_guess(struct session *s, struct guess_batch *b, char err[ERR_MAX])
 {
-	int room = s->n_ctx - s->n + 1, left;
+	int room = s->n_ctx - s->n + 1;
 
-	while ((left = session_prefill(s, err)) > 0)
-		;
-	if (left < 0)
+	if (catch_up(s, err) < 0)
 		return -1;
 	b->n = b->n > GUESS_MAX ? GUESS_MAX : b->n;
 	b->n = b->n > room ? room : b->n;
