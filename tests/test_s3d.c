@@ -40,7 +40,7 @@ static void write_sidecar(const char *path, const struct model *m, bool half)
 static void open_with(bool half, const char *little, int n_ctx)
 {
 	struct engine_opt o = { .model = MODEL, .sidecar = SIDE, .model_draft = little,
-				.backend = "cpu", .n_ctx = n_ctx, .be = { .n_threads = 2 } };
+				.backend = "cpu", .n_ctx = n_ctx, .be = { .n_threads = 1 } };
 	struct model *m;
 	char err[ERR_MAX];
 
