@@ -37,6 +37,8 @@ usage() {
 	run 2 -n && says "-n needs a value" &&
 	run 2 --temp hot -p x && says "--temp" &&
 	run 2 --strategy magic -p x && says "magic" &&
+	run 2 --self-skip 3:x -p x && says "--self-skip" &&
+	run 1 $tiny --self-skip a2,m77 -p x && says "no layer 77" && ! says "--help" &&
 	run 2 --chat-template magic -p x && says "magic" &&
 	run 2 eval && run 2 bench -p x && run 2 hello && [ ! -s "$work/out" ]
 }
