@@ -50,7 +50,8 @@ NVCC_OPT_debug := -O1 -g -DS3D_DEBUG
 NVCC_FLAGS := -std=c++17 $(NVCC_OPT_$(FLAVOUR)) -fmad=false -Werror all-warnings -I. \
 	-DS3D_VERSION='"$(VERSION)"' \
 	-Xcompiler -fPIC,-fvisibility=hidden,-ffp-contract=off,-Wall,-Wextra
-CUDA_OBJ := $(CUDA_SRC:%.cu=$B/%.o) $(addprefix $B/pic/engine/,util.o utf8.o quant.o)
+CUDA_PIC := $(addprefix $B/pic/engine/,util.o utf8.o quant.o bridge.o)
+CUDA_OBJ := $(CUDA_SRC:%.cu=$B/%.o) $(CUDA_PIC)
 
 LIB_SRC := $(wildcard engine/*.c kernels/*.c kernels/cpu/*.c)
 ISA_SRC := $(wildcard kernels/cpu/isa/*.c)
@@ -73,7 +74,8 @@ EMU_TEST_OBJ := $(patsubst %.cpp,$B/emu/%.o,$(wildcard tests/emu/test_*.cpp))
 EMU_FLAGS = -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wshadow=local -Werror -Wno-unknown-pragmas \
 	$(OPT_$(FLAVOUR)) -fno-strict-aliasing -ffp-contract=off -fPIC -fvisibility=hidden -I. \
 	-DS3D_VERSION='"$(VERSION)"' -pthread
-EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults) $B/tests/test_cuda
+EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults) $B/tests/test_cuda
+DEVICE_TESTS := $B/tests/test_cuda_device $B/tests/test_cuda_bridge_device
 TESTS += $B/tests/test_emu
 
 .PHONY: all check check-asan check-tsan check-cuda carry fuzz bench model lint format install man \
@@ -122,7 +124,7 @@ $B/emu/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
 	$(CXX) $(EMU_FLAGS) -MMD -MP -c -o $@ $<
 # Loaded like the real one by the program beside it.
-$B/emu/s3dcuda.so: $(EMU_OBJ) $(EMU_CUDA_OBJ) $(addprefix $B/pic/engine/,util.o utf8.o quant.o)
+$B/emu/s3dcuda.so: $(EMU_OBJ) $(EMU_CUDA_OBJ) $(CUDA_PIC)
 	$(CXX) $(LDFLAGS) -shared -o $@ $^ -lutf8proc -lm
 $B/emu/s3dchat: $B/s3dchat $B/emu/s3dcuda.so
 	ln -f $< $@
@@ -132,7 +134,7 @@ $B/tests/test_emu: $(EMU_TEST_OBJ) $(EMU_OBJ) $B/libs3d.a
 $(EMU_TESTS): %: %.o $(EMU_CUDA_OBJ) $(EMU_OBJ) $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CXX) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 # The same on a GPU.  Its backend lies beside the program, and so must it.
-$B/tests/test_cuda_device.o: tests/test_cuda.c Makefile
+$(DEVICE_TESTS:%=%.o): $B/tests/%_device.o: tests/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -DDEVICE_REAL -MMD -MP -c -o $@ $<
 # Complete in itself: what it lacks is told here and not when it is loaded.
@@ -179,13 +181,13 @@ check-asan:
 check-tsan:
 	@$(MAKE) --no-print-directory check FLAVOUR=tsan
 # On a machine with a GPU: the cuda backend against the cpu one, and how fast it is.
-check-cuda: $B/s3dchat $(CUDA_SO) $B/tests/test_cuda_device $B/tests/mkmodel
+check-cuda: $B/s3dchat $(CUDA_SO) $(DEVICE_TESTS) $B/tests/mkmodel
 	@[ "$(CUDA_SO)" ] || { echo "check-cuda: there is no cuda backend to test"; exit 1; }
-	@B=$B tests/run $B/tests/test_cuda_device
+	@B=$B tests/run $(DEVICE_TESTS)
 	$B/tests/mkmodel --shape llama-3.2-1b --type q4_k_m build/check-cuda.gguf
 	$B/s3dchat bench --backend cuda --probes --stages -m build/check-cuda.gguf -md none
 # All that takes, in build/carry, for a machine where nothing can be built.
-carry: $B/s3dchat $(CUDA_SO) $B/tests/test_cuda_device $B/tests/mkmodel
+carry: $B/s3dchat $(CUDA_SO) $(DEVICE_TESTS) $B/tests/mkmodel
 	@scripts/carry $B
 fuzz:
 	@$(MAKE) --no-print-directory build/asan/tests/fuzz_gguf FLAVOUR=asan

@@ -91,6 +91,13 @@ struct batch {
 	const struct lane *lanes;
 };
 
+/* What every backend asks before a cache keeps rows of layers, and before a pass over a bridge:
+ * with the bridge that the device has, or NULL, and the layers whose rows the pass's cache keeps.
+ * -1: cannot be done; err says why. */
+int keep_fits(const struct model_config *, const int *layer, int n, char err[ERR_MAX]);
+int bridge_pass_fits(const struct model_config *, const struct batch *, const struct bridge *given,
+		     const int *kept, int n_kept, char err[ERR_MAX]);
+
 /* A row of n logits has behind it the largest of every PEAK of them, in order, which a backend
  * finds while it makes them: who looks for the largest ones need not read them all. */
 enum { PEAK = 16 };

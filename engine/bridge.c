@@ -1,4 +1,4 @@
-/* bridge.c - whether a bridge fits a model: what every backend asks before it takes one.  No
+/* bridge.c - whether a bridge fits a model, and a pass the bridge: what every backend asks.  No
  * state. */
 #include "engine/backend.h"
 
@@ -55,4 +55,43 @@ int bridge_fits(const struct model_config *c, const struct bridge *g, char err[E
 	if (g->vocab && check_vocabulary(c, g, err) != 0)
 		return -1;
 	return g->adapt ? check_adapters(c, g, err) : 0;
+}
+
+int keep_fits(const struct model_config *c, const int *layer, int n, char err[ERR_MAX])
+{
+	if (n < 1 || n > KEEP_LAYERS)
+		return fail(err, "rows of %d layers to keep: a cache keeps those of 1 to %d", n,
+			    KEEP_LAYERS);
+	for (int i = 0; i < n; i++)
+		if (layer[i] < 0 || layer[i] >= c->n_layers)
+			return fail(err, "rows of layer %d to keep: the model has %d layers",
+				    layer[i], c->n_layers);
+	return 0;
+}
+
+static bool has(const int *kept, int n, int layer)
+{
+	for (int i = 0; i < n; i++)
+		if (kept[i] == layer)
+			return true;
+	return false;
+}
+
+int bridge_pass_fits(const struct model_config *c, const struct batch *b,
+		     const struct bridge *given, const int *kept, int n_kept, char err[ERR_MAX])
+{
+	const struct bridge *g = b->plan->bridge;
+	int last = c->n_layers - 1;
+
+	if (given != g)
+		return fail(err, "a pass over a bridge that this device was not given");
+	if (b->lanes || b->n != 1)
+		return fail(err, "a bridge for %d rows%s: it takes the one row of one text", b->n,
+			    b->lanes ? " of several texts" : "");
+	if (b->n_out < 1 || b->n_out > g->k)
+		return fail(err, "a bridge for %d rows is to make %d of one", g->k, b->n_out);
+	if (!has(kept, n_kept, g->s) || !has(kept, n_kept, last))
+		return fail(err, "a bridge to layer %d: the cache does not keep what enters layers "
+			    "%d and %d (kv_keep)", g->s, g->s, last);
+	return 0;
 }

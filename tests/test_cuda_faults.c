@@ -1,9 +1,9 @@
 /* test_cuda_faults.c - the emulated GPU fails at every call in turn, runs threads in other orders
  * and work as late as it may: errors are texts, nothing leaks, results are the same to the bit.
  * And what a pass costs: launches, replays, memory as planned. */
+#include "tests/bridge_kit.h"
 #include "tests/cuda_device.h"
 #include "tests/emu/emu.h"
-#include "tests/forward_kit.h"
 #include "engine/memory.h"
 
 /* Numbers of cudaError_t. */
@@ -77,6 +77,22 @@ static void test_orders(void **state)
 
 /* ---- faults ---- */
 
+static struct crossing over;     /* for the tiny model */
+
+/* Takes a bridge, passes over it, and gives it back. */
+static bool live_bridged(struct dev *d, struct kv *kv, char err[ERR_MAX])
+{
+	struct batch full = { .tok = tokens, .n = 3, .pos = 23 };
+	struct batch draft = { .tok = tokens, .n = 1, .pos = 26, .plan = &over.p, .n_out = 2 };
+
+	if (cuda->kv_keep(kv, (int[]){ 1 }, 1, err) != 0 || cuda->bridge(d, &over.g, err) != 0)
+		return false;
+	if (cuda->forward(d, kv, &full) && cuda->forward(d, kv, &draft))
+		return cuda->bridge(d, NULL, err) == 0;
+	snprintf(err, ERR_MAX, "%s", cuda->error(d));
+	return false;
+}
+
 /* Opens, reads 20 tokens, advances a little, drafts; false with a text once something fails. */
 static bool life(const char *path, bool *opened, char err[ERR_MAX])
 {
@@ -105,6 +121,8 @@ static bool life(const char *path, bool *opened, char err[ERR_MAX])
 		fine = fine && cuda->guess(d, kv, &g) == 0;
 		if (!fine)
 			snprintf(err, ERR_MAX, "%s", cuda->error(d));
+		else
+			fine = live_bridged(d, kv, err);
 	}
 	cuda->kv_free(kv);
 	cuda->close(d);
@@ -379,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_no_libraries),
 	};
 	char err[ERR_MAX] = "";
+	int failed;
 
 	cuda = cuda_device(err);
 	if (!cuda) {
@@ -388,5 +407,10 @@ int main(void)
 	srand(3);
 	for (int i = 0; i < CTX; i++)
 		tokens[i] = rand() % MK_VOCAB_MIN;
-	return cmocka_run_group_tests_name("cuda faults", tests, NULL, NULL);
+	make_crossing(&over, &(struct model_config){ .n_layers = 2, .n_embd = 64, .n_heads = 2,
+						     .n_kv_heads = 1, .head_dim = 32, .n_ff = 96 },
+		      0, 1, ROWS, QUANT_Q8_0, true);
+	failed = cmocka_run_group_tests_name("cuda faults", tests, NULL, NULL);
+	free_bridge(&over);
+	return failed;
 }

@@ -11,15 +11,9 @@ int kv_keep(struct kv *kv, const int *layer, int n, char err[ERR_MAX])
 	const struct model_config *c = &kv->dev->model->cfg;
 	struct kept kept = { .n = n };
 
-	if (n < 1 || n > KEEP_LAYERS)
-		return fail(err, "rows of %d layers to keep: a cache keeps those of 1 to %d", n,
-			    KEEP_LAYERS);
-	for (int i = 0; i < n; i++) {
-		if (layer[i] < 0 || layer[i] >= c->n_layers)
-			return fail(err, "rows of layer %d to keep: the model has %d layers",
-				    layer[i], c->n_layers);
-		kept.layer[i] = layer[i];
-	}
+	if (keep_fits(c, layer, n, err) != 0)
+		return -1;
+	memcpy(kept.layer, layer, sizeof(*layer) * (size_t)n);
 	memset(kept.pos, -1, sizeof(kept.pos));
 	kept.x = mem_new((size_t)(KEEP_ROWS * n) * (size_t)c->n_embd, sizeof(float), err);
 	if (!kept.x)
@@ -194,21 +188,10 @@ int bridge_open(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 
 int bridge_check(const struct step *s)
 {
-	const struct bridge *g = step_bridge(s);
-	int last = s->d->model->cfg.n_layers - 1;
+	const struct kept *k = s->kv ? &s->kv->kept : NULL;     /* lanes need not name one */
 
-	if (s->d->cross.b != g)
-		return fail(s->d->err, "a pass over a bridge that this device was not given");
-	if (s->b->lanes || s->b->n != 1)
-		return fail(s->d->err, "a bridge for %d rows%s: it takes the one row of one text",
-			    s->b->n, s->b->lanes ? " of several texts" : "");
-	if (s->b->n_out < 1 || s->b->n_out > g->k)
-		return fail(s->d->err, "a bridge for %d rows is to make %d of one", g->k,
-			    s->b->n_out);
-	if (!kept_at(s->kv, g->s, 0) || !kept_at(s->kv, last, 0))
-		return fail(s->d->err, "a bridge to layer %d: the cache does not keep what enters "
-			    "layers %d and %d (kv_keep)", g->s, g->s, last);
-	return 0;
+	return bridge_pass_fits(&s->d->model->cfg, s->b, s->d->cross.b, k ? k->layer : NULL,
+				k ? k->n : 0, s->d->err);
 }
 
 static void put_features(const struct step *s, float *f)

@@ -1,8 +1,8 @@
 /* backend.cu - the cuda backend: opens a model on the GPU, owns its memory and caches.
  *
- * Two blocks of device memory, weights and work, and one for each cache; what does not fit stays
- * in pinned host memory, whole layers of it.  Invariant: dev_close accepts what a failed open, or a
- * device that was lost, left. */
+ * Two blocks of device memory, weights and work, and one for each cache (bridge.cu adds its own);
+ * what does not fit stays in pinned host memory, whole layers of it.  Invariant: dev_close accepts
+ * what a failed open, or a device that was lost, left. */
 #include "engine/memory.h"
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
@@ -28,9 +28,9 @@ int cuda_check(char err[ERR_MAX], cudaError_t rc, const char *doing)
 /* ---- work buffers ---- */
 
 /* Kernels make whole blocks of columns: there are rows behind the last one that nobody reads. */
-static void place_act(struct act *a, struct arena *from, int n_batch, int k)
+void act_place(struct act *a, struct arena *from, int n, int k)
 {
-	size_t rows = (size_t)(n_batch + COLUMNS);
+	size_t rows = (size_t)(n + COLUMNS);
 
 	a->k = k;
 	a->ld = (k + GROUP - 1) / GROUP * GROUP_BYTES;
@@ -68,9 +68,9 @@ static void place_work(struct dev *d)
 	d->turn = (float *)arena_take(&a, n * (size_t)c->n_rot, f);
 	d->x = (float *)arena_take(&a, n * (size_t)c->n_embd, f);
 	d->qkv = (float *)arena_take(&a, n * (size_t)d->ld_qkv, f);
-	place_act(&d->in, &a, d->n_batch, c->n_embd);
-	place_act(&d->heads, &a, d->n_batch, c->n_heads * c->head_dim);
-	place_act(&d->ff, &a, d->n_batch, c->n_ff);
+	act_place(&d->in, &a, d->n_batch, c->n_embd);
+	act_place(&d->heads, &a, d->n_batch, c->n_heads * c->head_dim);
+	act_place(&d->ff, &a, d->n_batch, c->n_ff);
 	d->squares.n = c->n_embd / TILE;
 	d->squares.cols = c->n_embd;
 	d->squares.eps = c->norm_eps;
@@ -147,6 +147,7 @@ static void kv_free(struct kv *kv)
 	if (!kv)
 		return;
 	graphs_drop(kv->dev, kv);
+	cudaFree(kv->kept.arena);
 	cudaFree(kv->arena);
 	mem_free(kv);
 }
@@ -173,7 +174,7 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 
 static size_t kv_bytes(const struct kv *kv)
 {
-	return kv->bytes;
+	return kv->bytes + kv->kept.bytes;
 }
 
 /* ---- devices ---- */
@@ -268,6 +269,7 @@ static void dev_close(struct dev *d)
 	if (d->stream)
 		cudaStreamSynchronize(d->stream);
 	blas_close(d->blas);
+	bridge_close(d);
 	if (d->graphs)
 		graphs_close(d);
 	stage_close(d);
@@ -391,7 +393,8 @@ static const char *dev_error(const struct dev *d)
 static struct backend_memory dev_memory(const struct dev *d)
 {
 	return (struct backend_memory){
-		.weights = d->arena_bytes, .work = d->work_bytes,
+		.weights = d->arena_bytes + d->cross.weights,
+		.work = d->work_bytes + d->cross.work,
 		.host = d->host_bytes + mail_bytes(d) + rows_bytes(d),
 		.host_layers = d->host_layers,
 	};
@@ -420,8 +423,8 @@ static const struct backend backend = {
 	.kv_new = kv_new,
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
-	.kv_keep = NULL,
-	.bridge = NULL,
+	.kv_keep = kv_keep,
+	.bridge = bridge_open,
 	.forward = cuda_forward,
 	.guess = cuda_guess,
 	.error = dev_error,

@@ -63,6 +63,14 @@ struct plane {          /* keys or values: (n_layers, n_kv_heads) of (n_ctx, hea
 	uint16_t *scale;        /* (device) f16 (n_ctx/16, blocks of 32, 16); NULL: x is f16 */
 };
 
+struct kept {           /* residual rows that entered some layers, see kv_keep in backend.h */
+	int n, layer[KEEP_LAYERS];
+	uint8_t *arena;         /* (device) both; NULL: none are kept */
+	float *x;               /* (device) (KEEP_ROWS, n, n_embd), by position % KEEP_ROWS */
+	int *pos;               /* (device) (KEEP_ROWS, n) which position that is; -1: none yet */
+	size_t bytes;
+};
+
 struct kv {
 	struct dev *dev;
 	int n_ctx;              /* a multiple of 16 */
@@ -72,12 +80,31 @@ struct kv {
 	uint8_t *arena;         /* (device) both, and part */
 	float *part;            /* (device) (FEW_ROWS, n_heads, pieces, head_dim + 2) */
 	size_t bytes;           /* of keys and values */
+	struct kept kept;
 };
 
 struct cuda_layer {
 	struct mat wq, wk, wv, wo, gate, up, down;
 	const float *attn_norm, *ffn_norm;      /* (device) (n_embd) */
 	const float *qkv_bias;                  /* (device) (ld_qkv), or NULL */
+};
+
+struct cuda_adapter {
+	struct mat down, up;    /* no rows: none */
+};
+
+struct crossing {       /* the bridge that passes may be over, made ready */
+	const struct bridge *b; /* NULL: none */
+	uint8_t *arena;         /* (device) all that follows */
+	struct mat weight;      /* (k * n_embd, BRIDGE_PARTS * n_embd) */
+	const float *bias;      /* (device) (k * n_embd) */
+	const int *vocab;       /* (device) (n_vocab), or NULL */
+	struct mat output;      /* its rows of the output matrix */
+	struct cuda_adapter (*adapt)[ADAPTS];   /* (n_layers), or NULL */
+	struct act features;    /* one row */
+	struct act low;         /* BRIDGE_ROWS rows of the rank */
+	float *up;              /* (device) (BRIDGE_ROWS, widest product) what adapters add */
+	size_t weights, work;   /* bytes */
 };
 
 /* Where a step is, in device memory so that a recorded graph need not know. */
@@ -146,6 +173,7 @@ struct dev {
 	float *rows_device;
 	struct guess_out *guess;        /* (pinned) */
 	struct guess_out *guess_device;
+	struct crossing cross;
 	cudaStream_t stream;
 	struct graph *graphs;
 	struct blas *blas;      /* NULL: no cuBLAS here */

@@ -23,10 +23,16 @@ static inline void *arena_take(struct arena *a, size_t n, size_t size)
 	return p;
 }
 
+/* backend.cu: activations of n rows, of k columns. */
+void act_place(struct act *, struct arena *, int n, int k);
+
 /* load.cu: where the weights lie, from the two arenas on; these may be NULL to see how much they
- * take, which goes into d->arena_bytes and d->host_bytes.  Then their contents. */
+ * take, which goes into d->arena_bytes and d->host_bytes.  Then their contents.  The same for one
+ * matrix. */
 void weights_place(struct dev *);
 int weights_load(struct dev *, const struct backend_opt *, char err[ERR_MAX]);
+struct mat mat_place(struct arena *, const struct gguf_tensor *);
+int mat_load(struct dev *, const struct mat *, const struct gguf_tensor *, char err[ERR_MAX]);
 
 /* nvml.cu: bytes of the current device that this process takes; 0: unknown. */
 size_t nvml_used(void);
@@ -36,6 +42,21 @@ int graphs_open(struct dev *, char err[ERR_MAX]);
 void graphs_close(struct dev *);
 int graph_run(const struct step *, int (*record)(const struct step *));
 void graphs_drop(struct dev *, const struct kv *);      /* those of a cache, NULL: all */
+
+/* bridge.cu: rows that caches keep, and the bridge of a device, see backend.h. */
+static inline const struct bridge *plan_bridge(const struct plan *p)
+{
+	return p ? p->bridge : NULL;
+}
+int kv_keep(struct kv *, const int *layer, int n, char err[ERR_MAX]);
+int bridge_open(struct dev *, const struct bridge *, char err[ERR_MAX]);
+void bridge_close(struct dev *);
+/* The rows about to enter a layer, if the pass is a full one and its cache keeps these. */
+int keep_rows(const struct step *, int layer);
+/* What the bridge's matrix takes, from the row that is about to cross. */
+int put_features(const struct step *);
+/* What acts beside a stage of a layer in this pass, or NULL. */
+const struct cuda_adapter *adapter_of(const struct step *, int layer, enum adapt);
 
 /* forward.cu */
 const float *cuda_forward(struct dev *, struct kv *, const struct batch *);

@@ -21,7 +21,7 @@ static __device__ void embed_block(const struct embed *a, int row, int tok, int 
 
 __global__ void embed_kernel(const __grid_constant__ struct embed a)
 {
-	int row = (int)blockIdx.x, tok = a.tok[row], pos = *a.pos, half = a.n_rot / 2;
+	int row = (int)blockIdx.x, tok, pos = *a.pos, half = a.n_rot / 2;
 	float *turn = a.turn + (size_t)row * (size_t)a.n_rot;
 
 	if (row == 0 && threadIdx.x == 0)
@@ -32,6 +32,9 @@ __global__ void embed_kernel(const __grid_constant__ struct embed a)
 		turn[2 * j] = cosf(angle);
 		turn[2 * j + 1] = sinf(angle);
 	}
+	if (row >= a.n_tok)
+		return;
+	tok = a.tok[row];
 #define EMBED(T) \
 	for (int b = (int)threadIdx.x; b < a.embd.cols / BLOCK; b += (int)blockDim.x) \
 		embed_block<T>(&a, row, tok, b)
@@ -39,8 +42,8 @@ __global__ void embed_kernel(const __grid_constant__ struct embed a)
 #undef EMBED
 }
 
-cudaError_t embed_run(const struct embed *a, int n, cudaStream_t stream)
+cudaError_t embed_run(const struct embed *a, int rows, cudaStream_t stream)
 {
-	LAUNCH(embed_kernel, dim3((unsigned)n), dim3(128), 0, stream, *a);
+	LAUNCH(embed_kernel, dim3((unsigned)rows), dim3(128), 0, stream, *a);
 	return cudaGetLastError();
 }

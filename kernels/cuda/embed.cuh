@@ -4,7 +4,8 @@
 #include "kernels/cuda/dev.cuh"
 
 struct embed {
-	const int *tok, *pos;   /* (n), (1) */
+	const int *tok, *pos;   /* (n_tok), (1) */
+	int n_tok;              /* rows that begin with a token; others only get their angles */
 	struct mat embd;
 	struct place *place;    /* gets *pos */
 	float *x;               /* (n, n_embd) */
@@ -17,5 +18,5 @@ struct embed {
 	float rope_scale;
 };
 
-cudaError_t embed_run(const struct embed *, int n, cudaStream_t);
+cudaError_t embed_run(const struct embed *, int rows, cudaStream_t);
 #endif

@@ -1,5 +1,5 @@
 /* finish.cuh - what becomes of a tile of a product: biases, RoPE and cache; residual sum and the
- * next product's activations; activation function; logits and their peaks.
+ * next product's activations; activation function; logits and their peaks; a bridge's rows.
  *
  * Called by whole blocks.  Invariant: what is made of a row depends on that row alone. */
 #ifndef S3D_CUDA_FINISH_CUH
@@ -251,6 +251,42 @@ static __device__ void finish_logits(const struct product *a, const float *y, in
 	}
 }
 
+/* What makes several rows of one: tiles of the first row, of the second, ...  They are the residual
+ * stream from here on. */
+static __device__ void finish_cross(const struct product *a, const float *y, int tile)
+{
+	int tiles = a->ld / TILE, row = tile / tiles, at = tile % tiles;
+	float *x = a->y + (size_t)row * (size_t)a->ld + (size_t)(at * TILE), v[TILE];
+
+	if (threadIdx.x)
+		return;
+#pragma unroll
+	for (int i = 0; i < TILE; i++)
+		x[i] = v[i] = y[i] + a->bias[tile * TILE + i];
+	keep_tile(&a->out, &a->squares, row, at, v, a->w);
+}
+
+/* As the next product wants it. */
+static __device__ void finish_low(const struct product *a, const float *y, int tile, int c0, int c1)
+{
+	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
+		float *f = a->out.f + (size_t)c * (size_t)a->out.k + (size_t)(tile * TILE), v[TILE];
+
+#pragma unroll
+		for (int i = 0; i < TILE; i++)
+			f[i] = v[i] = y[(c - c0) * TILE + i];
+		quantise(&a->out, c, tile, v);
+	}
+}
+
+static __device__ void finish_floats(const struct product *a, const float *y, int tile, int c0,
+				     int c1)
+{
+	for (int i = (int)threadIdx.x; i < (c1 - c0) * TILE; i += (int)blockDim.x)
+		a->y[(size_t)(c0 + i / TILE) * (size_t)a->ld + (size_t)(tile * TILE + i % TILE)] =
+			y[i];
+}
+
 /* y (n_mats, columns, TILE): the finished sums of rows c0..c1-1, before the norm's factor. */
 static inline __device__ void finish_tile(const struct product *a, float *y, int tile, int columns,
 					  int c0, int c1)
@@ -260,6 +296,9 @@ static inline __device__ void finish_tile(const struct product *a, float *y, int
 	case FINISH_RESIDUAL: finish_residual(a, y, tile, c0, c1); break;
 	case FINISH_GATE_UP: finish_gate_up(a, y, y + columns * TILE, tile, c0, c1); break;
 	case FINISH_LOGITS: finish_logits(a, y, tile, c0, c1); break;
+	case FINISH_CROSS: finish_cross(a, y, tile); break;
+	case FINISH_LOW: finish_low(a, y, tile, c0, c1); break;
+	case FINISH_FLOATS: finish_floats(a, y, tile, c0, c1); break;
 	}
 }
 #endif

@@ -1,7 +1,8 @@
 /* forward.cu - one forward pass on the GPU, from token ids to logits.
  *
  * Five kernels a layer for a few rows: what stands between two products is done by the last of them
- * (norms and int8 codes, RoPE, cache).  The same stages as kernels/cpu/forward.c.
+ * (norms and int8 codes, RoPE, cache); two more for an adapter, one where rows are kept.  The same
+ * stages as kernels/cpu/forward.c.
  * Invariant: what a pass queues depends only on what graph.cu takes for its key. */
 #include "kernels/cuda/attend.cuh"
 #include "kernels/cuda/choose.cuh"
@@ -23,18 +24,31 @@ static const float *next_norm(const struct step *s, int l, bool mlp)
 	return s->d->norm;
 }
 
+/* Rows in the end. */
+static int rows_of(const struct step *s)
+{
+	return plan_bridge(s->plan) ? s->n_out : s->n;
+}
+
+/* What makes the logits: all, or those of the draft vocabulary. */
+static const struct mat *output_of(const struct dev *d, const struct plan *p)
+{
+	return plan_bridge(p) && p->bridge->vocab ? &d->cross.output : &d->output;
+}
+
 static int embed(const struct step *s)
 {
 	struct dev *d = s->d;
 	struct embed e = {
 		.tok = s->chained ? &d->chain->tok : d->mail_device->tok,
-		.pos = s->chained ? &d->chain->pos : &d->mail_device->pos, .embd = d->embd,
-		.place = d->place, .x = d->x, .w = next_norm(s, -1, true), .out = d->in,
-		.squares = d->squares, .turn = d->turn, .inv_freq = d->inv_freq,
+		.pos = s->chained ? &d->chain->pos : &d->mail_device->pos,
+		.n_tok = s->n, .embd = d->embd, .place = d->place, .x = d->x,
+		.w = next_norm(s, -1, true), .out = d->in, .squares = d->squares, .turn = d->turn,
+		.inv_freq = d->inv_freq,
 		.n_rot = d->model->cfg.n_rot, .rope_scale = d->model->cfg.rope_scale,
 	};
 
-	return dev_check(d, embed_run(&e, s->n, d->stream), "embedding tokens");
+	return dev_check(d, embed_run(&e, rows_of(s), d->stream), "embedding tokens");
 }
 
 static struct plane plane_of(const struct kv *kv, struct plane all, int layer)
@@ -78,6 +92,35 @@ static int multiply(struct dev *d, struct product *p, const char *doing)
 	return dev_check(d, product_few(p, d->stream), doing);
 }
 
+/* What acts in a pass over a bridge beside the matrices of a product, which is all known but for
+ * this: their rows get up (down in) more. */
+static int adapt(const struct step *s, int l, enum adapt which, struct product *p)
+{
+	struct dev *d = s->d;
+	const struct cuda_adapter *a = adapter_of(s, l, which);
+	struct product low = {}, up = {};
+
+	if (!a)
+		return 0;
+	low.kind = FINISH_LOW;
+	low.n_mats = 1;
+	low.m[0] = a->down;
+	low.n = p->n;
+	low.in = p->in;
+	low.norm = p->norm;
+	low.out = d->cross.low;
+	up.kind = FINISH_FLOATS;
+	up.n_mats = 1;
+	up.m[0] = a->up;
+	up.n = p->n;
+	up.in = d->cross.low;
+	up.y = d->cross.up;
+	up.ld = a->up.rows;
+	p->add = d->cross.up;
+	p->ld_add = a->up.rows;
+	return multiply(d, &low, "an adapter") || multiply(d, &up, "an adapter") ? -1 : 0;
+}
+
 static int qkv(const struct step *s, int l)
 {
 	struct dev *d = s->d;
@@ -97,6 +140,8 @@ static int qkv(const struct step *s, int l)
 	p.bias = w->qkv_bias;
 	p.heads = heads_of(s, l);
 
+	if (adapt(s, l, ADAPT_QKV, &p) != 0)
+		return -1;
 	return multiply(d, &p, "making queries, keys and values");
 }
 
@@ -112,25 +157,28 @@ static int attention(const struct step *s, int l)
 	return dev_check(d, attend_run(&a, d->stream), "attention");
 }
 
-/* x += m . in, and x as the next product wants it. */
-static int residual(const struct step *s, const struct mat *m, const struct act *in, const float *w,
-		    const char *doing)
+/* x += what attention (ADAPT_OUT) or the MLP (ADAPT_DOWN) made, and x as the next product wants
+ * it. */
+static int residual(const struct step *s, int l, enum adapt which)
 {
 	struct dev *d = s->d;
+	bool mlp = which == ADAPT_DOWN;
 	struct product p = {};
 
 	p.kind = FINISH_RESIDUAL;
 	p.n_mats = 1;
-	p.m[0] = *m;
+	p.m[0] = mlp ? d->layer[l].down : d->layer[l].wo;
 	p.n = s->n;
-	p.in = *in;
+	p.in = mlp ? d->ff : d->heads;
 	p.y = d->x;
 	p.ld = d->model->cfg.n_embd;
-	p.w = w;
+	p.w = next_norm(s, l, mlp);
 	p.out = d->in;
 	p.squares = d->squares;
 
-	return multiply(d, &p, doing);
+	if (adapt(s, l, which, &p) != 0)
+		return -1;
+	return multiply(d, &p, mlp ? "down and residual sum" : "output of attention");
 }
 
 static int gate_up(const struct step *s, int l)
@@ -148,7 +196,35 @@ static int gate_up(const struct step *s, int l)
 	p.norm = d->squares;
 	p.out = d->ff;
 
+	if (adapt(s, l, ADAPT_GATE_UP, &p) != 0)
+		return -1;
 	return multiply(d, &p, "gate and up");
+}
+
+/* The row that is about to enter layer a becomes those that enter layer s. */
+static int cross(struct step *s)
+{
+	struct dev *d = s->d;
+	const struct bridge *g = s->plan->bridge;
+	struct product p = {};
+
+	if (put_features(s) != 0)
+		return -1;
+	s->n = s->n_out;
+	p.kind = FINISH_CROSS;
+	p.n_mats = 1;
+	p.m[0] = d->cross.weight;
+	p.m[0].rows = s->n * d->model->cfg.n_embd;
+	p.n = 1;
+	p.in = d->cross.features;
+	p.y = d->x;
+	p.ld = d->model->cfg.n_embd;
+	p.bias = d->cross.bias;
+	p.w = next_norm(s, g->s - 1, true);
+	p.out = d->in;
+	p.squares = d->squares;
+
+	return multiply(d, &p, "crossing a bridge");
 }
 
 static int output(const struct step *s)
@@ -158,13 +234,13 @@ static int output(const struct step *s)
 
 	p.kind = FINISH_LOGITS;
 	p.n_mats = 1;
-	p.m[0] = d->output;
+	p.m[0] = *output_of(d, s->plan);
 	p.n = s->n_out;
 	p.row0 = s->n - s->n_out;
 	p.in = d->in;
 	p.norm = d->squares;
 	p.y = d->logits;
-	p.ld = d->ld_out;
+	p.ld = p.m[0].rows + row_peaks(p.m[0].rows);
 
 	return multiply(d, &p, "making logits");
 }
@@ -174,29 +250,37 @@ static int output(const struct step *s)
 static int deliver(const struct step *s)
 {
 	struct dev *d = s->d;
-	size_t bytes = (size_t)s->n_out * (size_t)d->ld_out * sizeof(float);
-	int vocab = d->model->cfg.n_out;
+	int vocab = output_of(d, s->plan)->rows, ld = vocab + row_peaks(vocab);
+	size_t bytes = (size_t)s->n_out * (size_t)ld * sizeof(float);
 
 	if (s->chained)
 		return dev_check(d, choose_guess(d->logits, vocab, d->out_id, d->chain,
 						 d->guess_device, d->stream), "guessing");
 	if (s->n_best)
-		return dev_check(d, choose_groups(d->logits, s->n_out, d->ld_out, vocab, s->n_best,
+		return dev_check(d, choose_groups(d->logits, s->n_out, ld, vocab, s->n_best,
 						  d->rows_device, d->stream), "choosing logits");
 	return dev_check(d, cudaMemcpyAsync(d->rows, d->logits, bytes, cudaMemcpyDeviceToHost,
 					    d->stream), "reading logits");
 }
 
-static int forward(const struct step *s)
+static int forward(const struct step *whole)
 {
+	struct step own = *whole, *s = &own;
 	struct dev *d = s->d;
 	const struct plan *p = s->plan;
+	const struct bridge *g = plan_bridge(p);
 
 	if (embed(s) || stage_mark(s, STAGE_EMBED, -1))
 		return -1;
 	for (int l = 0; l < d->model->cfg.n_layers; l++) {
-		const struct cuda_layer *w = &d->layer[l];
-
+		/* bridge: the middle left out, one row becomes several */
+		if (g && l == g->a) {
+			l = g->s;
+			if (cross(s) || stage_mark(s, STAGE_EMBED, l))
+				return -1;
+		}
+		if (keep_rows(s, l))
+			return -1;
 		if (!p || !plan_has(p->skip_attn, l)) {
 			/* QKV of rows normed and quantised before; RoPE + cache write */
 			if (qkv(s, l) || stage_mark(s, STAGE_QKV, l))
@@ -205,8 +289,7 @@ static int forward(const struct step *s)
 			if (attention(s, l) || stage_mark(s, STAGE_ATTEND, l))
 				return -1;
 			/* output + residual; norm + quantise */
-			if (residual(s, &w->wo, &d->heads, next_norm(s, l, false),
-				     "output of attention") || stage_mark(s, STAGE_WO, l))
+			if (residual(s, l, ADAPT_OUT) || stage_mark(s, STAGE_WO, l))
 				return -1;
 		}
 		if (!p || !plan_has(p->skip_mlp, l)) {
@@ -214,8 +297,7 @@ static int forward(const struct step *s)
 			if (gate_up(s, l) || stage_mark(s, STAGE_GATE_UP, l))
 				return -1;
 			/* down + residual; norm + quantise */
-			if (residual(s, &w->down, &d->ff, next_norm(s, l, true),
-				     "down and residual sum") || stage_mark(s, STAGE_DOWN, l))
+			if (residual(s, l, ADAPT_DOWN) || stage_mark(s, STAGE_DOWN, l))
 				return -1;
 		}
 	}
@@ -251,6 +333,7 @@ static int queue(const struct step *s)
 /* Before the first pass of a call is queued. */
 static void begin(struct dev *d)
 {
+	cudaGetLastError();     /* what went wrong before, and was told or did not matter */
 	if (d->done_at > 0)
 		d->counts.idle_s += clock_now() - d->done_at;
 }
@@ -273,9 +356,9 @@ static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *t
 	s.kv = kv;
 	s.n = n;
 	s.n_out = n_out;
-	s.n_best = n_out && b->n_best < row_peaks(d->model->cfg.n_out) ? b->n_best : 0;
-	s.pieces = count_pieces(kv, n, pos + n);
+	s.n_best = n_out && b->n_best < row_peaks(output_of(d, b->plan)->rows) ? b->n_best : 0;
 	s.plan = b->plan;
+	s.pieces = count_pieces(kv, n, pos + rows_of(&s));
 	memcpy(d->mail->tok, tok, sizeof(*tok) * (size_t)n);
 	d->mail->pos = pos;
 	begin(d);
@@ -301,20 +384,25 @@ static int run_lanes(struct dev *d, const struct batch *b)
 /* 0, or -1 when the backend was asked for what it cannot do. */
 static int check(struct dev *d, const struct kv *kv, const struct batch *b)
 {
-	if (b->plan && b->plan->bridge)
-		return fail(d->err, "the cuda backend takes no bridge yet; --backend cpu does");
-	if (b->n < 1 || b->n > d->n_batch || b->n_out < 0 || b->n_out > b->n ||
+	const struct kept *k = kv ? &kv->kept : NULL;   /* lanes need not name one */
+	bool bridged = plan_bridge(b->plan) != NULL;
+	int rows = bridged ? b->n_out : b->n;
+
+	if (bridged && bridge_pass_fits(&d->model->cfg, b, d->cross.b, k ? k->layer : NULL,
+					k ? k->n : 0, d->err) != 0)
+		return -1;
+	if (rows < 1 || rows > d->n_batch || b->n_out < 0 || b->n_out > rows ||
 	    b->n_out > d->n_out)
 		return fail(d->err, "forward of %d rows with %d outputs: this device takes %d rows "
-			    "and %d outputs", b->n, b->n_out, d->n_batch, d->n_out);
-	for (int i = 0; i < b->n; i++) {
+			    "and %d outputs", rows, b->n_out, d->n_batch, d->n_out);
+	for (int i = 0; i < rows; i++) {
 		int pos = b->lanes ? b->lanes[i].pos : b->pos + i;
 		int n_ctx = (b->lanes ? b->lanes[i].kv : kv)->n_ctx;
 
 		if (pos < 0 || pos >= n_ctx)
 			return fail(d->err, "forward of a row at %d: the cache takes %d positions",
 				    pos, n_ctx);
-		if (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab)
+		if (i < b->n && (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab))
 			return fail(d->err, "token id %d is outside the vocabulary of %d",
 				    b->tok[i], d->model->cfg.n_vocab);
 	}

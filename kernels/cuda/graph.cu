@@ -2,7 +2,8 @@
  *
  * A pass is known by its rows, outputs, plan, cache and pieces of context; tokens and position are
  * in device memory.  struct dev owns the list.
- * Invariant: a graph is kept only if it was recorded whole, and goes before its cache does. */
+ * Invariant: a graph is kept only if it was recorded whole, and goes before its cache does, or the
+ * bridge. */
 #include "kernels/cuda/dev_api.cuh"
 
 enum { GRAPHS_MAX = 256 };

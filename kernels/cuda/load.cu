@@ -7,7 +7,7 @@
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
 
-static struct mat place_mat(struct arena *a, const struct gguf_tensor *t)
+struct mat mat_place(struct arena *a, const struct gguf_tensor *t)
 {
 	int rows = (int)t->dim[1], cols = (int)t->dim[0];
 
@@ -25,13 +25,13 @@ static void place_layer(struct dev *d, int l, struct arena *device, struct arena
 	const struct layer *from = &d->model->layer[l];
 	struct cuda_layer *to = &d->layer[l];
 
-	to->wq = place_mat(mats, from->wq);
-	to->wk = place_mat(mats, from->wk);
-	to->wv = place_mat(mats, from->wv);
-	to->wo = place_mat(mats, from->wo);
-	to->gate = place_mat(mats, from->gate);
-	to->up = place_mat(mats, from->up);
-	to->down = place_mat(mats, from->down);
+	to->wq = mat_place(mats, from->wq);
+	to->wk = mat_place(mats, from->wk);
+	to->wv = mat_place(mats, from->wv);
+	to->wo = mat_place(mats, from->wo);
+	to->gate = mat_place(mats, from->gate);
+	to->up = mat_place(mats, from->up);
+	to->down = mat_place(mats, from->down);
 	to->attn_norm = place_words(device, from->attn_norm->dim[0]);
 	to->ffn_norm = place_words(device, from->ffn_norm->dim[0]);
 	if (from->bq)
@@ -56,16 +56,15 @@ void weights_place(struct dev *d)
 	d->inv_freq = place_words(&device, m->cfg.n_rot / 2 + 1);
 	d->out_id = m->out_id ? (const int *)place_words(&device, m->cfg.n_out) : NULL;
 	d->output = shares_embd(d) && m->output == m->embd ? d->share->output :
-		    place_mat(&device, m->output);
+		    mat_place(&device, m->output);
 	d->embd = shares_embd(d) ? d->share->embd :
-		  m->embd == m->output ? d->output : place_mat(&host, m->embd);
+		  m->embd == m->output ? d->output : mat_place(&host, m->embd);
 	d->arena_bytes = device.at;
 	d->host_bytes = host.at;
 }
 
 /* The file's rows in pieces through the room for wide weights, which nothing else uses yet. */
-static int load_mat(struct dev *d, const struct mat *m, const struct gguf_tensor *t,
-		    char err[ERR_MAX])
+int mat_load(struct dev *d, const struct mat *m, const struct gguf_tensor *t, char err[ERR_MAX])
 {
 	size_t in_file = quant_bytes(quant_info((int)m->type), m->cols);
 	int step = (int)(WIDE * sizeof(*d->wide) / in_file);
@@ -134,7 +133,7 @@ static int load_layer(struct dev *d, int l, char err[ERR_MAX])
 		     { &to->gate, f->gate }, { &to->up, f->up }, { &to->down, f->down } };
 
 	for (size_t i = 0; i < sizeof(mats) / sizeof(mats[0]); i++)
-		if (load_mat(d, mats[i].m, mats[i].t, err) != 0)
+		if (mat_load(d, mats[i].m, mats[i].t, err) != 0)
 			return -1;
 	if (load_vectors(to->attn_norm, &f->attn_norm, 1, err) != 0 ||
 	    load_vectors(to->ffn_norm, &f->ffn_norm, 1, err) != 0)
@@ -156,9 +155,9 @@ int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX]
 	if (load_vectors(d->norm, &m->norm, 1, err) != 0 || load_freqs(d, err) != 0 ||
 	    (m->out_id && load_words(d->out_id, m->out_id, (size_t)m->cfg.n_out, err) != 0))
 		return -1;
-	if ((own_embd || m->output != m->embd) && load_mat(d, &d->output, m->output, err) != 0)
+	if ((own_embd || m->output != m->embd) && mat_load(d, &d->output, m->output, err) != 0)
 		return -1;
-	if (own_embd && m->embd != m->output && load_mat(d, &d->embd, m->embd, err) != 0)
+	if (own_embd && m->embd != m->output && mat_load(d, &d->embd, m->embd, err) != 0)
 		return -1;
 	if (opt->progress)
 		opt->progress(opt->progress_ctx, 1.0);

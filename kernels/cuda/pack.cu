@@ -231,3 +231,33 @@ cudaError_t pack_rows(const struct mat *m, const uint8_t *src, int row0, int n,
 	LAUNCH(pack_kernel, dim3((unsigned)((blocks + 127) / 128)), dim3(128), 0, stream, a);
 	return cudaGetLastError();
 }
+
+struct pick_args {
+	struct mat from, to;
+	size_t each[4];
+	const int *row;
+};
+
+/* A block of threads for each row. */
+__global__ void pick_kernel(const __grid_constant__ struct pick_args a)
+{
+	size_t row = (size_t)a.row[blockIdx.x];
+	const uint8_t *from[] = { a.from.q, a.from.h, a.from.s, a.from.d };
+	const uint8_t *to[] = { a.to.q, a.to.h, a.to.s, a.to.d };
+
+#pragma unroll
+	for (int p = 0; p < 4; p++)
+		for (size_t i = threadIdx.x; i < a.each[p]; i += blockDim.x)
+			((uint8_t *)to[p])[blockIdx.x * a.each[p] + i] =
+				from[p][row * a.each[p] + i];
+}
+
+cudaError_t pack_pick(const struct mat *from, const int *row, const struct mat *to,
+		      cudaStream_t stream)
+{
+	struct pick_args a = { *from, *to, { 0 }, row };
+
+	pack_strides(from, a.each);
+	LAUNCH(pick_kernel, dim3((unsigned)to->rows), dim3(128), 0, stream, a);
+	return cudaGetLastError();
+}

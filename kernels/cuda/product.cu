@@ -129,6 +129,16 @@ static __device__ int find_mat(const struct product *a, int *tile)
 	return i;
 }
 
+/* What is to be added to number i of the (mats, NC, TILE) of this block. */
+template <int NC>
+static __device__ float added(const struct product *a, int c0, int i)
+{
+	int c = c0 + i / TILE % NC, half = i / TILE / NC * (a->ld_add / 2);
+
+	return a->add[(size_t)c * (size_t)a->ld_add +
+		      (size_t)(half + (int)blockIdx.y * TILE + i % TILE)];
+}
+
 template <int NC>
 __global__ void __launch_bounds__(TILE_THREADS * SLICES, NC == 1 ? 3 : 2)
 product_kernel(const __grid_constant__ struct product a)
@@ -165,8 +175,11 @@ product_kernel(const __grid_constant__ struct product a)
 
 		for (int s = 1; s < slices; s++)
 			sum += y[s * 2 * NC * TILE + i];
-		if (c0 + i / TILE % NC < c1)
+		if (c0 + i / TILE % NC < c1) {
 			y[i] = sum * factor[i / TILE % NC];
+			if (a.add)
+				y[i] += added<NC>(&a, c0, i);
+		}
 	}
 	__syncthreads();
 	finish_tile(&a, y, (int)blockIdx.y, NC, c0, c1);

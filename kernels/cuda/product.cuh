@@ -6,7 +6,8 @@
 #define S3D_CUDA_PRODUCT_CUH
 #include "kernels/cuda/dev.cuh"
 
-enum finish { FINISH_QKV, FINISH_RESIDUAL, FINISH_GATE_UP, FINISH_LOGITS };
+enum finish { FINISH_QKV, FINISH_RESIDUAL, FINISH_GATE_UP, FINISH_LOGITS, FINISH_CROSS,
+	FINISH_LOW, FINISH_FLOATS };
 
 struct heads {          /* how queries, keys and values are turned and kept: one layer */
 	int n_heads, n_kv_heads, dim, n_rot;
@@ -28,12 +29,15 @@ struct product {
 	int row0;               /* the first of them, in `in` and `norm` */
 	struct act in;
 	struct squares norm;    /* n == 0: the rows are not to be normed any more */
-	float *y;               /* (n, ld) qkv, the residual stream, or logits */
+	float *y;               /* (n, ld) qkv, the residual stream, logits, or as it is */
 	int ld;
+	const float *add;       /* (n, ld_add) to the products of all matrices, behind each other;
+				 * or NULL.  Only product_few does that. */
+	int ld_add;
 	const float *w;         /* weights of the norm that follows the residual sum */
 	struct act out;         /* what the next product takes */
 	struct squares squares;
-	const float *bias;      /* of qkv, or NULL */
+	const float *bias;      /* of qkv, or NULL; of what crosses */
 	struct heads heads;
 };
 

@@ -70,6 +70,29 @@ static size_t mat_bytes(const struct mat *m)
 	return pack_bytes(m->type, m->rows, m->cols);
 }
 
+/* What a bridge brings with it. */
+static void count_bridge(const struct step *s)
+{
+	static const enum stage stage[ADAPTS] = { STAGE_QKV, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN };
+	struct dev *d = s->d;
+
+	d->stage[STAGE_EMBED].bytes += mat_bytes(&d->cross.weight);
+	for (int l = 0; l < d->model->cfg.n_layers; l++)
+		for (int i = 0; i < ADAPTS; i++) {
+			const struct cuda_adapter *a = adapter_of(s, l, (enum adapt)i);
+
+			if (a)
+				d->stage[stage[i]].bytes += mat_bytes(&a->down) +
+							    mat_bytes(&a->up);
+		}
+}
+
+/* Whether the sub-layer of a layer runs that skipped would have. */
+static bool runs(const struct bridge *g, const uint64_t *skipped, int layer)
+{
+	return (!g || layer < g->a || layer >= g->s) && (!skipped || !plan_has(skipped, layer));
+}
+
 static size_t cache_bytes(const struct step *s)
 {
 	size_t end = (size_t)(s->d->mail->pos + s->n), rows = (size_t)s->kv->n_ctx;
@@ -80,25 +103,30 @@ static size_t cache_bytes(const struct step *s)
 void stage_count(const struct step *s)
 {
 	struct dev *d = s->d;
+	const struct plan *p = s->plan;
+	const struct bridge *g = plan_bridge(p);
 
 	if (!d->mark)
 		return;
+	if (g)
+		count_bridge(s);
 	for (int l = 0; l < d->model->cfg.n_layers; l++) {
 		const struct cuda_layer *w = &d->layer[l];
 
-		if (!s->plan || !plan_has(s->plan->skip_attn, l)) {
+		if (runs(g, p ? p->skip_attn : NULL, l)) {
 			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
 						     mat_bytes(&w->wv);
 			d->stage[STAGE_ATTEND].bytes += cache_bytes(s);
 			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
 		}
-		if (!s->plan || !plan_has(s->plan->skip_mlp, l)) {
+		if (runs(g, p ? p->skip_mlp : NULL, l)) {
 			d->stage[STAGE_GATE_UP].bytes += mat_bytes(&w->gate) + mat_bytes(&w->up);
 			d->stage[STAGE_DOWN].bytes += mat_bytes(&w->down);
 		}
 	}
 	if (s->n_out)
-		d->stage[STAGE_OUTPUT].bytes += mat_bytes(&d->output);
+		d->stage[STAGE_OUTPUT].bytes += mat_bytes(g && g->vocab ? &d->cross.output :
+								       &d->output);
 	if (cudaEventRecord(d->mark[0], d->stream) == cudaSuccess)
 		d->marked = 0;
 }

@@ -1,0 +1,278 @@
+/* bridge.cu - a pass that leaves the middle of the model out: the rows that it needs from full
+ * passes, its features, its matrices.
+ *
+ * A cache owns the rows that it keeps, a device its bridge; each is a block of device memory.
+ * Invariant: whose row is kept is written beside the row, by the same kernel and from the position
+ * that the cache's row gets, so recorded and chained passes, and rollback, need nobody to count. */
+#include "kernels/cuda/dev_api.cuh"
+#include "kernels/cuda/finish.cuh"
+#include "kernels/cuda/pack.cuh"
+
+/* ---- kept rows ---- */
+
+static int keep_at(const struct kv *kv, int layer)      /* which of those kept, or -1 */
+{
+	for (int i = 0; i < kv->kept.n; i++)
+		if (kv->kept.layer[i] == layer)
+			return i;
+	return -1;
+}
+
+/* From k->arena on, NULL: only to see how much it takes. */
+static void kept_place(struct kept *k, int width)
+{
+	struct arena a = { k->arena, 0 };
+
+	k->x = (float *)arena_take(&a, (size_t)(KEEP_ROWS * k->n) * (size_t)width, sizeof(*k->x));
+	k->pos = (int *)arena_take(&a, (size_t)(KEEP_ROWS * k->n), sizeof(*k->pos));
+	k->bytes = a.at;
+}
+
+static int kept_new(const struct kv *kv, struct kept *k, char err[ERR_MAX])
+{
+	const struct dev *d = kv->dev;
+
+	kept_place(k, d->model->cfg.n_embd);
+	if (cuda_check(err, cudaMalloc((void **)&k->arena, k->bytes), "rows to keep") != 0)
+		return -1;
+	kept_place(k, d->model->cfg.n_embd);
+	return cuda_check(err, cudaMemsetAsync(k->pos, -1, (size_t)(KEEP_ROWS * k->n) *
+					       sizeof(*k->pos), d->stream), "rows to keep");
+}
+
+int kv_keep(struct kv *kv, const int *layer, int n, char err[ERR_MAX])
+{
+	struct kept kept = {};
+
+	if (keep_fits(&kv->dev->model->cfg, layer, n, err) != 0)
+		return -1;
+	kept.n = n;
+	memcpy(kept.layer, layer, sizeof(*layer) * (size_t)n);
+	if (kept_new(kv, &kept, err) != 0) {
+		cudaFree(kept.arena);
+		return -1;
+	}
+	graphs_drop(kv->dev, kv);
+	cudaFree(kv->kept.arena);
+	kv->kept = kept;
+	return 0;
+}
+
+/* The last rows of a step, a block of threads for each; `slots` rows are kept of a position. */
+__global__ void keep_kernel(const float *x, int n, int width, const struct place *place,
+			    float *kept, int *kept_pos, int slots)
+{
+	int row = n - (int)gridDim.x + (int)blockIdx.x, pos = place->pos + row;
+	int at = pos % KEEP_ROWS * slots;
+
+	for (int i = (int)threadIdx.x; i < width; i += (int)blockDim.x)
+		kept[(size_t)at * (size_t)width + (size_t)i] =
+			x[(size_t)row * (size_t)width + (size_t)i];
+	if (threadIdx.x == 0)
+		kept_pos[at] = pos;
+}
+
+int keep_rows(const struct step *s, int layer)
+{
+	const struct kept *k = &s->kv->kept;
+	int i = keep_at(s->kv, layer), width = s->d->model->cfg.n_embd;
+
+	if (s->plan || i < 0)
+		return 0;
+	LAUNCH(keep_kernel, dim3((unsigned)(s->n < KEEP_ROWS ? s->n : KEEP_ROWS)), dim3(128), 0,
+	       s->d->stream, s->d->x, s->n, width, s->d->place,
+	       k->x + (size_t)i * (size_t)width, k->pos + i, k->n);
+	return dev_check(s->d, cudaGetLastError(), "keeping rows");
+}
+
+/* ---- features ---- */
+
+struct features {
+	const float *x;         /* (width) the row that crosses */
+	const float *kept[KEEP_LAYERS]; /* (KEEP_ROWS, slots, width) what entered layers */
+	const int *pos[KEEP_LAYERS];    /* (KEEP_ROWS, slots) */
+	int slots, width;
+	const struct place *place;
+	struct act out;
+};
+
+/* A thread for each tile.  What is not kept any more counts as zeros. */
+__global__ void features_kernel(const __grid_constant__ struct features a)
+{
+	int tile = (int)(blockIdx.x * blockDim.x + threadIdx.x), tiles = a.width / TILE;
+	int part = tile / tiles, before = a.place->pos - 1, at = before % KEEP_ROWS * a.slots;
+	const float *from = a.x;
+	float v[TILE];
+
+	if (part >= BRIDGE_PARTS)
+		return;
+	if (part)
+		from = before >= 0 && a.pos[part - 1][at] == before ?
+		       a.kept[part - 1] + (size_t)at * (size_t)a.width : NULL;
+#pragma unroll
+	for (int i = 0; i < TILE; i++)
+		v[i] = a.out.f[tile * TILE + i] = from ? from[tile % tiles * TILE + i] : 0;
+	quantise(&a.out, 0, tile, v);
+}
+
+int put_features(const struct step *s)
+{
+	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
+	const int fed[KEEP_LAYERS] = { s->plan->bridge->s, c->n_layers - 1 };
+	unsigned blocks = (unsigned)(BRIDGE_PARTS * c->n_embd / TILE + 127) / 128;
+	struct features f = {};
+
+	for (int i = 0; i < KEEP_LAYERS; i++) {
+		int slot = keep_at(s->kv, fed[i]);
+
+		f.kept[i] = s->kv->kept.x + (size_t)slot * (size_t)c->n_embd;
+		f.pos[i] = s->kv->kept.pos + slot;
+	}
+	f.x = d->x;
+	f.slots = s->kv->kept.n;
+	f.width = c->n_embd;
+	f.place = d->place;
+	f.out = d->cross.features;
+	LAUNCH(features_kernel, dim3(blocks), dim3(128), 0, d->stream, f);
+	return dev_check(d, cudaGetLastError(), "what a bridge takes");
+}
+
+/* ---- the bridge of a device ---- */
+
+/* Calls f with what is to be loaded of every adapter. */
+template <typename F>
+static int each_adapter(struct dev *d, const struct bridge *g, F f)
+{
+	for (int l = g->s; g->adapt && l < d->model->cfg.n_layers; l++)
+		for (int i = 0; i < ADAPTS; i++)
+			if (g->adapt[l][i].down &&
+			    f(&d->cross.adapt[l][i], &g->adapt[l][i]) != 0)
+				return -1;
+	return 0;
+}
+
+static size_t widest(const struct model_config *c)
+{
+	int most = 0;
+
+	for (int i = 0; i < ADAPTS; i++)
+		most = adapt_out(c, (enum adapt)i) > most ? adapt_out(c, (enum adapt)i) : most;
+	return (size_t)most;
+}
+
+/* From x->arena on, NULL: only to see how much it takes. */
+static void place(struct dev *d, const struct bridge *g)
+{
+	struct crossing *x = &d->cross;
+	const struct model_config *c = &d->model->cfg;
+	struct arena a = { x->arena, 0 };
+
+	x->weight = mat_place(&a, g->weight);
+	x->bias = (const float *)arena_take(&a, (size_t)(g->k * c->n_embd), sizeof(*x->bias));
+	if (g->vocab) {
+		const struct mat *m = &d->output;
+
+		x->vocab = (const int *)arena_take(&a, (size_t)g->n_vocab, sizeof(*x->vocab));
+		x->output = pack_place(m->type, g->n_vocab, m->cols, (uint8_t *)arena_take(
+				       &a, pack_bytes(m->type, g->n_vocab, m->cols), 1));
+	}
+	each_adapter(d, g, [&](struct cuda_adapter *to, const struct adapter *from) {
+		to->down = mat_place(&a, from->down);
+		to->up = mat_place(&a, from->up);
+		return 0;
+	});
+	x->weights = a.at;
+	act_place(&x->features, &a, 1, BRIDGE_PARTS * c->n_embd);
+	if (g->adapt) {
+		act_place(&x->low, &a, BRIDGE_ROWS, g->rank);
+		x->up = (float *)arena_take(&a, BRIDGE_ROWS * widest(c), sizeof(*x->up));
+	}
+	x->work = a.at - x->weights;
+}
+
+static int take_memory(struct dev *d, const struct bridge *g, char err[ERR_MAX])
+{
+	struct crossing *x = &d->cross;
+	size_t bytes;
+
+	if (g->adapt) {
+		x->adapt = (struct cuda_adapter (*)[ADAPTS])
+			   mem_new((size_t)d->model->cfg.n_layers, sizeof(*x->adapt), err);
+		if (!x->adapt)
+			return -1;
+	}
+	place(d, g);
+	bytes = x->weights + x->work;
+	if (cuda_check(err, cudaMalloc((void **)&x->arena, bytes), "a bridge") != 0)
+		return -1;
+	place(d, g);
+	return cuda_check(err, cudaMemsetAsync(x->arena, 0, bytes, d->stream), "a bridge");
+}
+
+/* n numbers of four bytes. */
+static int load_words(struct dev *d, const void *to, const void *from, int n, char err[ERR_MAX])
+{
+	return cuda_check(err, cudaMemcpyAsync((void *)to, from, 4 * (size_t)n,
+					       cudaMemcpyHostToDevice, d->stream),
+			  "loading a bridge");
+}
+
+/* The output matrix is on the device already, perhaps another's. */
+static int load_vocab(struct dev *d, const struct bridge *g, char err[ERR_MAX])
+{
+	struct crossing *x = &d->cross;
+
+	if (!g->vocab)
+		return 0;
+	if (load_words(d, x->vocab, g->vocab, g->n_vocab, err) != 0)
+		return -1;
+	return cuda_check(err, pack_pick(&d->output, x->vocab, &x->output, d->stream),
+			  "copying a draft vocabulary");
+}
+
+static int load(struct dev *d, const struct bridge *g, char err[ERR_MAX])
+{
+	struct crossing *x = &d->cross;
+
+	if (load_words(d, x->bias, g->bias->data, g->k * d->model->cfg.n_embd, err) != 0 ||
+	    load_vocab(d, g, err) != 0 || mat_load(d, &x->weight, g->weight, err) != 0)
+		return -1;
+	return each_adapter(d, g, [&](struct cuda_adapter *to, const struct adapter *from) {
+		return mat_load(d, &to->down, from->down, err) != 0 ? -1 :
+		       mat_load(d, &to->up, from->up, err);
+	});
+}
+
+int bridge_open(struct dev *d, const struct bridge *g, char err[ERR_MAX])
+{
+	bridge_close(d);
+	if (!g)
+		return 0;
+	if (bridge_fits(&d->model->cfg, g, err) != 0)
+		return -1;
+	cudaGetLastError();     /* as before a pass */
+	if (take_memory(d, g, err) != 0 || load(d, g, err) != 0) {
+		bridge_close(d);
+		return -1;
+	}
+	d->cross.b = g;
+	return 0;
+}
+
+void bridge_close(struct dev *d)
+{
+	if (d->cross.arena)
+		graphs_drop(d, NULL);
+	cudaFree(d->cross.arena);
+	mem_free(d->cross.adapt);
+	memset(&d->cross, 0, sizeof(d->cross));
+}
+
+const struct cuda_adapter *adapter_of(const struct step *s, int layer, enum adapt which)
+{
+	const struct crossing *x = &s->d->cross;
+
+	return plan_bridge(s->plan) && x->adapt && x->adapt[layer][which].down.rows ?
+	       &x->adapt[layer][which] : NULL;
+}
