@@ -1,71 +1,6 @@
-/* test_s3d.c - the model drafts for itself over a bridge: what comes out is what plain writes.
- *
- * The bridge hands the row before the skipped layer on as it is, which random models often do not
- * mind: drafts that hold, and drafts that do not. */
-#include "tests/strategy_kit.h"
-#include "tests/mk.h"
+/* test_s3d.c - the model drafts for itself over a bridge: what comes out is what plain writes. */
+#include "tests/s3d_kit.h"
 #include <math.h>
-
-static const char MODEL[] = "build/test-s3d.gguf", SIDE[] = "build/test-s3d.s3d.gguf";
-static const struct mk_spec spec = { 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false,
-				     9, NULL };
-enum { WIDTH = 64, K = 3 };
-
-/* Row o is the row that comes in; only every second token can be drafted if half is set. */
-static void write_sidecar(const char *path, const struct model *m, bool half)
-{
-	static float w[K * WIDTH][BRIDGE_PARTS * WIDTH], bias[K * WIDTH];
-	static int vocab[MK_VOCAB_MIN / 2 / PEAK * PEAK];
-	const double expected[BRIDGE_ROWS] = { 0.3, 0.1 };
-	struct gguf_tensor weight = { .type = QUANT_F32, .n_dims = 2, .data = w, .bytes = sizeof(w),
-				      .dim = { BRIDGE_PARTS * WIDTH, K * WIDTH, 1, 1 } };
-	struct gguf_tensor b = { .type = QUANT_F32, .n_dims = 1, .data = bias,
-				 .bytes = sizeof(bias), .dim = { K * WIDTH, 1, 1, 1 } };
-	struct bridge g = { .a = 1, .s = 2, .k = K, .weight = &weight, .bias = &b };
-	char err[ERR_MAX];
-
-	for (int o = 0; o < K; o++)
-		for (int i = 0; i < WIDTH; i++)
-			w[o * WIDTH + i][i] = 1;
-	for (int i = 0; i < MK_VOCAB_MIN / 2 / PEAK * PEAK; i++)
-		vocab[i] = 2 * i + 1;
-	if (half) {
-		g.vocab = vocab;
-		g.n_vocab = MK_VOCAB_MIN / 2 / PEAK * PEAK;
-	}
-	if (sidecar_write(path, m, &g, expected, "test_s3d", err) != 0)
-		fail_msg("%s", err);
-}
-
-static void open_with(bool half, const char *little, int n_ctx)
-{
-	struct engine_opt o = { .model = MODEL, .sidecar = SIDE, .model_draft = little,
-				.backend = "cpu", .n_ctx = n_ctx, .be = { .n_threads = 1 } };
-	struct model *m;
-	char err[ERR_MAX];
-
-	if (mk_write(MODEL, &spec, err) != 0 || !(m = model_open(MODEL, NULL, err)))
-		fail_msg("%s", err);
-	write_sidecar(SIDE, m, half);
-	model_close(m);
-	engine = engine_open(&o, err);
-	if (!engine || !engine->strat.bridged)
-		fail_msg("%s", engine ? engine->side_err : err);
-}
-
-static void shut(void)
-{
-	engine_close(engine);
-	engine = NULL;
-	remove(MODEL);
-	remove(SIDE);
-}
-
-static const char *s3d(int step)
-{
-	(void)step;
-	return "s3d";
-}
 
 static void test_identity(void **state)
 {
@@ -73,7 +8,7 @@ static void test_identity(void **state)
 	for (int half = 0; half < 2; half++) {
 		long accepted = 0;
 
-		open_with(half, NULL, 512);
+		open_with("cpu", half, NULL, 512);
 		identity(s3d, &accepted);
 		print_message("# %ld drafts accepted\n", accepted);
 		assert_true(accepted > 100);
@@ -87,13 +22,13 @@ static void test_others(void **state)
 	long accepted = 0, of_bild = 0;
 
 	(void)state;
-	open_with(false, NULL, 512);
+	open_with("cpu", false, NULL, 512);
 	identity(bild, &of_bild);
 	identity(automatic, &accepted);
 	identity(random_one, &accepted);
 	assert_true(of_bild > 100);
 	shut();
-	open_with(true, MODEL, 512);
+	open_with("cpu", true, MODEL, 512);
 	identity(random_one, &accepted);
 	shut();
 }
@@ -110,7 +45,7 @@ static void test_context_end(void **state)
 		bool done = false;
 		int k;
 
-		open_with(false, NULL, 64);
+		open_with("cpu", false, NULL, 64);
 		begin(1, 0, 1, 1.0f);
 		assert_int_equal(engine_strategy(engine, i ? "s3d" : "plain", err), 0);
 		while (!done && (k = engine_step(engine, 1000, e, &done, err)) > 0)
@@ -129,7 +64,7 @@ static void test_thresholds(void **state)
 	int out[LEN], n;
 
 	(void)state;
-	open_with(false, NULL, 512);
+	open_with("cpu", false, NULL, 512);
 	engine->strat.pace = NULL;      /* nothing is copied from the text then */
 	begin(2, 0, 1, 1.0f);
 	engine->strat.opt.draft_p_min = 1;
@@ -156,7 +91,7 @@ static void test_sidecars(void **state)
 	int out[LEN];
 
 	(void)state;
-	open_with(false, NULL, 512);
+	open_with("cpu", false, NULL, 512);
 	engine_close(engine);
 	other.seed = 10;
 	if (mk_write(MODEL, &other, err) != 0)
