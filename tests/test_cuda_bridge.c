@@ -142,6 +142,27 @@ static void test_kept_prompt(void **state)
 	close_rig(&b);
 }
 
+/* The rows that cross lie on both sides of the border of a piece of the context. */
+static void test_pieces(void **state)
+{
+	struct backend_opt o = rig_opt(F16, "auto", 2);
+	struct rig a = open_rig_on(&backend_cpu, &specs[1], &o), b = open_cuda(&specs[1], F16);
+	struct crossing x;
+	double e;
+
+	(void)state;
+	make_bridge(&x, &a, 0, 1, QUANT_F32, false);
+	give_bridge(&x, &b);
+	read_text(&a, 255, 16);
+	read_text(&b, 255, 16);
+	e = cross_both(&a, &b, &x, 255);
+	print_message("# %.2g\n", e);
+	assert_true(e < 5e-3);
+	free_bridge(&x);
+	close_rig(&a);
+	close_rig(&b);
+}
+
 static void test_lanes(void **state)
 {
 	(void)state;
@@ -314,6 +335,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cpu), cmocka_unit_test(test_no_trace),
 		cmocka_unit_test(test_kept), cmocka_unit_test(test_kept_prompt),
+		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_lanes), cmocka_unit_test(test_guesses),
 		cmocka_unit_test(test_vocabulary), cmocka_unit_test(test_best),
 		cmocka_unit_test(test_stages), cmocka_unit_test(test_fewer),
