@@ -21,7 +21,7 @@ const size_t option_rows_n = sizeof(option_rows) / sizeof(option_rows[0]);
 
 static const char *const mode_names[MODE_N] = {
 	[MODE_CHAT] = "", [MODE_EVAL] = "eval", [MODE_TOKENIZE] = "tokenize",
-	[MODE_BENCH] = "bench",
+	[MODE_BENCH] = "bench", [MODE_CALIBRATE] = "calibrate",
 };
 
 const char *args_mode_name(enum mode m)
@@ -340,10 +340,12 @@ void args_help(FILE *f, enum mode m)
 		"       s3dchat eval [options] TEXT     perplexity of a text file\n"
 		"       s3dchat tokenize [options]      text on standard input to token ids\n"
 		"       s3dchat bench [options]         measure this machine\n"
+		"       s3dchat calibrate [options]     let a model draft for itself\n"
 		"s3dchat COMMAND --help lists what that command takes.\n",
 		"Usage: s3dchat eval [options] TEXT     perplexity of a text file\n",
 		"Usage: s3dchat tokenize [options]      text on standard input to token ids\n",
 		"Usage: s3dchat bench [options]         measure this machine\n",
+		"Usage: s3dchat calibrate [options]     let a model draft for itself\n",
 	};
 
 	fputs(usage[m], f);

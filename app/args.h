@@ -10,7 +10,8 @@
 #include <stdio.h>
 
 void args_defaults(struct options *);
-/* argv[1] may name a command (eval, tokenize, bench).  -1: usage error, err says which option. */
+/* argv[1] may name a command (eval, tokenize, bench, calibrate).  -1: usage error, err says which
+ * option. */
 int args_parse(struct options *, int argc, char *const *argv, char err[ERR_MAX]);
 /* The same over options that have values already, such as those of the configuration file. */
 int args_parse_over(struct options *, int argc, char *const *argv, char err[ERR_MAX]);

@@ -3,6 +3,7 @@
  * Exit status: 0 well, 1 error while running, 2 wrong usage, 128 + n stopped by signal n. */
 #include "app/args.h"
 #include "app/bench.h"
+#include "app/calibrate.h"
 #include "app/eval.h"
 #include "app/line.h"
 #include "app/model_path.h"
@@ -62,6 +63,8 @@ static int with_model(struct options *o, char err[ERR_MAX])
 		rc = eval_run(o, stdout, err);
 	else if (o->mode == MODE_BENCH)
 		rc = bench_run(o, stdout, err);
+	else if (o->mode == MODE_CALIBRATE)
+		rc = calibrate_main(o, stdout, err);
 	else
 		rc = tokenize_main(path, o->decode, o->special, err);
 	free(path);

@@ -13,11 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum mode { MODE_CHAT, MODE_EVAL, MODE_TOKENIZE, MODE_BENCH, MODE_N };
+enum mode { MODE_CHAT, MODE_EVAL, MODE_TOKENIZE, MODE_BENCH, MODE_CALIBRATE, MODE_N };
 enum option_where {
 	IN_CHAT = 1 << MODE_CHAT, IN_EVAL = 1 << MODE_EVAL, IN_TOKENIZE = 1 << MODE_TOKENIZE,
-	IN_BENCH = 1 << MODE_BENCH, IN_ALL = (1 << MODE_N) - 1,
-	IN_RUN = IN_CHAT | IN_EVAL | IN_BENCH,  /* whatever runs the model */
+	IN_BENCH = 1 << MODE_BENCH, IN_CALIBRATE = 1 << MODE_CALIBRATE, IN_ALL = (1 << MODE_N) - 1,
+	IN_RUN = IN_CHAT | IN_EVAL | IN_BENCH | IN_CALIBRATE,   /* whatever runs the model */
 	LIVE = 1 << MODE_N,                     /* /set may change it during a chat */
 };
 enum option_kind { OPT_BOOL, OPT_INT, OPT_LONG, OPT_FLOAT, OPT_TEXT, OPT_CHOICE };
@@ -35,7 +35,7 @@ _(TEXT, model_draft, "model-draft", "md", "spec-draft-model", "FILE|none", "", 0
 _(TEXT, sidecar, "sidecar", "", "", "FILE|none", "", 0, 0, IN_CHAT | IN_BENCH, MODEL, \
 	"what lets the model draft for itself: see calibrate (default: MODEL.s3d.gguf of the " \
 	"model MODEL.gguf, if there is one)") \
-_(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_RUN, MODEL, \
+_(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_CHAT | IN_EVAL | IN_BENCH, MODEL, \
 	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
 _(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
 	"threads; 0: as many as the process may use") \
@@ -53,7 +53,8 @@ _(INT, vram, "vram", "", "", "MiB", "0", 0, 1 << 24, IN_RUN, MODEL, \
 _(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "auto", 0, 0, \
 	IN_RUN, MODEL, "dot products of the cpu backend, which this chooses too; auto: " \
 	"the fastest that processor and system allow; float: slow and exact, for reference") \
-_(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, IN_CHAT | IN_BENCH, MODEL, \
+_(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, \
+	IN_CHAT | IN_BENCH | IN_CALIBRATE, MODEL, \
 	"chat frame by name, instead of guessing it from the model file") \
 _(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
 	"answer TEXT on standard output and leave") \
@@ -138,6 +139,14 @@ _(BOOL, stages, "stages", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"also where the time of a pass goes, stage by stage") \
 _(TEXT, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \
 	"prompts from a folder's *.txt files, or one file (default: those built in)") \
+_(TEXT, calibrate_text, "text", "", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+	"calibrate with the text of FILE instead of answers that the model writes") \
+_(FLOAT, minutes, "minutes", "", "", "M", "8", 0.05, 10000, IN_CALIBRATE, COMMANDS, \
+	"time for all of it; more text makes better drafts") \
+_(TEXT, output, "output", "o", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+	"where the sidecar goes (default: NAME.s3d.gguf beside the model NAME.gguf)") \
+_(BOOL, progress, "progress", "", "", "", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+	"progress as lines for programs on standard output") \
 _(TEXT, theme, "theme", "", "", "NAME", "", 0, 0, IN_CHAT, GENERAL, \
 	"theme of the full screen: default, light, mono, high-contrast, solarized, dusk") \
 _(BOOL, line, "line", "", "", "", "", 0, 0, IN_CHAT, GENERAL, \

@@ -1,135 +1,117 @@
-/* ridge.c - see ridge.h.  Products and the Cholesky factor are BLAS's and LAPACK's.
+/* ridge.c - see ridge.h.  The factor is LAPACK's; most of the substitution is products.
  *
- * Their matrices go column by column: G, of which they fill the upper triangle, is symmetric; R is
- * kept as (out, in), so that features, rows of `in` numbers, are columns to them.
- * Invariant: rows wait in a block until it is full, and those of a block that is not count. */
+ * Row by row an upper triangle U is what column by column is a lower one, so LAPACK's G = L L^T is
+ * U^T U here.  Invariant: rows of R before the block at hand are solved, those behind it have had
+ * all solved ones taken off (and the other way round on the way back). */
 #include "engine/ridge.h"
+#include "engine/product.h"
 #include <string.h>
 
-enum { BLOCK_ROWS = 128 };
+enum { BLOCK = 128 };
 
-/* Fortran's: BLAS and LAPACK in Debian have 32-bit numbers, and lengths of strings behind. */
-void dsyrk_(const char *uplo, const char *trans, const int *n, const int *k, const double *alpha,
-	    const double *a, const int *lda, const double *beta, double *c, const int *ldc, size_t,
-	    size_t);
-void dgemm_(const char *transa, const char *transb, const int *m, const int *n, const int *k,
-	    const double *alpha, const double *a, const int *lda, const double *b, const int *ldb,
-	    const double *beta, double *c, const int *ldc, size_t, size_t);
-void dposv_(const char *uplo, const int *n, const int *nrhs, double *a, const int *lda, double *b,
-	    const int *ldb, int *info, size_t);
+/* Fortran's: LAPACK in Debian has 32-bit numbers, and lengths of strings behind. */
+void dpotrf_(const char *uplo, const int *n, double *a, const int *lda, int *info, size_t);
+void dtrsm_(const char *side, const char *uplo, const char *trans, const char *diag, const int *m,
+	    const int *n, const double *alpha, const double *a, const int *lda, double *b,
+	    const int *ldb, size_t, size_t, size_t, size_t);
 
-struct ridge {
-	int in, out, waiting;
-	long rows;
-	double *g;              /* (in, in), the upper triangle by columns */
-	double *r;              /* (out, in): column o of R is contiguous */
-	double *f, *y;          /* (BLOCK_ROWS, in), (BLOCK_ROWS, out): rows that wait */
-};
-
-struct ridge *ridge_open(int in, int out, char err[ERR_MAX])
+int ridge_factor(int n, double share, double *g, size_t ld, char err[ERR_MAX])
 {
-	struct ridge *r = mem_new(1, sizeof(*r), err);
-	size_t i = (size_t)in, o = (size_t)out;
-
-	if (!r)
-		return NULL;
-	r->in = in;
-	r->out = out;
-	if (!(r->g = mem_new(i * i, sizeof(double), err)) ||
-	    !(r->r = mem_new(i * o, sizeof(double), err)) ||
-	    !(r->f = mem_new(BLOCK_ROWS * i, sizeof(double), err)) ||
-	    !(r->y = mem_new(BLOCK_ROWS * o, sizeof(double), err))) {
-		ridge_close(r);
-		return NULL;
-	}
-	return r;
-}
-
-void ridge_close(struct ridge *r)
-{
-	if (!r)
-		return;
-	mem_free(r->g);
-	mem_free(r->r);
-	mem_free(r->f);
-	mem_free(r->y);
-	mem_free(r);
-}
-
-size_t ridge_bytes(int in, int out)
-{
-	size_t i = (size_t)in, o = (size_t)out;
-
-	return (2 * i * (i + o) + BLOCK_ROWS * (i + o)) * sizeof(double);
-}
-
-long ridge_rows(const struct ridge *r)
-{
-	return r->rows;
-}
-
-/* Adds the rows that wait to g (in, in) and r. */
-static void sum_block(const struct ridge *x, double *g, double *r)
-{
-	const double one = 1;
-
-	if (!x->waiting)
-		return;
-	dsyrk_("U", "N", &x->in, &x->waiting, &one, x->f, &x->in, &one, g, &x->in, 1, 1);
-	dgemm_("N", "T", &x->in, &x->out, &x->waiting, &one, x->f, &x->in, x->y, &x->out, &one, r,
-	       &x->in, 1, 1);
-}
-
-void ridge_add(struct ridge *x, int n, const float *f, const float *y)
-{
-	for (int i = 0; i < n; i++) {
-		double *to = x->f + (size_t)x->waiting * (size_t)x->in;
-
-		for (int j = 0; j < x->in; j++)
-			to[j] = (double)f[(size_t)i * (size_t)x->in + (size_t)j];
-		to = x->y + (size_t)x->waiting * (size_t)x->out;
-		for (int j = 0; j < x->out; j++)
-			to[j] = (double)y[(size_t)i * (size_t)x->out + (size_t)j];
-		if (++x->waiting < BLOCK_ROWS)
-			continue;
-		sum_block(x, x->g, x->r);
-		x->waiting = 0;
-	}
-	x->rows += n;
-}
-
-/* In g and r, copies that the factor and the solution overwrite. */
-static int solve(const struct ridge *x, double share, double *g, double *r, char err[ERR_MAX])
-{
-	size_t in = (size_t)x->in;
 	double mean = 0;
-	int info;
+	int info, step = (int)ld;
 
-	memcpy(g, x->g, in * in * sizeof(*g));
-	memcpy(r, x->r, in * (size_t)x->out * sizeof(*r));
-	sum_block(x, g, r);
-	for (size_t i = 0; i < in; i++)
-		mean += g[i * (in + 1)] / (double)in;
-	for (size_t i = 0; i < in; i++)
-		g[i * (in + 1)] += share * mean;
-	dposv_("U", &x->in, &x->out, g, &x->in, r, &x->in, &info, 1);
+	for (size_t i = 0; i < (size_t)n; i++)
+		mean += g[i * (ld + 1)] / n;
+	for (size_t i = 0; i < (size_t)n; i++)
+		g[i * (ld + 1)] += share * mean;
+	dpotrf_("L", &n, g, &step, &info, 1);
 	if (info)
-		return fail(err, "%ld rows do not determine %d features (pivot %d); more text "
-			    "does, or a larger ridge", x->rows, x->in, info);
+		return fail(err, "the text does not determine %d features (pivot %d); more of it "
+			    "does", n, info);
 	return 0;
 }
 
-int ridge_solve(const struct ridge *x, double share, float *b, char err[ERR_MAX])
-{
-	size_t in = (size_t)x->in, out = (size_t)x->out;
-	double *g = mem_new(in * in, sizeof(*g), err);
-	double *r = g ? mem_new(in * out, sizeof(*r), err) : NULL;
-	int rc = r ? solve(x, share, g, r, err) : -1;
+struct solve {
+	int n, out, threads;
+	const double *u;
+	size_t ld;
+	double *r;
+	double *a, *b;          /* packed */
+};
 
-	for (size_t i = 0; rc == 0 && i < in; i++)
-		for (size_t o = 0; o < out; o++)
-			b[i * out + o] = (float)r[o * in + i];
-	mem_free(g);
-	mem_free(r);
-	return rc;
+/* Rows from..from+rows-1 of R times the triangle that is there in U. */
+static void diagonal(const struct solve *s, int from, int rows, const char *trans)
+{
+	const double one = 1;
+	int ld = (int)s->ld;
+
+	dtrsm_("R", "L", trans, "N", &s->out, &rows, &one, s->u + (size_t)from * (s->ld + 1), &ld,
+	       s->r + (size_t)from * (size_t)s->out, &s->out, 1, 1, 1, 1);
+}
+
+/* c -= a^T b for n rows of R from `to` on: b are its rows at `from`, a is what U has of both. */
+static void take_off(const struct solve *s, int from, int rows, int to, int n, bool down)
+{
+	size_t out = (size_t)s->out;
+	struct product p = {
+		.a = s->a, .b = s->b, .a_panels = product_panels(n),
+		.b_panels = s->out / PRODUCT_WIDE, .rows = rows, .minus = true,
+		.c = s->r + (size_t)to * out, .ld = out,
+	};
+
+	memset(s->a, 0, sizeof(*s->a) * (size_t)(p.a_panels * PRODUCT_WIDE * rows));
+	for (int k = 0; k < rows; k++) {
+		size_t row = (size_t)(from + k);
+
+		for (int i = 0; i < n; i++) {
+			size_t other = (size_t)(to + i);
+
+			s->a[(size_t)((i / PRODUCT_WIDE * rows + k) * PRODUCT_WIDE +
+				      i % PRODUCT_WIDE)] =
+				down ? s->u[row * s->ld + other] : s->u[other * s->ld + row];
+		}
+		for (size_t j = 0; j < out; j += PRODUCT_WIDE)
+			memcpy(s->b + j * (size_t)rows + (size_t)k * PRODUCT_WIDE,
+			       s->r + row * out + j, sizeof(double) * PRODUCT_WIDE);
+	}
+	product_run(&p, s->threads);
+}
+
+static void substitute(const struct solve *s)
+{
+	int n = s->n, last = (n - 1) / BLOCK * BLOCK;
+
+	for (int i = 0; i < n; i += BLOCK) {
+		int rows = n - i < BLOCK ? n - i : BLOCK;
+
+		diagonal(s, i, rows, "T");
+		if (i + rows < n)
+			take_off(s, i, rows, i + rows, n - i - rows, true);
+	}
+	for (int i = last; i >= 0; i -= BLOCK) {
+		int rows = n - i < BLOCK ? n - i : BLOCK;
+
+		diagonal(s, i, rows, "N");
+		if (i)
+			take_off(s, i, rows, 0, i, false);
+	}
+}
+
+size_t ridge_room(int n, int out)
+{
+	return (size_t)BLOCK * (size_t)(n + PRODUCT_WIDE + out) * sizeof(double);
+}
+
+int ridge_solve(int n, int out, const double *factor, size_t ld, double *r, int n_threads,
+		char err[ERR_MAX])
+{
+	struct solve s = { n, out, n_threads, factor, ld, r, NULL, NULL };
+
+	s.a = mem_new((size_t)BLOCK * (size_t)(n + PRODUCT_WIDE), sizeof(double), err);
+	s.b = s.a ? mem_new((size_t)BLOCK * (size_t)out, sizeof(double), err) : NULL;
+	if (s.b)
+		substitute(&s);
+	mem_free(s.a);
+	mem_free(s.b);
+	return s.b ? 0 : -1;
 }

@@ -1,20 +1,19 @@
-/* ridge.h - least squares in closed form, from sums that are taken as the data goes by.
+/* ridge.h - least squares in closed form, from sums over the data.
  *
- * A ridge owns its sums and the room for one block of rows.  Invariant: what is known of the data
- * is G = sum of f f^T and R = sum of f y^T in double, so its memory does not grow with it. */
+ * G = sum of f f^T and R = sum of f y^T over rows of n features f, of which the caller makes the
+ * last one 1, and numbers y to foretell.  The matrix B that makes the sum of |B^T f - y|^2 +
+ * keep |B|^2 least solves (G + keep) B = R.  No state.  All is row by row, in double; of G only
+ * the upper triangle is looked at. */
 #ifndef S3D_RIDGE_H
 #define S3D_RIDGE_H
 #include "util.h"
 
-struct ridge;
-/* in features f, of which the caller makes the last one 1; out numbers y to foretell. */
-struct ridge *ridge_open(int in, int out, char err[ERR_MAX]);
-void ridge_close(struct ridge *);
-size_t ridge_bytes(int in, int out);    /* that one takes, while it is solved too */
-/* n rows of features and what belongs to them. */
-void ridge_add(struct ridge *, int n, const float *f, const float *y);
-long ridge_rows(const struct ridge *);  /* added so far */
-/* The (in, out) matrix B that makes the sum of |B^T f - y|^2 + keep |B|^2 least, where keep is
- * `share` times the mean of G's diagonal.  -1 where G + keep is not positive definite. */
-int ridge_solve(const struct ridge *, double share, float *b, char err[ERR_MAX]);
+/* Overwrites G with the Cholesky factor of G + keep, where keep is `share` times the mean of its
+ * diagonal.  -1 where that is not positive definite. */
+int ridge_factor(int n, double share, double *g, size_t ld, char err[ERR_MAX]);
+/* Overwrites R (n and more, up to a multiple of 8; out, a multiple of 8) with B. */
+int ridge_solve(int n, int out, const double *factor, size_t ld, double *r, int n_threads,
+		char err[ERR_MAX]);
+/* Bytes that it takes meanwhile. */
+size_t ridge_room(int n, int out);
 #endif

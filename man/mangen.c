@@ -1,8 +1,8 @@
 /* mangen.c - fills the tables of the manual: stdin to stdout, at build time.
  *
- * A line "@OPTIONS chat" (or eval, tokenize, bench) becomes the options of that command by group,
- * "@COMMANDS" the table of commands, "@KEYS" that of keys, "@SETTINGS" the names that /set takes,
- * "@VERSION" the version; "@PART FILE" that file, whose @ lines count too.
+ * A line "@OPTIONS chat" (or eval, tokenize, bench, calibrate) becomes the options of that command
+ * by group, "@COMMANDS" the table of commands, "@KEYS" that of keys, "@SETTINGS" the names that
+ * /set takes, "@VERSION" the version; "@PART FILE" that file, whose @ lines count too.
  * For s3dchat.5: "@CONFIG" the names that set lines take, "@ROLES", "@ACTIONS", "@KEYNAMES".
  * Invariant: nothing about a row of a table is said in the manual's source. */
 #include "app/args.h"

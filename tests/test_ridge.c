@@ -1,4 +1,6 @@
-/* test_ridge.c - least squares against their definition, by elimination without LAPACK. */
+/* test_ridge.c - sums of products and least squares against their definition, by elimination
+ * without LAPACK. */
+#include "engine/product.h"
 #include "engine/ridge.h"
 #include <math.h>
 #include <setjmp.h>
@@ -7,28 +9,19 @@
 #include <string.h>
 #include <cmocka.h>
 
-enum { IN = 13, OUT = 5, ROWS = 333 };
+enum { IN = 301, OUT = 40, ROWS = 700, PADDED = (IN + 7) / 8 * 8, WIDE = PRODUCT_WIDE };
 static float f[ROWS][IN], y[ROWS][OUT];
+static double a[IN][IN + OUT], g[PADDED][PADDED], r[PADDED][OUT];
 
 static float noise(void)
 {
 	return (float)(rand() % 2001 - 1000) / 1000.0f;
 }
 
-/* [G + keep | R] reduced to [1 | B] with the largest pivot of each column. */
-static void eliminate(double a[IN][IN + OUT])
+/* [G + keep | R] reduced to [1 | B]. */
+static void eliminate(void)
 {
 	for (int c = 0; c < IN; c++) {
-		int best = c;
-
-		for (int i = c; i < IN; i++)
-			best = fabs(a[i][c]) > fabs(a[best][c]) ? i : best;
-		for (int j = 0; j < IN + OUT; j++) {
-			double swap = a[c][j];
-
-			a[c][j] = a[best][j];
-			a[best][j] = swap;
-		}
 		for (int j = IN + OUT - 1; j >= c; j--)
 			a[c][j] /= a[c][c];
 		for (int i = 0; i < IN; i++)
@@ -37,7 +30,7 @@ static void eliminate(double a[IN][IN + OUT])
 	}
 }
 
-static void expected(int rows, double share, double a[IN][IN + OUT])
+static void expected(int rows, double share)
 {
 	double mean = 0;
 
@@ -52,50 +45,88 @@ static void expected(int rows, double share, double a[IN][IN + OUT])
 		mean += a[i][i] / IN;
 	for (int i = 0; i < IN; i++)
 		a[i][i] += share * mean;
-	eliminate(a);
 }
 
-/* More rows come after a solution; blocks that are full, and that are not. */
+/* G and R of the first rows. */
+static void sum(int rows, int threads)
+{
+	double *pf = calloc((size_t)rows * PADDED, sizeof(double));
+	double *py = calloc((size_t)rows * OUT, sizeof(double));
+	struct product p = { .a = pf, .b = pf, .a_panels = PADDED / WIDE, .b_panels = PADDED / WIDE,
+			     .rows = rows, .upper = true, .c = g[0], .ld = PADDED };
+
+	memset(g, 0, sizeof(g));
+	memset(r, 0, sizeof(r));
+	for (int n = 0; n < rows; n++) {
+		product_put(pf, rows, n, 0, f[n], IN - 5);
+		product_put(pf, rows, n, IN - 5, f[n] + IN - 5, 5);
+		product_put(py, rows, n, 0, y[n], OUT);
+	}
+	product_run(&p, threads);
+	p = (struct product){ .a = pf, .b = py, .a_panels = PADDED / WIDE, .b_panels = OUT / WIDE,
+			      .rows = rows, .c = r[0], .ld = OUT };
+	product_run(&p, threads);
+	free(pf);
+	free(py);
+}
+
+static void check_sums(void)
+{
+	for (int i = 0; i < IN; i++)
+		for (int j = 0; j < IN + OUT; j++)
+			if (j >= i)
+				assert_true(fabs(a[i][j] - (j < IN ? g[i][j] : r[i][j - IN])) <
+					    1e-9);
+}
+
 static void test_solve(void **state)
 {
-	static const int counts[] = { 1, 100, 256, ROWS };
+	static const int counts[] = { 100, 512, ROWS };
 	char err[ERR_MAX];
-	struct ridge *r = ridge_open(IN, OUT, err);
-	double want[IN][IN + OUT];
-	float b[IN][OUT];
-	int at = 0;
 
 	(void)state;
-	assert_non_null(r);
-	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-		ridge_add(r, counts[i] - at, f[at], y[at]);
-		at = counts[i];
-		assert_int_equal(ridge_rows(r), at);
-		assert_int_equal(ridge_solve(r, 1e-3, b[0], err), 0);
-		expected(at, 1e-3, want);
+	for (int i = 0; i < 3; i++) {
+		expected(counts[i], 0);
+		sum(counts[i], i + 1);
+		check_sums();
+		expected(counts[i], 1e-3);
+		eliminate();
+		assert_int_equal(ridge_factor(IN, 1e-3, g[0], PADDED, err), 0);
+		assert_int_equal(ridge_solve(IN, OUT, g[0], PADDED, r[0], i + 1, err), 0);
 		for (int j = 0; j < IN * OUT; j++)
-			assert_true(fabs(want[j / OUT][IN + j % OUT] -
-					 (double)b[j / OUT][j % OUT]) < 1e-6);
+			assert_true(fabs(a[j / OUT][IN + j % OUT] - r[j / OUT][j % OUT]) < 1e-6);
 	}
-	ridge_close(r);
+}
+
+/* To the bit, as many threads as there may be. */
+static void test_threads(void **state)
+{
+	static double once[PADDED][PADDED];
+
+	(void)state;
+	sum(ROWS, 1);
+	memcpy(once, g, sizeof(g));
+	for (int threads = 2; threads < 5; threads++) {
+		sum(ROWS, threads);
+		assert_memory_equal(once, g, sizeof(g));
+	}
 }
 
 static void test_too_little(void **state)
 {
 	char err[ERR_MAX] = "";
-	struct ridge *r = ridge_open(IN, OUT, err);
-	float b[IN][OUT];
 
 	(void)state;
-	assert_int_equal(ridge_solve(r, 0, b[0], err), -1);
-	assert_non_null(strstr(err, "0 rows do not determine"));
-	ridge_close(r);
+	sum(5, 1);
+	assert_int_equal(ridge_factor(IN, 0, g[0], PADDED, err), -1);
+	assert_non_null(strstr(err, "does not determine 301 features"));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_solve),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_too_little),
 	};
 
