@@ -85,6 +85,7 @@ void pace_round(struct pace *p, int k, double run_s, int n, double all_s)
 	forget(&p->little);
 	forget(&p->ngram);
 	forget(&p->self);
+	forget(&p->bridge);
 }
 
 void pace_try(struct pace *p, struct pace_trial *t, int n, double seconds)
