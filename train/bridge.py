@@ -3,7 +3,8 @@
 A bridged pass makes k rows out of what the full model kept, and takes them through its last layers
 (s..L-1), whose products low-rank adapters change.  Rows of the residual stream and norms are
 float32; the model's products are made in the type of its weights.
-Invariant: only the draft's own tensors get gradients, so everything of the full pass can be kept."""
+Invariant: only the draft's own tensors get gradients, so everything of the full pass can be
+kept."""
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 
 import llama
 
-STAGES = ("qkv", "out", "gate_up", "down")  # a layer's products, as the engine's enum adapt has them
+STAGES = ("qkv", "out", "gate_up", "down")  # a layer's products, as the engine has them
 PARTS = {"qkv": ("attn_q", "attn_k", "attn_v"), "out": ("attn_output",),
          "gate_up": ("ffn_gate", "ffn_up"), "down": ("ffn_down",)}
 flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu

@@ -84,7 +84,8 @@ class Cache:
 
     def get(self, chats):
         new = [c for c in chats if c.number not in self.kept]
-        made = {k.chat.number: k for k in (keep(self.cfg, new, self.rows, self.layers) if new else [])}
+        kept = keep(self.cfg, new, self.rows, self.layers) if new else []
+        made = {k.chat.number: k for k in kept}
         for number, k in made.items():
             size = k.rows.nbytes + sum(t.nbytes for kv in k.kv.values() for t in kv)
             if self.bytes + size <= self.most:
@@ -107,7 +108,8 @@ class Batch:
         device = self.features.device
         self.position = torch.from_numpy(np.concatenate([k.pending for k in kept])).to(device)
         self.lengths = [len(k.pending) for k in kept]
-        targets = [torch.cat(t) for t in zip(*(opinions(k.chat, shape.k, place, hard) for k in kept))]
+        said = (opinions(k.chat, shape.k, place, hard) for k in kept)
+        targets = [torch.cat(t) for t in zip(*said)]
         self.index, self.p, self.best = (t.to(device) for t in targets)
         self.where, self.masks = [], []
         at = 0

@@ -2,8 +2,9 @@
 """places.py - where to put a bridge: the closed form for several places, by its acceptance.
 
     places.py MODEL.gguf CHATS... [-a 1,2,4,8] [-s 14,16,...] [--fit N] [--held N]
-One full pass over the conversations serves all places.  For each it prints the chance that the first
-draft holds with all features, without the deep row, without both previous rows, and the tokens per
+One full pass over the conversations serves all places.  For each it prints the chance that the
+first draft holds with all features, without the deep row, without both previous rows, and the
+tokens per
 pass with k rows; greedy choice against the model's own, over the whole vocabulary."""
 
 import argparse
@@ -41,7 +42,8 @@ def bridge_of(cfg, sums, opt, a, blocks):
     columns = torch.cat([torch.arange(d) + d * at[b] for b in "ash" if b in blocks])
     some, bias = sums.solve(columns)
     weight = torch.zeros(len(bias), 3 * d)
-    weight[:, torch.cat([torch.arange(d) + d * i for i, b in enumerate("ash") if b in blocks])] = some
+    places = [torch.arange(d) + d * i for i, b in enumerate("ash") if b in blocks]
+    weight[:, torch.cat(places)] = some
     return {"bridge.weight": weight, "bridge.bias": bias, "scale": torch.ones(3 * d)}
 
 
@@ -63,7 +65,8 @@ def main(opt):
     sums = sums_of(cfg, fit.some(pool.train, opt.fit), opt, workers)
     rows = [*opt.a, *opt.s, cfg.n_layers - 1]
     pieces = fit.in_pieces(fit.some(pool.held, opt.held), 4)
-    held = list(workers.map(lambda c: kept.keep(cfg, c, rows, range(min(opt.s), cfg.n_layers)), pieces))
+    layers = range(min(opt.s), cfg.n_layers)
+    held = list(workers.map(lambda c: kept.keep(cfg, c, rows, layers), pieces))
     head, place = cfg.head(), torch.arange(len(cfg.embd))
 
     def runs(s, a, blocks):

@@ -2,8 +2,9 @@
 """s3d.py - trains a bridge and adapters, with which a model drafts for itself (a sidecar file).
 
     s3d.py MODEL.gguf RUN CHATS... [--fit-only] [--positions N] [--minutes M] ...
-The bridge begins as the closed form (fit.py); then it and low-rank adapters of the last layers learn
-the model's opinion of its own answers.  RUN/state.pt is everything: a run goes on from there, and
+The bridge begins as the closed form (fit.py); then it and low-rank adapters of the last layers
+learn the model's opinion of its own answers.  RUN/state.pt is everything: a run goes on from
+there, and
 RUN/s3d.gguf is the best so far.  CHATS (train/selfchat) may still grow.
 
 --form mask is another form, to compare with: rows 1..k-1 are trained embeddings behind the pending
@@ -241,8 +242,8 @@ class Trainer:
             mean = 0.95 * mean + 0.05 * loss if mean else loss
             speed = (self.state["seen"] - seen) / (time.time() - last)
             if self.state["step"] % 10 == 0:
-                print(f"{self.state['step']} {loss:.3f} {speed:.0f}/s {self.cache.bytes / 1e9:.1f} GB "
-                      f"kept", flush=True)
+                print(f"{self.state['step']} {loss:.3f} {speed:.0f}/s "
+                      f"{self.cache.bytes / 1e9:.1f} GB kept", flush=True)
             if time.time() - last > 60 * self.opt.every or self.progress() >= 1:
                 self.report(mean, speed)
                 last, seen = time.time(), self.state["seen"]
