@@ -1,4 +1,5 @@
-"""bridge.py - the full pass whose rows a bridge reads, and the bridged pass that drafts, in PyTorch.
+"""bridge.py - the full pass whose rows a bridge reads, and the bridged pass that drafts, in
+PyTorch.
 
 A bridged pass makes k rows out of what the full model kept, and takes them through its last layers
 (s..L-1), whose products low-rank adapters change.  Rows of the residual stream and norms are
