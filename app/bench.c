@@ -150,7 +150,7 @@ static int bench_open(struct bench *b, char err[ERR_MAX])
 	if (!b->pool || prompts_load(&b->prompts, b->opt->prompts, err) || load(b, err))
 		return -1;
 	if (b->opt->bild_grid && b->n_contenders < 2)
-		return fail(err, "--bild-grid needs a little model: -md FILE");
+		return fail(err, "--bild-grid needs a little model (-md FILE) or a sidecar");
 	return no_probes(b->opt) ? 0 : bench_probe_open(b, err);
 }
 

@@ -94,9 +94,9 @@ result "the grid of thresholds, as CSV"
 ! bench --probes --strategies && grep -q 'leave nothing to do' "$tmp/err"
 result "nothing to measure is refused"
 
-! bench --bild-grid -md "$tmp/none.gguf" --prompts tests/prompts/chat-02.txt &&
+! bench --bild-grid -md "$tmp/none.gguf" --sidecar none --prompts tests/prompts/chat-02.txt &&
 	grep -q 'needs a little model' "$tmp/err"
-result "the grid without a little model is refused"
+result "the grid without a little model and a sidecar is refused"
 
 mkdir "$tmp/empty"
 ! bench --prompts "$tmp/empty" && grep -q 'no \*.txt files' "$tmp/err" && [ ! -s "$tmp/out" ]
