@@ -32,6 +32,9 @@ static int attach(struct engine *e, char err[ERR_MAX])
 	if (e->be->kv_keep(e->target.kv, fed, KEEP_LAYERS, err) != 0 ||
 	    e->be->bridge(e->dev, b, err) != 0)
 		return -1;
+	for (int64_t i = 0; i < gguf_n_tensors(e->side->file); i++)     /* packed, or read again */
+		gguf_drop(e->side->file, gguf_tensor_at(e->side->file, i)->data,
+			  gguf_tensor_at(e->side->file, i)->bytes);
 	e->bridged = (struct plan){ .bridge = b };
 	e->strat.bridge_smp = sampler_open(b->vocab ? b->n_vocab : e->model->cfg.n_out, b->vocab,
 					   err);

@@ -96,7 +96,7 @@ scrolls() {
 	keys C-End && wait_gone "rows below" && has "(stopped;" &&
 	tm resize-window -t chat -x 100 -y 30 && wait_for "speed-up"
 }
-not_there() { keys F8 && wait_for "bild needs a little model"; }
+not_there() { keys F7 && wait_for "draft needs a little model"; }
 # With a little model: every strategy, and the thresholds of bild, in the middle of one answer.
 little=$PWD/models/SmolLM2-135M-Instruct.little.gguf
 [ -f "$little" ] || little=$model

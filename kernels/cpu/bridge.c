@@ -96,6 +96,8 @@ static size_t vocab_bytes(const struct dev *d, const struct bridge *g)
 	return !g->vocab ? 0 : mat_packs(d, &t) ? mat_packed(d, &t) : t.bytes;
 }
 
+enum { DROP_EACH = 4 * UNIT };
+
 /* In the file's layout through rows, of one unit. */
 static void load_vocab(struct dev *d, const struct bridge *g, uint8_t *rows, uint8_t *at)
 {
@@ -115,6 +117,8 @@ static void load_vocab(struct dev *d, const struct bridge *g, uint8_t *rows, uin
 		if (m->packed)
 			pack_unit(t->type, rows, UNIT, m->cols, 0,
 				  at + (size_t)(i / UNIT) * m->unit_bytes);
+		if (i % DROP_EACH == 0)         /* with them come the pages around them */
+			gguf_drop(d->model->file, t->data, t->bytes);
 	}
 	gguf_drop(d->model->file, t->data, t->bytes);
 }

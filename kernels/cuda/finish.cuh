@@ -253,7 +253,7 @@ static __device__ void finish_logits(const struct product *a, const float *y, in
 
 /* What makes several rows of one: tiles of the first row, of the second, ...  They are the residual
  * stream from here on. */
-static __device__ void finish_cross(const struct product *a, const float *y, int tile)
+static __device__ APART void finish_cross(const struct product *a, const float *y, int tile)
 {
 	int tiles = a->ld / TILE, row = tile / tiles, at = tile % tiles;
 	float *x = a->y + (size_t)row * (size_t)a->ld + (size_t)(at * TILE), v[TILE];
@@ -267,7 +267,7 @@ static __device__ void finish_cross(const struct product *a, const float *y, int
 }
 
 /* As the next product wants it. */
-static __device__ void finish_low(const struct product *a, const float *y, int tile, int c0, int c1)
+static __device__ APART void finish_low(const struct product *a, const float *y, int tile, int c0, int c1)
 {
 	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
 		float *f = a->out.f + (size_t)c * (size_t)a->out.k + (size_t)(tile * TILE), v[TILE];
@@ -279,7 +279,7 @@ static __device__ void finish_low(const struct product *a, const float *y, int t
 	}
 }
 
-static __device__ void finish_floats(const struct product *a, const float *y, int tile, int c0,
+static __device__ APART void finish_floats(const struct product *a, const float *y, int tile, int c0,
 				     int c1)
 {
 	for (int i = (int)threadIdx.x; i < (c1 - c0) * TILE; i += (int)blockDim.x)

@@ -12,10 +12,13 @@
 	kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__)
 #define DYNAMIC_SHARED(T, name) extern __shared__ __align__(16) unsigned char shared_bytes[]; \
 	T *name = (T *)shared_bytes
+/* A function of its own, whose registers the kernel does not have to spare. */
+#define APART __noinline__
 #define library_open(name) dlopen((name), RTLD_NOW | RTLD_LOCAL)
 #define library_symbol dlsym
 #else
 #include "tests/emu/cuda_emu.h"
+#define APART
 #define library_open(name) emu_dlopen((name), 0)
 #define library_symbol emu_dlsym
 #endif

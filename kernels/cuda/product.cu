@@ -129,14 +129,18 @@ static __device__ int find_mat(const struct product *a, int *tile)
 	return i;
 }
 
-/* What is to be added to number i of the (mats, NC, TILE) of this block. */
+/* What is to be added to the (mats, NC, TILE) numbers of this block, each by the thread that made
+ * it. */
 template <int NC>
-static __device__ float added(const struct product *a, int c0, int i)
+static __device__ APART void add_tile(const struct product *a, float *y, int n, int c0, int c1)
 {
-	int c = c0 + i / TILE % NC, half = i / TILE / NC * (a->ld_add / 2);
+	for (int i = (int)threadIdx.x; i < n; i += (int)blockDim.x) {
+		int c = c0 + i / TILE % NC, half = i / TILE / NC * (a->ld_add / 2);
 
-	return a->add[(size_t)c * (size_t)a->ld_add +
-		      (size_t)(half + (int)blockIdx.y * TILE + i % TILE)];
+		if (c < c1)
+			y[i] += a->add[(size_t)c * (size_t)a->ld_add +
+				       (size_t)(half + (int)blockIdx.y * TILE + i % TILE)];
+	}
 }
 
 template <int NC>
@@ -175,12 +179,11 @@ product_kernel(const __grid_constant__ struct product a)
 
 		for (int s = 1; s < slices; s++)
 			sum += y[s * 2 * NC * TILE + i];
-		if (c0 + i / TILE % NC < c1) {
+		if (c0 + i / TILE % NC < c1)
 			y[i] = sum * factor[i / TILE % NC];
-			if (a.add)
-				y[i] += added<NC>(&a, c0, i);
-		}
 	}
+	if (a.add)
+		add_tile<NC>(&a, y, mats * NC * TILE, c0, c1);
 	__syncthreads();
 	finish_tile(&a, y, (int)blockIdx.y, NC, c0, c1);
 }
