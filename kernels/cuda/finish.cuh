@@ -267,7 +267,8 @@ static __device__ APART void finish_cross(const struct product *a, const float *
 }
 
 /* As the next product wants it. */
-static __device__ APART void finish_low(const struct product *a, const float *y, int tile, int c0, int c1)
+static __device__ APART void finish_low(const struct product *a, const float *y, int tile,
+					  int c0, int c1)
 {
 	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
 		float *f = a->out.f + (size_t)c * (size_t)a->out.k + (size_t)(tile * TILE), v[TILE];
@@ -279,8 +280,8 @@ static __device__ APART void finish_low(const struct product *a, const float *y,
 	}
 }
 
-static __device__ APART void finish_floats(const struct product *a, const float *y, int tile, int c0,
-				     int c1)
+static __device__ APART void finish_floats(const struct product *a, const float *y, int tile,
+					  int c0, int c1)
 {
 	for (int i = (int)threadIdx.x; i < (c1 - c0) * TILE; i += (int)blockDim.x)
 		a->y[(size_t)(c0 + i / TILE) * (size_t)a->ld + (size_t)(tile * TILE + i % TILE)] =
