@@ -51,7 +51,7 @@ progress() {    # lines for programs, whose numbers rise
 t "--progress" progress
 
 stops() {       # stops SIGNAL STATUS: the text so far stays, and the next run goes on
-	rm -f "$side"
+	rm -f "$side" "$side.part"      # a new one shows that it has begun
 	"$s3dchat" calibrate -t 1 --backend cpu -m "$model" --minutes 10 >"$tmp/out" 2>"$tmp/err" &
 	pid=$!
 	for _ in $(seq 600); do
@@ -97,7 +97,7 @@ text() {
 t "--text" text
 
 full() {        # a disk of 8 KiB: one warning, then the reason, and nothing half written
-	rm -f "$side"
+	rm -f "$side" "$side.part"      # a new one shows that it has begun
 	(ulimit -f 8; trap '' XFSZ; run 1 -m "$model" --minutes 0.05) && says "cannot write" &&
 	[ ! -e "$side" ] && [ ! -e "$side.tmp" ]
 }
