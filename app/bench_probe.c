@@ -63,12 +63,12 @@ int bench_probe_depth(const struct bench *b)
 /* The rows that a bridge needs, where the engine has one. */
 static int keep(struct bench *b, char err[ERR_MAX])
 {
-	const struct plan *p = b->e->strat.bridged;
+	int fed[KEEP_LAYERS];
 
-	if (!p)
+	if (!b->e->strat.bridged)
 		return 0;
-	return b->e->be->kv_keep(b->kv, (int[]){ p->bridge->s, b->e->model->cfg.n_layers - 1 },
-				 KEEP_LAYERS, err);
+	bridge_fed(b->e->strat.bridged->bridge, &b->e->model->cfg, fed);
+	return b->e->be->kv_keep(b->kv, fed, KEEP_LAYERS, err);
 }
 
 int bench_probe_open(struct bench *b, char err[ERR_MAX])

@@ -98,7 +98,7 @@ static void print_row(FILE *f, const struct calibrate_row *r, int n_layers, bool
 		r->cost[r->best - 1], r->gain[r->best - 1], chosen ? "  <- chosen" : "");
 }
 
-static int print_table(FILE *f, const struct calibrate_result *r, const char *path, int n_layers,
+static int print_table(FILE *f, const struct calibrate_result *r, const char *path,
 		       char err[ERR_MAX])
 {
 	const struct calibrate_row *best = &r->row[r->chosen];
@@ -108,7 +108,7 @@ static int print_table(FILE *f, const struct calibrate_result *r, const char *pa
 		"%3s %3s %5s  %-24s  %-24s  %5s %4s %6s %5s %8s\n", "a", "s", "kept",
 		"   each", "   all", "tried", "best", "tokens", "draft", "speed-up");
 	for (int i = 0; i < r->n; i++)
-		print_row(f, &r->row[i], n_layers, i == r->chosen);
+		print_row(f, &r->row[i], r->n_layers, i == r->chosen);
 	fprintf(f, "a step takes %.2f ms, with 1 to %d drafts to verify", 1e3 * r->step_s,
 		BRIDGE_ROWS);
 	for (int n = 2; n <= BRIDGE_ROWS + 1; n++)
@@ -130,16 +130,6 @@ static void print_times(const struct calibrate_result *r)
 		"%.1f s; %ld positions held out, %d tokens in drafts (0: all)\n",
 		r->text_s, r->sums_s, r->solve_s, r->seconds - r->text_s - r->solve_s, r->held,
 		r->vocab);
-}
-
-static int layers_of(const char *path)
-{
-	char err[ERR_MAX];
-	struct model *m = model_open(path, NULL, err);
-	int n = m ? m->cfg.n_layers : 0;
-
-	model_close(m);
-	return n;
 }
 
 static void tell_stop(const struct options *o, const char *path)
@@ -176,7 +166,7 @@ static int calibrate(const struct options *o, struct teller *t, const char *path
 	}
 	if (rc == 0 && o->verbose)
 		print_times(&r);
-	return rc ? rc : print_table(t->out, &r, path, layers_of(o->model), err);
+	return rc ? rc : print_table(t->out, &r, path, err);
 }
 
 int calibrate_main(const struct options *o, FILE *out, char err[ERR_MAX])

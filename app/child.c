@@ -20,14 +20,17 @@ void child_init(struct child *c)
 	*c = (struct child){ .fd = -1, .left = -1 };
 }
 
-static void forget(struct child *c)
+/* It has ended; path stays: the caller's to read until the next start. */
+static int end(struct child *c)
 {
+	int status = 0;
+	pid_t got = c->pid ? TEMP_FAILURE_RETRY(waitpid(c->pid, &status, 0)) : 0;
+
 	if (c->fd >= 0)
 		close(c->fd);
-	free(c->path);
-	c->path = NULL;
 	c->fd = -1;
 	c->pid = 0;
+	return got < 0 ? -1 : status;
 }
 
 /* Quiet, and not where Ctrl+C goes, which is for the chat.  0, or errno. */
@@ -82,7 +85,7 @@ int child_start(struct child *c, const char *model, int threads, const char *bac
 		return 0;
 	}
 	c->pid = 0;
-	forget(c);
+	end(c);
 	return fail(err, "cannot start the calibration: %s", strerror(why));
 }
 
@@ -114,19 +117,13 @@ static void take_bytes(struct child *c, const char *s, size_t n)
 /* It has closed its end. */
 static enum child_state finish(struct child *c)
 {
-	int status = 0;
+	int status;
 
 	take_line(c);
-	if (waitpid(c->pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status)) {
-		if (!*c->line)
-			snprintf(c->line, sizeof(c->line), "it ended with status %d", status);
-		forget(c);
-		return CHILD_FAILED;
-	}
-	close(c->fd);
-	c->fd = -1;
-	c->pid = 0;             /* path stays: the caller's to read until the next start */
-	return CHILD_DONE;
+	status = end(c);
+	if (status && !*c->line)
+		snprintf(c->line, sizeof(c->line), "it ended with status %d", status);
+	return status ? CHILD_FAILED : CHILD_DONE;
 }
 
 enum child_state child_read(struct child *c)
@@ -141,9 +138,9 @@ enum child_state child_read(struct child *c)
 
 void child_stop(struct child *c)
 {
-	if (c->pid) {
+	if (c->pid)
 		kill(c->pid, SIGTERM);
-		waitpid(c->pid, NULL, 0);
-	}
-	forget(c);
+	end(c);
+	free(c->path);
+	c->path = NULL;
 }

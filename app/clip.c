@@ -38,19 +38,6 @@ char *clip_sequence(const char *text, size_t len, size_t *n)
 	return out;
 }
 
-static int write_bytes(int fd, const char *s, size_t n)
-{
-	while (n) {
-		ssize_t k = TEMP_FAILURE_RETRY(write(fd, s, n));
-
-		if (k < 0)
-			return -1;
-		s += k;
-		n -= (size_t)k;
-	}
-	return 0;
-}
-
 static char *file_place(void)
 {
 	char *path = model_path_xdg("XDG_RUNTIME_DIR", ".local/state", "copy.txt");
@@ -71,7 +58,7 @@ static int to_file(const char *text, size_t n, char note[ERR_MAX], char err[ERR_
 		fd = mkostemp(tmp, O_CLOEXEC);  /* mode 0600 */
 	}
 	if (fd >= 0)
-		rc = write_bytes(fd, text, n);
+		rc = fd_write(fd, text, n);
 	if (fd >= 0 && (close(fd) || rc || rename(tmp, path))) {
 		int why = errno;
 
@@ -115,7 +102,7 @@ int clip_copy(const char *text, size_t len, char note[ERR_MAX], char err[ERR_MAX
 	free(seen);
 	if (!sequence)
 		return fail(err, "out of memory");
-	rc = fflush(stdout) || write_bytes(STDOUT_FILENO, sequence, k);
+	rc = fflush(stdout) || fd_write(STDOUT_FILENO, sequence, k);
 	free(sequence);
 	if (rc)
 		return fail(err, "cannot write to the terminal: %s", strerror(errno));

@@ -30,7 +30,7 @@ enum msg_kind {
 	MSG_ERROR,      /* text; fatal: the thread is gone */
 	MSG_NOTE,       /* text: something to know */
 	MSG_SIDECAR,    /* info: of the same model, a sidecar in use */
-	MSG_CALIBRATING,        /* share, of a calibration beside the chat; < 0: none runs now */
+	MSG_CALIBRATING,        /* a calibration beside the chat has got on, or ended */
 };
 
 enum msg_reason { DONE_END, DONE_LIMIT, DONE_STOPPED, DONE_CONTEXT, DONE_ERROR };

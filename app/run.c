@@ -159,12 +159,12 @@ static int ask(const char *prompt, size_t len, struct output *out, char err[ERR_
 	return rc;
 }
 
-static bool with_little(const char *strategy)
+static bool asks_for(const char *strategy, unsigned what)
 {
 	char err[ERR_MAX];
 	const struct strategy *s = strategy_find(strategy, err);
 
-	return s && s->needs & (NEED_DRAFT_MODEL | MAY_DRAFT_MODEL);
+	return s && s->needs & what;
 }
 
 static int answer_prompt(const struct options *o, struct output *out, char err[ERR_MAX])
@@ -183,9 +183,11 @@ static int answer_prompt(const struct options *o, struct output *out, char err[E
 		return fail(err, "the prompt is empty (a prompt comes from -p, -f or a pipe; "
 			    "--line chats without a terminal)");
 	}
-	/* An answer has one strategy: a little model that this one does not use need not load. */
-	if (!*one.model_draft && !with_little(o->strategy))
+	/* An answer has one strategy: what this one does not use need not load. */
+	if (!*one.model_draft && !asks_for(o->strategy, NEED_DRAFT_MODEL | MAY_DRAFT_MODEL))
 		one.model_draft = "none";
+	if (!*one.sidecar && !asks_for(o->strategy, NEED_BRIDGE | MAY_BRIDGE))
+		one.sidecar = "none";
 	if (!talk_open(&talk, &one, err)) {
 		atomic_store(&talk.worker->last, true);
 		talk.keep = talk.keep && talk.place;    /* only what goes on with a saved chat */

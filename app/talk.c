@@ -311,7 +311,7 @@ int talk_calibrate(struct talk *t, bool stop, char err[ERR_MAX])
 	if (!t->child.pid)
 		return fail(err, "no calibration is running");
 	child_stop(&t->child);
-	msgq_put(&t->worker->out, (struct msg){ .kind = MSG_CALIBRATING, .share = -1 });
+	msgq_put(&t->worker->out, (struct msg){ .kind = MSG_CALIBRATING });
 	return 0;
 }
 
@@ -321,16 +321,12 @@ void talk_child(struct talk *t)
 	enum child_state state = child_read(&t->child);
 	char text[2 * ERR_MAX];
 
-	if (state == CHILD_RUNS) {
-		msgq_put(out, (struct msg){ .kind = MSG_CALIBRATING, .share = t->child.share });
-		return;
-	}
-	msgq_put(out, (struct msg){ .kind = MSG_CALIBRATING, .share = -1 });
-	if (state == CHILD_DONE) {
+	msgq_put(out, (struct msg){ .kind = MSG_CALIBRATING });
+	if (state == CHILD_DONE)
 		msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_SIDECAR }, t->child.path,
 			      strlen(t->child.path));
+	if (state != CHILD_FAILED)
 		return;
-	}
 	snprintf(text, sizeof(text), "calibration: %s", t->child.line);
 	msgq_put_text(out, (struct msg){ .kind = MSG_ERROR }, text, strlen(text));
 }

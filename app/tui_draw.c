@@ -78,10 +78,20 @@ static void draw_wrapped(struct grid *g, struct rect r, int y, int x, const char
 	}
 }
 
+static void draw_bar(struct grid *g, struct rect r, int y, int x, int w, double share)
+{
+	int full = share > 0 ? (int)(share * w + 0.5) : 0;
+
+	for (int i = 0; i < w; i++) {
+		const char *b = i < full ? "█" : "░";
+
+		grid_put(g, r, y, x + i, ROLE_GRAPH, 0, b, strlen(b));
+	}
+}
+
 static void draw_loading(const struct tui *t, struct grid *g, struct rect r)
 {
 	int w = r.w - 4 < 50 ? r.w - 4 : 50, x = (r.w - w) / 2, y = r.h / 2;
-	int full = t->progress > 0 ? (int)(t->progress * w + 0.5) : 0;
 	const char *name = model_name(t);
 
 	if (w < 4 || r.h < 1)
@@ -89,11 +99,7 @@ static void draw_loading(const struct tui *t, struct grid *g, struct rect r)
 	if (y)
 		grid_put(g, (struct rect){ r.y, r.x + x, r.h, w }, y - 1, 0, ROLE_NOTICE, 0, name,
 			 text_fit(name, strlen(name), w, NULL));
-	for (int i = 0; i < w; i++) {
-		const char *b = i < full ? "█" : "░";
-
-		grid_put(g, r, y, x + i, ROLE_GRAPH, 0, b, strlen(b));
-	}
+	draw_bar(g, r, y, x, w, t->progress);
 	if (y + 1 < r.h && t->progress >= 0)
 		grid_printf(g, r, y + 1, x, ROLE_NOTICE, 0, "loading, %.0f %%", 100 * t->progress);
 	else if (y + 1 < r.h)
@@ -122,16 +128,13 @@ static void draw_stats(struct tui *t, struct grid *g, const struct layout *l)
 static int draw_calibrating(const struct child *c, struct grid *g, struct rect r)
 {
 	enum { BAR = 10 };
-	int x, full = (int)(c->share * BAR + 0.5);
+	int x;
 
 	if (!c->pid || r.w < 40)
 		return 0;
 	x = grid_printf(g, r, 0, 0, ROLE_NOTICE, 0, "calibrating ");
-	for (int i = 0; i < BAR; i++) {
-		const char *b = i < full ? "█" : "░";
-
-		grid_put(g, r, 0, x++, ROLE_GRAPH, 0, b, strlen(b));
-	}
+	draw_bar(g, r, 0, x, BAR, c->share);
+	x += BAR;
 	x += grid_printf(g, r, 0, x, ROLE_NOTICE, 0, " %.0f %%", 100 * c->share);
 	if (c->left >= 0)
 		x += grid_printf(g, r, 0, x, ROLE_NOTICE, 0, ", %d:%02d left", c->left / 60,

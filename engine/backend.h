@@ -47,6 +47,13 @@ struct bridge {
 };
 /* -1: its shapes, types, layers or tokens are not for this model; err says which. */
 int bridge_fits(const struct model_config *, const struct bridge *, char err[ERR_MAX]);
+/* The layers whose residual rows of the position before it takes. */
+static inline void bridge_fed(const struct bridge *g, const struct model_config *c,
+			      int layer[KEEP_LAYERS])
+{
+	layer[0] = g->s;
+	layer[1] = c->n_layers - 1;
+}
 /* What goes into an adapter, and what comes out. */
 static inline int adapt_in(const struct model_config *c, enum adapt which)
 {
@@ -59,6 +66,15 @@ static inline int adapt_out(const struct model_config *c, enum adapt which)
 	       which == ADAPT_GATE_UP ? 2 * c->n_ff : c->n_embd;
 }
 
+static inline int adapt_widest(const struct model_config *c)
+{
+	int most = 0;
+
+	for (int i = 0; i < ADAPTS; i++)
+		most = adapt_out(c, (enum adapt)i) > most ? adapt_out(c, (enum adapt)i) : most;
+	return most;
+}
+
 /* Which sub-layers run.  Read-only while in use; a skipped sub-layer is a pure residual pass. */
 struct plan {
 	uint64_t skip_attn[MODEL_MAX_LAYERS / 64];
@@ -69,6 +85,19 @@ struct plan {
 static inline bool plan_has(const uint64_t *set, int layer)
 {
 	return set[layer / 64] >> (layer % 64) & 1;
+}
+
+static inline const struct bridge *plan_bridge(const struct plan *p)
+{
+	return p ? p->bridge : NULL;
+}
+/* Whether a layer's attention, or its MLP, runs; p may be NULL. */
+static inline bool plan_runs(const struct plan *p, bool mlp, int layer)
+{
+	const struct bridge *g = plan_bridge(p);
+
+	return !p || ((!g || layer < g->a || layer >= g->s) &&
+		      !plan_has(mlp ? p->skip_mlp : p->skip_attn, layer));
 }
 
 /* The end of one of several texts that advance together, each in a cache of its own. */

@@ -81,7 +81,7 @@ int bridge_pass_fits(const struct model_config *c, const struct batch *b,
 		     const struct bridge *given, const int *kept, int n_kept, char err[ERR_MAX])
 {
 	const struct bridge *g = b->plan->bridge;
-	int last = c->n_layers - 1;
+	int fed[KEEP_LAYERS];
 
 	if (given != g)
 		return fail(err, "a pass over a bridge that this device was not given");
@@ -90,8 +90,9 @@ int bridge_pass_fits(const struct model_config *c, const struct batch *b,
 			    b->lanes ? " of several texts" : "");
 	if (b->n_out < 1 || b->n_out > g->k)
 		return fail(err, "a bridge for %d rows is to make %d of one", g->k, b->n_out);
-	if (!has(kept, n_kept, g->s) || !has(kept, n_kept, last))
+	bridge_fed(g, c, fed);
+	if (!has(kept, n_kept, fed[0]) || !has(kept, n_kept, fed[1]))
 		return fail(err, "a bridge to layer %d: the cache does not keep what enters layers "
-			    "%d and %d (kv_keep)", g->s, g->s, last);
+			    "%d and %d (kv_keep)", g->s, fed[0], fed[1]);
 	return 0;
 }

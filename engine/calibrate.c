@@ -297,10 +297,6 @@ static int open_first(struct calibrate *c, struct engine_opt *o, char err[ERR_MA
 	c->e = engine_open(o, err);
 	if (!c->e)
 		return -1;
-	if (*c->e->notes[NOTE_BACKEND])
-		calibrate_note(c, c->e->notes[NOTE_BACKEND]);
-	if (!c->e->be->bridge || !c->e->be->kv_keep)
-		return fail(err, "the backend %s can not leave layers out yet", c->e->be->name);
 	c->count = mem_new((size_t)c->e->model->cfg.n_vocab, sizeof(*c->count), err);
 	return c->count ? 0 : -1;
 }
@@ -371,6 +367,7 @@ static int run(struct calibrate *c, char err[ERR_MAX])
 	c->r->sums_s = sums_seconds(c->sums);
 	c->r->rows = sums_rows(c->sums);
 	c->r->held = c->held_tokens;
+	c->r->n_layers = c->shape.n_layers;
 	if (rc == 0 && (!c->n_held || !c->r->rows))
 		rc = fail(err, "the text is too short to calibrate with");
 	rc = rc ? rc : solve_all(c, err);

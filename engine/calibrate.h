@@ -39,7 +39,7 @@ struct calibrate_row {          /* one bridge */
 
 struct calibrate_result {
 	struct calibrate_row row[CALIBRATE_MOST];
-	int n, chosen;
+	int n, chosen, n_layers;
 	double verify[BRIDGE_ROWS + 2]; /* of a pass of so many tokens, in steps; [0] unused */
 	double step_s;
 	long rows, held;        /* positions that were summed up, and held out */

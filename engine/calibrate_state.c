@@ -48,21 +48,6 @@ static uint32_t check_sum(const struct record *r, const uint32_t *ids)
 	return h;
 }
 
-static bool write_all(int fd, const void *p, size_t n)
-{
-	const char *from = p;
-
-	while (n) {
-		ssize_t w = write(fd, from, n);
-
-		if (w < 0 && errno != EINTR)
-			return false;
-		from += w > 0 ? w : 0;
-		n -= w > 0 ? (size_t)w : 0;
-	}
-	return true;
-}
-
 static bool read_all(int fd, void *p, size_t n)
 {
 	char *to = p;
@@ -98,7 +83,7 @@ static int check_head(struct state *s, const struct head *want, char note[ERR_MA
 		return 0;
 	s->reading = false;
 	if (ftruncate(s->fd, 0) != 0 || lseek(s->fd, 0, SEEK_SET) != 0 ||
-	    !write_all(s->fd, want, sizeof(*want)))
+	    fd_write(s->fd, want, sizeof(*want)) != 0)
 		return fail(note, "%s: %s; this calibration can not be interrupted", s->path,
 			    strerror(errno));
 	return 0;
@@ -184,8 +169,8 @@ int state_write(struct state *s, const struct said *t, char err[ERR_MAX])
 		s->ids[i] = (uint32_t)t->ids[i];
 	r.check = check_sum(&r, s->ids);
 	if (!s->failed && lseek(s->fd, s->end, SEEK_SET) == s->end &&
-	    write_all(s->fd, &r, sizeof(r)) &&
-	    write_all(s->fd, s->ids, sizeof(*s->ids) * r.n)) {
+	    fd_write(s->fd, &r, sizeof(r)) == 0 &&
+	    fd_write(s->fd, s->ids, sizeof(*s->ids) * r.n) == 0) {
 		s->end += (off_t)(sizeof(r) + sizeof(*s->ids) * r.n);
 		return 0;
 	}

@@ -185,9 +185,10 @@ static int hold_text(struct weigh *w, int which, const struct built *b, struct c
 
 static int use(struct weigh *w, struct built *b, char err[ERR_MAX])
 {
-	int layer[] = { b->g.s, w->c->shape.n_layers - 1 };
+	int fed[KEEP_LAYERS];
 
-	return w->be->kv_keep(w->kv, layer, 2, err) != 0 ||
+	bridge_fed(&b->g, &w->c->e->model->cfg, fed);
+	return w->be->kv_keep(w->kv, fed, KEEP_LAYERS, err) != 0 ||
 	       w->be->bridge(w->dev, &b->g, err) != 0 ? -1 : 0;
 }
 

@@ -370,7 +370,7 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 			    e->side_err : "'s3dchat calibrate', or /calibrate, makes one");
 	if (lacks == NEED_DRAFT_MODEL)
 		return fail(err, "strategy %s needs a little model%s: %s", s->name,
-			    s->needs & OR_BRIDGE ? " or a sidecar" : "",
+			    s->needs & MAY_BRIDGE ? " or a sidecar" : "",
 			    *e->draft_err ? e->draft_err : "-md FILE names one");
 	if (e->strat.ops == s)
 		return 0;

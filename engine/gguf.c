@@ -317,3 +317,16 @@ void gguf_drop(const struct gguf *g, const void *data, size_t bytes)
 	if (g->mapped && first < last)          /* on memory of others it would lose the bytes */
 		madvise((void *)first, last - first, MADV_DONTNEED);
 }
+
+void gguf_drop_all(const struct gguf *g)
+{
+	const uint8_t *from = NULL, *to = NULL;
+
+	for (int64_t i = 0; i < g->n_tensors; i++) {
+		const uint8_t *data = g->tensor[i].data, *end = data + g->tensor[i].bytes;
+
+		from = !from || data < from ? data : from;
+		to = !to || end > to ? end : to;
+	}
+	gguf_drop(g, from, (size_t)(to - from));
+}

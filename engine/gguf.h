@@ -64,6 +64,7 @@ const struct gguf_tensor *gguf_tensor_find(const struct gguf *, const char *name
 /* Tells the kernel that the mapped pages within these bytes of the file, which begin somewhere in a
  * tensor's data, are not needed any more (after repacking). */
 void gguf_drop(const struct gguf *, const void *data, size_t bytes);
+void gguf_drop_all(const struct gguf *);        /* those of all tensors, and between them */
 
 #ifdef __cplusplus
 }

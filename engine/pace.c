@@ -8,8 +8,6 @@ static const double FADE = 0.93, FADE_ODDS = 0.97, FADE_TRIAL = 0.95;
 static const double FORGET = 0.995;
 /* Before anything is measured: classes are taken at their word, as if seen so often. */
 static const double PRIOR = 2;
-/* A row more costs this part of a run until it is measured. */
-static const double ROW_PART = 0.1;
 /* A trial begins as if it had given so many times plain's rate in so many rounds. */
 static const double HOPE = 1.1, HOPE_ROUNDS = 2;
 static const double DOUBT_ROUNDS = 6;
@@ -25,7 +23,7 @@ static double row_seconds(const struct pace *p, int k)
 {
 	double known = k < PACE_NEAR ? p->row_s : p->far_s;
 
-	return known > 0 ? known : ROW_PART * p->first_s;
+	return known > 0 ? known : PACE_ROW_PART * p->first_s;
 }
 
 double pace_run(const struct pace *p, int k)
@@ -61,7 +59,7 @@ static void learn_run(struct pace *p, int k, double t)
 		return;
 	}
 	if (p->first_s == 0)
-		p->first_s = t / (1 + ROW_PART * k);
+		p->first_s = t / (1 + PACE_ROW_PART * k);
 	most = 2 * pace_run(p, k);
 	learn_rows(p, k, t < most ? t : most);
 }

@@ -9,6 +9,7 @@
 #define S3D_PACE_H
 #include <stdbool.h>
 
+#define PACE_ROW_PART 0.1       /* a row more costs this part of a run until it is measured */
 enum { PACE_NEAR = 4, PACE_CLASSES = 16, PACE_DRAFTS = 16, PACE_TRIALS = 8 };
 
 /* How often a drafter's tokens held, by how sure it was; older ones count less. */

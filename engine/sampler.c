@@ -50,23 +50,13 @@ void sampler_close(struct sampler *s)
 	mem_free(s);
 }
 
-/* A 64-bit finaliser (the constants of splitmix64, Steele, Lea, Flood 2014). */
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 30;
-	x *= 0xbf58476d1ce4e5b9u;
-	x ^= x >> 27;
-	x *= 0x94d049bb133111ebu;
-	return x ^ x >> 31;
-}
-
 double sampler_gumbel(uint64_t seed, uint64_t t, uint32_t v)
 {
-	uint64_t x = mix(seed + 0x9e3779b97f4a7c15u);
+	uint64_t x = mix64(seed + 0x9e3779b97f4a7c15u);
 	double u;
 
-	x = mix(x ^ mix(t + 0x9e3779b97f4a7c15u));
-	x = mix(x + (uint64_t)v * 0x9e3779b97f4a7c15u);
+	x = mix64(x ^ mix64(t + 0x9e3779b97f4a7c15u));
+	x = mix64(x + (uint64_t)v * 0x9e3779b97f4a7c15u);
 	u = ((double)(x >> 11) + 0.5) / 9007199254740992.0;     /* in (0, 1), 53 bits */
 	return -log(-log(u));
 }

@@ -24,17 +24,16 @@ size_t side_kept(const struct engine *e)
 static int attach(struct engine *e, char err[ERR_MAX])
 {
 	const struct bridge *b = &e->side->bridge;
-	int fed[KEEP_LAYERS] = { b->s, e->model->cfg.n_layers - 1 };
+	int fed[KEEP_LAYERS];
 
 	if (!e->be->bridge || !e->be->kv_keep)
 		return fail(err, "the %s backend takes no bridges; --backend cpu does",
 			    e->be->name);
+	bridge_fed(b, &e->model->cfg, fed);
 	if (e->be->kv_keep(e->target.kv, fed, KEEP_LAYERS, err) != 0 ||
 	    e->be->bridge(e->dev, b, err) != 0)
 		return -1;
-	for (int64_t i = 0; i < gguf_n_tensors(e->side->file); i++)     /* packed, or read again */
-		gguf_drop(e->side->file, gguf_tensor_at(e->side->file, i)->data,
-			  gguf_tensor_at(e->side->file, i)->bytes);
+	gguf_drop_all(e->side->file);   /* packed, or read again */
 	e->bridged = (struct plan){ .bridge = b };
 	e->strat.bridge_smp = sampler_open(b->vocab ? b->n_vocab : e->model->cfg.n_out, b->vocab,
 					   err);

@@ -7,8 +7,6 @@
 
 /* SWIFT's share of sub-layers to leave out. */
 static const double RATIO = 0.45;
-/* A row more in a run costs this part of it (pace.c's guess before it has measured). */
-static const double ROW_PART = 0.1;
 enum { SWAPS = 3, ANEW = 10 };
 
 static void set(uint64_t *bits, int layer)
@@ -163,11 +161,8 @@ const char *skip_text(const struct plan *p, int n_layers, char text[SKIP_TEXT])
 /* 0..n-1 (splitmix64). */
 static int draw(struct skip *k, int n)
 {
-	uint64_t x = k->rng += 0x9e3779b97f4a7c15u;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return (int)((x ^ x >> 31) % (uint64_t)n);
+	k->rng += 0x9e3779b97f4a7c15u;
+	return (int)(mix64(k->rng) % (uint64_t)n);
 }
 
 /* Exchanges one sub-layer that is left out for one that is not. */
@@ -208,7 +203,7 @@ double skip_gain(const struct skip *k, const struct plan *p, double share)
 
 		all *= share;
 		tokens += all;
-		gain = tokens / (1 + n * (kept / whole + ROW_PART));
+		gain = tokens / (1 + n * (kept / whole + PACE_ROW_PART));
 		best = gain > best ? gain : best;
 	}
 	return best;

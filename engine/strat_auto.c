@@ -161,6 +161,6 @@ static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 
 const struct strategy strategy_auto = {
 	.name = "auto", .help = "whichever exact strategy pays best, measured all the time",
-	.exact = true, .needs = MAY_DRAFT_MODEL,
+	.exact = true, .needs = MAY_DRAFT_MODEL | MAY_BRIDGE,
 	.open = auto_open, .step = auto_step, .close = auto_close,
 };

@@ -116,6 +116,6 @@ static int bild_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 
 const struct strategy strategy_bild = {
 	.name = "bild", .help = "big little decoder: the big model corrects only clear faults",
-	.can_be_exact = true, .needs = NEED_DRAFT_MODEL | OR_BRIDGE,
+	.can_be_exact = true, .needs = NEED_DRAFT_MODEL | MAY_BRIDGE,
 	.step = bild_step,
 };

@@ -9,17 +9,7 @@
 
 static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
-	double start = clock_now();
-	struct guess g = { .max = strategy_room(s, s->opt.draft_max),
-			   .stop_below = s->opt.draft_p_min, .lambda = STRATEGY_LAMBDA,
-			   .odds = s->pace ? &s->pace->little : NULL };
-	int k = strategy_guess(s, &g, err);
-
-	if (k < 0)
-		return -1;
-	if (k < s->opt.draft_min)
-		k = 0;
-	return strategy_round(s, g.tok, k, clock_now() - start, g.odds, out, err);
+	return strategy_try(s, strategy_guess, s->pace ? &s->pace->little : NULL, out, err);
 }
 
 const struct strategy strategy_draft = {

@@ -71,41 +71,32 @@ static int s3d_open(struct strat *s, char err[ERR_MAX])
 	return -1;
 }
 
-/* Tokens a second that copying promises, if that is more than the bridge gives; else 0. */
-static double copying(struct strat *s, struct strat *copies)
+/* Whether copying promises more than plain, and than the bridge gives. */
+static bool copying(struct strat *s, struct strat *copies)
 {
-	double plain, promise;
+	double promise;
 
 	copies->law = s->law;
 	copies->opt = s->opt;
 	copies->begins = s->begins;
 	memset(&copies->stats, 0, sizeof(copies->stats));
 	promise = copies->ops->promise(copies);
-	plain = promise > 0 ? 1 / s->pace->first_s : 0;
-	return promise > plain && promise > pace_trial_rate(s->pace, &s->pace->bridged) ? promise
-											: 0;
+	return promise > 0 && promise > 1 / s->pace->first_s &&
+	       promise > pace_trial_rate(s->pace, &s->pace->bridged);
 }
 
 static int s3d_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
 	double start = clock_now();
-	struct guess g = { .max = strategy_room(s, s->opt.draft_max),
-			   .stop_below = s->opt.draft_p_min, .lambda = STRATEGY_LAMBDA,
-			   .odds = s->pace ? &s->pace->bridge : NULL };
 	struct strat *copies = s->priv;
-	int k, n;
+	int n;
 
-	if (s->pace && copying(s, copies) > 0) {
+	if (s->pace && copying(s, copies)) {
 		n = copies->ops->step(copies, out, err);
 		strategy_add(&s->stats, &copies->stats);
 		return n;
 	}
-	k = strategy_guess_bridged(s, &g, err);
-	if (k < 0)
-		return -1;
-	if (k < s->opt.draft_min)
-		k = 0;
-	n = strategy_round(s, g.tok, k, clock_now() - start, g.odds, out, err);
+	n = strategy_try(s, strategy_guess_bridged, s->pace ? &s->pace->bridge : NULL, out, err);
 	if (n > 0 && s->pace)
 		pace_try(s->pace, &s->pace->bridged, n, clock_now() - start);
 	return n;

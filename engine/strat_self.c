@@ -45,17 +45,7 @@ static int guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 
 static int self_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
-	double start = clock_now();
-	struct guess g = { .max = strategy_room(s, s->opt.draft_max),
-			   .stop_below = s->opt.draft_p_min, .lambda = STRATEGY_LAMBDA,
-			   .odds = s->pace ? &s->pace->self : NULL };
-	int k = guess(s, &g, err);
-
-	if (k < 0)
-		return -1;
-	if (k < s->opt.draft_min)
-		k = 0;
-	return strategy_round(s, g.tok, k, clock_now() - start, g.odds, out, err);
+	return strategy_try(s, guess, s->pace ? &s->pace->self : NULL, out, err);
 }
 
 static void begin(struct skip *k, enum skip_stage stage)

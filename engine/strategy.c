@@ -28,7 +28,7 @@ void strategy_close(struct strat *s)
 
 unsigned strategy_lacks(const struct strat *s, const struct strategy *ops)
 {
-	bool bridged = ops->needs & OR_BRIDGE && s->bridged;
+	bool bridged = ops->needs & MAY_BRIDGE && s->bridged;
 
 	if (ops->needs & NEED_BRIDGE && !s->bridged)
 		return NEED_BRIDGE;
@@ -141,12 +141,13 @@ int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 {
 	struct session *d = s->draft;
 	double all = 1, start = clock_now(), first = 0;
-	int k = 0, steps = 0, left = d ? d->n_ctx - s->target->n : 0, rc;
-	int max = g->max < left ? g->max : left;
+	int k = 0, steps = 0, left, max, rc;
 	struct ahead a = { .n = 0 };
 
-	if (!s->draft)
+	if (!d)
 		return strategy_guess_bridged(s, g, err);
+	left = d->n_ctx - s->target->n;
+	max = g->max < left ? g->max : left;
 	rc = follow(s, err);
 	if (rc)
 		return rc < 0 ? -1 : 0;
@@ -269,4 +270,20 @@ int strategy_round(struct strat *s, const int *drafts, int k, double draft_s,
 	if (odds)
 		pace_tested(odds, k, n - 1);
 	return n;
+}
+
+int strategy_try(struct strat *s, strategy_guess_fn *guess, struct pace_odds *odds,
+		 struct emit *out, char err[ERR_MAX])
+{
+	double start = clock_now();
+	struct guess g = { .max = strategy_room(s, s->opt.draft_max),
+			   .stop_below = s->opt.draft_p_min, .lambda = STRATEGY_LAMBDA,
+			   .odds = odds };
+	int k = guess(s, &g, err);
+
+	if (k < 0)
+		return -1;
+	if (k < s->opt.draft_min)
+		k = 0;
+	return strategy_round(s, g.tok, k, clock_now() - start, odds, out, err);
 }

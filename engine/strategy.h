@@ -48,8 +48,8 @@ struct strategy_stats {
 };
 
 struct strat;
-/* May: uses one that is there.  Or a bridge: is as good as a little model. */
-enum { NEED_DRAFT_MODEL = 1, MAY_DRAFT_MODEL = 2, NEED_BRIDGE = 4, OR_BRIDGE = 8 };
+/* May: uses one that is there; a bridge is as good as a little model then. */
+enum { NEED_DRAFT_MODEL = 1, MAY_DRAFT_MODEL = 2, NEED_BRIDGE = 4, MAY_BRIDGE = 8 };
 
 struct strategy {
 	const char *name, *help;
@@ -125,6 +125,11 @@ int strategy_read(struct strat *, char err[ERR_MAX]);
 int strategy_guess(struct strat *, struct guess *, char err[ERR_MAX]);
 /* Over the bridge: one pass makes them all. */
 int strategy_guess_bridged(struct strat *, struct guess *, char err[ERR_MAX]);
+/* A step of an exact strategy whose drafts guess makes, within the options; odds: as in struct
+ * guess, or NULL. */
+typedef int strategy_guess_fn(struct strat *, struct guess *, char err[ERR_MAX]);
+int strategy_try(struct strat *, strategy_guess_fn *guess, struct pace_odds *odds,
+		 struct emit *out, char err[ERR_MAX]);
 /* For drafters: whether guess k is worth its row in the big model's run; *all: chance that those
  * before it hold, which becomes that of all with it.  Whether it is worth making. */
 bool strategy_worth(const struct strat *, struct guess *, int k, double *all);

@@ -6,12 +6,14 @@
 #include "engine/util.h"
 #include "engine/utf8.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ALIGN ((size_t)64)
 #define BLOCK_MAX ((size_t)1 << 40)     /* no single block of ours comes near 1 TiB */
@@ -145,4 +147,19 @@ double clock_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+int fd_write(int fd, const void *p, size_t n)
+{
+	const char *from = p;
+
+	while (n) {
+		ssize_t k = TEMP_FAILURE_RETRY(write(fd, from, n));
+
+		if (k < 0)
+			return -1;
+		from += k;
+		n -= (size_t)k;
+	}
+	return 0;
 }

@@ -27,6 +27,19 @@ void mem_huge(void *p, size_t bytes);
  * must not allocate.  Calls nest. */
 void mem_guard(bool on);
 
+/* All n bytes; -1 with errno. */
+int fd_write(int fd, const void *p, size_t n);
+
+/* A 64-bit finaliser (the constants of splitmix64, Steele, Lea, Flood 2014). */
+static inline uint64_t mix64(uint64_t x)
+{
+	x ^= x >> 30;
+	x *= 0xbf58476d1ce4e5b9u;
+	x ^= x >> 27;
+	x *= 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
 double clock_now(void);         /* seconds, monotonic */
 
 #ifdef __cplusplus

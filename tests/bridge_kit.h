@@ -93,6 +93,14 @@ static inline void make_bridge(struct crossing *x, struct rig *r, int a, int s,
 	give_bridge(x, r);
 }
 
+/* For a model of two layers, in Q8_0 and with adapters. */
+static inline void make_tiny_crossing(struct crossing *x)
+{
+	make_crossing(x, &(struct model_config){ .n_layers = 2, .n_embd = 64, .n_heads = 2,
+						 .n_kv_heads = 1, .head_dim = 32, .n_ff = 96 },
+		      0, 1, ROWS, QUANT_Q8_0, true);
+}
+
 static inline void free_bridge(struct crossing *x)
 {
 	for (int i = 0; i < x->n; i++)

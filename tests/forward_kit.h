@@ -19,6 +19,14 @@ enum { CTX = 640, LONG = 300, WIDE = 768 };
 
 static int tokens[CTX];
 
+/* The same ones in every test. */
+static inline void make_tokens(void)
+{
+	srand(3);
+	for (int i = 0; i < CTX; i++)
+		tokens[i] = rand() % MK_VOCAB_MIN;
+}
+
 struct rig {
 	const struct backend *be;
 	struct model *m;

@@ -184,8 +184,6 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 	};
 
-	srand(3);
-	for (int i = 0; i < CTX; i++)
-		tokens[i] = rand() % MK_VOCAB_MIN;
+	make_tokens();
 	return cmocka_run_group_tests_name("bridge", tests, NULL, NULL);
 }

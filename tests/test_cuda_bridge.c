@@ -351,8 +351,6 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1)
 		cmocka_set_test_filter(argv[1]);
-	srand(3);
-	for (int i = 0; i < CTX; i++)
-		tokens[i] = rand() % MK_VOCAB_MIN;
+	make_tokens();
 	return cmocka_run_group_tests_name("cuda bridge", tests, NULL, NULL);
 }

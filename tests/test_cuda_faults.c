@@ -404,12 +404,8 @@ int main(void)
 		printf("no cuda backend: %s\n", err);
 		return 1;
 	}
-	srand(3);
-	for (int i = 0; i < CTX; i++)
-		tokens[i] = rand() % MK_VOCAB_MIN;
-	make_crossing(&over, &(struct model_config){ .n_layers = 2, .n_embd = 64, .n_heads = 2,
-						     .n_kv_heads = 1, .head_dim = 32, .n_ff = 96 },
-		      0, 1, ROWS, QUANT_Q8_0, true);
+	make_tokens();
+	make_tiny_crossing(&over);
 	failed = cmocka_run_group_tests_name("cuda faults", tests, NULL, NULL);
 	free_bridge(&over);
 	return failed;

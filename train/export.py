@@ -26,10 +26,10 @@ OWN = {  # keys that the little model does not take over as they are
 }
 
 
-def copy_keys(w, big):
-    """Every other key of the big file, in its type and order."""
-    for name, f in big.file.fields.items():
-        if name.startswith("GGUF.") or name in OWN:
+def copy_keys(w, file, own):
+    """Every other key of the file, in its type and order."""
+    for name, f in file.fields.items():
+        if name.startswith("GGUF.") or name in own:
             continue
         sub = f.types[1] if f.types[0] == gguf.GGUFValueType.ARRAY else None
         w.add_key_value(name, f.contents(), f.types[0], sub)
@@ -48,7 +48,7 @@ def main(model, run, out, temperature="1"):
     big = llama.Big(model)
     state = torch.load(os.path.join(run, "state.pt"), weights_only=False)
     w = gguf.GGUFWriter(out, "llama")
-    copy_keys(w, big)
+    copy_keys(w, big.file, OWN)
     add_own_keys(w, big, state)
     for name, t in state["w"].items():
         kind = gguf.GGMLQuantizationType[quant.kind(name)]

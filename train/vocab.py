@@ -8,25 +8,18 @@ import sys
 
 import gguf
 
+import export
 import llama
 import sidecar
 import teacher
 
-DROPPED = ("general.architecture", "s3d.groups", "s3d.vocabulary")
-
-
-def copy_keys(w, reader):
-    for name, f in reader.fields.items():
-        if name.startswith("GGUF.") or name in DROPPED:
-            continue
-        sub = f.types[1] if f.types[0] == gguf.GGUFValueType.ARRAY else None
-        w.add_key_value(name, f.contents(), f.types[0], sub)
+OWN = {"general.architecture", "s3d.vocabulary"}  # what is written anew
 
 
 def main(old, new, model, n, *paths):
     reader, w = gguf.GGUFReader(old), gguf.GGUFWriter(new, "s3d-sidecar")
     chats = [c for p in paths for c in teacher.File(p).more()]
-    copy_keys(w, reader)
+    export.copy_keys(w, reader, OWN)
     if int(n):
         size = len(llama.Big(model).weight("token_embd.weight"))
         vocab, share = sidecar.choose_vocabulary(chats, size, int(n))

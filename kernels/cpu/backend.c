@@ -67,21 +67,6 @@ static int load_layer(struct dev *d, int l, uint8_t **at, char err[ERR_MAX])
 	return to->attn_norm && to->ffn_norm ? 0 : -1;
 }
 
-/* Pages around what was read were mapped with it: a few, or some MiB at a time. */
-static void drop_around(const struct gguf *file)
-{
-	const uint8_t *from = gguf_tensor_at(file, 0)->data, *to = from;
-
-	for (int64_t i = 0; i < gguf_n_tensors(file); i++) {
-		const struct gguf_tensor *t = gguf_tensor_at(file, i);
-		const uint8_t *data = t->data;
-
-		from = data < from ? data : from;
-		to = data + t->bytes > to ? data + t->bytes : to;
-	}
-	gguf_drop(file, from, (size_t)(to - from));
-}
-
 static int load_weights(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
 {
 	const struct model *m = d->model;
@@ -96,12 +81,12 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 	for (int l = 0; l < m->cfg.n_layers; l++) {
 		if (load_layer(d, l, &at, err) != 0)
 			return -1;
-		drop_around(m->file);
+		gguf_drop_all(m->file); /* pages around what was read were mapped with it */
 		if (opt->progress)
 			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
 	}
 	mat_load(d, &d->output, m->output, m->file, &at);
-	drop_around(m->file);
+	gguf_drop_all(m->file);
 	d->norm = load_floats(m->norm, err);
 	if (opt->progress)
 		opt->progress(opt->progress_ctx, 1.0);

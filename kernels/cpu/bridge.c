@@ -98,13 +98,16 @@ static size_t vocab_bytes(const struct dev *d, const struct bridge *g)
 
 enum { DROP_EACH = 4 * UNIT };
 
-/* In the file's layout through rows, of one unit. */
-static void load_vocab(struct dev *d, const struct bridge *g, uint8_t *rows, uint8_t *at)
+/* In the file's layout, where it is packed through rows of one unit. */
+static int load_vocab(struct dev *d, const struct bridge *g, uint8_t *at, char err[ERR_MAX])
 {
 	const struct gguf_tensor *t = d->model->output;
 	struct mat *m = &d->cross.output;
 	size_t each = t->bytes / (size_t)t->dim[1];
+	uint8_t *rows = mem_new(UNIT, each, err);
 
+	if (!rows)
+		return -1;
 	*m = d->output;
 	m->rows = g->n_vocab;
 	m->data = at;
@@ -121,16 +124,15 @@ static void load_vocab(struct dev *d, const struct bridge *g, uint8_t *rows, uin
 			gguf_drop(d->model->file, t->data, t->bytes);
 	}
 	gguf_drop(d->model->file, t->data, t->bytes);
+	mem_free(rows);
+	return 0;
 }
 
 static int load_all(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 {
 	struct crossing *x = &d->cross;
-	uint8_t *at = x->arena, *rows = mem_new(UNIT, quant_bytes(quant_info(d->output.type),
-							   d->output.cols), err);
+	uint8_t *at = x->arena;
 
-	if (!rows)
-		return -1;
 	mat_load(d, &x->weight, g->weight, NULL, &at);
 	for (int l = g->s; g->adapt && l < d->model->cfg.n_layers; l++)
 		for (int i = 0; i < ADAPTS; i++) {
@@ -141,22 +143,14 @@ static int load_all(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 			mat_load(d, &x->adapt[l][i].down, a->down, NULL, &at);
 			mat_load(d, &x->adapt[l][i].up, a->up, NULL, &at);
 		}
-	if (g->vocab)
-		load_vocab(d, g, rows, at);
-	mem_free(rows);
-	return 0;
+	return g->vocab ? load_vocab(d, g, at, err) : 0;
 }
 
 static int open_adapters(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 {
 	struct crossing *x = &d->cross;
-	int widest = 0;
+	int widest = adapt_widest(&d->model->cfg);
 
-	for (int i = 0; i < ADAPTS; i++) {
-		int out = adapt_out(&d->model->cfg, (enum adapt)i);
-
-		widest = out > widest ? out : widest;
-	}
 	x->adapt = mem_new((size_t)d->model->cfg.n_layers, sizeof(*x->adapt), err);
 	x->low = x->adapt ? mem_new((size_t)d->n_threads, sizeof(*x->low), err) : NULL;
 	x->up = x->low ? mem_new((size_t)(BRIDGE_ROWS * widest), sizeof(float), err) : NULL;
@@ -201,11 +195,11 @@ int bridge_check(const struct step *s)
 static void put_features(const struct step *s, float *f)
 {
 	const struct model_config *c = &s->d->model->cfg;
-	const int fed[KEEP_LAYERS] = { step_bridge(s)->s, c->n_layers - 1 };
 	size_t width = (size_t)c->n_embd;
-	int before = s->b->pos - 1;
+	int before = s->b->pos - 1, fed[KEEP_LAYERS];
 	bool kept = before >= 0 && s->kv->kept.pos[before % KEEP_ROWS] == before;
 
+	bridge_fed(step_bridge(s), c, fed);
 	memcpy(f, s->d->x, width * sizeof(*f));
 	for (int i = 0; i < KEEP_LAYERS; i++) {
 		f += width;

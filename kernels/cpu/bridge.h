@@ -9,7 +9,7 @@
 
 static inline const struct bridge *step_bridge(const struct step *s)
 {
-	return s->b->plan ? s->b->plan->bridge : NULL;
+	return plan_bridge(s->b->plan);
 }
 /* Rows in the end. */
 static inline int step_rows(const struct step *s)

@@ -184,7 +184,7 @@ static void forward(void *arg, int t)
 		}
 		w = &d->layer[l];
 		keep_rows(s, t, l);
-		if (!p || !plan_has(p->skip_attn, l)) {
+		if (plan_runs(p, false, l)) {
 			/* norm + quantise, QKV */
 			a = prepare(d, t, d->x, w->attn_norm, c->n_embd, n);
 			multiply(d, t, &a, n, 3, (const struct mat *[]){ &w->wq, &w->wk, &w->wv },
@@ -209,7 +209,7 @@ static void forward(void *arg, int t)
 			stage_end(d, t, STAGE_WO);
 			watch(s, t, STAGE_WO, l);
 		}
-		if (!p || !plan_has(p->skip_mlp, l)) {
+		if (plan_runs(p, true, l)) {
 			/* norm + gate/up + activation */
 			a = prepare(d, t, d->x, w->ffn_norm, c->n_embd, n);
 			gate_up(s, t, l, &a);

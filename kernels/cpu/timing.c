@@ -30,12 +30,6 @@ static size_t mat_bytes(const struct mat *m)
 	return quant_bytes(quant_info(m->type), m->cols) * (size_t)m->rows;
 }
 
-/* Whether the sub-layer of a layer runs that skipped would have. */
-static bool runs(const struct bridge *g, const uint64_t *skipped, int layer)
-{
-	return (!g || layer < g->a || layer >= g->s) && (!skipped || !plan_has(skipped, layer));
-}
-
 static void count_adapters(struct dev *d, const struct bridge *g)
 {
 	static const enum stage stage[ADAPTS] = { STAGE_QKV, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN };
@@ -68,13 +62,13 @@ void stage_count(const struct step *s)
 	for (int l = 0; l < d->model->cfg.n_layers; l++) {
 		const struct cpu_layer *w = &d->layer[l];
 
-		if (runs(g, p ? p->skip_attn : NULL, l)) {
+		if (plan_runs(p, false, l)) {
 			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
 						     mat_bytes(&w->wv);
 			d->stage[STAGE_ATTEND].bytes += cache;
 			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
 		}
-		if (runs(g, p ? p->skip_mlp : NULL, l)) {
+		if (plan_runs(p, true, l)) {
 			d->stage[STAGE_GATE_UP].bytes += mat_bytes(&w->gate) + mat_bytes(&w->up);
 			d->stage[STAGE_DOWN].bytes += mat_bytes(&w->down);
 		}

@@ -119,10 +119,11 @@ int put_features(const struct step *s)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	const int fed[KEEP_LAYERS] = { s->plan->bridge->s, c->n_layers - 1 };
+	int fed[KEEP_LAYERS];
 	unsigned blocks = (unsigned)(BRIDGE_PARTS * c->n_embd / TILE + 127) / 128;
 	struct features f = {};
 
+	bridge_fed(s->plan->bridge, c, fed);
 	for (int i = 0; i < KEEP_LAYERS; i++) {
 		int slot = keep_at(s->kv, fed[i]);
 
@@ -152,15 +153,6 @@ static int each_adapter(struct dev *d, const struct bridge *g, F f)
 	return 0;
 }
 
-static size_t widest(const struct model_config *c)
-{
-	int most = 0;
-
-	for (int i = 0; i < ADAPTS; i++)
-		most = adapt_out(c, (enum adapt)i) > most ? adapt_out(c, (enum adapt)i) : most;
-	return (size_t)most;
-}
-
 /* From x->arena on, NULL: only to see how much it takes. */
 static void place(struct dev *d, const struct bridge *g)
 {
@@ -186,7 +178,8 @@ static void place(struct dev *d, const struct bridge *g)
 	act_place(&x->features, &a, 1, BRIDGE_PARTS * c->n_embd);
 	if (g->adapt) {
 		act_place(&x->low, &a, BRIDGE_ROWS, g->rank);
-		x->up = (float *)arena_take(&a, BRIDGE_ROWS * widest(c), sizeof(*x->up));
+		x->up = (float *)arena_take(&a, (size_t)(BRIDGE_ROWS * adapt_widest(c)),
+					    sizeof(*x->up));
 	}
 	x->work = a.at - x->weights;
 }

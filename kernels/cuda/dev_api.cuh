@@ -44,10 +44,6 @@ int graph_run(const struct step *, int (*record)(const struct step *));
 void graphs_drop(struct dev *, const struct kv *);      /* those of a cache, NULL: all */
 
 /* bridge.cu: rows that caches keep, and the bridge of a device, see backend.h. */
-static inline const struct bridge *plan_bridge(const struct plan *p)
-{
-	return p ? p->bridge : NULL;
-}
 int kv_keep(struct kv *, const int *layer, int n, char err[ERR_MAX]);
 int bridge_open(struct dev *, const struct bridge *, char err[ERR_MAX]);
 void bridge_close(struct dev *);

@@ -281,7 +281,7 @@ static int forward(const struct step *whole)
 		}
 		if (keep_rows(s, l))
 			return -1;
-		if (!p || !plan_has(p->skip_attn, l)) {
+		if (plan_runs(p, false, l)) {
 			/* QKV of rows normed and quantised before; RoPE + cache write */
 			if (qkv(s, l) || stage_mark(s, STAGE_QKV, l))
 				return -1;
@@ -292,7 +292,7 @@ static int forward(const struct step *whole)
 			if (residual(s, l, ADAPT_OUT) || stage_mark(s, STAGE_WO, l))
 				return -1;
 		}
-		if (!p || !plan_has(p->skip_mlp, l)) {
+		if (plan_runs(p, true, l)) {
 			/* gate/up + activation; quantise */
 			if (gate_up(s, l) || stage_mark(s, STAGE_GATE_UP, l))
 				return -1;

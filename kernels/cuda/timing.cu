@@ -87,12 +87,6 @@ static void count_bridge(const struct step *s)
 		}
 }
 
-/* Whether the sub-layer of a layer runs that skipped would have. */
-static bool runs(const struct bridge *g, const uint64_t *skipped, int layer)
-{
-	return (!g || layer < g->a || layer >= g->s) && (!skipped || !plan_has(skipped, layer));
-}
-
 static size_t cache_bytes(const struct step *s)
 {
 	size_t end = (size_t)(s->d->mail->pos + s->n), rows = (size_t)s->kv->n_ctx;
@@ -113,13 +107,13 @@ void stage_count(const struct step *s)
 	for (int l = 0; l < d->model->cfg.n_layers; l++) {
 		const struct cuda_layer *w = &d->layer[l];
 
-		if (runs(g, p ? p->skip_attn : NULL, l)) {
+		if (plan_runs(p, false, l)) {
 			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
 						     mat_bytes(&w->wv);
 			d->stage[STAGE_ATTEND].bytes += cache_bytes(s);
 			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
 		}
-		if (runs(g, p ? p->skip_mlp : NULL, l)) {
+		if (plan_runs(p, true, l)) {
 			d->stage[STAGE_GATE_UP].bytes += mat_bytes(&w->gate) + mat_bytes(&w->up);
 			d->stage[STAGE_DOWN].bytes += mat_bytes(&w->down);
 		}
