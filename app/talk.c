@@ -315,6 +315,24 @@ int talk_calibrate(struct talk *t, bool stop, char err[ERR_MAX])
 	return 0;
 }
 
+/* The sidecar is for the model of the chat, or of the one that is being loaded; else it lies ready
+ * for when its own is. */
+static void take_made(struct talk *t, const char *path)
+{
+	char *own = model_path_sidecar_new(t->next_file ? t->next_file : t->file);
+	char text[2 * ERR_MAX];
+
+	if (own && !strcmp(own, path)) {
+		msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_SIDECAR }, path,
+			      strlen(path));
+	} else {
+		snprintf(text, sizeof(text), "%s is made, for another model than this", path);
+		msgq_put_text(&t->worker->out, (struct msg){ .kind = MSG_NOTE }, text,
+			      strlen(text));
+	}
+	free(own);
+}
+
 void talk_child(struct talk *t)
 {
 	struct msgq *out = &t->worker->out;
@@ -323,8 +341,7 @@ void talk_child(struct talk *t)
 
 	msgq_put(out, (struct msg){ .kind = MSG_CALIBRATING });
 	if (state == CHILD_DONE)
-		msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_SIDECAR }, t->child.path,
-			      strlen(t->child.path));
+		take_made(t, t->child.path);
 	if (state != CHILD_FAILED)
 		return;
 	snprintf(text, sizeof(text), "calibration: %s", t->child.line);
