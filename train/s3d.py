@@ -111,6 +111,8 @@ class Trainer:
         if opt.rank:
             more = [*range(opt.a * (opt.form == "mask")), *layers]
             w |= bridge.start_adapters(self.cfg, more, opt.rank, opt.seed)
+        if opt.start:
+            w = sidecar.read(opt.start, w)
         return {"w": w, "vocab": vocab, "coverage": share, "step": 0, "seen": 0, "spent": 0.0,
                 "log": [], "options": vars(opt)}
 
@@ -263,6 +265,7 @@ def parse():
     p.add_argument("--vocab", type=int, default=8192, help="tokens of the draft vocabulary")
     p.add_argument("--fit", type=int, default=96000, help="positions for the closed form")
     p.add_argument("--ridge", type=float, default=fit.RIDGE)
+    p.add_argument("--start", help="a sidecar of the same shape to go on from, not the closed form")
     p.add_argument("--fit-only", action="store_true", help="write the closed form and stop")
     p.add_argument("--positions", type=float, default=1e6, help="to see in all, or")
     p.add_argument("--minutes", type=float, default=1e9, help="to train in all")

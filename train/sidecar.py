@@ -45,6 +45,16 @@ def unscaled(w):
     return out
 
 
+def read(path, like):
+    """What the file at path has in place of like, whose scale its features are divided by."""
+    held = {t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type))
+            for t in gguf.GGUFReader(path).tensors}
+    if {k: v.shape for k, v in held.items()} != {k: v.shape for k, v in unscaled(like).items()}:
+        raise SystemExit(f"{path}: its tensors are not those of this shape and rank")
+    held["bridge.weight"] *= like["scale"]
+    return held | {"scale": like["scale"]}
+
+
 def rounded(w):
     """w as it will be after it was written and read."""
     out = {k: quant.q8_0(v) if v.dim() > 1 else v for k, v in unscaled(w).items()}
