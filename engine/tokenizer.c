@@ -24,7 +24,7 @@ struct tokenizer {
 	struct words words[2];
 	unsigned char *end;     /* (n) 1: the token ends a turn */
 	int bos, eos;
-	bool add_bos;
+	bool add_bos, add_space;
 };
 
 /* ---- whole words ---- */
@@ -260,6 +260,18 @@ size_t tokenizer_piece_max(const struct tokenizer *t)
 struct gguf_str tokenizer_piece(const struct tokenizer *t, int id)
 {
 	return in_range(t, id) ? vocab_piece(&t->vocab, id) : (struct gguf_str){ "", 0 };
+}
+
+bool tokenizer_adds_space(const struct tokenizer *t)
+{
+	return t->add_space;
+}
+
+struct gguf_str tokenizer_piece_first(const struct tokenizer *t, int id)
+{
+	struct gguf_str p = tokenizer_piece(t, id);
+	bool own = t->add_space && p.n && *p.s == ' ';
+	return (struct gguf_str){ p.s + own, p.n - own };
 }
 
 /* ---- text to ids ---- */

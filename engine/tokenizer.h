@@ -31,8 +31,18 @@ int tokenizer_find(const struct tokenizer *, const char *text);
 int tokenizer_encode(struct tokenizer *, const char *text, size_t len, bool special,
 		     int *out, int cap, char err[ERR_MAX]);
 
+/* Whether tokenizer_encode puts a space of its own before a text and before what follows a special
+ * token in it, unless nothing stands there: SentencePiece vocabularies do (Llama 2, Mistral) where
+ * the file does not forbid it (Gemma); byte-level ones never do.  So a frame whose words come
+ * right after a special token writes no space there if this is true ("[INST]" "Hello" is how
+ * Mistral v3 was trained), and writes it out if this is false and training had one. */
+bool tokenizer_adds_space(const struct tokenizer *);
+
 /* The raw bytes that token id stands for (control tokens: their literal text); not terminated. */
 struct gguf_str tokenizer_piece(const struct tokenizer *, int id);
+/* The same at the beginning of a text, such as an answer that a frame has just opened: without
+ * the space that tokenizer_encode would put before it again. */
+struct gguf_str tokenizer_piece_first(const struct tokenizer *, int id);
 
 /* Decoding with UTF-8 carried across tokens: whole characters only; a sequence that can not be
  * completed becomes U+FFFD.  Control tokens give nothing unless special is true. */
