@@ -47,7 +47,7 @@ def unscaled(w):
 
 def read(path, like):
     """What the file at path has in place of like, whose scale its features are divided by."""
-    held = {t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type))
+    held = {t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type))
             for t in gguf.GGUFReader(path).tensors}
     if {k: v.shape for k, v in held.items()} != {k: v.shape for k, v in unscaled(like).items()}:
         raise SystemExit(f"{path}: its tensors are not those of this shape and rank")
