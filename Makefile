@@ -192,7 +192,7 @@ carry: $B/s3dchat $(CUDA_SO) $(DEVICE_TESTS) $B/tests/mkmodel
 	@scripts/carry $B
 fuzz:
 	@$(MAKE) --no-print-directory build/asan/tests/fuzz_gguf FLAVOUR=asan
-	build/asan/tests/fuzz_gguf 100000 1
+	build/asan/tests/fuzz_gguf 100000 1 tests/vectors/tok-spm.gguf
 bench: $B/s3dchat
 	$B/s3dchat bench
 # The default model, and a link to it where the tests look.

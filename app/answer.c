@@ -134,7 +134,10 @@ static int prefill(struct answer *a, char err[ERR_MAX])
 static int emit(struct answer *a, const struct emit *e)
 {
 	const struct tokenizer *tok = a->w->engine->tok;
-	struct gguf_str piece = tokenizer_piece(tok, e->tok);
+	/* An answer that the frame has just opened begins without the tokenizer's own space. */
+	bool fresh = a->chat->turn[a->chat->n - 1].who == CHAT_USER;
+	struct gguf_str piece = fresh ? tokenizer_piece_first(tok, e->tok) :
+					tokenizer_piece(tok, e->tok);
 	struct msg m = { .kind = MSG_TEXT, .origin = (enum msg_origin)e->origin };
 
 	_Static_assert((int)MSG_ACCEPTED == ORIGIN_ACCEPTED && (int)MSG_PLAIN == ORIGIN_PLAIN &&
@@ -143,7 +146,7 @@ static int emit(struct answer *a, const struct emit *e)
 		a->stats.first_s = clock_now() - a->asked;
 	if (tokenizer_is_end(tok, e->tok) || tokenizer_is_control(tok, e->tok))
 		return 0;
-	if (a->chat->turn[a->chat->n - 1].who == CHAT_USER && chat_add(a->chat, CHAT_MODEL, "", 0))
+	if (fresh && chat_add(a->chat, CHAT_MODEL, "", 0))
 		return -1;
 	if (chat_append(a->chat, piece.s, piece.n))
 		return -1;

@@ -78,7 +78,8 @@ static int read_ids(const struct tokenizer *t, const char *s, size_t len, int *i
 	return n;
 }
 
-/* Nothing is written before all ids are known to be good. */
+/* Nothing is written before all ids are known to be good.  The space that a text was given in front
+ * is taken away again. */
 static int print_text(struct tokenizer *t, const char *s, size_t len, bool special,
 		      char err[ERR_MAX])
 {
@@ -86,10 +87,13 @@ static int print_text(struct tokenizer *t, const char *s, size_t len, bool speci
 	if (!ids)
 		return fail(err, "out of memory for the ids in %zu bytes", len);
 	int n = read_ids(t, s, len, ids, err);
-	for (int i = 0; i < n; i++) {
-		struct gguf_str p = tokenizer_piece(t, ids[i]);
-		if (special || !tokenizer_is_control(t, ids[i]))
-			fwrite(p.s, 1, p.n, stdout);
+	for (int i = 0, shown = 0; i < n; i++) {
+		struct gguf_str p = shown ? tokenizer_piece(t, ids[i]) :
+					    tokenizer_piece_first(t, ids[i]);
+		if (!special && tokenizer_is_control(t, ids[i]))
+			continue;
+		fwrite(p.s, 1, p.n, stdout);
+		shown++;
 	}
 	free(ids);
 	return n < 0 ? -1 : 0;

@@ -1,59 +1,26 @@
 /* tok_bpe.c - see tok_bpe.h.
  *
- * The rules restate the pre-tokenizers of the published tokenizer.json files; a rule of several
- * patterns cuts the pieces of one by the next, and text between matches is a piece as well.
+ * Which patterns cut the text is in tok_rules.c.
  * Invariant: PCRE2 sees only well-formed UTF-8, checked here once, so its own check is off. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "engine/tok_bpe.h"
+#include "engine/tok_rules.h"
 #include "engine/utf8.h"
 #include <limits.h>
 #include <pcre2.h>
 #include <string.h>
 
-#define PATTERNS_MAX 4
 #define MERGES "tokenizer.ggml.merges"
-#define PRE "tokenizer.ggml.pre"
-
-/* Inside a class: Unicode's White_Space.  PCRE2's own \s also has U+180E, which is none. */
-#define SPACE "\\t-\\r\\x85\\p{Z}"
-/* A space stays with the word behind it; of several spaces the last one does. */
-#define SPACES "[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+"
-#define GPT2 "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|" SPACES
-/* Since Llama 3 any sign but a line break may lead a word, and numbers are cut to N digits. */
-#define LLAMA3(N) "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" N \
-	"| ?[^" SPACE "\\p{L}\\p{N}]+[\\r\\n]*|[" SPACE "]*[\\r\\n]+|" SPACES
-
-struct rule {
-	const char *name;
-	const char *pattern[PATTERNS_MAX];
-	bool whole_words;       /* a word that is a token is taken before merging */
-	bool bos;
-};
-
-static const struct rule rules[] = {
-	{ .name = "smollm", .pattern = { "\\p{N}", GPT2 } },
-	{ .name = "llama-bpe", .pattern = { LLAMA3("{1,3}") }, .whole_words = true, .bos = true },
-	{ .name = "llama3", .pattern = { LLAMA3("{1,3}") }, .whole_words = true, .bos = true },
-	{ .name = "llama-v3", .pattern = { LLAMA3("{1,3}") }, .whole_words = true, .bos = true },
-	{ .name = "qwen2", .pattern = { LLAMA3("") } },
-	{ .name = "gpt-2", .pattern = { GPT2 } },
-	{ .name = "default",
-	  .pattern = { "[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]" } },
-};
-#define RULES_LIST "smollm llama-bpe llama3 llama-v3 qwen2 gpt-2 default"
 
 struct merge {
 	int left, right, id;    /* left < 0: the file's line names a token that does not exist */
 };
 
-struct symbol {
-	int id, prev, next;     /* id < 0: merged away; next < 0: the last */
-};
-
 struct bpe {
 	const struct vocab *vocab;
 	const struct rule *rule;
-	pcre2_code *code[PATTERNS_MAX];
+	const char *pre;        /* the rule's name */
+	pcre2_code *code[RULE_PATTERNS_MAX];
 	int n_code;
 	pcre2_match_data *match;
 	pcre2_match_context *limits;
@@ -62,46 +29,24 @@ struct bpe {
 	int n_merges;
 	int *slot;              /* (n_slots) ranks by hash of the pair, -1: free */
 	size_t n_slots;
-	struct symbol *sym;     /* (room) scratch of one word */
-	uint64_t *heap;         /* (2 * room) rank << 32 | symbol, least on top */
-	size_t room, n_heap;
+	struct merger merger;   /* scratch of one word */
 };
-
-void ids_put(struct ids *out, int id)
-{
-	if (out->n < out->cap)
-		out->v[out->n] = id;
-	out->n++;
-}
 
 /* ---- opening ---- */
 
-static const struct rule *find_rule(const struct gguf *g, char err[ERR_MAX])
-{
-	struct gguf_str pre = { "default", 7 };
-	if (gguf_has(g, PRE) && !gguf_string(g, PRE, &pre)) {
-		fail(err, "%s: " PRE " is not a string", gguf_path(g));
-		return NULL;
-	}
-	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-		if (strlen(rules[i].name) == pre.n && !memcmp(rules[i].name, pre.s, pre.n))
-			return &rules[i];
-	fail(err, "%s: " PRE " \"%.*s\" is not supported; supported are: " RULES_LIST, gguf_path(g),
-	     pre.n > 64 ? 64 : (int)pre.n, pre.s);
-	return NULL;
-}
-
 static int compile(struct bpe *b, char err[ERR_MAX])
 {
-	for (; b->n_code < PATTERNS_MAX && b->rule->pattern[b->n_code]; b->n_code++) {
+	for (; b->n_code < RULE_PATTERNS_MAX && b->rule->pattern[b->n_code]; b->n_code++) {
 		int code;
 		PCRE2_SIZE at;
 		PCRE2_SPTR pattern = (PCRE2_SPTR)b->rule->pattern[b->n_code];
+		bool bytes = b->rule->bytes_from && b->n_code >= b->rule->bytes_from;
 		b->code[b->n_code] = pcre2_compile(pattern, PCRE2_ZERO_TERMINATED,
-						   PCRE2_UTF | PCRE2_UCP, &code, &at, NULL);
+						   bytes ? 0 : PCRE2_UTF | PCRE2_UCP, &code, &at,
+						   NULL);
 		if (!b->code[b->n_code])
 			return fail(err, "PCRE2 does not take rule %s (error %d at %zu); it must "
-				    "be built with Unicode", b->rule->name, code, (size_t)at);
+				    "be built with Unicode", b->pre, code, (size_t)at);
 		/* Where machine code is not allowed PCRE2 interprets: slower, same matches. */
 		(void)pcre2_jit_compile(b->code[b->n_code], PCRE2_JIT_COMPLETE);
 	}
@@ -192,12 +137,14 @@ static int read_merges(struct bpe *b, const struct gguf *g, char err[ERR_MAX])
 
 struct bpe *bpe_open(const struct gguf *g, const struct vocab *v, char err[ERR_MAX])
 {
-	const struct rule *rule = find_rule(g, err);
+	const char *pre;
+	const struct rule *rule = rule_find(g, &pre, err);
 	struct bpe *b = rule ? mem_new(1, sizeof *b, err) : NULL;
 	if (!b)
 		return NULL;
 	b->vocab = v;
 	b->rule = rule;
+	b->pre = pre;
 	for (int i = 0; i < 256; i++)
 		b->byte[i] = vocab_find_plain(v, &(char){ (char)i }, 1);
 	if (compile(b, err) < 0 || read_merges(b, g, err) < 0) {
@@ -211,20 +158,19 @@ void bpe_close(struct bpe *b)
 {
 	if (!b)
 		return;
-	for (int i = 0; i < PATTERNS_MAX; i++)
+	for (int i = 0; i < RULE_PATTERNS_MAX; i++)
 		pcre2_code_free(b->code[i]);
 	pcre2_match_data_free(b->match);
 	pcre2_match_context_free(b->limits);
 	mem_free(b->merge);
 	mem_free(b->slot);
-	mem_free(b->sym);
-	mem_free(b->heap);
+	merger_free(&b->merger);
 	mem_free(b);
 }
 
 const char *bpe_pre(const struct bpe *b)
 {
-	return b->rule->name;
+	return b->pre;
 }
 
 bool bpe_wants_bos(const struct bpe *b)
@@ -234,73 +180,16 @@ bool bpe_wants_bos(const struct bpe *b)
 
 /* ---- one word ---- */
 
-static void heap_push(struct bpe *b, uint64_t key)
+static bool join(const void *ctx, const struct symbol *l, const struct symbol *r, uint32_t *rank,
+		 int *id)
 {
-	size_t i = b->n_heap++;
-	for (; i && b->heap[(i - 1) / 2] > key; i = (i - 1) / 2)
-		b->heap[i] = b->heap[(i - 1) / 2];
-	b->heap[i] = key;
-}
-
-static uint64_t heap_pop(struct bpe *b)
-{
-	uint64_t top = b->heap[0], key = b->heap[--b->n_heap];
-	size_t i = 0;
-	for (size_t c; (c = 2 * i + 1) < b->n_heap; i = c) {
-		c += c + 1 < b->n_heap && b->heap[c + 1] < b->heap[c];
-		if (b->heap[c] >= key)
-			break;
-		b->heap[i] = b->heap[c];
-	}
-	b->heap[i] = key;
-	return top;
-}
-
-/* Notes that symbol i could be merged with the one behind it. */
-static void propose(struct bpe *b, int i)
-{
-	if (i < 0 || b->sym[i].next < 0)
-		return;
-	int rank = b->slot[pair_slot(b, b->sym[i].id, b->sym[b->sym[i].next].id)];
-	if (rank >= 0)
-		heap_push(b, (uint64_t)rank << 32 | (uint32_t)i);
-}
-
-/* Lowest rank first, leftmost first among equals.  A proposal whose symbols have changed since is
- * stale.  Every merge takes one proposal out and puts two in at most, so 2 * room is enough. */
-static void merge_symbols(struct bpe *b)
-{
-	while (b->n_heap) {
-		uint64_t top = heap_pop(b);
-		const struct merge *m = &b->merge[top >> 32];
-		int i = (int)(uint32_t)top, k = b->sym[i].next;
-		if (b->sym[i].id != m->left || k < 0 || b->sym[k].id != m->right)
-			continue;
-		b->sym[i].id = m->id;
-		b->sym[i].next = b->sym[k].next;
-		b->sym[k].id = -1;
-		if (b->sym[i].next >= 0)
-			b->sym[b->sym[i].next].prev = i;
-		propose(b, b->sym[i].prev);
-		propose(b, i);
-	}
-}
-
-static int make_room(struct bpe *b, size_t n, char err[ERR_MAX])
-{
-	if (n <= b->room)
-		return 0;
-	size_t room = n < 256 ? 256 : n + n / 2;
-	mem_free(b->sym);
-	mem_free(b->heap);
-	b->room = 0;
-	b->heap = NULL;
-	b->sym = mem_new(room, sizeof *b->sym, err);
-	b->heap = b->sym ? mem_new(2 * room, sizeof *b->heap, err) : NULL;
-	if (!b->heap)
-		return -1;
-	b->room = room;
-	return 0;
+	const struct bpe *b = ctx;
+	int m = b->slot[pair_slot(b, l->id, r->id)];
+	if (m < 0)
+		return false;
+	*rank = (uint32_t)m;
+	*id = b->merge[m].id;
+	return true;
 }
 
 static int encode_word(struct bpe *b, const char *s, size_t n, struct ids *out, char err[ERR_MAX])
@@ -312,25 +201,17 @@ static int encode_word(struct bpe *b, const char *s, size_t n, struct ids *out, 
 			return 0;
 		}
 	}
-	if (make_room(b, n, err) < 0)
+	struct merger *m = &b->merger;
+	if (merger_start(m, n, err) < 0)
 		return -1;
-	int m = 0;
 	for (size_t i = 0; i < n; i++) {
 		int id = b->byte[(unsigned char)s[i]];
-		if (id >= 0) {
-			b->sym[m] = (struct symbol){ id, m - 1, m + 1 };
-			m++;
-		}
+		if (id >= 0)
+			merger_put(m, id, i, 1);
 	}
-	if (!m)
-		return 0;
-	b->sym[m - 1].next = -1;
-	b->n_heap = 0;
-	for (int i = 0; i < m; i++)
-		propose(b, i);
-	merge_symbols(b);
-	for (int i = 0; i >= 0; i = b->sym[i].next)
-		ids_put(out, b->sym[i].id);
+	merger_run(m, join, b);
+	for (int i = m->n ? 0 : -1; i >= 0; i = m->sym[i].next)
+		ids_put(out, m->sym[i].id);
 	return 0;
 }
 

@@ -4,15 +4,10 @@
  * Invariant: tokens that are private (tok_vocab.h) never come out, whatever goes in. */
 #ifndef S3D_TOK_BPE_H
 #define S3D_TOK_BPE_H
+#include "engine/tok_merge.h"
 #include "engine/tok_vocab.h"
 
 struct bpe;
-
-struct ids {            /* counts all, keeps what there is room for */
-	int *v;
-	int cap, n;
-};
-void ids_put(struct ids *, int id);
 
 struct bpe *bpe_open(const struct gguf *, const struct vocab *, char err[ERR_MAX]);
 void bpe_close(struct bpe *);

@@ -53,8 +53,22 @@ static size_t byte_token(const char *s, size_t n, char *out)
 	return vocab_unspell(s, n, out);
 }
 
-static size_t read_piece(struct gguf_str text, int kind, char *out)
+/* U+2581 stands for a space. */
+static size_t with_spaces(const char *s, size_t n, char *out)
 {
+	size_t len = 0;
+	for (size_t i = 0; i < n; len++) {
+		bool space = n - i >= 3 && !memcmp(s + i, VOCAB_SPACE, 3);
+		out[len] = space ? ' ' : s[i];
+		i += space ? 3 : 1;
+	}
+	return len;
+}
+
+static size_t read_piece(struct gguf_str text, int kind, enum vocab_spelling spelling, char *out)
+{
+	if (spelling == VOCAB_SENTENCEPIECE && (kind == VOCAB_NORMAL || kind == VOCAB_USER))
+		return with_spaces(text.s, text.n, out);
 	if (kind == VOCAB_NORMAL)
 		return vocab_unspell(text.s, text.n, out);
 	if (kind == VOCAB_BYTE)
@@ -128,7 +142,8 @@ static int allocate(struct vocab *v, int n, size_t bytes, char err[ERR_MAX])
 	return v->slot ? 0 : -1;
 }
 
-int vocab_open(struct vocab *v, const struct gguf *g, char err[ERR_MAX])
+int vocab_open(struct vocab *v, const struct gguf *g, enum vocab_spelling spelling,
+	       char err[ERR_MAX])
 {
 	int64_t n;
 	size_t bytes = 0;
@@ -145,7 +160,7 @@ int vocab_open(struct vocab *v, const struct gguf *g, char err[ERR_MAX])
 	for (int i = 0; i < v->n; i++) {
 		v->kind[i] = (unsigned char)kind_of(g, i);
 		struct gguf_str text = gguf_array_string(g, TOKENS, i);
-		size_t len = read_piece(text, v->kind[i], v->bytes + v->at[i]);
+		size_t len = read_piece(text, v->kind[i], spelling, v->bytes + v->at[i]);
 		v->at[i + 1] = v->at[i] + len;
 		v->piece_max = len > v->piece_max ? len : v->piece_max;
 		index_token(v, i);
@@ -189,10 +204,28 @@ int vocab_find_plain(const struct vocab *v, const char *s, size_t n)
 	return id >= 0 && !vocab_private(v, id) ? id : -1;
 }
 
+/* <name> or </name>, of an element that some vocabulary has as a token of its own. */
+static bool is_html(struct gguf_str p)
+{
+	static const char names[] =
+		" a b bbox blockquote body caption code div em footer h1 h2 h3 h4 h5 h6 html i "
+		"iframe img li s span strong sub sup table tbody td tfoot th thead tr u ul ";
+	size_t from = p.s[1] == '/' ? 2 : 1;
+	char name[16] = " ";
+	if (p.n <= from + 1 || p.n - from - 1 > sizeof name - 3)
+		return false;
+	memcpy(name + 1, p.s + from, p.n - from - 1);
+	name[p.n - from] = ' ';
+	return strcspn(name + 1, " ") == p.n - from - 1 && strstr(names, name);
+}
+
 bool vocab_private(const struct vocab *v, int id)
 {
 	struct gguf_str p = vocab_piece(v, id);
 	if (v->kind[id] == VOCAB_CONTROL || v->kind[id] == VOCAB_UNKNOWN)
 		return true;
-	return v->kind[id] == VOCAB_USER && p.n >= 2 && p.s[0] == '<' && p.s[p.n - 1] == '>';
+	if (v->kind[id] != VOCAB_USER || p.n < 2)
+		return false;
+	return (p.s[0] == '<' && p.s[p.n - 1] == '>' && !is_html(p)) ||
+	       (p.s[0] == '[' && p.s[p.n - 1] == ']');
 }

@@ -1,8 +1,8 @@
 /* tok_vocab.h - the tokens of one vocabulary: their bytes, their kinds, lookup by text.
  *
- * struct vocab owns copies of everything.  Pieces are raw bytes: the byte-level alphabet that the
- * file spells ordinary tokens in is undone when it is read.  Invariant: every id handed out is in
- * 0..n-1; ids asked for must be too. */
+ * struct vocab owns copies of everything.  Pieces are raw bytes: the spelling that the file has
+ * for ordinary tokens is undone when it is read.  Invariant: every id handed out is in 0..n-1;
+ * ids asked for must be too. */
 #ifndef S3D_TOK_VOCAB_H
 #define S3D_TOK_VOCAB_H
 #include "engine/gguf.h"
@@ -11,6 +11,9 @@ enum vocab_kind {       /* numbered as in the file */
 	VOCAB_NORMAL = 1, VOCAB_UNKNOWN, VOCAB_CONTROL, VOCAB_USER, VOCAB_UNUSED, VOCAB_BYTE,
 };
 #define VOCAB_ANY (~0u)
+#define VOCAB_SPACE "\xE2\x96\x81"      /* U+2581, SentencePiece's way to write a space */
+
+enum vocab_spelling { VOCAB_BYTE_LEVEL, VOCAB_SENTENCEPIECE };
 
 struct vocab {
 	int n;
@@ -22,14 +25,16 @@ struct vocab {
 	size_t piece_max;
 };
 
-int vocab_open(struct vocab *, const struct gguf *, char err[ERR_MAX]);
+int vocab_open(struct vocab *, const struct gguf *, enum vocab_spelling, char err[ERR_MAX]);
 void vocab_close(struct vocab *);
 struct gguf_str vocab_piece(const struct vocab *, int id);
 /* The lowest id with exactly these bytes whose kind k has bit 1u << k in kinds, or -1. */
 int vocab_find(const struct vocab *, const char *s, size_t n, unsigned kinds);
 /* The same for words of plain text: an ordinary token before any other, never a private one. */
 int vocab_find_plain(const struct vocab *, const char *s, size_t n);
-/* Plain text must not become this token: control, unknown, or shaped like <chat structure>. */
+/* Plain text must not become this token: control, unknown, or user-defined and shaped like <chat
+ * structure> or [it], unless it is a tag of HTML.  (Gemma has the common ones as tokens, and a
+ * page that was pasted must look to it as it did in training.) */
 bool vocab_private(const struct vocab *, int id);
 /* Undoes the byte-level spelling of s[0..n-1] into out (n bytes of room); returns the length.
  * Text that is not spelled so comes out as it is. */

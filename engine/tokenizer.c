@@ -1,16 +1,18 @@
 /* tokenizer.c - see tokenizer.h: special tokens, what ends a turn, decoding to text.
  *
- * The vocabulary is in tok_vocab.c, plain text to tokens in tok_bpe.c.  Two tables of tokens are
- * looked for as whole words of the text: [true] when control tokens count, [false] when the text
- * is content.  Invariant: [false] holds no private token, and plain encoding makes none. */
+ * The vocabulary is in tok_vocab.c, plain text to tokens in tok_bpe.c or tok_spm.c.  Two tables of
+ * tokens are looked for as whole words of the text: [true] when control tokens count, [false]
+ * when the text is content.  Invariant: [false] holds no private token, and plain encoding makes
+ * none. */
 #include "engine/tokenizer.h"
 #include "engine/tok_bpe.h"
+#include "engine/tok_spm.h"
 #include "engine/utf8.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MODELS_LIST "gpt2"
+#define MODELS_LIST "gpt2 (byte-level BPE), llama (SentencePiece BPE)"
 
 struct words {
 	int *id;                /* (n) by their bytes, each text once */
@@ -20,7 +22,8 @@ struct words {
 
 struct tokenizer {
 	struct vocab vocab;
-	struct bpe *bpe;
+	struct bpe *bpe;        /* one of the two, the other is NULL */
+	struct spm *spm;
 	struct words words[2];
 	unsigned char *end;     /* (n) 1: the token ends a turn */
 	int bos, eos;
@@ -107,26 +110,27 @@ static int match_word(const struct words *w, const struct vocab *v, const char *
 
 /* ---- opening ---- */
 
-static int check_model(const struct gguf *g, char err[ERR_MAX])
+static int read_model(const struct gguf *g, bool *is_spm, char err[ERR_MAX])
 {
 	struct gguf_str model;
 	if (!gguf_string(g, "tokenizer.ggml.model", &model))
 		return fail(err, "%s: no tokenizer.ggml.model; the file does not say how it "
 			    "splits text", gguf_path(g));
-	if (model.n == 4 && !memcmp(model.s, "gpt2", 4))
+	*is_spm = model.n == 5 && !memcmp(model.s, "llama", 5);
+	if (*is_spm || (model.n == 4 && !memcmp(model.s, "gpt2", 4)))
 		return 0;
 	return fail(err, "%s: tokenizer.ggml.model \"%.*s\" is not supported; supported are: "
 		    MODELS_LIST, gguf_path(g), model.n > 64 ? 64 : (int)model.n, model.s);
 }
 
-/* A missing key, and -1 as files write it, give -1. */
+/* A missing key leaves *id alone; -1 as files write it gives -1. */
 static int read_id(const struct tokenizer *t, const struct gguf *g, const char *key, int *id,
 		   char err[ERR_MAX])
 {
 	int64_t v = -1;
-	*id = -1;
 	if (!gguf_has(g, key))
 		return 0;
+	*id = -1;
 	if (!gguf_int(g, key, &v))
 		return fail(err, "%s: %s is not an integer", gguf_path(g), key);
 	if (v == -1 || v == UINT32_MAX)
@@ -140,7 +144,10 @@ static int read_id(const struct tokenizer *t, const struct gguf *g, const char *
 
 static int read_ids(struct tokenizer *t, const struct gguf *g, char err[ERR_MAX])
 {
-	int eot, eom;
+	int eot = -1, eom = -1;
+	/* SentencePiece's own numbers, which the oldest files leave unsaid. */
+	t->bos = t->spm && t->vocab.n > 2 ? 1 : -1;
+	t->eos = t->spm && t->vocab.n > 2 ? 2 : -1;
 	if (read_id(t, g, "tokenizer.ggml.bos_token_id", &t->bos, err) < 0 ||
 	    read_id(t, g, "tokenizer.ggml.eos_token_id", &t->eos, err) < 0 ||
 	    read_id(t, g, "tokenizer.ggml.eot_token_id", &eot, err) < 0 ||
@@ -150,43 +157,65 @@ static int read_ids(struct tokenizer *t, const struct gguf *g, char err[ERR_MAX]
 	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
 		if (ends[i] >= 0)
 			t->end[ends[i]] = 1;
-	t->add_bos = bpe_wants_bos(t->bpe);
+	t->add_bos = t->spm || bpe_wants_bos(t->bpe);
 	gguf_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos);
 	t->add_bos = t->add_bos && t->bos >= 0;
+	t->add_space = t->spm;
+	if (t->spm)
+		gguf_bool(g, "tokenizer.ggml.add_space_prefix", &t->add_space);
 	return 0;
 }
 
-/* Files often name one end in their metadata where the model knows several. */
+/* Files often name one end in their metadata where the model knows several.  Some files have these
+ * tokens as user-defined; what may also stand in a text (Gemma's </s> is HTML) ends nothing. */
 static void mark_known_ends(struct tokenizer *t)
 {
 	static const char *const names[] = {
-		"<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|endoftext|>",
-		"<|end_of_text|>", "<end_of_turn>", "</s>", "<|return|>", "<|call|>",
-		"<end_of_utterance>", "<|end_of_turn|>", "<EOT>", "<eos>",
+		"</s>",                                         /* Llama 2, Mistral, Zephyr */
+		"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>",  /* Llama 3, Granite */
+		"<|im_end|>", "<|endoftext|>",                  /* Qwen, SmolLM, Phi 4 */
+		"<|end|>",                                      /* Phi 3, Phi 4 mini */
+		"<end_of_turn>", "<eos>", "<turn|>",            /* Gemma */
+		"<\xEF\xBD\x9C" "end" VOCAB_SPACE "of" VOCAB_SPACE "sentence\xEF\xBD\x9C>",
+		"<|EOT|>",                                      /* both DeepSeek's */
+		"<|return|>", "<|call|>", "<end_of_utterance>", "<|end_of_turn|>", "<EOT>",
 	};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		int id = vocab_find(&t->vocab, names[i], strlen(names[i]), 1u << VOCAB_CONTROL);
-		if (id >= 0)
-			t->end[id] = 1;
-	}
+	static const unsigned kinds[] = { 1u << VOCAB_CONTROL, 1u << VOCAB_USER };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		for (int k = 0; k < 2; k++) {
+			int id = vocab_find(&t->vocab, names[i], strlen(names[i]), kinds[k]);
+			if (id >= 0 && vocab_private(&t->vocab, id))
+				t->end[id] = 1;
+		}
+}
+
+static int open_all(struct tokenizer *t, const struct gguf *g, bool is_spm, char err[ERR_MAX])
+{
+	if (vocab_open(&t->vocab, g, is_spm ? VOCAB_SENTENCEPIECE : VOCAB_BYTE_LEVEL, err) < 0 ||
+	    !(t->end = mem_new((size_t)t->vocab.n, 1, err)))
+		return -1;
+	if (is_spm)
+		t->spm = spm_open(g, &t->vocab, err);
+	else
+		t->bpe = bpe_open(g, &t->vocab, err);
+	if ((!t->spm && !t->bpe) || read_ids(t, g, err) < 0 ||
+	    open_words(&t->words[false], &t->vocab, false, err) < 0 ||
+	    open_words(&t->words[true], &t->vocab, true, err) < 0)
+		return -1;
+	mark_known_ends(t);
+	return 0;
 }
 
 struct tokenizer *tokenizer_open(const struct gguf *g, char err[ERR_MAX])
 {
-	if (check_model(g, err) < 0)
+	bool is_spm;
+	if (read_model(g, &is_spm, err) < 0)
 		return NULL;
 	struct tokenizer *t = mem_new(1, sizeof *t, err);
-	if (!t)
-		return NULL;
-	if (vocab_open(&t->vocab, g, err) < 0 ||
-	    !(t->end = mem_new((size_t)t->vocab.n, 1, err)) ||
-	    !(t->bpe = bpe_open(g, &t->vocab, err)) || read_ids(t, g, err) < 0 ||
-	    open_words(&t->words[false], &t->vocab, false, err) < 0 ||
-	    open_words(&t->words[true], &t->vocab, true, err) < 0) {
+	if (t && open_all(t, g, is_spm, err) < 0) {
 		tokenizer_close(t);
 		return NULL;
 	}
-	mark_known_ends(t);
 	return t;
 }
 
@@ -198,6 +227,7 @@ void tokenizer_close(struct tokenizer *t)
 	mem_free(t->words[true].id);
 	mem_free(t->end);
 	bpe_close(t->bpe);
+	spm_close(t->spm);
 	vocab_close(&t->vocab);
 	mem_free(t);
 }
@@ -216,7 +246,7 @@ int tokenizer_size(const struct tokenizer *t)
 
 const char *tokenizer_pre(const struct tokenizer *t)
 {
-	return bpe_pre(t->bpe);
+	return t->bpe ? bpe_pre(t->bpe) : "llama";
 }
 
 int tokenizer_bos(const struct tokenizer *t)
@@ -276,12 +306,22 @@ struct gguf_str tokenizer_piece_first(const struct tokenizer *t, int id)
 
 /* ---- text to ids ---- */
 
+/* What stands between two whole words; start: nothing before it is content. */
+static int encode_between(struct tokenizer *t, const char *s, size_t n, bool start,
+			  struct ids *ids, char err[ERR_MAX])
+{
+	if (t->spm)
+		return spm_encode(t->spm, s, n, start && t->add_space, ids, err);
+	return bpe_encode(t->bpe, s, n, ids, err);
+}
+
 int tokenizer_encode(struct tokenizer *t, const char *text, size_t len, bool special, int *out,
 		     int cap, char err[ERR_MAX])
 {
 	const struct words *w = &t->words[special];
 	struct ids ids = { .v = out, .cap = cap };
-	size_t start = 0;
+	size_t from = 0;
+	bool start = true;
 	if (len > INT_MAX / 2)
 		return fail(err, "a text of %zu bytes is too long; the limit is %d", len,
 			    INT_MAX / 2);
@@ -291,12 +331,16 @@ int tokenizer_encode(struct tokenizer *t, const char *text, size_t len, bool spe
 			at++;
 			continue;
 		}
-		if (bpe_encode(t->bpe, text + start, at - start, &ids, err) < 0)
+		/* A word of the content has the space before it, a special token has none. */
+		bool plain = !vocab_private(&t->vocab, id);
+		if ((at > from || plain) &&
+		    encode_between(t, text + from, at - from, start, &ids, err) < 0)
 			return -1;
 		ids_put(&ids, id);
-		start = at += vocab_piece(&t->vocab, id).n;
+		start = !plain;
+		from = at += vocab_piece(&t->vocab, id).n;
 	}
-	if (bpe_encode(t->bpe, text + start, len - start, &ids, err) < 0)
+	if (len > from && encode_between(t, text + from, len - from, start, &ids, err) < 0)
 		return -1;
 	return ids.n;
 }

@@ -3,7 +3,7 @@
  * A struct tokenizer owns everything it needs (the GGUF file may be closed later) and is
  * read-only after tokenizer_open, except for scratch used by tokenizer_encode: one thread at a
  * time may encode.  Invariant: with special == false no control token is ever produced, and no
- * user-defined token that looks like chat structure (it begins with '<' and ends with '>'). */
+ * user-defined token that looks like chat structure (<it> or [it], tags of HTML excepted). */
 #ifndef S3D_TOKENIZER_H
 #define S3D_TOKENIZER_H
 #include "gguf.h"
@@ -15,7 +15,7 @@ struct tokenizer *tokenizer_open(const struct gguf *, char err[ERR_MAX]);
 void tokenizer_close(struct tokenizer *);
 
 int tokenizer_size(const struct tokenizer *);           /* vocabulary size */
-const char *tokenizer_pre(const struct tokenizer *);    /* "smollm" */
+const char *tokenizer_pre(const struct tokenizer *);    /* "smollm"; SentencePiece: "llama" */
 int tokenizer_bos(const struct tokenizer *);            /* -1: none */
 int tokenizer_eos(const struct tokenizer *);
 bool tokenizer_add_bos(const struct tokenizer *);       /* the file wants BOS before a prompt */
@@ -31,11 +31,13 @@ int tokenizer_find(const struct tokenizer *, const char *text);
 int tokenizer_encode(struct tokenizer *, const char *text, size_t len, bool special,
 		     int *out, int cap, char err[ERR_MAX]);
 
-/* Whether tokenizer_encode puts a space of its own before a text and before what follows a special
+/* Whether tokenizer_encode puts a space of its own before a text, and before what follows a control
  * token in it, unless nothing stands there: SentencePiece vocabularies do (Llama 2, Mistral) where
- * the file does not forbid it (Gemma); byte-level ones never do.  So a frame whose words come
- * right after a special token writes no space there if this is true ("[INST]" "Hello" is how
- * Mistral v3 was trained), and writes it out if this is false and training had one. */
+ * the file does not forbid it (Gemma); byte-level ones never do.  That is what the makers' own code
+ * for Llama 2 and Mistral does, which encodes each turn by itself, and llama.cpp; files do not
+ * say that a model was trained otherwise.  So a frame whose words come right after a special token
+ * writes no space there if this is true ("[INST]" "Hello" is how Mistral v3 was trained), and
+ * writes it out if this is false and training had one. */
 bool tokenizer_adds_space(const struct tokenizer *);
 
 /* The raw bytes that token id stands for (control tokens: their literal text); not terminated. */

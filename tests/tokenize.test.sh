@@ -26,6 +26,13 @@ special() {
 	[ "$(echo "$with" | wc -w)" -eq 3 ] && [ "$(echo "$with" | ids --decode)" = ab ] &&
 		[ "$(echo "$with" | ids --decode --special)" = 'a<|im_end|>b' ]
 }
+sentencepiece() {
+	vocab=tests/vectors/tok-spm.gguf
+	round_trip "$1"
+	rc=$?
+	vocab=tests/vectors/tok-qwen2.gguf
+	return $rc
+}
 no_vocabulary() {
 	! "$B/s3dchat" tokenize -m "$tmp/none.gguf" </dev/null >"$tmp/out" 2>"$tmp/err" &&
 		[ ! -s "$tmp/out" ] && grep -q none.gguf "$tmp/err"
@@ -37,6 +44,8 @@ check "no text, no ids" empty
 check "ids stand on one line" one_line
 check "text comes back" round_trip LICENSE
 check "bytes come back" round_trip "$tmp/binary"
+printf 'Hello  world\n <b>x</b> \303\251\377' >"$tmp/text"
+check "text comes back from SentencePiece" sentencepiece "$tmp/text"
 check "content is no control token" content
 check "--special lets control tokens through" special
 check "a word is refused" refuses '1 two' '"two"'

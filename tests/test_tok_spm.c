@@ -1,0 +1,138 @@
+/* test_tok_spm.c - SentencePiece worked out by hand, and what ends a turn.
+ *
+ * What real ones give is in test_vocabularies.c. */
+#include "tests/tok_spec.h"
+
+static const char *const sp[] = { "<unk>", "<s>", "</s>", "\xE2\x96\x81", "a", "b", "c", "ab", "bc",
+				  "\xE2\x96\x81" "a", "abb", "<0x62>", "<0xC3>", "<v>", "<b>",
+				  "[INST]", "\xE2\x96\x81\xE2\x96\x81", "d", "[x]" };
+static const uint32_t sp_kind[] = { 2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 6, 6, 4, 4, 4, 4, 5, 1 };
+static const float sp_score[] = { 0, 0, 0, -9, -9, -9, -9, -2, -1, -1, -4, 0, 0, 0, 0, 0,
+				  0, -9, 0 };
+enum { SP_UNK, SP_BOS, SP_EOS, SP_SPACE, SP_A, SP_B, SP_C, SP_AB, SP_BC, SP_SPACE_A, SP_ABB,
+       SP_BYTE_62, SP_BYTE_C3, SP_V, SP_BOLD, SP_INST, SP_SPACES, SP_D, SP_X, N_SP };
+#define SPM .model = "llama", .token = sp, .kind = sp_kind, .score = sp_score, .n_tokens = N_SP, \
+	.leave_out = "tokenizer.ggml.merges"
+
+static void test_spm(void **state)
+{
+	(void)state;
+	struct tokenizer *t = taken((struct spec){ SPM, .n_scores = N_SP, .add_space = 1 });
+	assert_false(tokenizer_adds_space(t));
+	GIVES(t, "ab", false, SP_AB);
+	GIVES(t, "abc", false, SP_A, SP_BC);            /* the better score, not the left one */
+	GIVES(t, "abb", false, SP_ABB);
+	GIVES(t, "bcbc", false, SP_BC, SP_BC);
+	GIVES(t, " ab", false, SP_SPACE_A, SP_B);       /* of equal scores the left one */
+	NOTHING(t, "d", false);                         /* unused, and no byte for it */
+	GIVES(t, "\xC3\xA9" "a\xC3", false, SP_BYTE_C3, SP_A, SP_BYTE_C3);
+	GIVES(t, "<v>a<b>", false, SP_A, SP_BOLD);
+	GIVES(t, "<v>a<b>", true, SP_V, SP_A, SP_BOLD);
+	GIVES(t, "[INST]a", false, SP_A);
+	GIVES(t, "</s>a", false, SP_A);
+	GIVES(t, "</s>a<s>", true, SP_EOS, SP_A, SP_BOS);
+	GIVES(t, "a  a", false, SP_A, SP_SPACES, SP_A); /* user-defined, so before all merging */
+	GIVES(t, "\xE2\x96\x81" "a", false, SP_SPACE_A);
+	assert_memory_equal(tokenizer_piece(t, SP_SPACES).s, "  ", 2);
+	assert_int_equal(tokenizer_piece_first(t, SP_SPACE_A).n, 2);
+	tokenizer_close(t);
+}
+
+static void test_spm_space(void **state)
+{
+	(void)state;
+	struct tokenizer *t = taken((struct spec){ SPM, .n_scores = N_SP });
+	assert_true(tokenizer_adds_space(t) && tokenizer_add_bos(t));
+	assert_int_equal(tokenizer_bos(t), SP_BOS);
+	assert_int_equal(tokenizer_eos(t), SP_EOS);
+	assert_true(tokenizer_is_end(t, SP_EOS));
+	GIVES(t, "a", false, SP_SPACE_A);
+	GIVES(t, " a", false, SP_SPACE, SP_SPACE_A);
+	NOTHING(t, "", false);
+	GIVES(t, "a<s>a<s><s>", true, SP_SPACE_A, SP_BOS, SP_SPACE_A, SP_BOS, SP_BOS);
+	/* Within content no second one: what a text says is not changed. */
+	GIVES(t, "a<b>a", false, SP_SPACE_A, SP_BOLD, SP_A);
+	GIVES(t, "<b>a", false, SP_SPACE, SP_BOLD, SP_A);
+	struct gguf_str p = tokenizer_piece_first(t, SP_SPACE_A);
+	assert_int_equal(p.n, 1);
+	assert_int_equal(*p.s, 'a');
+	assert_int_equal(tokenizer_piece_first(t, SP_SPACE).n, 0);
+	assert_int_equal(tokenizer_piece_first(t, SP_AB).n, 2);
+	assert_int_equal(tokenizer_piece_first(t, -1).n, 0);
+	tokenizer_close(t);
+}
+
+static void test_spm_arrays(void **state)
+{
+	(void)state;
+	static const char scores[] = "tokenizer.ggml.scores";
+	static const float odd[N_SP] = { INFINITY, -INFINITY, 0.0f, -0.0f, 3e38f, 1e-45f, -1e-45f };
+	static const float wrong[N_SP] = { [4] = NAN };
+	refused((struct spec){ SPM }, scores, "needs it");
+	refused((struct spec){ SPM, .n_scores = N_SP - 1 }, scores, "18 entries for 19 tokens");
+	refused((struct spec){ SPM, .n_scores = 1, .strings = scores }, scores, "numbers");
+	struct spec s = { SPM, .n_scores = N_SP };
+	s.score = wrong;
+	refused(s, scores, "entry 4");
+	s.score = odd;
+	tokenizer_close(taken(s));
+	s.score = sp_score;
+	s.integers = scores;
+	struct tokenizer *t = taken(s);
+	GIVES(t, "abc", false, SP_SPACE_A, SP_BC);
+	tokenizer_close(t);
+	s.integers = NULL;
+	s.leave_out = "tokenizer.ggml.token_type";
+	s.n_merges = -1;
+	refused(s, "tokenizer.ggml.token_type", "needs it");
+}
+
+/* ---- what ends a turn ---- */
+
+static void test_ends(void **state)
+{
+	(void)state;
+	/* Control tokens of vocabularies people have, by what their models' generation settings
+	 * say; behind NULL those that end nothing. */
+	static const char *const families[][8] = {
+		{ "</s>", NULL, "<s>", "[INST]", "[/INST]" },                    /* Mistral */
+		{ "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", NULL, "<|begin_of_text|>",
+		  "<|start_header_id|>", "<|python_tag|>" },                     /* Llama 3 */
+		{ "<|im_end|>", "<|endoftext|>", NULL, "<|im_start|>", "<think>", "<|im_sep|>" },
+		{ "<end_of_turn>", "<eos>", NULL, "<start_of_turn>", "<bos>", "<b>" },
+		{ "<|end|>", "<|endoftext|>", NULL, "<|user|>", "<|assistant|>", "<|system|>" },
+		{ "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", NULL,
+		  "<\xEF\xBD\x9C" "User\xEF\xBD\x9C>", "<think>" },           /* DeepSeek */
+		{ "<|end_of_text|>", NULL, "<|start_of_role|>", "<|end_of_role|>" }, /* Granite */
+	};
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		for (uint32_t kind = VOCAB_CONTROL; kind <= VOCAB_USER; kind++) {
+			const char *token[8];
+			uint32_t kinds[8];
+			int n = 0, ends = 0;
+			for (int k = 0; k < 8; k++)
+				if (families[i][k]) {
+					kinds[n] = kind;
+					token[n++] = families[i][k];
+				} else if (!ends) {
+					ends = n;
+				}
+			struct tokenizer *t = taken((struct spec){ .token = token, .kind = kinds,
+								   .n_tokens = n });
+			for (int k = 0; k < n; k++)
+				if (kind == VOCAB_CONTROL || strcmp(token[k], "</s>") != 0)
+					assert_int_equal(tokenizer_is_end(t, k), k < ends);
+				else            /* HTML's, in Gemma's vocabulary */
+					assert_false(tokenizer_is_end(t, k));
+			tokenizer_close(t);
+		}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_spm), cmocka_unit_test(test_spm_space),
+		cmocka_unit_test(test_spm_arrays), cmocka_unit_test(test_ends),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
