@@ -166,7 +166,7 @@ $(FAKES): $B/tests/fake_%.so: tests/fake_backend.c $(wildcard engine/*.h) Makefi
 $B/tests/test_load: | $(FAKES)
 # Only what reads files: the sanitizers take minutes over the kernels.
 $B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine/gguf*.c \
-		engine/tok*.c) $(addprefix engine/,borrow.c model.c quant.c utf8.c util.c))
+		engine/tok*.c engine/model*.c) $(addprefix engine/,borrow.c quant.c utf8.c util.c))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $B/tests/%: $B/tests/%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)

@@ -3,7 +3,7 @@
  * A backend owns device copies of one model's weights and any number of KV caches.  It knows no
  * text, sampling or strategies.  Prefill, decode, draft and verify are the same call.
  * Invariants: rows >= pos are overwritten and rows >= pos+n never read, so rollback is a smaller
- * pos; a row's logits do not depend, to the bit, on how many rows ran with it. */
+ * pos (but see kv_back); a row's logits do not depend, to the bit, on how many rows ran with it. */
 #ifndef S3D_BACKEND_H
 #define S3D_BACKEND_H
 #include "model.h"
@@ -216,6 +216,9 @@ struct backend {
 	struct kv *(*kv_new)(struct dev *, int n_ctx, char err[ERR_MAX]);
 	void (*kv_free)(struct kv *);
 	size_t (*kv_bytes)(const struct kv *);
+	/* The first position, beside 0, that a pass may begin at now: a cache forgets what is far
+	 * behind where layers see a window only.  0: any. */
+	int (*kv_back)(const struct kv *);
 	/* From now on this cache keeps the residual rows that enter n layers in passes without a
 	 * plan, of the KEEP_ROWS positions written last: for bridges, which need s and the last
 	 * layer.  They count in kv_bytes.  NULL: this backend takes no bridges. */

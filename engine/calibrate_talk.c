@@ -164,6 +164,8 @@ static int begin(struct talks *s, struct talk *t, char err[ERR_MAX])
 	else if (number < calibrate_n_lines)
 		end_question(s, t);
 	t->fed = common(t, before, t->fed);
+	if (t->fed < s->c->e->be->kv_back(t->at.kv))
+		t->fed = 0;
 	sums_begin(s->c->sums, (int)(t - s->talk));
 	return 0;
 }

@@ -38,8 +38,13 @@ double weigh_seconds(const struct shape *at, double pass_1, double pass_32)
 	       n * TIMES_MOST / 2 * (BRIDGE_ROWS * 2 + 1) * 1.2 * pass_1;
 }
 
+/* Full passes over n positions, or from the start where the cache has forgotten what is before. */
 static int rows(struct weigh *w, const int *ids, int pos, int n, char err[ERR_MAX])
 {
+	if (pos < w->be->kv_back(w->kv)) {
+		n += pos;
+		pos = 0;
+	}
 	for (int at = 0; at < n; at += CALIBRATE_BATCH) {
 		struct batch b = { .tok = ids + pos + at, .pos = pos + at,
 				   .n = n - at < CALIBRATE_BATCH ? n - at : CALIBRATE_BATCH };

@@ -21,7 +21,7 @@ size_t memory_kv(const struct model *m, const struct backend_opt *be, int n_ctx)
 	size_t each = head_bytes(be->cache_k, m->cfg.head_dim) +
 		      head_bytes(be->cache_v, m->cfg.head_dim);
 
-	return each * (size_t)m->cfg.n_layers * (size_t)m->cfg.n_kv_heads * (size_t)n_ctx;
+	return each * (size_t)m->cfg.n_kv_heads * window_rows_all(&m->cfg, n_ctx, be->n_batch);
 }
 
 static size_t number_in(const char *path, const char *format)
@@ -62,7 +62,8 @@ int memory_check(const struct model *m, const struct backend_opt *be, int n_ctx,
 {
 	const struct quant_info *q8 = quant_find("q8_0");
 	struct backend_opt small = { .cache_k = q8, .cache_v = q8 };
-	size_t fixed = gguf_size(m->file) + WORK, kv = memory_kv(m, be, n_ctx), fits;
+	size_t fixed = gguf_size(m->file) + WORK, kv = memory_kv(m, be, n_ctx);
+	int fits = n_ctx;
 	bool other;
 
 	if (fixed <= free && kv <= free - fixed)
@@ -71,11 +72,11 @@ int memory_check(const struct model *m, const struct backend_opt *be, int n_ctx,
 		return fail(err, "%s needs %zu MiB for its weights, %zu MiB are free; a smaller "
 			    "model or a harder quantised file would fit", gguf_path(m->file),
 			    fixed / MIB, free / MIB);
-	fits = (free - fixed) / memory_kv(m, be, 1);
-	fits = fits < 256 ? fits : fits / 256 * 256;
+	while (memory_kv(m, be, fits) > free - fixed)
+		fits = fits > 256 ? (fits - 1) / 256 * 256 : fits - 1;
 	other = memory_kv(m, &small, n_ctx) <= free - fixed;
 	return fail(err, "%s with a context of %d needs %zu MiB (weights and buffers %zu, cache "
-		    "%zu), %zu MiB are free; -c %zu would fit%s", gguf_path(m->file), n_ctx,
+		    "%zu), %zu MiB are free; -c %d would fit%s", gguf_path(m->file), n_ctx,
 		    (fixed + kv) / MIB, fixed / MIB, kv / MIB, free / MIB, fits,
 		    other ? ", and so would -ctk q8_0 -ctv q8_0" : "");
 }

@@ -4,6 +4,7 @@
 #ifndef S3D_MEMORY_H
 #define S3D_MEMORY_H
 #include "engine/backend.h"
+#include "engine/window.h"
 
 struct memory_plan {            /* bytes, where the backend computes */
 	size_t now;             /* what the process takes before it loads: program, vocabulary */
@@ -28,11 +29,6 @@ static inline size_t memory_total(const struct memory_plan *p)
 	return p->device ? models : p->now ? p->now + models : 0;
 }
 
-/* Positions that a cache of n_ctx sets aside. */
-static inline int memory_rows(int n_ctx)
-{
-	return (n_ctx + 15) & ~15;
-}
 /* Bytes of a cache of n_ctx positions, its types as a backend would be told. */
 size_t memory_kv(const struct model *, const struct backend_opt *, int n_ctx);
 /* Bytes that this process may still take: what the system has free (or can free) and what its

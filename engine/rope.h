@@ -6,17 +6,21 @@
 #include "quant.h"
 #include <math.h>
 
-/* freq (n_rot/2): radians a position, divided by the file's factors if it has any. */
-static inline void rope_freqs(const struct model *m, float *freq)
+/* freq (n_rot/2): radians a position in one of the model's sets of speeds, its scale and its
+ * factors in it. */
+static inline void rope_freqs(const struct model *m, int set, float *freq)
 {
-	int half = m->cfg.n_rot / 2;
+	const struct model_config *c = &m->cfg;
+	const struct gguf_tensor *factors = m->rope_freqs[set];
+	bool local = set && c->rope_base_1 > 0;
+	float base = local ? c->rope_base_1 : c->rope_base, scale = local ? 1 : c->rope_scale;
+	int half = c->n_rot / 2;
 
 	for (int i = 0; i < half; i++)
 		freq[i] = 1.0f;
-	if (m->rope_freqs)
-		quant_row(m->rope_freqs->type, m->rope_freqs->data, freq, half);
+	if (factors)
+		quant_row(factors->type, factors->data, freq, half);
 	for (int i = 0; i < half; i++)
-		freq[i] = 1.0f / powf(m->cfg.rope_base, (float)(2 * i) / (float)m->cfg.n_rot) /
-			  freq[i];
+		freq[i] = scale / powf(base, (float)(2 * i) / (float)c->n_rot) / freq[i];
 }
 #endif

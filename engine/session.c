@@ -23,6 +23,13 @@ void session_close(struct session *s)
 	*s = (struct session){ 0 };
 }
 
+/* A cache that has forgotten what stands before the next pass is filled again from the start. */
+static void reach(struct session *s)
+{
+	if (s->n_kv < s->be->kv_back(s->kv))
+		s->n_kv = 0;
+}
+
 int session_set(struct session *s, const int *tok, int n, char err[ERR_MAX])
 {
 	int common = 0;
@@ -35,6 +42,7 @@ int session_set(struct session *s, const int *tok, int n, char err[ERR_MAX])
 	memmove(s->tok, tok, sizeof(*tok) * (size_t)n);
 	s->n = n;
 	s->n_kv = common < n ? common : n - 1;
+	reach(s);
 	return 0;
 }
 
@@ -43,6 +51,7 @@ void session_truncate(struct session *s, int n)
 	s->n = n;
 	if (s->n_kv > n - 1)
 		s->n_kv = n > 0 ? n - 1 : 0;
+	reach(s);
 }
 
 static const float *pass(struct session *s, const struct batch *b, char err[ERR_MAX])

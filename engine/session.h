@@ -25,7 +25,8 @@ int session_open(struct session *, const struct backend *, struct dev *,
 void session_close(struct session *);
 /* The timeline becomes tok[0..n-1] (n >= 1); the common prefix stays in the cache.  No forward. */
 int session_set(struct session *, const int *tok, int n, char err[ERR_MAX]);
-void session_truncate(struct session *, int n);         /* rollback: lengths only */
+/* Rollback: lengths only (but see kv_back: of a long way back the cache keeps nothing). */
+void session_truncate(struct session *, int n);
 /* Runs at most n_batch of the tokens that are not in the cache, the pending one excepted.
  * Returns how many are still to run (0: ready to decode), -1 on error. */
 int session_prefill(struct session *, char err[ERR_MAX]);

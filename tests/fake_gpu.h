@@ -92,6 +92,11 @@ static inline void fake_kv_free(struct kv *kv)
 	backend_cpu.kv_free(kv);
 }
 
+static inline int fake_kv_back(const struct kv *kv)
+{
+	return backend_cpu.kv_back(kv);
+}
+
 static inline size_t fake_kv_bytes(const struct kv *kv)
 {
 	return backend_cpu.kv_bytes(kv);
@@ -125,7 +130,8 @@ static inline const struct backend *fake_table(void)
 	static const struct backend table = {
 		.name = "cuda", .free = fake_free, .used = fake_used, .plan = fake_plan,
 		.open = fake_open, .close = fake_close, .kv_new = fake_kv_new,
-		.kv_free = fake_kv_free, .kv_bytes = fake_kv_bytes, .forward = fake_forward,
+		.kv_free = fake_kv_free, .kv_bytes = fake_kv_bytes,
+		.kv_back = fake_kv_back, .forward = fake_forward,
 		.error = fake_error, .memory = fake_memory, .describe = fake_describe,
 	};
 

@@ -202,42 +202,78 @@ static inline void rms(const struct gguf_tensor *t, const double *x, double *y, 
 		       (double)((const float *)t->data)[i];
 }
 
-static inline void rope(const struct model *m, double *x, int heads, int pos)
+/* Speeds as published: linear scaling and factors of the set that the layer turns by. */
+static inline double naive_angle(const struct model *m, int layer, int j, int pos)
+{
+	const struct model_config *c = &m->cfg;
+	bool global = !c->window || !c->global_each || (layer + 1) % c->global_each == 0;
+	bool local_base = !global && !strcmp(c->arch, "gemma3");
+	int set = local_base || (!strcmp(c->arch, "phi3") && CTX > c->n_ctx_short);
+	double base = local_base ? 10000 : (double)c->rope_base;
+	const struct gguf_tensor *f = m->rope_freqs[set];
+	double factor = f ? (double)((const float *)f->data)[j] : 1;
+
+	return pos * (local_base ? 1 : (double)c->rope_scale) / pow(base, 2.0 * j / c->n_rot) /
+	       factor;
+}
+
+static inline void rope(const struct model *m, int layer, double *x, int heads, int pos)
 {
 	for (int h = 0; h < heads; h++)
 		for (int j = 0; j < m->cfg.n_rot / 2; j++) {
 			bool pairs = m->cfg.rope == ROPE_PAIRS;
 			int apart = pairs ? 1 : m->cfg.n_rot / 2;
 			double *p = x + h * m->cfg.head_dim + (pairs ? 2 * j : j);
-			double factor = m->rope_freqs ?
-				(double)((const float *)m->rope_freqs->data)[j] : 1;
-			double angle = pos / pow((double)m->cfg.rope_base, 2.0 * j / m->cfg.n_rot) /
-				       factor;
-			double a = p[0], b = p[apart];
+			double angle = naive_angle(m, layer, j, pos);
+			double a = p[0] * (double)m->cfg.rope_gain;
+			double b = p[apart] * (double)m->cfg.rope_gain;
 
 			p[0] = a * cos(angle) - b * sin(angle);
 			p[apart] = a * sin(angle) + b * cos(angle);
 		}
 }
 
+static inline double capped(double x, double cap)
+{
+	return cap > 0 ? cap * tanh(x / cap) : x;
+}
+
+static inline void norm_heads(const struct gguf_tensor *w, double *x, int heads, double eps)
+{
+	for (int h = 0; w && h < heads; h++)
+		rms(w, x + h * w->dim[0], x + h * w->dim[0], eps);
+}
+
+/* x += what a sub-layer gave, as the architecture wants it. */
+static inline void add_residual(const struct model_config *c, const struct gguf_tensor *norm,
+				double *y, double *x)
+{
+	if (norm)
+		rms(norm, y, y, (double)c->norm_eps);
+	for (int i = 0; i < c->n_embd; i++)
+		x[i] += y[i] * (double)c->residual_scale;
+}
+
 static inline void naive_attention(struct naive *s, int l, int pos, const double *q, double *out)
 {
 	const struct model_config *c = &s->m->cfg;
 	int kv = c->n_kv_heads * c->head_dim;
+	bool local = c->window && (!c->global_each || (l + 1) % c->global_each);
+	int first = local && pos >= c->window ? pos - c->window + 1 : 0;
 
 	for (int h = 0; h < c->n_heads; h++) {
 		int at = h / (c->n_heads / c->n_kv_heads) * c->head_dim;
 		double sum = 0, *o = out + h * c->head_dim;
 
 		memset(o, 0, sizeof(double) * (size_t)c->head_dim);
-		for (int t = 0; t <= pos; t++) {
+		for (int t = first; t <= pos; t++) {
 			const double *k = s->k + ((size_t)l * CTX + (size_t)t) * (size_t)kv + at;
 			const double *v = s->v + ((size_t)l * CTX + (size_t)t) * (size_t)kv + at;
 			double dot = 0;
 
 			for (int i = 0; i < c->head_dim; i++)
 				dot += q[h * c->head_dim + i] * k[i];
-			dot = exp(dot / sqrt(c->head_dim));
+			dot = exp(capped(dot * (double)c->attn_scale, (double)c->attn_cap));
 			sum += dot;
 			for (int i = 0; i < c->head_dim; i++)
 				o[i] += dot * v[i];
@@ -302,7 +338,7 @@ static inline void naive_embed(const struct naive *s, int pos, double *x)
 	quant_row(e->type, (const uint8_t *)e->data + (size_t)tokens[pos] *
 		  quant_bytes(quant_info((int)e->type), d), row, d);
 	for (int i = 0; i < d; i++)
-		x[i] = (double)row[i];
+		x[i] = (double)row[i] * (double)s->m->cfg.embd_scale;
 }
 
 /* y[0..n-1] += what comes out of an adapter from `first` on, where one acts. */
@@ -340,8 +376,10 @@ static inline void naive_attend(struct naive *s, int l, int pos, double *x)
 	add_bias(w->bq, q);
 	add_bias(w->bk, k);
 	add_bias(w->bv, v);
-	rope(s->m, q, c->n_heads, pos);
-	rope(s->m, k, c->n_kv_heads, pos);
+	norm_heads(w->q_norm, q, c->n_heads, (double)c->norm_eps);
+	norm_heads(w->k_norm, k, c->n_kv_heads, (double)c->norm_eps);
+	rope(s->m, l, q, c->n_heads, pos);
+	rope(s->m, l, k, c->n_kv_heads, pos);
 	if (s->cache & Q8_KEYS)
 		rotate_heads(k, c->n_kv_heads, c->head_dim);
 	round_heads(k, c->n_kv_heads, c->head_dim, s->cache & Q8_KEYS);
@@ -351,8 +389,14 @@ static inline void naive_attend(struct naive *s, int l, int pos, double *x)
 	naive_attention(s, l, pos, q, o);
 	dense(w->wo, o, y);
 	naive_adapt(s, l, ADAPT_OUT, o, 0, d, y);
-	for (int i = 0; i < d; i++)
-		x[i] += y[i];
+	add_residual(c, w->attn_post, y, x);
+}
+
+static inline double naive_act(const struct model_config *c, double x)
+{
+	if (!strncmp(c->arch, "gemma", 5))
+		return x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+	return x / (1 + exp(-x));
 }
 
 static inline void naive_layer(struct naive *s, int l, int pos, double *x)
@@ -371,11 +415,10 @@ static inline void naive_layer(struct naive *s, int l, int pos, double *x)
 	naive_adapt(s, l, ADAPT_GATE_UP, n, 0, c->n_ff, gate);
 	naive_adapt(s, l, ADAPT_GATE_UP, n, c->n_ff, c->n_ff, up);
 	for (int i = 0; i < c->n_ff; i++)
-		gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i];
+		gate[i] = naive_act(c, gate[i]) * up[i];
 	dense(w->down, gate, y);
 	naive_adapt(s, l, ADAPT_DOWN, gate, 0, c->n_embd, y);
-	for (size_t i = 0; i < d; i++)
-		x[i] += y[i];
+	add_residual(c, w->ffn_post, y, x);
 }
 
 /* Layers from..to-1 of the model, and the logits behind the last. */
@@ -390,6 +433,9 @@ static inline void naive_layers(struct naive *s, int from, int to, int pos, doub
 		return;
 	rms(s->m->norm, x, n, (double)s->m->cfg.norm_eps);
 	dense(s->m->output, n, logits);
+	for (int i = 0; i < s->m->cfg.n_vocab; i++)
+		logits[i] = capped(logits[i] * (double)s->m->cfg.logit_scale,
+				   (double)s->m->cfg.logit_cap);
 }
 
 static inline void naive_step(struct naive *s, int pos, double *logits)

@@ -11,7 +11,7 @@ struct mk {
 	FILE *f;
 	const struct mk_spec *s;
 	uint64_t rng;
-	int n_tensors;
+	int n_tensors, n_keys;
 	struct {
 		char name[64];
 		enum quant_type type;
@@ -45,28 +45,30 @@ static void put_str(struct mk *m, const char *s)
 	put64(m, strlen(s));
 	put(m, s, strlen(s));
 }
+static void put_key(struct mk *m, const char *key, uint32_t type)
+{
+	m->n_keys++;
+	put_str(m, key);
+	put32(m, type);
+}
 static void key_u32(struct mk *m, const char *key, uint32_t v)
 {
-	put_str(m, key);
-	put32(m, 4);
+	put_key(m, key, 4);
 	put32(m, v);
 }
 static void key_f32(struct mk *m, const char *key, float v)
 {
-	put_str(m, key);
-	put32(m, 6);
+	put_key(m, key, 6);
 	put(m, &v, 4);
 }
 static void key_str(struct mk *m, const char *key, const char *v)
 {
-	put_str(m, key);
-	put32(m, 8);
+	put_key(m, key, 8);
 	put_str(m, v);
 }
 static void key_array(struct mk *m, const char *key, uint32_t type, uint64_t n)
 {
-	put_str(m, key);
-	put32(m, 9);
+	put_key(m, key, 9);
 	put32(m, type);
 	put64(m, n);
 }
@@ -159,11 +161,53 @@ static void arch_f32(struct mk *m, const char *key, float v)
 	key_f32(m, name, v);
 }
 
-enum { N_KEYS = 20 };
+static bool is(const struct mk *m, const char *name)
+{
+	return !strcmp(arch(m), name);
+}
+
+static int head_dim(const struct mk *m)
+{
+	return m->s->head_dim ? m->s->head_dim : m->s->n_embd / m->s->n_heads;
+}
+
+/* Dimensions that RoPE turns: Phi 4 mini leaves a quarter of them as they are. */
+static int n_rot(const struct mk *m)
+{
+	return is(m, "phi3") ? head_dim(m) / 8 * 6 : head_dim(m);
+}
+
+/* What only some architectures have; numbers are such that small random models feel them. */
+static void more_keys(struct mk *m)
+{
+	if (m->s->head_dim) {
+		arch_u32(m, "attention.key_length", head_dim(m));
+		arch_u32(m, "attention.value_length", head_dim(m));
+	}
+	if (m->s->window)
+		arch_u32(m, "attention.sliding_window", m->s->window);
+	if (is(m, "gemma2")) {
+		arch_f32(m, "attn_logit_softcapping", 4);
+		arch_f32(m, "final_logit_softcapping", 6);
+	} else if (is(m, "gemma3")) {
+		key_str(m, "gemma3.rope.scaling.type", "linear");
+		arch_f32(m, "rope.scaling.factor", 8);
+	} else if (is(m, "phi3")) {
+		arch_u32(m, "rope.dimension_count", n_rot(m));
+		arch_u32(m, "rope.scaling.original_context_length", m->s->n_ctx / 2);
+		arch_f32(m, "rope.scaling.attn_factor", 1.19f);
+	} else if (is(m, "granite")) {
+		arch_f32(m, "embedding_scale", 3);
+		arch_f32(m, "residual_scale", 0.5f);
+		arch_f32(m, "attention.scale", 0.2f);
+		arch_f32(m, "logit_scale", 2);
+	}
+}
+
 static void metadata(struct mk *m)
 {
 	const struct mk_spec *s = m->s;
-	bool qwen = !strcmp(arch(m), "qwen2");
+	bool llama = is(m, "llama") || is(m, "granite") || is(m, "phi3");
 
 	key_str(m, "general.architecture", arch(m));
 	key_str(m, "general.name", "random");
@@ -174,9 +218,10 @@ static void metadata(struct mk *m)
 	arch_u32(m, "feed_forward_length", s->n_ff);
 	arch_u32(m, "attention.head_count", s->n_heads);
 	arch_u32(m, "attention.head_count_kv", s->n_kv_heads);
-	arch_f32(m, "attention.layer_norm_rms_epsilon", qwen ? 1e-6f : 1e-5f);
-	arch_f32(m, "rope.freq_base", qwen ? 1e6f : 10000.0f);
+	arch_f32(m, "attention.layer_norm_rms_epsilon", llama ? 1e-5f : 1e-6f);
+	arch_f32(m, "rope.freq_base", llama || is(m, "gemma2") ? 10000.0f : 1e6f);
 	arch_u32(m, "vocab_size", s->n_vocab);
+	more_keys(m);
 	tokenizer(m);
 }
 
@@ -217,50 +262,60 @@ static const char *layer_type(const struct mk_spec *s, int l, bool finer)
 	return *(s->type + 1) == '4' ? "Q4_K" : "Q5_K";
 }
 
-static void biases(struct mk *m, int l, int64_t q, int64_t kv)
+/* A tensor of a layer: "blk.L.NAME". */
+struct part {
+	const char *name, *type;
+	int64_t rows, cols;
+	float spread;
+};
+static void parts(struct mk *m, int l, const struct part *all, int n)
 {
-	const struct {
-		char letter;
-		int64_t n;
-	} all[] = { { 'q', q }, { 'k', kv }, { 'v', kv } };
-
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < n; i++) {
 		char name[64];
 
-		snprintf(name, sizeof(name), "blk.%d.attn_%c.bias", l, all[i].letter);
-		tensor(m, name, "F32", 0, all[i].n, 0.5f);
+		snprintf(name, sizeof(name), "blk.%d.%s", l, all[i].name);
+		tensor(m, name, all[i].type, all[i].rows, all[i].cols, all[i].spread);
 	}
+}
+#define PARTS(m, l, ...) \
+	parts(m, l, (const struct part[]){ __VA_ARGS__ }, \
+	      sizeof((const struct part[]){ __VA_ARGS__ }) / sizeof(struct part))
+
+static void layer_extras(struct mk *m, int l, int64_t q, int64_t kv)
+{
+	if (is(m, "qwen2"))
+		PARTS(m, l, { "attn_q.bias", "F32", 0, q, 0.5f },
+		      { "attn_k.bias", "F32", 0, kv, 0.5f }, { "attn_v.bias", "F32", 0, kv, 0.5f });
+	if (is(m, "qwen3") || is(m, "gemma3"))
+		PARTS(m, l, { "attn_q_norm.weight", "F32", 0, head_dim(m), 0 },
+		      { "attn_k_norm.weight", "F32", 0, head_dim(m), 0 });
+	if (is(m, "gemma2") || is(m, "gemma3"))
+		PARTS(m, l, { "post_attention_norm.weight", "F32", 0, m->s->n_embd, 0 },
+		      { "post_ffw_norm.weight", "F32", 0, m->s->n_embd, 0 });
 }
 
 static void layer(struct mk *m, int l)
 {
 	const struct mk_spec *s = m->s;
-	int64_t head = s->n_embd / s->n_heads, kv = head * s->n_kv_heads;
+	int64_t q = s->n_heads * (int64_t)head_dim(m), kv = s->n_kv_heads * (int64_t)head_dim(m);
 	float in = 1.0f / sqrtf((float)s->n_embd), ff = 1.0f / sqrtf((float)s->n_ff);
 	const char *type = layer_type(s, l, false), *finer = layer_type(s, l, true);
-	const struct {
-		const char *name, *type;
-		int64_t rows, cols;
-		float spread;
-	} all[] = {
-		{ "attn_norm", "F32", 0, s->n_embd, 0 },
-		{ "attn_q", type, s->n_embd, s->n_embd, 2 * in },
-		{ "attn_k", type, kv, s->n_embd, 2 * in }, { "attn_v", finer, kv, s->n_embd, in },
-		{ "attn_output", type, s->n_embd, s->n_embd, in },
-		{ "ffn_norm", "F32", 0, s->n_embd, 0 },
-		{ "ffn_gate", type, s->n_ff, s->n_embd, in },
-		{ "ffn_up", type, s->n_ff, s->n_embd, in },
-		{ "ffn_down", finer, s->n_embd, s->n_ff, ff },
-	};
+	bool fused = is(m, "phi3");
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-		char name[64];
-
-		snprintf(name, sizeof(name), "blk.%d.%s.weight", l, all[i].name);
-		tensor(m, name, all[i].type, all[i].rows, all[i].cols, all[i].spread);
-	}
-	if (!strcmp(arch(m), "qwen2"))
-		biases(m, l, s->n_embd, kv);
+	PARTS(m, l, { "attn_norm.weight", "F32", 0, s->n_embd, 0 });
+	if (fused)
+		PARTS(m, l, { "attn_qkv.weight", type, q + 2 * kv, s->n_embd, 2 * in });
+	else
+		PARTS(m, l, { "attn_q.weight", type, q, s->n_embd, 2 * in },
+		      { "attn_k.weight", type, kv, s->n_embd, 2 * in },
+		      { "attn_v.weight", finer, kv, s->n_embd, in });
+	PARTS(m, l, { "attn_output.weight", type, s->n_embd, q, in },
+	      { "ffn_norm.weight", "F32", 0, s->n_embd, 0 });
+	if (!fused)
+		PARTS(m, l, { "ffn_gate.weight", type, s->n_ff, s->n_embd, in });
+	PARTS(m, l, { "ffn_up.weight", type, (fused ? 2 : 1) * (int64_t)s->n_ff, s->n_embd, in },
+	      { "ffn_down.weight", finer, s->n_embd, s->n_ff, ff });
+	layer_extras(m, l, q, kv);
 }
 
 static void plan_tensors(struct mk *m)
@@ -279,7 +334,11 @@ static void plan_tensors(struct mk *m)
 	if (!s->tied)
 		tensor(m, "output.weight", output, s->n_vocab, s->n_embd, out);
 	if (s->rope_freqs)
-		tensor(m, "rope_freqs.weight", "F32", 0, s->n_embd / s->n_heads / 2, 0);
+		tensor(m, "rope_freqs.weight", "F32", 0, n_rot(m) / 2, 0);
+	if (is(m, "phi3")) {
+		tensor(m, "rope_factors_short.weight", "F32", 0, n_rot(m) / 2, 0);
+		tensor(m, "rope_factors_long.weight", "F32", 0, n_rot(m) / 2, 0);
+	}
 }
 
 static void half_at(uint8_t *p, float f)
@@ -353,7 +412,7 @@ static void write_all(struct mk *m)
 	put(m, "GGUF", 4);
 	put32(m, 3);
 	put64(m, (uint64_t)m->n_tensors);
-	put64(m, N_KEYS);
+	put64(m, 0);
 	metadata(m);
 	for (int i = 0; i < m->n_tensors; i++) {
 		int64_t rows = m->t[i].rows, n = m->t[i].cols * (rows ? rows : 1);
@@ -371,6 +430,8 @@ static void write_all(struct mk *m)
 		fputc(0, m->f);
 	for (int i = 0; i < m->n_tensors; i++)
 		write_data(m, i);
+	fseeko(m->f, 16, SEEK_SET);
+	put64(m, (uint64_t)m->n_keys);
 }
 
 int mk_write(const char *path, const struct mk_spec *s, char err[ERR_MAX])

@@ -14,11 +14,20 @@ struct mk_spec {
 	bool tied;              /* no output.weight */
 	bool rope_freqs;        /* with rope_freqs.weight */
 	uint64_t seed;
-	const char *arch;       /* NULL: "llama"; "qwen2" has biases */
+	const char *arch;       /* NULL: "llama"; else a name of engine/model_config.c */
+	int head_dim;           /* 0: n_embd / n_heads */
+	int window;             /* of local layers; 0: there are none */
 };
 enum { MK_VOCAB_MIN = 272 };    /* 256 bytes, control tokens, a few merges */
 #define MK_TINY { .n_layers = 3, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96, \
 	.n_vocab = MK_VOCAB_MIN, .n_ctx = 512, .type = "F32", .seed = 1 }
+/* One of each architecture beside llama and qwen2, with windows shorter than most texts. */
+#define MK_OTHERS \
+	{ 3, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 8, "qwen3", 32, 0 }, \
+	{ 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 9, "gemma2", 32, 48 }, \
+	{ 7, 64, 4, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 10, "gemma3", 32, 24 }, \
+	{ 3, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 11, "phi3", 0, 100 }, \
+	{ 3, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_0", NULL, true, false, 12, "granite", 0, 0 }
 
 int mk_write(const char *path, const struct mk_spec *, char err[ERR_MAX]);
 #endif

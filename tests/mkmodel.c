@@ -10,17 +10,18 @@ static const struct {
 	struct mk_spec s;
 } shapes[] = {
 	{ "tiny", MK_TINY },
-	{ "smollm2-135m", { 30, 576, 9, 3, 1536, 49152, 8192, "Q4_1", "Q8_0", true, false, 1, 0 } },
+	{ "smollm2-135m",
+	  { 30, 576, 9, 3, 1536, 49152, 8192, "Q4_1", "Q8_0", true, false, 1, 0, 0, 0 } },
 	{ "smollm2-360m",
-	  { 32, 960, 15, 5, 2560, 49152, 8192, "Q4_K_M", NULL, true, false, 1, 0 } },
+	  { 32, 960, 15, 5, 2560, 49152, 8192, "Q4_K_M", NULL, true, false, 1, 0, 0, 0 } },
 	{ "llama-3.2-1b",
-	  { 16, 2048, 32, 8, 8192, 128256, 8192, "Q4_K_M", NULL, true, true, 1, 0 } },
+	  { 16, 2048, 32, 8, 8192, 128256, 8192, "Q4_K_M", NULL, true, true, 1, 0, 0, 0 } },
 	{ "llama-2-7b",
-	  { 32, 4096, 32, 32, 11008, 32000, 4096, "Q4_K_M", NULL, false, false, 1, 0 } },
+	  { 32, 4096, 32, 32, 11008, 32000, 4096, "Q4_K_M", NULL, false, false, 1, 0, 0, 0 } },
 	{ "qwen2.5-0.5b",
-	  { 24, 896, 14, 2, 4864, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen2" } },
+	  { 24, 896, 14, 2, 4864, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen2", 0, 0 } },
 	{ "qwen2.5-1.5b",
-	  { 28, 1536, 12, 2, 8960, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen2" } },
+	  { 28, 1536, 12, 2, 8960, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen2", 0, 0 } },
 };
 enum { N_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 

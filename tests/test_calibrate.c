@@ -108,10 +108,12 @@ static void check_sidecar(const struct calibrate_result *r)
 static void test_models(void **state)
 {
 	static const struct mk_spec specs[] = {
-		{ 2, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, false, false, 1, NULL },
-		{ 6, 64, 4, 2, 96, 6000, 512, "Q4_1", "Q8_0", true, true, 2, NULL },
-		{ 5, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 256, "Q4_0", NULL, true, false, 3, NULL },
-		{ 4, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 4, "qwen2" },
+		{ 2, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, false, false, 1, NULL, 0, 0 },
+		{ 6, 64, 4, 2, 96, 6000, 512, "Q4_1", "Q8_0", true, true, 2, NULL, 0, 0 },
+		{ 5, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 256, "Q4_0", NULL, true, false, 3, NULL, 0,
+		  0 },
+		{ 4, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 4, "qwen2", 0, 0 },
+		MK_OTHERS
 	};
 	struct calibrate_result r;
 
@@ -303,7 +305,7 @@ static void refused(struct calibrate_opt o, const char *says)
 static void test_memory(void **state)
 {
 	struct mk_spec wide = { 12, 256, 4, 2, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 1,
-				NULL };
+				NULL, 0, 0 };
 	struct calibrate_result r;
 	size_t all;
 
@@ -377,7 +379,7 @@ static double first_draft(const int *ids, int from, int to)
 static void test_expected(void **state)
 {
 	static const struct mk_spec spec = { 4, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "F16", NULL, true,
-					     false, 4, "qwen2" };
+					     false, 4, "qwen2", 0, 0 };
 	struct calibrate_result r;
 	char err[ERR_MAX], text[4096];
 	int ids[4096], n;

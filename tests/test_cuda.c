@@ -10,21 +10,21 @@ static const struct backend *cuda;
 
 /* Every type, with matrices mixed as k-quants are; head sizes, RoPE of both kinds, biases. */
 static const struct mk_spec models[] = {
-	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN + 5, 512, "F32", NULL, false, false, 11, NULL },
-	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 12, NULL },
-	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "BF16", NULL, false, false, 13, NULL },
-	{ 2, 288, 9, 3, 352, MK_VOCAB_MIN, 512, "Q4_0", NULL, false, false, 14, NULL },
-	{ 2, 192, 3, 1, 256, MK_VOCAB_MIN + 3, 512, "Q4_1", "Q8_0", true, false, 15, NULL },
-	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 16, NULL },
-	{ 2, 256, 2, 1, 256, MK_VOCAB_MIN, 512, "Q5_1", NULL, false, false, 17, NULL },
-	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 18, "qwen2" },
-	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q2_K", NULL, false, false, 19, NULL },
-	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q3_K", NULL, false, false, 20, NULL },
-	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q4_K", NULL, false, false, 21, NULL },
-	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q5_K", NULL, false, false, 22, NULL },
-	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q6_K", NULL, false, false, 23, NULL },
-	{ 3, 512, 4, 1, 512, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, true, 24, NULL },
-	{ 3, 256, 1, 1, 256, MK_VOCAB_MIN, 512, "Q5_K_M", NULL, true, false, 25, "qwen2" },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN + 5, 512, "F32", NULL, false, false, 11, NULL, 0, 0 },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 12, NULL, 0, 0 },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "BF16", NULL, false, false, 13, NULL, 0, 0 },
+	{ 2, 288, 9, 3, 352, MK_VOCAB_MIN, 512, "Q4_0", NULL, false, false, 14, NULL, 0, 0 },
+	{ 2, 192, 3, 1, 256, MK_VOCAB_MIN + 3, 512, "Q4_1", "Q8_0", true, false, 15, NULL, 0, 0 },
+	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 16, NULL, 0, 0 },
+	{ 2, 256, 2, 1, 256, MK_VOCAB_MIN, 512, "Q5_1", NULL, false, false, 17, NULL, 0, 0 },
+	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 18, "qwen2", 0, 0 },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q2_K", NULL, false, false, 19, NULL, 0, 0 },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q3_K", NULL, false, false, 20, NULL, 0, 0 },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q4_K", NULL, false, false, 21, NULL, 0, 0 },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q5_K", NULL, false, false, 22, NULL, 0, 0 },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q6_K", NULL, false, false, 23, NULL, 0, 0 },
+	{ 3, 512, 4, 1, 512, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, true, 24, NULL, 0, 0 },
+	{ 3, 256, 1, 1, 256, MK_VOCAB_MIN, 512, "Q5_K_M", NULL, true, false, 25, "qwen2", 0, 0 },
 };
 enum { MODELS = sizeof(models) / sizeof(models[0]) };
 

@@ -8,7 +8,7 @@ enum { OUT_OF_MEMORY = 2 };     /* of cudaError_t */
 
 static const struct backend *cuda;
 static const struct mk_spec tiny = {
-	2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, false, false, 3, NULL
+	2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, false, false, 3, NULL, 0, 0
 };
 static struct crossing over;    /* for the tiny model */
 

@@ -11,7 +11,7 @@ enum { OUT_OF_MEMORY = 2, ILLEGAL_ADDRESS = 700, LAUNCH_FAILURE = 719 };
 
 static const struct backend *cuda;
 static const struct mk_spec tiny = {
-	2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, false, false, 3, NULL
+	2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, false, false, 3, NULL, 0, 0
 };
 
 static struct rig open_tiny(void)
@@ -67,7 +67,7 @@ static void orders(const struct mk_spec *spec, enum cache cache)
 static void test_orders(void **state)
 {
 	static const struct mk_spec mixed = {
-		2, 256, 2, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, true, false, 4, NULL
+		2, 256, 2, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, true, false, 4, NULL, 0, 0
 	};
 
 	(void)state;

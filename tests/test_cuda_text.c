@@ -196,7 +196,7 @@ static void by_itself(const char *skip, int search, long *accepted, float *row)
 static void test_self(void **state)
 {
 	struct mk_spec spec = { 4, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false,
-				1, NULL };
+				1, NULL, 0, 0 };
 	static const char *const sets[] = { "a1,m2", "m0,a3" };
 	static float want[MK_VOCAB_MIN + 8], got[MK_VOCAB_MIN + 8];
 	char err[ERR_MAX];
@@ -226,9 +226,9 @@ int main(void)
 		cmocka_unit_test(test_guess_law), cmocka_unit_test(test_best),
 	};
 	struct mk_spec big = { 2, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false, 1,
-			       NULL };
+			       NULL, 0, 0 };
 	struct mk_spec little = { 1, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false,
-				  1, NULL };
+				  1, NULL, 0, 0 };
 	struct engine_opt o = { .model = BIG, .model_draft = LITTLE, .backend = "cuda",
 				.n_ctx = 256, .be = { .n_batch = 64 } };
 	char err[ERR_MAX] = "";

@@ -4,12 +4,13 @@
 
 static const struct mk_spec specs[] = {
 	MK_TINY,
-	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2, NULL },
-	{ 2, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL },
-	{ 2, 256, 4, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, false, 4, NULL },
-	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 7, NULL },
-	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 5, NULL },
-	{ 2, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2" },
+	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2, NULL, 0, 0 },
+	{ 2, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL, 0, 0 },
+	{ 2, 256, 4, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, false, 4, NULL, 0, 0 },
+	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 7, NULL, 0, 0 },
+	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 5, NULL, 0, 0 },
+	{ 2, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2", 0, 0 },
+	MK_OTHERS
 };
 enum { N_SPECS = sizeof(specs) / sizeof(specs[0]) };
 
@@ -125,9 +126,9 @@ static void test_pieces_and_threads(void **state)
 }
 
 /* Rows written ahead, by drafts that failed or by a pass that skipped layers, leave no trace. */
-static void rollback(enum cache cache)
+static void rollback(enum cache cache, const struct mk_spec *spec)
 {
-	struct rig r = open_rig_with(cache, &specs[0], "auto", 2);
+	struct rig r = open_rig_with(cache, spec, "auto", 2);
 
 	check_rollback(&r);
 	close_rig(&r);
@@ -136,8 +137,114 @@ static void rollback(enum cache cache)
 static void test_rollback(void **state)
 {
 	(void)state;
-	rollback(F16);
-	rollback(Q8);
+	for (int i = 0; i < N_SPECS; i++) {
+		rollback(F16, &specs[i]);
+		rollback(Q8, &specs[i]);
+	}
+}
+
+/* ---- rings: caches of local layers that are shorter than the context ---- */
+
+enum { STEP = 64, RING = 256 };         /* of a window of 24 or 48, steps of 64, and spare rows */
+
+static const struct mk_spec *windowed(int i)
+{
+	for (int j = 0; j < N_SPECS; j++)
+		if (specs[j].window && specs[j].window < RING && i-- == 0)
+			return &specs[j];
+	return NULL;
+}
+
+static struct rig open_ring(enum cache cache, const struct mk_spec *spec, const char *kernels)
+{
+	struct backend_opt o = rig_opt(cache, kernels, 2);
+
+	o.n_batch = STEP;
+	return open_rig_on(&backend_cpu, spec, &o);
+}
+
+static void test_rings(void **state)
+{
+	const struct mk_spec *spec;
+
+	(void)state;
+	for (int i = 0; (spec = windowed(i)); i++) {
+		struct rig ring = open_ring(F16, spec, "float"), all = open_rig(spec, "float", 2);
+		double rms_error, most = distance_in(&ring, F16, CTX, STEP, &rms_error);
+
+		print_message("# %s: at most %.2g, rms %.2g\n", spec->arch, most, rms_error);
+		assert_true(most < 0.05 && rms_error < 0.003);
+		assert_true(backend_cpu.kv_bytes(ring.kv) < backend_cpu.kv_bytes(all.kv) * 3 / 4);
+		close_rig(&ring);
+		close_rig(&all);
+	}
+}
+
+/* The rows of whole caches and of rings are the same to the bit, also behind drafts that failed
+ * where the ring begins anew; and what was forgotten is not read. */
+static void test_ring_rollback(void **state)
+{
+	const struct mk_spec *spec;
+
+	(void)state;
+	for (int i = 0; (spec = windowed(i)); i++) {
+		struct rig ring = open_ring(i % 2 ? Q8 : F16, spec, "auto");
+		struct rig all = open_rig_with(i % 2 ? Q8 : F16, spec, "auto", 2);
+		struct batch back = { .tok = tokens + RING, .n = 1, .pos = RING, .n_out = 1 };
+
+		for (int pos = 0; pos < CTX - 70; pos += 10) {
+			float *a, *b;
+
+			free(run(&ring, NULL, pos, STEP, 1));   /* drafts */
+			a = run(&ring, NULL, pos, 10, 10);
+			b = run(&all, NULL, pos, 10, 10);
+			same_rows(a, b, 10, &all);
+			free(a);
+			free(b);
+		}
+		assert_in_range(ring.be->kv_back(ring.kv), RING + 1, CTX - 70);
+		assert_int_equal(all.be->kv_back(all.kv), 0);
+		check_refused(&ring, back, "forgotten");
+		free(run(&ring, NULL, 0, 1, 1));
+		assert_int_equal(ring.be->kv_back(ring.kv), 0);
+		close_rig(&ring);
+		close_rig(&all);
+	}
+}
+
+/* A session that goes far back begins anew, and writes what it wrote. */
+static void test_ring_session(void **state)
+{
+	struct rig r = open_ring(F16, windowed(0), "auto");
+	struct session s;
+	char err[ERR_MAX] = "";
+	const float *l;
+	float *want;
+	int vocab = r.m->cfg.n_vocab;
+
+	(void)state;
+	assert_int_equal(session_open(&s, r.be, r.d, &r.m->cfg, CTX, STEP, err), 0);
+	assert_int_equal(session_set(&s, tokens, 600, err), 0);
+	assert_non_null(session_extend(&s, tokens + 600, 5, err));
+	assert_int_equal(session_set(&s, tokens, 590, err), 0);
+	assert_int_equal(s.n_kv, 589);          /* near enough */
+	assert_int_equal(session_set(&s, tokens, 300, err), 0);
+	assert_int_equal(s.n_kv, 0);
+	l = session_extend(&s, tokens + 300, 0, err);
+	if (!l)
+		fail_msg("%s", err);
+	want = malloc(sizeof(float) * (size_t)vocab);
+	memcpy(want, l, sizeof(float) * (size_t)vocab);
+	for (int pos = 0; pos < 300; pos += 50) {
+		float *row = run(&r, NULL, pos, 50, 1);
+
+		if (pos == 250)
+			same_rows(row, want, 1, &r);
+		free(row);
+	}
+	free(want);
+	session_close(&s);
+	close_rig(&r);
 }
 
 /* Texts of different lengths that advance together: each row as if its text were alone. */
@@ -239,6 +346,9 @@ int main(void)
 		cmocka_unit_test(test_rows_alike),
 		cmocka_unit_test(test_pieces_and_threads),
 		cmocka_unit_test(test_rollback),
+		cmocka_unit_test(test_rings),
+		cmocka_unit_test(test_ring_rollback),
+		cmocka_unit_test(test_ring_session),
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_cache_types),
 		cmocka_unit_test(test_skip_all),

@@ -254,12 +254,41 @@ static void test_vectors(void **state)
 		assert_true(fabs((double)y[i] - (double)x[i] / sqrt(sum / 64 + 1e-5) *
 				 (double)w[i]) < 2e-6);
 	memcpy(y, g, sizeof(y));
-	k->swiglu(y, x, 64);
+	k->glu(ACT_SILU, y, x, 64);
 	for (int i = 0; i < 64; i++) {
 		double want = (double)g[i] / (1 + exp(-(double)g[i])) * (double)x[i];
 
 		assert_true(fabs((double)y[i] - want) <= 3e-6 * fabs(want) + 1e-30);
 	}
+}
+
+/* GELU by its tanh formula (Hendrycks and Gimpel 2016), scales and soft caps of any length. */
+static void test_bends(void **state)
+{
+	const struct cpu_kernels *k = *state;
+	float g[64], up[64], x[69], y[69];
+
+	for (int i = 0; i < 64; i++) {
+		double v = (i - 32) * 0.25, root = sqrt(2 / acos(-1));
+
+		g[i] = (float)v;
+		up[i] = (float)(v / 2 * (1 + tanh(root * (v + 0.044715 * v * v * v))));
+	}
+	for (int i = 0; i < 64; i++)
+		x[i] = 1;
+	k->glu(ACT_GELU, g, x, 64);
+	for (int i = 0; i < 64; i++)
+		assert_true(fabsf(g[i] - up[i]) <= 3e-6f * fabsf(up[i]) + 3e-7f);
+	for (int i = 0; i < 69; i++)
+		x[i] = y[i] = (float)(i - 30) * 3;
+	k->bend(x, 0.5f, 0, 69);
+	for (int i = 0; i < 69; i++)
+		assert_true(x[i] == y[i] / 2);
+	memcpy(x, y, sizeof(x));
+	k->bend(x, 0.5f, 20, 67);
+	for (int i = 0; i < 67; i++)
+		assert_true(fabs((double)x[i] - 20 * tanh((double)y[i] / 40)) < 1e-5);
+	assert_true(x[67] == y[67] && x[68] == y[68]);
 }
 
 /* The scale is f16 of a 127th of the largest; the codes are within half a step of it. */
@@ -405,6 +434,7 @@ static int run_all(const char *name)
 		cmocka_unit_test_prestate(test_products, (void *)k),
 		cmocka_unit_test_prestate(test_quantise, (void *)k),
 		cmocka_unit_test_prestate(test_vectors, (void *)k),
+		cmocka_unit_test_prestate(test_bends, (void *)k),
 		cmocka_unit_test_prestate(test_codes, (void *)k),
 		cmocka_unit_test_prestate(test_attend, (void *)k),
 		cmocka_unit_test(test_packing_covers),

@@ -111,7 +111,7 @@ static void test_accepted(void **state)
 	assert_int_equal(m->cfg.head_dim, 16);
 	assert_int_equal(m->cfg.n_rot, 16);
 	assert_int_equal(m->cfg.n_vocab, MK_VOCAB_MIN);
-	assert_true(m->cfg.rope_scale == 1.0f && m->output != m->embd && !m->rope_freqs);
+	assert_true(m->cfg.rope_scale == 1.0f && m->output != m->embd && !m->rope_freqs[0]);
 	model_close(m);
 	free(b.p);
 }
@@ -274,7 +274,7 @@ static void test_other_kinds(void **state)
 
 	(void)state;
 	memcpy(find(b, "llama") + 8, "mamba", 5);
-	REFUSED(b, "mamba", "llama (");
+	REFUSED(b, "'mamba' (a recurrent model)", "llama (");
 	b = make(&tiny);
 	rename_to(b, "general.architecture", "general.architecturx");
 	REFUSED(b, "general.architecture", "language model");

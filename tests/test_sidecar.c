@@ -6,7 +6,7 @@
 #include <signal.h>
 
 static const struct mk_spec spec = { 6, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, false, false,
-				     1, NULL };
+				     1, NULL, 0, 0 };
 static const char path[] = "build/test-sidecar.gguf";
 static const double expected[BRIDGE_ROWS] = { 0.75, 0.5, 0.25, 0.125 };
 static int vocab[PEAK];

@@ -1,5 +1,6 @@
 /* attend.c - see attend.h.  RoPE, the cache, and attention cut into items.
  *
+ * A query's blocks are those of all positions, whichever of them it sees.
  * Invariant: how the work is cut decides only who computes a number, never how. */
 #include "kernels/cpu/attend.h"
 #include <math.h>
@@ -43,14 +44,13 @@ static void spread(float *x, int dim)
 
 static struct plane plane_of(const struct kv *kv, struct plane all, int layer, int head)
 {
-	size_t i = (size_t)layer * (size_t)kv->dev->model->cfg.n_kv_heads + (size_t)head;
-	size_t pad = (size_t)kv->dev->pad_dim, at = i * (size_t)kv->n_ctx * pad;
+	size_t row = kv->at[layer] + (size_t)head * (size_t)kv->rows[layer];
+	size_t at = row * (size_t)kv->dev->pad_dim;
 
 	if (!all.scale)
 		return (struct plane){ (uint16_t *)all.x + at, NULL };
-	at = i * (size_t)kv->n_ctx;
-	return (struct plane){ (int8_t *)all.x + at * pad,
-			       all.scale + at * (size_t)plane_blocks(kv->dev->pad_dim) };
+	return (struct plane){ (int8_t *)all.x + at,
+			       all.scale + row * (size_t)plane_blocks(kv->dev->pad_dim) };
 }
 
 /* One position of one head; the dimensions of x lie apart elements from each other from at on. */
@@ -82,55 +82,78 @@ static void store_kv(const struct kv *kv, int layer, int head, int pos, const fl
 {
 	size_t pad = (size_t)kv->dev->pad_dim, in_tile = (size_t)(pos % 16);
 
+	pos %= kv->rows[layer];
 	store_row(kv->dev, plane_of(kv, kv->k, layer, head), pos, k,
 		  ((size_t)pos - in_tile) * pad + in_tile, 16);
 	store_row(kv->dev, plane_of(kv, kv->v, layer, head), pos, v, (size_t)pos * pad, 1);
+}
+
+/* A head of queries or keys: norm, RoPE, rotation. */
+static void turn(const struct dev *d, int layer, bool key, const float *angles, float *x)
+{
+	const struct model_config *c = &d->model->cfg;
+	const float *norm = key ? d->layer[layer].k_norm : d->layer[layer].q_norm;
+
+	if (norm)
+		d->k->norm(x, norm, c->head_dim, c->norm_eps, x);
+	turn_head(c, angles, x);
+	if (d->q8_k)
+		spread(x, c->head_dim);
+}
+
+static void add_bias(const struct dev *d, int layer, int head, float *qkv)
+{
+	int dim = d->model->cfg.head_dim;
+
+	if (d->layer[layer].qkv_bias)
+		d->k->add(qkv + head * dim, d->layer[layer].qkv_bias + head * dim, 1, dim);
 }
 
 void attend_store(const struct step *s, int t, int layer)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	const float *bias = d->layer[layer].qkv_bias;
-	int heads = c->n_heads + c->n_kv_heads, from, to;
+	int heads = c->n_heads + c->n_kv_heads, sets = rope_sets(c), from, to;
 
 	pool_share(d->pool, t, s->n * heads, &from, &to);
 	for (int i = from; i < to; i++) {
-		int row = i / heads, head = i % heads;
+		int row = i / heads, head = i % heads, value = head + c->n_kv_heads;
 		float *base = d->qkv + (size_t)row * (size_t)d->ld_qkv;
-		const float *turn = d->turn + (size_t)row * (size_t)c->n_rot;
 		struct lane lane = step_lane(s, row);
+		size_t angles = (size_t)(row * sets + layer_rope(c, layer, lane.kv->n_ctx));
 
-		if (bias)
-			d->k->add(base + head * c->head_dim, bias + head * c->head_dim,
-				  c->head_dim);
-		if (bias && head >= c->n_heads)
-			d->k->add(base + (head + c->n_kv_heads) * c->head_dim,
-				  bias + (head + c->n_kv_heads) * c->head_dim, c->head_dim);
-		turn_head(c, turn, base + head * c->head_dim);
-		if (d->q8_k)
-			spread(base + head * c->head_dim, c->head_dim);
-		if (head >= c->n_heads)
-			store_kv(lane.kv, layer, head - c->n_heads, lane.pos,
-				 base + head * c->head_dim,
-				 base + (head + c->n_kv_heads) * c->head_dim);
+		add_bias(d, layer, head, base);
+		turn(d, layer, head >= c->n_heads, d->turn + angles * (size_t)c->n_rot,
+		     base + head * c->head_dim);
+		if (head < c->n_heads)
+			continue;
+		add_bias(d, layer, value, base);
+		store_kv(lane.kv, layer, head - c->n_heads, lane.pos, base + head * c->head_dim,
+			 base + value * c->head_dim);
 	}
 }
 
-struct cut attend_cut(const struct step *s)
+struct cut attend_cut(const struct step *s, bool local)
 {
 	const struct model_config *c = &s->d->model->cfg;
-	int rows = s->b->lanes ? 1 : ATTEND_ROWS, end = 0, blocks;
+	int rows = s->b->lanes ? 1 : ATTEND_ROWS, first = 0, end = 0, blocks;
 
-	for (int i = 0; i < s->n; i++)
-		if (step_lane(s, i).pos >= end)
-			end = step_lane(s, i).pos + 1;
+	for (int i = 0; i < s->n; i++) {
+		int pos = step_lane(s, i).pos, seen = pos - c->window + 1;
+
+		if (pos >= end)
+			end = pos + 1;
+		if (local && (!i || seen < first))
+			first = seen;
+	}
+	first = first > 0 ? first / ATTEND_BLOCK : 0;
 	blocks = (end + ATTEND_BLOCK - 1) / ATTEND_BLOCK;
 	return (struct cut){
 		.group = c->n_heads / c->n_kv_heads,
 		.rows = rows,
 		.chunks = (s->n + rows - 1) / rows,
-		.pieces = s->n <= FEW_ROWS ? blocks : 1,
+		.pieces = s->n <= FEW_ROWS ? blocks - first : 1,
+		.first = first,
 		.blocks = blocks,
 	};
 }
@@ -159,14 +182,15 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 	struct lane lane = step_lane(s, row0);
 	int rows = item_rows(s, cut, row0);
 	int end = lane.pos + rows;
-	int first = cut->pieces > 1 ? piece : 0, last = cut->pieces > 1 ? piece + 1 : cut->blocks;
+	int first = cut->first + piece, last = cut->pieces > 1 ? first + 1 : cut->blocks;
+	bool local = layer_local(c, layer);
 	struct attend a = {
 		.q = d->qkv + kv_head * cut->group * c->head_dim, .ldq = d->ld_qkv,
 		.pos = lane.pos - row0,
 		.group = cut->group, .head_dim = c->head_dim, .pad_dim = d->pad_dim,
 		.k = plane_of(lane.kv, lane.kv->k, layer, kv_head),
 		.v = plane_of(lane.kv, lane.kv->v, layer, kv_head),
-		.scale = 1.0f / sqrtf((float)c->head_dim),
+		.scale = c->attn_scale, .cap = c->attn_cap, .window = local ? c->window : 0,
 	};
 
 	for (int i = 0; i < rows * cut->group; i++) {
@@ -179,6 +203,7 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 	for (int b = first; b < last && b * ATTEND_BLOCK < end; b++) {
 		int t1 = (b + 1) * ATTEND_BLOCK < end ? (b + 1) * ATTEND_BLOCK : end;
 
+		a.shift = b * ATTEND_BLOCK % lane.kv->rows[layer] - b * ATTEND_BLOCK;
 		d->k->attend(&a, row0, rows, b * ATTEND_BLOCK, t1, part);
 	}
 	for (int i = 0; i < rows * cut->group; i++)
@@ -190,7 +215,7 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 static long item_cost(const struct step *s, const struct cut *cut, int row0, int piece)
 {
 	int rows = item_rows(s, cut, row0);
-	int end = step_lane(s, row0).pos + rows, first = piece * ATTEND_BLOCK;
+	int end = step_lane(s, row0).pos + rows, first = (cut->first + piece) * ATTEND_BLOCK;
 
 	if (cut->pieces > 1 && end > first + ATTEND_BLOCK)
 		end = first + ATTEND_BLOCK;

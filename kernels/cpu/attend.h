@@ -17,14 +17,15 @@ static inline struct lane step_lane(const struct step *s, int row)
 	return s->b->lanes ? s->b->lanes[row] : (struct lane){ s->kv, s->b->pos + row };
 }
 
-/* How attention is cut: (head group, rows, pieces of the context). */
+/* How attention is cut: (head group, rows, pieces of the context, which are blocks first.. or all
+ * of blocks first..blocks-1). */
 struct cut {
-	int group, rows, chunks, pieces, blocks;
+	int group, rows, chunks, pieces, first, blocks;
 };
 
-struct cut attend_cut(const struct step *);
-/* Biases, RoPE on queries and keys (and a rotation of both where keys become q8_0), keys and values
- * into the cache. */
+struct cut attend_cut(const struct step *, bool local);
+/* Biases, norms, RoPE on queries and keys (and a rotation of both where keys become q8_0), keys and
+ * values into the cache. */
 void attend_store(const struct step *, int t, int layer);
 /* The queries of qkv against the cache, into the slots of part. */
 void attend_all(const struct step *, int t, int layer, const struct cut *);

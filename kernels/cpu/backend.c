@@ -50,6 +50,23 @@ static size_t weight_bytes(const struct dev *d, bool packed)
 	return sum;
 }
 
+static int load_norms(const struct layer *from, struct cpu_layer *to, char err[ERR_MAX])
+{
+	const struct {
+		const struct gguf_tensor *t;
+		float **to;
+	} all[] = {
+		{ from->attn_norm, &to->attn_norm }, { from->ffn_norm, &to->ffn_norm },
+		{ from->attn_post, &to->attn_post }, { from->ffn_post, &to->ffn_post },
+		{ from->q_norm, &to->q_norm }, { from->k_norm, &to->k_norm },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i].t && !(*all[i].to = load_floats(all[i].t, err)))
+			return -1;
+	return 0;
+}
+
 static int load_layer(struct dev *d, int l, uint8_t **at, char err[ERR_MAX])
 {
 	const struct layer *from = &d->model->layer[l];
@@ -60,11 +77,9 @@ static int load_layer(struct dev *d, int l, uint8_t **at, char err[ERR_MAX])
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		mat_load(d, mats[i], all[i], d->model->file, at);
-	to->attn_norm = load_floats(from->attn_norm, err);
-	to->ffn_norm = load_floats(from->ffn_norm, err);
 	if (from->bq && !(to->qkv_bias = load_biases(from, err)))
 		return -1;
-	return to->attn_norm && to->ffn_norm ? 0 : -1;
+	return load_norms(from, to, err);
 }
 
 static int load_weights(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
@@ -157,9 +172,9 @@ static int open_work(struct dev *d, char err[ERR_MAX])
 	d->attn = room(work, n * (size_t)(c->n_heads * c->head_dim), f, err);
 	d->gate = room(work, n * (size_t)c->n_ff, f, err);
 	d->up = room(work, n * (size_t)c->n_ff, f, err);
-	d->turn = room(work, n * (size_t)c->n_rot, f, err);
+	d->turn = room(work, n * (size_t)(rope_sets(c) * c->n_rot), f, err);
 	d->logits = room(work, (size_t)d->n_out * (size_t)(c->n_out + row_peaks(c->n_out)), f, err);
-	d->inv_freq = room(work, (size_t)c->n_rot / 2 + 1, f, err);
+	d->inv_freq = room(work, (size_t)(rope_sets(c) * c->n_rot) / 2 + 1, f, err);
 	if (!d->x || !d->tmp || !d->qkv || !d->attn || !d->gate || !d->up || !d->turn ||
 	    !d->logits || !d->inv_freq)
 		return -1;
@@ -176,6 +191,9 @@ static int check_shape(const struct model_config *c, char err[ERR_MAX])
 		return fail(err, "heads of %d dimensions, %d to a key head: the cpu backend takes "
 			    "multiples of 8 up to %d, and up to %d heads", c->head_dim,
 			    c->n_heads / c->n_kv_heads, ATTEND_MAX_DIM, CPU_MAX_GROUP);
+	if (c->qk_norm && c->head_dim % 16)
+		return fail(err, "normed heads of %d dimensions: the cpu backend takes multiples "
+			    "of 16", c->head_dim);
 	return 0;
 }
 
@@ -184,9 +202,12 @@ static void dev_close(struct dev *d)
 	if (!d)
 		return;
 	for (int l = 0; d->layer && l < d->model->cfg.n_layers; l++) {
-		mem_free(d->layer[l].attn_norm);
-		mem_free(d->layer[l].ffn_norm);
-		mem_free(d->layer[l].qkv_bias);
+		struct cpu_layer *w = &d->layer[l];
+		float *floats[] = { w->attn_norm, w->ffn_norm, w->attn_post, w->ffn_post,
+				    w->q_norm, w->k_norm, w->qkv_bias };
+
+		for (size_t i = 0; i < sizeof(floats) / sizeof(floats[0]); i++)
+			mem_free(floats[i]);
 	}
 	bridge_open(d, NULL, d->err);
 	for (int t = 0; d->own && t < d->n_threads; t++)
@@ -219,7 +240,7 @@ static int dev_set(struct dev *d, const struct model *m, const struct backend_op
 	d->floats = opt->kernels && !strcmp(opt->kernels, "float");
 	d->watch = opt->watch;
 	d->watch_ctx = opt->watch_ctx;
-	d->n_batch = opt->n_batch > 0 ? opt->n_batch : 256;
+	d->n_batch = opt->n_batch > 0 ? opt->n_batch : BATCH_DEFAULT;
 	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
 	d->pad_dim = (d->model->cfg.head_dim + 15) & ~15;
 	return 0;
@@ -239,7 +260,8 @@ static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_M
 		 d->q8_k ? ", keys q8_0" : "", d->q8_v ? ", values q8_0" : "");
 	if (open_work(d, err) != 0 || load_weights(d, opt, err) != 0)
 		return -1;
-	rope_freqs(d->model, d->inv_freq);
+	for (int i = 0; i < rope_sets(&d->model->cfg); i++)
+		rope_freqs(d->model, i, d->inv_freq + i * d->model->cfg.n_rot / 2);
 	return 0;
 }
 
@@ -315,12 +337,41 @@ static void kv_free(struct kv *kv)
 	mem_free(kv);
 }
 
-/* Positions in all layers and heads. */
+/* Sets how many rows each layer has; those of all layers and heads. */
+static size_t kv_lay_out(struct kv *kv)
+{
+	const struct model_config *c = &kv->dev->model->cfg;
+	size_t at = 0;
+
+	for (int l = 0; l < c->n_layers; l++) {
+		kv->rows[l] = window_rows(c, l, kv->n_ctx, kv->dev->n_batch);
+		kv->at[l] = at;
+		at += (size_t)c->n_kv_heads * (size_t)kv->rows[l];
+	}
+	return at;
+}
+
 static size_t kv_positions(const struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 
-	return (size_t)c->n_layers * (size_t)c->n_kv_heads * (size_t)kv->n_ctx;
+	return (size_t)c->n_kv_heads * window_rows_all(c, kv->n_ctx, kv->dev->n_batch);
+}
+
+int kv_back(const struct kv *kv)
+{
+	const struct model_config *c = &kv->dev->model->cfg;
+	int back = 0;
+
+	for (int l = 0; l < c->n_layers; l++)
+		if (window_back(c, kv->rows[l], kv->top) > back)
+			back = window_back(c, kv->rows[l], kv->top);
+	return back;
+}
+
+void kv_reach(struct lane at)
+{
+	at.kv->top = !at.pos ? 1 : at.pos >= at.kv->top ? at.pos + 1 : at.kv->top;
 }
 
 static int planes_new(const struct kv *kv, struct plane *p, bool q8, char err[ERR_MAX])
@@ -350,6 +401,7 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 		return NULL;
 	kv->dev = d;
 	kv->n_ctx = memory_rows(n_ctx);
+	kv_lay_out(kv);
 	if (planes_new(kv, &kv->k, d->q8_k, err) != 0 ||
 	    planes_new(kv, &kv->v, d->q8_v, err) != 0 || open_parts(d, kv->n_ctx, err) != 0) {
 		kv_free(kv);
@@ -367,7 +419,7 @@ size_t kv_row_bytes(const struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 
-	return (kv_bytes(kv) - kept_bytes(kv)) / (size_t)kv->n_ctx / (size_t)c->n_layers;
+	return (kv_bytes(kv) - kept_bytes(kv)) * (size_t)c->n_kv_heads / kv_positions(kv);
 }
 
 static const char *dev_error(const struct dev *d)
@@ -396,6 +448,7 @@ const struct backend backend_cpu = {
 	.kv_new = kv_new,
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
+	.kv_back = kv_back,
 	.kv_keep = kv_keep,
 	.bridge = bridge_open,
 	.forward = cpu_forward,

@@ -227,7 +227,7 @@ void bridge_cross(struct step *s, int t)
 	pool_share(d->pool, t, s->n * width / UNIT, &from, &to);
 	d->cross.weight.mul(&d->cross.weight, from, to, f, 1, d->x, 0);
 	d->k->add(d->x + from * UNIT, (const float *)step_bridge(s)->bias->data + from * UNIT,
-		  (to - from) * UNIT);
+		  1, (to - from) * UNIT);
 }
 
 /* Units u0..u1-1 of what comes out, which begin behind skip units, added to y. */
@@ -240,7 +240,8 @@ static void add_up(const struct step *s, const struct mat *up, const struct act 
 	up->mul(up, skip + u0, skip + u1, low, s->n, d->cross.up, up->rows);
 	for (int i = 0; i < s->n; i++)
 		d->k->add(y + (size_t)i * (size_t)ldy + at,
-			  d->cross.up + (size_t)i * (size_t)up->rows + from, (u1 - u0) * UNIT);
+			  d->cross.up + (size_t)i * (size_t)up->rows + from, 1,
+			  (u1 - u0) * UNIT);
 }
 
 /* Every thread makes the few rows of low rank for itself. */
@@ -267,6 +268,6 @@ void adapt(const struct step *s, int t, int layer, enum adapt which, const struc
 	} else if (which == ADAPT_QKV) {
 		add_up(s, &a->up, low, 0, from, to, d->qkv, d->ld_qkv);
 	} else {
-		add_up(s, &a->up, low, 0, from, to, d->x, d->model->cfg.n_embd);
+		add_up(s, &a->up, low, 0, from, to, d->tmp, d->model->cfg.n_embd);
 	}
 }

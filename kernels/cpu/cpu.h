@@ -52,7 +52,9 @@ struct attend {         /* one head group of one layer, see attention.c */
 	int ldq, pos;           /* row i sits at position pos+i */
 	int group, head_dim, pad_dim;   /* heads that share this K and V; pad_dim: up to 16s */
 	struct plane k, v;
-	float scale;
+	float scale, cap;       /* of scores; cap 0: none */
+	int window;             /* positions that a query sees, 0: all */
+	int shift;              /* where position p lies: in row p + shift of its plane */
 };
 /* Positions folded at once; query rows in one work item; largest pad_dim. */
 enum { ATTEND_BLOCK = 128, ATTEND_ROWS = 8, ATTEND_MAX_DIM = 256 };
@@ -68,8 +70,10 @@ struct cpu_kernels {
 	mat_mul_fn *floats;                             /* any type, in the file's layout */
 	void (*quantise)(const struct act *, int row, int b0, int b1);
 	void (*norm)(const float *x, const float *w, int n, float eps, float *y);
-	void (*add)(float *x, const float *y, int n);
-	void (*swiglu)(float *gate, const float *up, int n);    /* gate = silu(gate) * up */
+	void (*add)(float *x, const float *y, float scale, int n);      /* x += scale * y */
+	void (*glu)(enum activation, float *gate, const float *up, int n); /* gate = f(gate) * up */
+	/* x = scale * x, then cap * tanh(x / cap) unless cap is 0.  Any n. */
+	void (*bend)(float *x, float scale, float cap, int n);
 	void (*halves)(const float *x, uint16_t *y, int n);     /* to f16, nearest even */
 	/* To q8_0: n (a multiple of 32) codes and n/32 f16 scales. */
 	void (*codes)(const float *x, int n, int8_t *code, uint16_t *scale);

@@ -4,6 +4,7 @@
  * Invariant: a forward allocates nothing. */
 #ifndef S3D_CPU_DEV_H
 #define S3D_CPU_DEV_H
+#include "engine/window.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/threads.h"
 
@@ -18,6 +19,8 @@ enum stage { STAGE_EMBED, STAGE_QKV, STAGE_ATTEND, STAGE_WO, STAGE_GATE_UP, STAG
 struct cpu_layer {
 	struct mat wq, wk, wv, wo, gate, up, down;
 	float *attn_norm, *ffn_norm;    /* (n_embd) */
+	float *attn_post, *ffn_post;    /* (n_embd), or NULL as those that follow */
+	float *q_norm, *k_norm;         /* (head_dim) */
 	float *qkv_bias;        /* (ld_qkv), or NULL */
 };
 
@@ -49,14 +52,14 @@ struct dev {
 	float *norm;            /* (n_embd) */
 	uint8_t *arena;         /* packed matrices */
 	size_t arena_bytes, work_bytes;
-	float *inv_freq;        /* (n_rot/2) radians a position */
+	float *inv_freq;        /* (sets, n_rot/2) radians a position */
 
 	float *x;               /* (n_batch, n_embd) the residual stream */
 	float *tmp;             /* (n_batch, n_embd) */
 	float *qkv;             /* (n_batch, ld_qkv) */
 	float *attn;            /* (n_batch, n_heads*head_dim) */
 	float *gate, *up;       /* (n_batch, n_ff) */
-	float *turn;            /* (n_batch, n_rot) cosine and sine in turn */
+	float *turn;            /* (n_batch, sets, n_rot) cosine and sine in turn */
 	float *logits;          /* (n_out, cfg.n_out and peaks) */
 	struct act *own;        /* (threads) FEW_ROWS rows of max(n_embd, n_heads*head_dim) */
 	struct act all;         /* n_batch rows of the same */
@@ -86,6 +89,9 @@ struct kv {
 	struct dev *dev;
 	int n_ctx;              /* a multiple of 16 */
 	struct plane k, v;      /* (n_layers, n_kv_heads) of them; q8_0 keys are rotated */
+	int rows[MODEL_MAX_LAYERS];     /* of each of a layer's planes, see engine/window.h */
+	size_t at[MODEL_MAX_LAYERS];    /* rows of all planes before */
+	int top;                /* behind the last position that was written */
 	struct kept kept;
 };
 
@@ -94,6 +100,8 @@ struct kv {
 int act_open(struct act *, int rows, int k, bool floats, size_t *bytes, char err[ERR_MAX]);
 void act_close(struct act *);
 size_t kv_row_bytes(const struct kv *);         /* keys and values of one position in one layer */
+int kv_back(const struct kv *);
+void kv_reach(struct lane);             /* a pass writes there */
 
 /* timing.c */
 void stage_begin(struct dev *);         /* a pass begins; called by one thread */

@@ -7,26 +7,36 @@
 #include <math.h>
 #include <string.h>
 
+static void embed_row(const struct step *s, int i)
+{
+	const struct model *m = s->d->model;
+	int width = m->cfg.n_embd;
+	size_t bytes = quant_bytes(quant_info(m->embd->type), width);
+	float *x = s->d->x + (size_t)i * (size_t)width;
+
+	quant_row(m->embd->type, (const uint8_t *)m->embd->data + (size_t)s->b->tok[i] * bytes, x,
+		  width);
+	if (m->cfg.embd_scale != 1)
+		s->d->k->bend(x, m->cfg.embd_scale, 0, width);
+}
+
 /* Token embedding of the batch's rows; the angles of RoPE at all positions of the pass. */
 static void embed(struct step *s, int t)
 {
 	struct dev *d = s->d;
-	const struct model *m = d->model;
-	int n_embd = m->cfg.n_embd, half = m->cfg.n_rot / 2, from, to;
-	size_t row_bytes = quant_bytes(quant_info(m->embd->type), n_embd);
+	const struct model_config *c = &d->model->cfg;
+	int angles = rope_sets(c) * c->n_rot / 2, from, to;
 
 	pool_share(d->pool, t, step_rows(s), &from, &to);
 	for (int i = from; i < to; i++) {
-		float position = (float)step_lane(s, i).pos * m->cfg.rope_scale;
-		float *turn = d->turn + (size_t)i * (size_t)(2 * half);
+		float position = (float)step_lane(s, i).pos;
+		float *turn = d->turn + (size_t)i * (size_t)(2 * angles);
 
 		if (i < s->n)
-			quant_row(m->embd->type, (const uint8_t *)m->embd->data +
-				  (size_t)s->b->tok[i] * row_bytes,
-				  d->x + (size_t)i * (size_t)n_embd, n_embd);
-		for (int j = 0; j < half; j++) {
-			turn[2 * j] = cosf(position * d->inv_freq[j]);
-			turn[2 * j + 1] = sinf(position * d->inv_freq[j]);
+			embed_row(s, i);
+		for (int j = 0; j < angles; j++) {
+			turn[2 * j] = cosf(position * d->inv_freq[j]) * c->rope_gain;
+			turn[2 * j + 1] = sinf(position * d->inv_freq[j]) * c->rope_gain;
 		}
 	}
 }
@@ -76,18 +86,31 @@ static void multiply(struct dev *d, int t, const struct act *a, int n, int count
 	}
 }
 
-/* x += m . a, each thread for the rows of m which it multiplied. */
-static void multiply_add(const struct step *s, int t, const struct act *a, const struct mat *m)
+/* x += what attention (ADAPT_OUT) or the MLP (ADAPT_DOWN) makes of a, normed where the model does;
+ * each thread for the columns which it multiplied. */
+static void residual(const struct step *s, int t, int l, enum adapt which, const struct act *a)
 {
 	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
+	const struct cpu_layer *w = &d->layer[l];
+	const struct mat *m = which == ADAPT_OUT ? &w->wo : &w->down;
+	const float *norm = which == ADAPT_OUT ? w->attn_post : w->ffn_post;
+	float *normed = d->own[t].room;
 	int from, to;
 
 	pool_share(d->pool, t, m->rows / UNIT, &from, &to);
 	m->mul(m, from, to, a, s->n, d->tmp, m->rows);
+	adapt(s, t, l, which, a);
+	if (norm)
+		pool_sync(d->pool);
 	for (int i = 0; i < s->n; i++) {
-		size_t at = (size_t)i * (size_t)m->rows + (size_t)(from * UNIT);
+		float *x = d->x + (size_t)i * (size_t)m->rows;
+		const float *y = d->tmp + (size_t)i * (size_t)m->rows;
 
-		d->k->add(d->x + at, d->tmp + at, (to - from) * UNIT);
+		if (norm)
+			d->k->norm(y, norm, m->rows, c->norm_eps, normed);
+		d->k->add(x + from * UNIT, (norm ? normed : y) + from * UNIT, c->residual_scale,
+			  (to - from) * UNIT);
 	}
 }
 
@@ -105,7 +128,7 @@ static void gate_up(struct step *s, int t, int l, const struct act *a)
 	for (int i = 0; i < s->n; i++) {
 		size_t at = (size_t)i * (size_t)n_ff + (size_t)(from * BLOCK);
 
-		d->k->swiglu(d->gate + at, d->up + at, (to - from) * BLOCK);
+		d->k->glu(d->model->cfg.act, d->gate + at, d->up + at, (to - from) * BLOCK);
 		if (!d->floats)
 			d->k->quantise(&d->ff, i, from, to);
 	}
@@ -116,7 +139,9 @@ static void output(const struct step *s, int t, const struct act *a, int n_out)
 {
 	enum { SOME = 64 };
 	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
 	const struct mat *m = step_output(s);
+	bool bent = c->logit_scale != 1 || c->logit_cap > 0;
 	int units = (m->rows + UNIT - 1) / UNIT, ld = m->rows + row_peaks(m->rows), from, to;
 
 	_Static_assert((int)PEAK == (int)UNIT, "the rows of a unit have one peak");
@@ -129,6 +154,8 @@ static void output(const struct step *s, int t, const struct act *a, int n_out)
 		for (int i = 0; i < n_out; i++) {
 			float *row = d->logits + (size_t)i * (size_t)ld;
 
+			if (bent)
+				d->k->bend(row + u * UNIT, c->logit_scale, c->logit_cap, rows);
 			d->k->peaks(row + u * UNIT, rows, row + m->rows + u);
 		}
 	}
@@ -162,7 +189,7 @@ static void forward(void *arg, int t)
 	const struct plan *p = s->b->plan;
 	const struct bridge *g = step_bridge(s);
 	int n = s->n, n_out = s->b->n_out;
-	struct cut cut = attend_cut(s);
+	struct cut cuts[] = { attend_cut(s, false), attend_cut(s, true) };
 	struct act a;
 
 	if (!t)
@@ -178,7 +205,8 @@ static void forward(void *arg, int t)
 			bridge_cross(s, t);
 			l = g->s;
 			n = s->n;
-			cut = attend_cut(s);
+			cuts[0] = attend_cut(s, false);
+			cuts[1] = attend_cut(s, true);
 			stage_end(d, t, STAGE_EMBED);
 			watch(s, t, STAGE_EMBED, l);
 		}
@@ -197,15 +225,14 @@ static void forward(void *arg, int t)
 			stage_end(d, t, STAGE_QKV);
 			watch(s, t, STAGE_QKV, l);
 			/* attention, cut along the context, folded in order */
-			attend_all(s, t, l, &cut);
+			attend_all(s, t, l, &cuts[layer_local(c, l)]);
 			stage_end(d, t, STAGE_ATTEND);
-			attend_join(s, t, &cut);
+			attend_join(s, t, &cuts[layer_local(c, l)]);
 			stage_end(d, t, STAGE_ATTEND);
 			watch(s, t, STAGE_ATTEND, l);
 			/* output + residual */
 			a = prepare(d, t, d->attn, NULL, c->n_heads * c->head_dim, n);
-			multiply_add(s, t, &a, &w->wo);
-			adapt(s, t, l, ADAPT_OUT, &a);
+			residual(s, t, l, ADAPT_OUT, &a);
 			stage_end(d, t, STAGE_WO);
 			watch(s, t, STAGE_WO, l);
 		}
@@ -216,8 +243,7 @@ static void forward(void *arg, int t)
 			stage_end(d, t, STAGE_GATE_UP);
 			watch(s, t, STAGE_GATE_UP, l);
 			/* down + residual */
-			multiply_add(s, t, &d->ff, &w->down);
-			adapt(s, t, l, ADAPT_DOWN, &d->ff);
+			residual(s, t, l, ADAPT_DOWN, &d->ff);
 			stage_end(d, t, STAGE_DOWN);
 			watch(s, t, STAGE_DOWN, l);
 		}
@@ -250,6 +276,9 @@ static int check(const struct step *s)
 		if (lane.pos < 0 || lane.pos >= lane.kv->n_ctx)
 			return fail(d->err, "forward of a row at %d: the cache takes %d positions",
 				    lane.pos, lane.kv->n_ctx);
+		if ((!i || b->lanes) && lane.pos && lane.pos < kv_back(lane.kv))
+			return fail(d->err, "forward at %d: the cache has forgotten what is before "
+				    "%d", lane.pos, kv_back(lane.kv));
 	}
 	for (int i = 0; i < b->n; i++)
 		if (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab)
@@ -264,6 +293,8 @@ const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 
 	if (check(&s) != 0)
 		return NULL;
+	for (int i = 0; i < step_rows(&s); i++)
+		kv_reach(step_lane(&s, i));
 	stage_count(&s);
 	pool_run(d->pool, forward, &s);
 	return d->logits;

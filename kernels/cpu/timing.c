@@ -41,23 +41,32 @@ static void count_adapters(struct dev *d, const struct bridge *g)
 							    mat_bytes(&d->cross.adapt[l][i].up);
 }
 
+/* Bytes of the cache that a layer's attention reads. */
+static size_t cache_bytes(const struct step *s, int layer)
+{
+	const struct batch *b = s->b;
+	size_t bytes = 0;
+
+	for (int i = b->lanes ? 0 : b->n - 1; i < b->n; i++) {
+		struct lane lane = step_lane(s, i);
+		int first = window_first(&s->d->model->cfg, layer, lane.pos);
+
+		bytes += kv_row_bytes(lane.kv) * (size_t)(lane.pos + 1 - first);
+	}
+	return bytes;
+}
+
 void stage_count(const struct step *s)
 {
 	struct dev *d = s->d;
 	const struct batch *b = s->b;
 	const struct plan *p = b->plan;
 	const struct bridge *g = step_bridge(s);
-	size_t cache = 0;
 
 	if (!d->timed)
 		return;
 	if (g)
 		d->stage[STAGE_EMBED].bytes += mat_bytes(&d->cross.weight);
-	for (int i = b->lanes ? 0 : b->n - 1; i < b->n; i++) {
-		struct lane lane = step_lane(s, i);
-
-		cache += kv_row_bytes(lane.kv) * (size_t)(lane.pos + 1);
-	}
 	count_adapters(d, g);
 	for (int l = 0; l < d->model->cfg.n_layers; l++) {
 		const struct cpu_layer *w = &d->layer[l];
@@ -65,7 +74,7 @@ void stage_count(const struct step *s)
 		if (plan_runs(p, false, l)) {
 			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
 						     mat_bytes(&w->wv);
-			d->stage[STAGE_ATTEND].bytes += cache;
+			d->stage[STAGE_ATTEND].bytes += cache_bytes(s, l);
 			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
 		}
 		if (plan_runs(p, true, l)) {

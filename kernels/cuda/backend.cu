@@ -177,6 +177,12 @@ static size_t kv_bytes(const struct kv *kv)
 	return kv->bytes + kv->kept.bytes;
 }
 
+static int kv_back(const struct kv *kv)
+{
+	(void)kv;
+	return 0;
+}
+
 /* ---- devices ---- */
 
 static int check_shape(const struct model_config *c, char err[ERR_MAX])
@@ -184,6 +190,10 @@ static int check_shape(const struct model_config *c, char err[ERR_MAX])
 	if (c->n_embd % BLOCK || c->n_ff % BLOCK || c->n_heads * c->head_dim % BLOCK)
 		return fail(err, "widths %d, %d and %d of this model must be multiples of %d",
 			    c->n_embd, c->n_ff, c->n_heads * c->head_dim, BLOCK);
+	if (c->window || c->qk_norm || c->post_norm || c->n_ctx_short || c->act != ACT_SILU ||
+	    c->embd_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1)
+		return fail(err, "architecture %s is not for the cuda backend yet; --backend cpu "
+			    "takes this model", c->arch);
 	if (c->head_dim > CUDA_MAX_DIM || c->head_dim % TILE)
 		return fail(err, "heads of %d dimensions: the cuda backend takes multiples of %d "
 			    "up to %d; --backend cpu takes this model", c->head_dim, TILE,
@@ -423,6 +433,7 @@ static const struct backend backend = {
 	.kv_new = kv_new,
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
+	.kv_back = kv_back,
 	.kv_keep = kv_keep,
 	.bridge = bridge_open,
 	.forward = cuda_forward,

@@ -27,7 +27,7 @@ __global__ void embed_kernel(const __grid_constant__ struct embed a)
 	if (row == 0 && threadIdx.x == 0)
 		a.place->pos = pos;
 	for (int j = (int)threadIdx.x; j < half; j += (int)blockDim.x) {
-		float angle = (float)(pos + row) * a.rope_scale * a.inv_freq[j];
+		float angle = (float)(pos + row) * a.inv_freq[j];
 
 		turn[2 * j] = cosf(angle);
 		turn[2 * j + 1] = sinf(angle);

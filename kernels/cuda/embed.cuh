@@ -15,7 +15,6 @@ struct embed {
 	float *turn;
 	const float *inv_freq;
 	int n_rot;
-	float rope_scale;
 };
 
 cudaError_t embed_run(const struct embed *, int rows, cudaStream_t);

@@ -45,7 +45,7 @@ static int embed(const struct step *s)
 		.n_tok = s->n, .embd = d->embd, .place = d->place, .x = d->x,
 		.w = next_norm(s, -1, true), .out = d->in, .squares = d->squares, .turn = d->turn,
 		.inv_freq = d->inv_freq,
-		.n_rot = d->model->cfg.n_rot, .rope_scale = d->model->cfg.rope_scale,
+		.n_rot = d->model->cfg.n_rot,
 	};
 
 	return dev_check(d, embed_run(&e, rows_of(s), d->stream), "embedding tokens");

@@ -117,7 +117,7 @@ static int load_freqs(struct dev *d, char err[ERR_MAX])
 {
 	float freq[CUDA_MAX_DIM / 2];
 
-	rope_freqs(d->model, freq);
+	rope_freqs(d->model, 0, freq);
 	return load_words(d->inv_freq, freq, (size_t)d->model->cfg.n_rot / 2, err);
 }
 

@@ -17,7 +17,7 @@ enum { QUERIES = 8 };
 
 struct query {
 	const float *q;
-	int count;              /* positions of this block that it sees */
+	int skip, count;        /* positions of this block that it sees: skip..count-1 */
 	struct partial *state;
 	float *p;               /* (ATTEND_BLOCK) scores, then weights */
 };
@@ -61,7 +61,7 @@ INLINE void score_tile(const struct attend *a, int n, const struct query *query,
 			total[i] = v_fma(s[i], scale, total[i]);
 	}
 	for (int i = 0; i < n; i++)
-		v_store(query[i].p + at, total[i]);
+		v_store(query[i].p + at, a->cap > 0 ? v_cap(total[i], a->cap) : total[i]);
 }
 
 /* Scores to weights exp(s - max); positions that the query does not see weigh nothing. */
@@ -70,6 +70,8 @@ static void soften(struct query *x, float *max, float *sum)
 	struct vf m, total = v_set(0);
 	int padded = (x->count + 15) & ~15;
 
+	for (int i = 0; i < x->skip; i++)
+		x->p[i] = -INFINITY;
 	for (int i = x->count; i < padded; i++)
 		x->p[i] = -INFINITY;
 	m = v_load(x->p);
@@ -81,6 +83,8 @@ static void soften(struct query *x, float *max, float *sum)
 
 		if (i + 16 > x->count)
 			e = v_first(e, x->count - i);
+		if (i < x->skip)
+			e = v_sub(e, v_first(e, x->skip - i));
 		v_store(x->p + i, e);
 		total = v_add(total, e);
 	}
@@ -236,21 +240,22 @@ void K(attend)(const struct attend *a, int row0, int rows, int t0, int t1,
 
 		query[n] = (struct query){
 			.q = a->q + (size_t)row * (size_t)a->ldq + (i % a->group) * a->head_dim,
+			.skip = a->window && last - a->window > t0 ? last - a->window - t0 : 0,
 			.count = (last < t1 ? last : t1) - t0,
 			.state = &part[i],
 			.p = p[n],
 		};
-		if (query[n].count <= 0)
+		if (query[n].count <= query[n].skip)
 			continue;
 		if (query[n].count > seen)
 			seen = query[n].count;
 		if (++n == QUERIES) {
-			block_n(a, n, query, t0, seen);
+			block_n(a, n, query, t0 + a->shift, seen);
 			n = seen = 0;
 		}
 	}
 	if (n)
-		block_n(a, n, query, t0, seen);
+		block_n(a, n, query, t0 + a->shift, seen);
 }
 
 void K(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);

@@ -204,4 +204,12 @@ INLINE struct vf v_exp(struct vf x)
 	p = v_fma(p, r, v_set(1.0f));
 	return v_mul(p, v_pow2(n));
 }
+
+/* cap * tanh(x / cap) */
+INLINE struct vf v_cap(struct vf x, float cap)
+{
+	struct vf one = v_set(1.0f), e = v_exp(v_mul(x, v_set(2.0f / cap)));
+
+	return v_mul(v_set(cap), v_sub(one, v_div(v_set(2.0f), v_add(e, one))));
+}
 #endif

@@ -13,8 +13,9 @@ mat_mul_fn *K(packed_mul)(enum quant_type type);
 mat_mul_fn ALL_ELSE(floats_mul);
 void ALL_ELSE(quantise)(const struct act *a, int row, int b0, int b1);
 void ALL_ELSE(norm)(const float *x, const float *w, int n, float eps, float *y);
-void ALL_ELSE(add)(float *x, const float *y, int n);
-void ALL_ELSE(swiglu)(float *gate, const float *up, int n);
+void ALL_ELSE(add)(float *x, const float *y, float scale, int n);
+void ALL_ELSE(glu)(enum activation, float *gate, const float *up, int n);
+void ALL_ELSE(bend)(float *x, float scale, float cap, int n);
 void ALL_ELSE(halves)(const float *x, uint16_t *y, int n);
 void ALL_ELSE(codes)(const float *x, int n, int8_t *code, uint16_t *scale);
 void ALL_ELSE(peaks)(const float *x, int n, float *y);
@@ -33,7 +34,8 @@ const struct cpu_kernels K(cpu_kernels) = {
 	.quantise = ALL_ELSE(quantise),
 	.norm = ALL_ELSE(norm),
 	.add = ALL_ELSE(add),
-	.swiglu = ALL_ELSE(swiglu),
+	.glu = ALL_ELSE(glu),
+	.bend = ALL_ELSE(bend),
 	.halves = ALL_ELSE(halves),
 	.codes = ALL_ELSE(codes),
 	.peaks = ALL_ELSE(peaks),

@@ -1,6 +1,6 @@
 /* vectors.c - norm, quantisation of activations, activation function, residual sum.
  *
- * All lengths are multiples of 16 (the backend refuses models where they are not).
+ * Lengths are multiples of 16 (the backend refuses models where they are not) where not said.
  * Invariant: nothing here looks at more than one row. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/isa/simd.h"
@@ -17,21 +17,48 @@ void K(norm)(const float *x, const float *w, int n, float eps, float *y)
 		v_store(y + i, v_mul(v_mul(v_load(x + i), scale), v_load(w + i)));
 }
 
-void K(add)(float *x, const float *y, int n);
-void K(add)(float *x, const float *y, int n)
+void K(add)(float *x, const float *y, float scale, int n);
+void K(add)(float *x, const float *y, float scale, int n)
 {
 	for (int i = 0; i < n; i += 16)
-		v_store(x + i, v_add(v_load(x + i), v_load(y + i)));
+		v_store(x + i, v_fma(v_load(y + i), v_set(scale), v_load(x + i)));
 }
 
-void K(swiglu)(float *gate, const float *up, int n);
-void K(swiglu)(float *gate, const float *up, int n)
+/* g * sigmoid(by) * up; GELU(g) = g / 2 (1 + tanh u) is g * sigmoid(2 u). */
+INLINE void gate_with(float *gate, const float *up, struct vf by)
 {
-	for (int i = 0; i < n; i += 16) {
-		struct vf g = v_load(gate + i), one = v_set(1.0f);
-		struct vf silu = v_div(g, v_add(one, v_exp(v_sub(v_set(0), g))));
+	struct vf g = v_load(gate), one = v_set(1.0f);
+	struct vf act = v_div(g, v_add(one, v_exp(v_sub(v_set(0), by))));
 
-		v_store(gate + i, v_mul(silu, v_load(up + i)));
+	v_store(gate, v_mul(act, v_load(up)));
+}
+
+void K(glu)(enum activation act, float *gate, const float *up, int n);
+void K(glu)(enum activation act, float *gate, const float *up, int n)
+{
+	const struct vf root = v_set(1.5957691216f), cubic = v_set(0.044715f), one = v_set(1.0f);
+
+	for (int i = 0; i < n; i += 16) {
+		struct vf g = v_load(gate + i), by = g;
+
+		if (act == ACT_GELU)
+			by = v_mul(v_mul(root, g), v_fma(v_mul(cubic, g), g, one));
+		gate_with(gate + i, up + i, by);
+	}
+}
+
+void K(bend)(float *x, float scale, float cap, int n);
+void K(bend)(float *x, float scale, float cap, int n)
+{
+	for (int i = 0; i + 16 <= n; i += 16) {
+		struct vf v = v_mul(v_load(x + i), v_set(scale));
+
+		v_store(x + i, cap > 0 ? v_cap(v, cap) : v);
+	}
+	for (int i = n & ~15; i < n; i++) {
+		x[i] *= scale;
+		if (cap > 0)
+			x[i] = cap * tanhf(x[i] / cap);
 	}
 }
 
