@@ -17,7 +17,8 @@ static const struct quant_info infos[] = {
 	{ QUANT_Q5_1, "Q5_1", 32, 24 },   { QUANT_Q8_0, "Q8_0", 32, 34 },
 	{ QUANT_Q2_K, "Q2_K", 256, 84 },  { QUANT_Q3_K, "Q3_K", 256, 110 },
 	{ QUANT_Q4_K, "Q4_K", 256, 144 }, { QUANT_Q5_K, "Q5_K", 256, 176 },
-	{ QUANT_Q6_K, "Q6_K", 256, 210 },
+	{ QUANT_Q6_K, "Q6_K", 256, 210 }, { QUANT_IQ4_NL, "IQ4_NL", 32, 18 },
+	{ QUANT_IQ4_XS, "IQ4_XS", 256, 136 },
 };
 #define N_INFOS (sizeof(infos) / sizeof(infos[0]))
 
@@ -47,7 +48,8 @@ int quant_cache(const struct quant_info *type, bool *q8, char err[ERR_MAX])
 
 const char *quant_supported(void)
 {
-	return "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K";
+	return "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL "
+	       "IQ4_XS";
 }
 
 size_t quant_bytes(const struct quant_info *q, int64_t n)
@@ -265,6 +267,35 @@ static void row_q6_k(const uint8_t *p, float *y)
 	}
 }
 
+int quant_iq4_scale(const uint8_t *block, int g)
+{
+	int high = (block[2] | block[3] << 8) >> 2 * g & 3;
+
+	return (block[4 + g / 2] >> g % 2 * 4 & 15) | high << 4;
+}
+
+static void iq4_run(const uint8_t *q, float d, float *y)
+{
+	for (int j = 0; j < 16; j++) {
+		y[j] = d * (float)quant_iq4[q[j] & 15];
+		y[j + 16] = d * (float)quant_iq4[q[j] >> 4];
+	}
+}
+
+static void row_iq4_nl(const uint8_t *p, float *y)
+{
+	iq4_run(p + 2, half_at(p), y);
+}
+
+/* Eight groups of 32; low four bits of a group's scale in a nibble of p[4..7], high two in the
+ * word at 2. */
+static void row_iq4_xs(const uint8_t *p, float *y)
+{
+	for (int g = 0; g < 8; g++)
+		iq4_run(p + 8 + 16 * g, half_at(p) * (float)(quant_iq4_scale(p, g) - 32),
+			y + 32 * g);
+}
+
 static void row_16(const uint8_t *p, float *y, int64_t n, float (*convert)(uint16_t))
 {
 	for (int64_t i = 0; i < n; i++)
@@ -296,5 +327,7 @@ void quant_row(enum quant_type type, const void *src, float *dst, int64_t n)
 	case QUANT_Q4_K: blocks(type, src, dst, n, row_q4_k); break;
 	case QUANT_Q5_K: blocks(type, src, dst, n, row_q5_k); break;
 	case QUANT_Q6_K: blocks(type, src, dst, n, row_q6_k); break;
+	case QUANT_IQ4_NL: blocks(type, src, dst, n, row_iq4_nl); break;
+	case QUANT_IQ4_XS: blocks(type, src, dst, n, row_iq4_xs); break;
 	}
 }

@@ -14,7 +14,7 @@ extern "C" {
 enum quant_type {       /* numbered as in the file */
 	QUANT_F32 = 0, QUANT_F16 = 1, QUANT_Q4_0 = 2, QUANT_Q4_1 = 3, QUANT_Q5_0 = 6,
 	QUANT_Q5_1 = 7, QUANT_Q8_0 = 8, QUANT_Q2_K = 10, QUANT_Q3_K = 11, QUANT_Q4_K = 12,
-	QUANT_Q5_K = 13, QUANT_Q6_K = 14, QUANT_BF16 = 30,
+	QUANT_Q5_K = 13, QUANT_Q6_K = 14, QUANT_IQ4_NL = 20, QUANT_IQ4_XS = 23, QUANT_BF16 = 30,
 };
 
 struct quant_info {
@@ -27,6 +27,10 @@ struct quant_info {
 const struct quant_info *quant_info(int type);          /* NULL: not supported */
 const struct quant_info *quant_find(const char *name);  /* case-insensitive, or NULL */
 const char *quant_supported(void);                      /* "F32 F16 ..." for error messages */
+/* What the sixteen codes of IQ4_NL and IQ4_XS stand for. */
+static const int8_t quant_iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53,
+				      69, 89, 113 };
+int quant_iq4_scale(const uint8_t *block, int g);       /* of group g of IQ4_XS: 0..63 */
 size_t quant_bytes(const struct quant_info *, int64_t n);  /* n elements, a multiple of block */
 
 /* *q8: the type that is asked for keys or values is q8_0; else it must be f16, or NULL. */

@@ -231,7 +231,7 @@ static const char *fit(const char *type, int64_t cols)
 {
 	static const char *const instead[][2] = {
 		{ "Q2_K", "Q4_0" }, { "Q3_K", "Q4_0" }, { "Q4_K", "Q5_0" }, { "Q5_K", "Q5_1" },
-		{ "Q6_K", "Q8_0" },
+		{ "Q6_K", "Q8_0" }, { "IQ4_XS", "IQ4_NL" },
 	};
 
 	for (size_t i = 0; cols % 256 && i < sizeof(instead) / sizeof(instead[0]); i++)
@@ -364,6 +364,8 @@ static void block(struct mk *m, enum quant_type type, float spread, uint8_t *b, 
 	case QUANT_Q4_K: half_at(b, spread / 256); half_at(b + 2, 7.5f * spread / 256); break;
 	case QUANT_Q5_K: half_at(b, spread / 530); half_at(b + 2, 15.5f * spread / 530); break;
 	case QUANT_Q6_K: half_at(b + 208, spread / 1366); break;
+	case QUANT_IQ4_NL: half_at(b, spread / 67); break;
+	case QUANT_IQ4_XS: half_at(b, spread / 1247); break;
 	default: break;
 	}
 }

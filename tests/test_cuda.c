@@ -25,6 +25,8 @@ static const struct mk_spec models[] = {
 	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "Q6_K", NULL, false, false, 23, NULL, 0, 0 },
 	{ 3, 512, 4, 1, 512, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, true, 24, NULL, 0, 0 },
 	{ 3, 256, 1, 1, 256, MK_VOCAB_MIN, 512, "Q5_K_M", NULL, true, false, 25, "qwen2", 0, 0 },
+	{ 2, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "IQ4_NL", NULL, false, false, 24, NULL, 0, 0 },
+	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "IQ4_XS", NULL, false, false, 25, NULL, 0, 0 },
 };
 enum { MODELS = sizeof(models) / sizeof(models[0]) };
 

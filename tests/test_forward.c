@@ -10,7 +10,9 @@ static const struct mk_spec specs[] = {
 	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 7, NULL, 0, 0 },
 	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 5, NULL, 0, 0 },
 	{ 2, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2", 0, 0 },
-	MK_OTHERS
+	MK_OTHERS,
+	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "IQ4_NL", NULL, false, false, 13, NULL, 0, 0 },
+	{ 2, 256, 4, 1, 256, MK_VOCAB_MIN, 512, "IQ4_XS", NULL, false, false, 14, NULL, 0, 0 },
 };
 enum { N_SPECS = sizeof(specs) / sizeof(specs[0]) };
 

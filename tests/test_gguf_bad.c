@@ -167,7 +167,7 @@ static void bad_tensors(void)
 	s->dim[0] = (uint64_t)1 << 62;
 	s->dim[1] = 1;
 	s->tensor_type = QUANT_F32;
-	bad("IQ4_NL", "type 20 (IQ4_NL)", "F32 F16 BF16 Q4_0")->tensor_type = 20;
+	bad("IQ3_S", "type 21 (IQ3_S)", "F32 F16 BF16 Q4_0")->tensor_type = 21;
 	bad("Q4_2", "type 4 (Q4_2)", "'weight'")->tensor_type = 4;
 	bad("MXFP4", "type 39 (MXFP4)", "'weight'")->tensor_type = 39;
 	bad("type", "type 4294967295 (unknown)", "Q6_K")->tensor_type = UINT32_MAX;

@@ -16,6 +16,7 @@ enum { COLS = 512, ROWS = 40, N = 27, PANELS = (N + PANEL - 1) / PANEL };
 static const enum quant_type types[] = {
 	QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0, QUANT_Q5_1,
 	QUANT_Q8_0, QUANT_Q2_K, QUANT_Q3_K, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K,
+	QUANT_IQ4_NL, QUANT_IQ4_XS,
 };
 static const char *const kernel_names[] = { "generic", "avx2", "avx512", "amx" };
 
@@ -60,7 +61,7 @@ static void random_rows(struct fixture *f, enum quant_type type)
 		} else if (type == QUANT_Q3_K || type == QUANT_Q6_K) {
 			at[0] = at[1] = (size_t)q->bytes - 2;
 		} else if (type == QUANT_Q4_0 || type == QUANT_Q5_0 || type == QUANT_Q8_0 ||
-			   q->block == 1) {
+			   type == QUANT_IQ4_NL || type == QUANT_IQ4_XS || q->block == 1) {
 			at[1] = 0;
 		}
 		for (int i = 0; i < 2; i++)

@@ -62,7 +62,7 @@ static void vectors(void **state)
 	snprintf(all, sizeof(all), "%s", quant_supported());
 	for (char *s = strtok_r(all, " ", &save); s; s = strtok_r(NULL, " ", &save), n++)
 		check_vector(s);
-	assert_int_equal(n, 13);
+	assert_int_equal(n, 15);
 }
 
 /* Sizes as the GGUF specification gives them. */
@@ -75,6 +75,7 @@ static void table(void **state)
 		{ QUANT_Q8_0, "Q8_0", 32, 34 },   { QUANT_Q2_K, "Q2_K", 256, 84 },
 		{ QUANT_Q3_K, "Q3_K", 256, 110 }, { QUANT_Q4_K, "q4_k", 256, 144 },
 		{ QUANT_Q5_K, "Q5_K", 256, 176 }, { QUANT_Q6_K, "Q6_K", 256, 210 },
+		{ QUANT_IQ4_NL, "IQ4_NL", 32, 18 }, { QUANT_IQ4_XS, "IQ4_XS", 256, 136 },
 		{ QUANT_BF16, "bf16", 1, 2 },
 	};
 

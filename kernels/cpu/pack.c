@@ -6,7 +6,7 @@
  *   high6  2 x 64 B  bits 2g.. of byte 4r+i = bits 4-5 of column 4g+i (plane 1: of 16+4g+i)
  *   bytes  8 x 64 B  (Q8_0, instead of low) plane g: code + 128 of column 4g+i
  *   scales           f16 d[16], then f16 m[16] (Q4_1, Q5_1); u8 sc[16], u8 m[16] (Q4_K, Q5_K);
- *                    i8 sc[2][16], one for each half of the block (Q6_K)
+ *                    i8 sc[2][16], one for each half of the block (Q6_K, IQ4_XS)
  * and the 256-column types begin every eighth block with f16 d[16] (and f16 dmin[16]).
  * Codes are the unsigned ones of the file; invariant: packing loses nothing. */
 #include "kernels/cpu/cpu.h"
@@ -25,6 +25,7 @@ const struct pack_shape *pack_shape(enum quant_type type)
 		{ QUANT_Q4_0, 4, 1, 0, 0 }, { QUANT_Q4_1, 4, 2, 0, 0 }, { QUANT_Q5_0, 5, 1, 0, 0 },
 		{ QUANT_Q5_1, 5, 2, 0, 0 }, { QUANT_Q8_0, 8, 1, 0, 0 }, { QUANT_Q4_K, 4, 0, 2, 2 },
 		{ QUANT_Q5_K, 5, 0, 2, 2 }, { QUANT_Q6_K, 6, 0, 2, 1 },
+		{ QUANT_IQ4_NL, 4, 1, 0, 0 }, { QUANT_IQ4_XS, 4, 0, 2, 1 },
 	};
 
 	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
@@ -122,6 +123,13 @@ static void read_k6(const uint8_t *p, int g, struct block *b)
 	memcpy(b->scale, p + 192 + half * 8 + quarter * 2, 2);
 }
 
+static void read_iq4_xs(const uint8_t *p, int g, struct block *b)
+{
+	b->d = p;
+	nibbles(p + 8 + 16 * g, b->code);
+	b->scale[0] = b->scale[1] = (uint8_t)(quant_iq4_scale(p, g) - 32);
+}
+
 static void read_block(const struct pack_shape *s, const uint8_t *row, int b, struct block *out)
 {
 	const struct quant_info *q = quant_info(s->type);
@@ -130,6 +138,8 @@ static void read_block(const struct pack_shape *s, const uint8_t *row, int b, st
 		read_small(s->type, row + (size_t)b * (size_t)q->bytes, out);
 	else if (s->type == QUANT_Q6_K)
 		read_k6(row + (size_t)(b / 8) * (size_t)q->bytes, b % 8, out);
+	else if (s->type == QUANT_IQ4_XS)
+		read_iq4_xs(row + (size_t)(b / 8) * (size_t)q->bytes, b % 8, out);
 	else
 		read_k45(s->type, row + (size_t)(b / 8) * (size_t)q->bytes, b % 8, out);
 }
@@ -183,7 +193,7 @@ static void put_scales(const struct pack_shape *s, const struct block *b, int r,
 		memcpy(after + 32 + 2 * r, b->m, 2);
 	if (s->n_u8) {
 		after[r] = b->scale[0];
-		after[16 + r] = s->type == QUANT_Q6_K ? b->scale[1] : b->min;
+		after[16 + r] = s->n_super == 1 ? b->scale[1] : b->min;
 	}
 }
 

@@ -1,7 +1,8 @@
 /* decode.cuh - the planes that a matrix is kept in on the device, and how a block becomes codes.
  *
- * Every quantised type is w = scale * code + offset with signed-byte codes; pack.cu writes the
- * planes, engine/quant.c says what the file's blocks mean.  No state.
+ * Every quantised type is w = scale * code + offset with signed-byte codes (in IQ4_*: those that a
+ * table has for the file's); pack.cu writes the planes, engine/quant.c says what the file's blocks
+ * mean.  No state.
  * Invariant: eight neighbouring threads read neighbouring blocks, whose codes lie side by side. */
 #ifndef S3D_CUDA_DECODE_CUH
 #define S3D_CUDA_DECODE_CUH
@@ -28,6 +29,8 @@ static __host__ __device__ constexpr struct planes planes_of(int type)
 	       type == QUANT_Q4_K ? planes{ 16, 0, 16, 0, true, false, true } :
 	       type == QUANT_Q5_K ? planes{ 16, 4, 16, 0, true, false, true } :
 	       type == QUANT_Q6_K ? planes{ 16, 8, 16, 2, true, true, true } :
+	       type == QUANT_IQ4_NL ? planes{ 16, 0, 2, 0, false, false, false } :
+	       type == QUANT_IQ4_XS ? planes{ 16, 0, 8, 2, true, false, false } :
 	       type == QUANT_F32 ? planes{ 128, 0, 0, 0, false, false, false } :
 	       planes{ 64, 0, 0, 0, false, false, false };      /* F16, BF16 */
 }
@@ -93,6 +96,17 @@ static __device__ __forceinline__ void add_pairs(const uint8_t *p, int w[8])
 	}
 }
 
+/* What four codes of IQ4_NL stand for, see quant_iq4: a lookup in each half of the table. */
+static __device__ __forceinline__ int iq4_values(unsigned codes)
+{
+	unsigned by = codes & 0x07070707u, upper = (codes >> 3 & 0x01010101u) * 255u;
+	unsigned pairs = (by | by >> 4) & 0x00ff00ffu, at = (pairs | pairs >> 8) & 0xffffu;
+	unsigned low = __byte_perm(0xbfad9881u, 0xf6eaddcfu, at);
+	unsigned high = __byte_perm(0x26190d01u, 0x71594535u, at);
+
+	return (int)((low & ~upper) | (high & upper));
+}
+
 template <int T>
 static __device__ __forceinline__ void decode_codes(const struct mat *m, size_t block, int w[8])
 {
@@ -112,6 +126,10 @@ static __device__ __forceinline__ void decode_codes(const struct mat *m, size_t 
 			w[i] = 0;
 		add_pairs<0>(m->q + block * 8, w);
 	}
+	if constexpr (T == QUANT_IQ4_NL || T == QUANT_IQ4_XS)
+#pragma unroll
+		for (int i = 0; i < 8; i++)
+			w[i] = iq4_values((unsigned)w[i]);
 	if constexpr (T == QUANT_Q6_K)
 		add_pairs<4>(m->h + block * 8, w);
 	else if constexpr (T == QUANT_Q3_K)
@@ -139,7 +157,12 @@ static __device__ __forceinline__ void decode_scales(const struct mat *m, size_t
 	size_t block = row * (size_t)(m->cols / BLOCK) + (size_t)b;
 	size_t group = row * (size_t)(m->cols / GROUP) + (size_t)(b / 8);
 
-	if constexpr (T == QUANT_Q4_0 || T == QUANT_Q5_0 || T == QUANT_Q8_0) {
+	if constexpr (T == QUANT_IQ4_XS) {
+		int8_t s = (int8_t)m->s[group * 8 + (size_t)(b % 8)];
+
+		c->scale[0] = half_at(m->d + group * 2) * (float)s;
+	} else if constexpr (T == QUANT_Q4_0 || T == QUANT_Q5_0 || T == QUANT_Q8_0 ||
+			     T == QUANT_IQ4_NL) {
 		c->scale[0] = half_at(m->s + block * 2);
 		c->offset[0] = T == QUANT_Q4_0 ? -8 * c->scale[0] : -16 * c->scale[0];
 	} else if constexpr (T == QUANT_Q4_1 || T == QUANT_Q5_1) {
@@ -229,6 +252,8 @@ static __device__ __forceinline__ void decode_values(const struct mat *m, size_t
 	case QUANT_Q4_K: f(QUANT_Q4_K); break; \
 	case QUANT_Q5_K: f(QUANT_Q5_K); break; \
 	case QUANT_Q6_K: f(QUANT_Q6_K); break; \
+	case QUANT_IQ4_NL: f(QUANT_IQ4_NL); break; \
+	case QUANT_IQ4_XS: f(QUANT_IQ4_XS); break; \
 	default: break; \
 	}
 #endif

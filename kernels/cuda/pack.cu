@@ -21,6 +21,8 @@ static __host__ __device__ constexpr struct file_block file_of(int type)
 	       type == QUANT_Q3_K ? file_block{ 110, 32, 0, 96 } :
 	       type == QUANT_Q4_K ? file_block{ 144, 16, 0, 4 } :
 	       type == QUANT_Q5_K ? file_block{ 176, 48, 16, 4 } :
+	       type == QUANT_IQ4_NL ? file_block{ 18, 2, 0, 0 } :
+	       type == QUANT_IQ4_XS ? file_block{ 136, 8, 0, 4 } :
 	       file_block{ 210, 0, 128, 192 };  /* Q6_K */
 }
 
@@ -35,10 +37,13 @@ static __device__ __forceinline__ unsigned code_at(const uint8_t *p, int e)
 	switch (T) {
 	case QUANT_Q4_0:
 	case QUANT_Q4_1:
+	case QUANT_IQ4_NL:
 		return q[e % 16] >> e / 16 * 4 & 15;
 	case QUANT_Q5_0:
 	case QUANT_Q5_1:
 		return (q[e % 16] >> e / 16 * 4 & 15) | (high[e / 8] >> e % 8 & 1) << 4;
+	case QUANT_IQ4_XS:
+		return q[e / 32 * 16 + e % 16] >> e / 16 % 2 * 4 & 15;
 	case QUANT_Q8_0:
 		return q[e];
 	case QUANT_Q2_K:
@@ -97,6 +102,11 @@ static __device__ int scale_q3(const uint8_t *b, int g)
 	return ((b[g % 8] >> g / 8 * 4 & 15) | (b[8 + g % 4] >> g / 4 * 2 & 3) << 4) - 32;
 }
 
+static __device__ int scale_iq4(const uint8_t *p, int g)
+{
+	return ((p[4 + g / 2] >> g % 2 * 4 & 15) | ((p[2] | p[3] << 8) >> 2 * g & 3) << 4) - 32;
+}
+
 /* Scales of a whole block of the file. */
 template <int T>
 static __device__ void put_scales(const uint8_t *p, uint8_t *s, uint8_t *d)
@@ -122,6 +132,11 @@ static __device__ void put_scales(const uint8_t *p, uint8_t *s, uint8_t *d)
 	case QUANT_Q6_K:
 		memcpy(s, p + f.scales, 16);
 		memcpy(d, p + 208, 2);
+		break;
+	case QUANT_IQ4_XS:
+		for (int g = 0; g < 8; g++)
+			s[g] = (uint8_t)scale_iq4(p, g);
+		memcpy(d, p, 2);
 		break;
 	case QUANT_Q2_K:
 		memcpy(s, p, 16);

@@ -25,6 +25,8 @@ TYPES = {
     "Q5_K": (7, [0, 2]),
     "Q6_K": (7, [208]),
 }
+# Made last, so that the numbers of the others stay as they are.
+LATER = {"IQ4_NL": (22, [0]), "IQ4_XS": (7, [0])}
 
 
 def save(name, data, values):
@@ -40,7 +42,7 @@ def save(name, data, values):
 
 def blocks(rng, name):
     kind = gguf.GGMLQuantizationType[name]
-    count, fields = TYPES[name]
+    count, fields = (TYPES | LATER)[name]
     size = gguf.GGML_QUANT_SIZES[kind][1]
     data = rng.integers(0, 256, (count, size), dtype=np.uint8)
     for i in range(count):
@@ -68,6 +70,8 @@ def main():
     single = rng.integers(0, 1 << 32, 100, dtype=np.uint32)
     single = single[(single >> 23 & 255) != 255].view(np.float32)
     save("F32", single, gguf.quants.dequantize(single, gguf.GGMLQuantizationType.F32))
+    for name in LATER:
+        save(name, *blocks(rng, name))
 
 
 main()

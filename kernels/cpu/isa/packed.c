@@ -28,6 +28,13 @@ INLINE void codes(enum kind k, const uint8_t *w, int g, __m512i *lo, __m512i *hi
 	}
 	*lo = _mm512_and_si512(q, nibble);
 	*hi = _mm512_and_si512(_mm512_srli_epi16(q, 4), nibble);
+	if (kind_table(k)) {
+		const __m512i table = _mm512_xor_si512(_mm512_set1_epi8(-128),
+			_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)quant_iq4)));
+
+		*lo = _mm512_shuffle_epi8(table, *lo);
+		*hi = _mm512_shuffle_epi8(table, *hi);
+	}
 	if (kind_bits(k) == 5) {
 		const __m512i bit = _mm512_set1_epi8(16);
 
@@ -112,6 +119,13 @@ INLINE void codes(enum kind k, const uint8_t *w, int g, int part, __m256i *lo, _
 	}
 	*lo = _mm256_and_si256(q, nibble);
 	*hi = _mm256_and_si256(_mm256_srli_epi16(q, 4), nibble);
+	if (kind_table(k)) {
+		const __m256i table = _mm256_xor_si256(_mm256_set1_epi8(-128),
+			_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)quant_iq4)));
+
+		*lo = _mm256_shuffle_epi8(table, *lo);
+		*hi = _mm256_shuffle_epi8(table, *hi);
+	}
 	h0 = kind_bits(k) > 4 ? _mm256_loadu_si256((const void *)(w + 256 + part * 32)) : nibble;
 	if (kind_bits(k) == 5) {
 		const __m256i bit = _mm256_set1_epi8(16);
@@ -138,7 +152,7 @@ INLINE __m256i dot4(enum kind k, __m256i w, const int8_t *q)
 
 	memcpy(&x, q, 4);
 	a = _mm256_set1_epi32(x);
-	if (kind_bits(k) == 8) {
+	if (kind_wide(k)) {
 		w = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
 		a = _mm256_sign_epi8(a, w);
 		w = _mm256_abs_epi8(w);
@@ -169,7 +183,7 @@ INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct pan
 {
 	const int8_t *q = p->q + b * PANEL * BLOCK;
 	const int32_t *h = p->h + b * PANEL * 2;
-	int offset = kind_bits(k) == 8 ? 0 : kind_offset(k);
+	int offset = kind_wide(k) ? 0 : kind_offset(k);
 	__m256i l[PANEL], u[PANEL];
 
 	for (int part = 0; part < 2; part++) {
@@ -220,7 +234,7 @@ INLINE int code(enum kind k, const uint8_t *w, int r, int j)
 		return low | (w[256 + at] >> (4 * upper + g) & 1) << 4;
 	if (kind_bits(k) == 6)
 		return low | (w[256 + upper * 64 + at] >> 2 * g & 3) << 4;
-	return low;
+	return kind_table(k) ? quant_iq4[low] + 128 : low;
 }
 
 INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct panel *p, int b,
@@ -257,8 +271,8 @@ INLINE void prefetch_block(const uint8_t *w, int bytes)
 }
 #endif
 
-/* What multiplies a block's sums: d those of the codes (Q6_K: of the first half's, m of the second
- * half's), m the sum of the activations. */
+/* What multiplies a block's sums: d those of the codes (with scales of halves: of the first half's,
+ * m of the second half's), m the sum of the activations. */
 struct scales {
 	struct vf super_d, super_m;     /* factors of 256 columns */
 	struct vf d, m;
@@ -283,10 +297,10 @@ INLINE void block_scales(enum kind k, const uint8_t *p, struct scales *s)
 		if (kind_min(k))
 			s->m = v_load_f16((const void *)(p + 32));
 	} else {
-		s->d = v_mul(s->super_d, bytes_float(p, k == KIND_Q6_K));
-		/* Q6_K: the scale of the second half; else what is taken off */
-		s->m = v_mul(k == KIND_Q6_K ? s->super_d : s->super_m,
-			     bytes_float(p + 16, k == KIND_Q6_K));
+		s->d = v_mul(s->super_d, bytes_float(p, kind_halves(k)));
+		/* the scale of the second half, or what is taken off */
+		s->m = v_mul(kind_halves(k) ? s->super_d : s->super_m,
+			     bytes_float(p + 16, kind_halves(k)));
 	}
 }
 
@@ -300,7 +314,7 @@ INLINE void add_block(enum kind k, int n, const struct panel *p, int b, const st
 		struct vf l = v_mul(v_set(scale[0]), ints_float(lo[c]));
 		struct vf h = ints_float(hi[c]), total = v_set(p->s[b * PANEL + c]);
 
-		if (k == KIND_Q6_K) {
+		if (kind_halves(k)) {
 			sum[c] = v_fma(s->d, l, sum[c]);
 			sum[c] = v_fma(s->m, v_mul(v_set(scale[PANEL]), h), sum[c]);
 			continue;

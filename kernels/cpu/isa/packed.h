@@ -9,7 +9,8 @@
 #include "kernels/cpu/isa/simd.h"
 
 /* Compile-time facts of a type; every use folds away once the kernels are inlined. */
-#define KINDS(_) _(Q4_0) _(Q4_1) _(Q5_0) _(Q5_1) _(Q8_0) _(Q4_K) _(Q5_K) _(Q6_K)
+#define KINDS(_) _(Q4_0) _(Q4_1) _(Q5_0) _(Q5_1) _(Q8_0) _(IQ4_NL) _(Q4_K) _(Q5_K) _(Q6_K) \
+	_(IQ4_XS)
 #define KIND_ENUM(type) KIND_##type,
 enum kind { KINDS(KIND_ENUM) };
 #undef KIND_ENUM
@@ -19,10 +20,17 @@ INLINE int kind_bits(enum kind k)
 	return k == KIND_Q8_0 ? 8 : k == KIND_Q6_K ? 6 :
 	       k == KIND_Q5_0 || k == KIND_Q5_1 || k == KIND_Q5_K ? 5 : 4;
 }
+/* Codes that stand for numbers of a table, which take their place when they are loaded. */
+INLINE bool kind_table(enum kind k) { return k == KIND_IQ4_NL || k == KIND_IQ4_XS; }
 INLINE int kind_offset(enum kind k)     /* what a code has too much */
 {
 	return k == KIND_Q4_0 ? 8 : k == KIND_Q5_0 ? 16 : k == KIND_Q6_K ? 32 :
-	       k == KIND_Q8_0 ? 128 : 0;
+	       k == KIND_Q8_0 || kind_table(k) ? 128 : 0;
+}
+INLINE bool kind_wide(enum kind k) { return k == KIND_Q8_0 || kind_table(k); }
+INLINE bool kind_halves(enum kind k)    /* each half of a block has a scale, which has a sign */
+{
+	return k == KIND_Q6_K || k == KIND_IQ4_XS;
 }
 INLINE bool kind_k(enum kind k) { return k >= KIND_Q4_K; }
 INLINE bool kind_min(enum kind k)
