@@ -37,17 +37,29 @@ struct rig {
 /* What the cache holds: f16, or q8_0 for keys, values or both. */
 enum cache { F16, Q8_KEYS, Q8_VALUES, Q8 };
 
+static inline struct rig open_rig_file(const struct backend *be, const char *path,
+				       const struct backend_opt *o, int n_ctx)
+{
+	char err[ERR_MAX] = "";
+	struct rig r = { .be = be };
+
+	if (!(r.m = model_open(path, NULL, err)) || !(r.d = be->open(r.m, o, err)) ||
+	    !(r.kv = be->kv_new(r.d, n_ctx, err)))
+		fail_msg("%s", err);
+	return r;
+}
+
 static inline struct rig open_rig_on(const struct backend *be, const struct mk_spec *spec,
 			      const struct backend_opt *o)
 {
 	char err[ERR_MAX] = "", path[] = "build/test-XXXXXX";
-	struct rig r = { .be = be };
 	int fd = mkstemp(path);
+	struct rig r;
 
 	assert_true(fd >= 0);
-	if (mk_write(path, spec, err) != 0 || !(r.m = model_open(path, NULL, err)) ||
-	    !(r.d = be->open(r.m, o, err)) || !(r.kv = be->kv_new(r.d, CTX, err)))
+	if (mk_write(path, spec, err) != 0)
 		fail_msg("%s", err);
+	r = open_rig_file(be, path, o, CTX);
 	close(fd);
 	remove(path);
 	return r;

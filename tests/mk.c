@@ -11,6 +11,7 @@ struct mk {
 	FILE *f;
 	const struct mk_spec *s;
 	uint64_t rng;
+	bool calm;
 	int n_tensors, n_keys;
 	struct {
 		char name[64];
@@ -299,15 +300,16 @@ static void layer(struct mk *m, int l)
 	const struct mk_spec *s = m->s;
 	int64_t q = s->n_heads * (int64_t)head_dim(m), kv = s->n_kv_heads * (int64_t)head_dim(m);
 	float in = 1.0f / sqrtf((float)s->n_embd), ff = 1.0f / sqrtf((float)s->n_ff);
+	float qk = (m->calm ? 1 : 2) * in;
 	const char *type = layer_type(s, l, false), *finer = layer_type(s, l, true);
 	bool fused = is(m, "phi3");
 
 	PARTS(m, l, { "attn_norm.weight", "F32", 0, s->n_embd, 0 });
 	if (fused)
-		PARTS(m, l, { "attn_qkv.weight", type, q + 2 * kv, s->n_embd, 2 * in });
+		PARTS(m, l, { "attn_qkv.weight", type, q + 2 * kv, s->n_embd, qk });
 	else
-		PARTS(m, l, { "attn_q.weight", type, q, s->n_embd, 2 * in },
-		      { "attn_k.weight", type, kv, s->n_embd, 2 * in },
+		PARTS(m, l, { "attn_q.weight", type, q, s->n_embd, qk },
+		      { "attn_k.weight", type, kv, s->n_embd, qk },
 		      { "attn_v.weight", finer, kv, s->n_embd, in });
 	PARTS(m, l, { "attn_output.weight", type, s->n_embd, q, in },
 	      { "ffn_norm.weight", "F32", 0, s->n_embd, 0 });
@@ -321,7 +323,7 @@ static void layer(struct mk *m, int l)
 static void plan_tensors(struct mk *m)
 {
 	const struct mk_spec *s = m->s;
-	float out = 3.0f / sqrtf((float)s->n_embd);
+	float out = (m->calm ? 1.0f : 3.0f) / sqrtf((float)s->n_embd);
 	bool plain = quant_find(s->type) && quant_find(s->type)->block == 1;
 	const char *usual = plain || !strcmp(s->type, "Q8_0") ? s->type : "Q6_K";
 	const char *output = s->embd_type ? s->embd_type : usual;
@@ -436,7 +438,7 @@ static void write_all(struct mk *m)
 	put64(m, (uint64_t)m->n_keys);
 }
 
-int mk_write(const char *path, const struct mk_spec *s, char err[ERR_MAX])
+static int mk(const char *path, const struct mk_spec *s, bool calm, char err[ERR_MAX])
 {
 	struct mk *m = mem_new(1, sizeof(*m), err);
 	int rc = -1;
@@ -444,6 +446,7 @@ int mk_write(const char *path, const struct mk_spec *s, char err[ERR_MAX])
 	if (!m)
 		return -1;
 	m->s = s;
+	m->calm = calm;
 	m->rng = s->seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
 	m->f = fopen(path, "wb");
 	if (m->f) {
@@ -454,4 +457,14 @@ int mk_write(const char *path, const struct mk_spec *s, char err[ERR_MAX])
 	}
 	mem_free(m);
 	return rc ? fail(err, "%s: cannot be written", path) : 0;
+}
+
+int mk_write(const char *path, const struct mk_spec *s, char err[ERR_MAX])
+{
+	return mk(path, s, false, err);
+}
+
+int mk_write_calm(const char *path, const struct mk_spec *s, char err[ERR_MAX])
+{
+	return mk(path, s, true, err);
 }

@@ -30,4 +30,7 @@ enum { MK_VOCAB_MIN = 272 };    /* 256 bytes, control tokens, a few merges */
 	{ 3, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_0", NULL, true, false, 12, "granite", 0, 0 }
 
 int mk_write(const char *path, const struct mk_spec *, char err[ERR_MAX]);
+/* The same, but scores of attention and logits have a spread of 1 and not of 4 and 3: what others
+ * round differently shows less. */
+int mk_write_calm(const char *path, const struct mk_spec *, char err[ERR_MAX]);
 #endif

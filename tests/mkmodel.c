@@ -1,5 +1,5 @@
 /* mkmodel.c - command line over mk.h: mkmodel [--shape NAME] [--type T] [--seed N] OUT.gguf */
-#include "tests/mk.h"
+#include "tests/mk_arch.h"
 #include "engine/quant.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +22,18 @@ static const struct {
 	  { 24, 896, 14, 2, 4864, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen2", 0, 0 } },
 	{ "qwen2.5-1.5b",
 	  { 28, 1536, 12, 2, 8960, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen2", 0, 0 } },
+	{ "qwen3-0.6b",
+	  { 28, 1024, 16, 8, 3072, 151936, 8192, "Q4_K_M", NULL, true, false, 1, "qwen3", 128,
+	    0 } },
+	{ "gemma-2-2b",
+	  { 26, 2304, 8, 4, 9216, 256000, 8192, "Q4_K_M", NULL, true, false, 1, "gemma2", 256,
+	    4096 } },
+	{ "gemma-3-270m",
+	  { 18, 640, 4, 1, 2048, 262144, 8192, "Q4_K_M", NULL, true, false, 1, "gemma3", 256,
+	    512 } },
+	{ "phi-4-mini",         /* mk's phi3 turns three quarters of a head, as this one does */
+	  { 32, 3072, 24, 8, 8192, 200064, 8192, "Q4_K_M", NULL, true, false, 1, "phi3", 0,
+	    262144 } },
 };
 enum { N_SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
@@ -30,8 +42,23 @@ static int usage(void)
 	fprintf(stderr, "usage: mkmodel [--shape NAME] [--type TYPE] [--seed N] OUT.gguf\nshapes:");
 	for (int i = 0; i < N_SHAPES; i++)
 		fprintf(stderr, " %s", shapes[i].name);
+	for (int i = 0; i < MK_ARCHS; i++)
+		fprintf(stderr, " tiny-%s", mk_archs[i].name);
 	fprintf(stderr, "\n");
 	return 2;
+}
+
+/* NULL: there is none; *calm: how it is written. */
+static const struct mk_spec *find_shape(const char *name, bool *calm)
+{
+	*calm = !strncmp(name, "tiny-", 5);
+	for (int i = 0; i < N_SHAPES; i++)
+		if (!strcmp(shapes[i].name, name))
+			return &shapes[i].s;
+	for (int i = 0; *calm && i < MK_ARCHS; i++)
+		if (!strcmp(mk_archs[i].name, name + 5))
+			return &mk_archs[i].spec;
+	return NULL;
 }
 
 static char *upper(const char *s)
@@ -49,18 +76,17 @@ int main(int argc, char **argv)
 {
 	struct mk_spec s = shapes[0].s;
 	const char *type = NULL;
+	bool calm = false;
 	char err[ERR_MAX];
 	int i = 1;
 
 	for (; i + 2 < argc; i += 2) {
-		int k = 0;
-
 		if (!strcmp(argv[i], "--shape")) {
-			while (k < N_SHAPES && strcmp(shapes[k].name, argv[i + 1]))
-				k++;
-			if (k == N_SHAPES)
+			const struct mk_spec *shape = find_shape(argv[i + 1], &calm);
+
+			if (!shape)
 				return usage();
-			s = shapes[k].s;
+			s = *shape;
 		} else if (!strcmp(argv[i], "--type")) {
 			type = upper(argv[i + 1]);
 		} else if (!strcmp(argv[i], "--seed")) {
@@ -77,7 +103,7 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(s.type, "Q4_K_M") && strcmp(s.type, "Q5_K_M") && !quant_find(s.type))
 		return usage();
-	if (mk_write(argv[i], &s, err) != 0) {
+	if ((calm ? mk_write_calm : mk_write)(argv[i], &s, err) != 0) {
 		fprintf(stderr, "mkmodel: %s\n", err);
 		return 1;
 	}
