@@ -146,25 +146,32 @@ static inline void all_accepted(void)
 	assert_true(st->emitted > (st->rounds - 1) * engine->strat.opt.draft_max / 2);
 }
 
+/* An answer to a prompt, which must be what plain writes. */
+static inline void identical(const char *(*switcher)(int), int prompt, float temp, float penalty,
+			     long *accepted)
+{
+	uint64_t seed = (uint64_t)(prompt * 3) + (temp > 0) + (temp > 0.9f);
+	int want[LEN], got[LEN], n, m;
+
+	begin(prompt, temp, seed, penalty);
+	n = answer(plain, want);
+	check_stats(n);
+	begin(prompt, temp, seed, penalty);
+	m = answer(switcher, got);
+	check_stats(m);
+	assert_int_equal(n, m);
+	assert_memory_equal(want, got, sizeof(int) * (size_t)n);
+	*accepted += engine->strat.stats.accepted;
+}
+
 static inline void identity(const char *(*switcher)(int), long *accepted)
 {
 	static const float temps[] = { 0, 0.7f, 1.0f };
 
 	for (int p = 0; p < PROMPTS; p++)
 		for (int t = 0; t < 3; t++)
-			for (int penalty = 0; penalty < 2; penalty++) {
-				int want[LEN], got[LEN], n, m;
-
-				begin(p, temps[t], (uint64_t)(p * 3 + t), penalty ? 1.2f : 1.0f);
-				n = answer(plain, want);
-				check_stats(n);
-				begin(p, temps[t], (uint64_t)(p * 3 + t), penalty ? 1.2f : 1.0f);
-				m = answer(switcher, got);
-				check_stats(m);
-				assert_int_equal(n, m);
-				assert_memory_equal(want, got, sizeof(int) * (size_t)n);
-				*accepted += engine->strat.stats.accepted;
-			}
+			for (int penalty = 0; penalty < 2; penalty++)
+				identical(switcher, p, temps[t], penalty ? 1.2f : 1.0f, accepted);
 }
 
 #endif
