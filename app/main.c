@@ -35,7 +35,7 @@ static int check_names(const struct options *o, char err[ERR_MAX])
 		return -1;
 	if (*o->chat_template && !template_find(o->chat_template))
 		return fail(err, "--chat-template: '%s' is not one of: %s", o->chat_template,
-			    template_names());
+			    TEMPLATE_NAMES);
 	if (o->json && !is_one_answer(o))
 		return fail(err, "--json is for one answer: it needs -p, -f or a pipe, not --line");
 	return 0;

@@ -9,6 +9,7 @@
  * greatest, where, group, help text. */
 #ifndef S3D_APP_OPTIONS_H
 #define S3D_APP_OPTIONS_H
+#include "engine/template.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,7 +56,7 @@ _(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "aut
 	"the fastest that processor and system allow; float: slow and exact, for reference") \
 _(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, \
 	IN_CHAT | IN_BENCH | IN_CALIBRATE, MODEL, \
-	"chat frame by name, instead of guessing it from the model file") \
+	"chat frame by name, instead of guessing it from the model file: " TEMPLATE_NAMES) \
 _(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
 	"answer TEXT on standard output and leave") \
 _(TEXT, file, "file", "f", "", "FILE", "", 0, 0, IN_CHAT, ANSWER, \

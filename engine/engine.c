@@ -25,7 +25,7 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 	e->tmpl = template_find(o->chat_template);
 	if (!e->tmpl)
 		return fail(err, "no chat template '%s'; there are: %s", o->chat_template,
-			    template_names());
+			    TEMPLATE_NAMES);
 	return 0;
 }
 

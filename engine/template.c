@@ -1,47 +1,25 @@
-/* template.c - see template.h.
+/* template.c - see template.h; the frames themselves are rows of template_rows.c.
  *
- * A frame is a row of data: the tokens around a turn and the words between them.  What stands
- * between two special tokens, role and content together, is encoded as one plain text, because
- * that is how the model was trained: a line break of the frame and one that begins the content
- * may be one token.  Invariant: special tokens come from the frame by id, never from text. */
-#include "engine/template.h"
+ * What stands between two special tokens, frame and content together, is encoded as one plain
+ * text, because that is how the model was trained: a line break of the frame and one that begins
+ * the content may be one token.  A struct render owns its ids and its text.  Invariant: special
+ * tokens come from the frame by id, never from a message. */
+#include "engine/template_rows.h"
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NAMES "chatml"
 #define KEY "tokenizer.chat_template"
-#define MARKS_MAX 4
-
-struct template {
-	const char *name;
-	const char *has[MARKS_MAX];     /* texts that the file's template must contain */
-	const char *lacks[MARKS_MAX];   /* and must not: relatives with another shape */
-	const char *open, *close;       /* special tokens around a turn */
-	const char *role[3];            /* by enum speaker, with what parts it from the content */
-	const char *between;            /* after close */
-};
-
-static const struct template templates[] = {
-	{
-		.name = "chatml",
-		.has = { "<|im_start|>", "<|im_end|>" },
-		.lacks = { "<|im_sep|>", "<end_of_utterance>" },
-		.open = "<|im_start|>",
-		.close = "<|im_end|>",
-		.role = { "system\n", "user\n", "assistant\n" },
-		.between = "\n",
-	},
-};
-#define N_TEMPLATES (sizeof templates / sizeof *templates)
 
 /* ---- choosing ---- */
 
 const struct template *template_find(const char *name)
 {
-	for (size_t i = 0; i < N_TEMPLATES; i++)
-		if (!strcmp(templates[i].name, name))
-			return &templates[i];
+	for (int i = 0; i < template_n_rows; i++) {
+		const struct template *t = &template_rows[i];
+		if (!strcmp(t->name, name) || (t->also && !strcmp(t->also, name)))
+			return t;
+	}
 	return NULL;
 }
 
@@ -50,136 +28,70 @@ const char *template_name(const struct template *t)
 	return t->name;
 }
 
-const char *template_names(void)
+static bool contains(struct gguf_str in, const char *text)
 {
-	return NAMES;
+	return in.n && memmem(in.s, in.n, text, strlen(text));
 }
 
-static const char *find_text(struct gguf_str in, const char *text)
-{
-	return in.n ? memmem(in.s, in.n, text, strlen(text)) : NULL;
-}
-
-static bool fits(const struct template *t, struct gguf_str jinja)
+static bool fits(const struct fingerprint *p, struct gguf_str jinja)
 {
 	for (int i = 0; i < MARKS_MAX; i++)
-		if ((t->has[i] && !find_text(jinja, t->has[i])) ||
-		    (t->lacks[i] && find_text(jinja, t->lacks[i])))
+		if ((p->has[i] && !contains(jinja, p->has[i])) ||
+		    (p->lacks[i] && contains(jinja, p->lacks[i])))
 			return false;
 	return true;
 }
 
-static int special_id(const struct template *t, const struct tokenizer *tok, const char *text,
-		      char err[ERR_MAX])
+static int bad_token(const struct template *t, const char *text, char err[ERR_MAX])
 {
-	int id = tokenizer_find(tok, text);
-	if (id < 0)
-		return fail(err, "chat template %s needs the token %s, which the model's "
-			    "vocabulary lacks; --chat-template takes: " NAMES, t->name, text);
-	return id;
+	return fail(err, "chat template %s needs the token %s, which the model's vocabulary lacks; "
+		    "--chat-template takes: " TEMPLATE_NAMES, t->name, text);
+}
+
+/* The row's tokens into id; -1 stands for one that is plain text. */
+static int find_tokens(const struct template *t, const struct tokenizer *tok, int id[TOKENS_MAX],
+		       char err[ERR_MAX])
+{
+	for (int i = 0; i < TOKENS_MAX && t->token[i]; i++) {
+		id[i] = tokenizer_find(tok, t->token[i]);
+		if (id[i] < 0 && !t->loose)
+			return bad_token(t, t->token[i], err);
+	}
+	return 0;
 }
 
 const struct template *template_guess(const struct gguf *g, const struct tokenizer *tok,
 				      char err[ERR_MAX])
 {
 	struct gguf_str jinja;
+	int id[TOKENS_MAX];
 	if (!gguf_string(g, KEY, &jinja)) {
-		fail(err, "%s has no " KEY "; name one with --chat-template: " NAMES,
+		fail(err, "%s has no " KEY "; name one with --chat-template: " TEMPLATE_NAMES,
 		     gguf_path(g));
 		return NULL;
 	}
-	for (size_t i = 0; i < N_TEMPLATES; i++) {
-		const struct template *t = &templates[i];
-		if (!fits(t, jinja))
+	for (int i = 0; i < template_n_prints; i++) {
+		if (!fits(&template_prints[i], jinja))
 			continue;
-		if (special_id(t, tok, t->open, err) < 0 || special_id(t, tok, t->close, err) < 0)
-			return NULL;
-		return t;
+		const struct template *t = template_find(template_prints[i].row);
+		return find_tokens(t, tok, id, err) < 0 ? NULL : t;
 	}
-	fail(err, "%s: its " KEY " is none that is built in; name one with --chat-template: " NAMES,
-	     gguf_path(g));
+	fail(err, "%s: its " KEY " is none that is built in; name one with --chat-template: "
+	     TEMPLATE_NAMES, gguf_path(g));
 	return NULL;
 }
 
-/* ---- the file's own system prompt ---- */
-
-/* One character of a Jinja literal from s into out; returns the bytes read, 0 if s holds what can
- * not stand in a literal quoted so (quote 0: text outside of any tag). */
-static size_t literal_char(const char *s, size_t n, char quote, char *out)
-{
-	static const char escapes[] = "n\nt\tr\r\\\\'\'\"\"";
-	*out = *s;
-	if (!quote)
-		return *s != '{' && *s != '}';
-	if (*s != '\\')
-		return *s != quote;
-	for (const char *e = escapes; n > 1 && *e; e += 2)
-		if (s[1] == *e) {
-			*out = e[1];
-			return 2;
-		}
-	return 0;
-}
-
-/* s[0..n-1], quoted with quote, read up to close; NULL if the literal ends or computes before. */
-static char *read_literal(const char *s, size_t n, char quote, const char *close)
-{
-	char *out = malloc(n + 1);
-	size_t len = 0, end = strlen(close);
-	while (out && n >= end && memcmp(s, close, end) != 0) {
-		size_t k = literal_char(s, n, quote, &out[len++]);
-		if (!k) {
-			free(out);
-			return NULL;
-		}
-		s += k;
-		n -= k;
-	}
-	if (out && n >= end) {
-		out[len] = '\0';
-		return out;
-	}
-	free(out);
-	return NULL;
-}
-
-/* The role's line break, which the template may spell out or escape: its length, or 0. */
-static size_t break_length(const char *s, size_t n, char quote)
-{
-	if (n > 0 && *s == '\n')
-		return 1;
-	return quote && n > 1 && s[0] == '\\' && s[1] == 'n' ? 2 : 0;
-}
-
-char *template_default_system(const struct template *t, const struct gguf *g)
-{
-	struct gguf_str jinja = { "", 0 };
-	gguf_string(g, KEY, &jinja);
-	size_t head = strlen(t->open) + strlen(t->role[SPEAKER_SYSTEM]) - 1;
-	for (const char *at; (at = find_text(jinja, t->open));) {
-		size_t left = jinja.n - (size_t)(at - jinja.s);
-		char before = at > jinja.s ? at[-1] : '\0';
-		char quote = before == '\'' || before == '"' ? before : '\0';
-		if (left > head && !memcmp(at + strlen(t->open), t->role[SPEAKER_SYSTEM],
-					   strlen(t->role[SPEAKER_SYSTEM]) - 1)) {
-			size_t br = break_length(at + head, left - head, quote);
-			char *text = br ? read_literal(at + head + br, left - head - br, quote,
-						       t->close) : NULL;
-			if (text && *text)
-				return text;
-			free(text);
-		}
-		jinja = (struct gguf_str){ at + 1, left - 1 };
-	}
-	return calloc(1, 1);
-}
-
-/* ---- rendering ---- */
+/* ---- text and ids ---- */
 
 struct render {
+	const struct template *t;
 	struct tokenizer *tok;
+	int id[TOKENS_MAX];
 	int *v;                 /* (cap) malloc'ed */
 	int n, cap;
+	char *text;             /* (text_cap) malloc'ed: what is yet to be encoded, len bytes */
+	size_t len, text_cap;
+	bool after_token;       /* the text follows a token of the frame */
 };
 
 static int reserve(struct render *r, size_t more, char err[ERR_MAX])
@@ -197,72 +109,238 @@ static int reserve(struct render *r, size_t more, char err[ERR_MAX])
 	return 0;
 }
 
-static int put_id(struct render *r, int id, char err[ERR_MAX])
-{
-	if (reserve(r, 1, err) < 0)
-		return -1;
-	r->v[r->n++] = id;
-	return 0;
-}
-
-/* A token stands for one byte at least, so len tokens are room enough. */
 static int put_text(struct render *r, const char *s, size_t len, char err[ERR_MAX])
 {
-	if (reserve(r, len, err) < 0)
-		return -1;
-	int k = tokenizer_encode(r->tok, s, len, false, r->v + r->n, r->cap - r->n, err);
-	if (k < 0)
-		return -1;
-	r->n += k;
+	if (len > INT_MAX / 4 || r->len > INT_MAX / 4)
+		return fail(err, "a message of %zu bytes is too long", len);
+	if (r->len + len > r->text_cap) {
+		size_t cap = r->len + len + r->text_cap / 2 + 64;
+		char *text = realloc(r->text, cap);
+		if (!text)
+			return fail(err, "out of memory for a message of %zu bytes", len);
+		r->text = text;
+		r->text_cap = cap;
+	}
+	if (len)
+		memcpy(r->text + r->len, s, len);
+	r->len += len;
 	return 0;
 }
 
-static int put_turn(struct render *r, int open, const char *role, const char *text, size_t len,
-		    char err[ERR_MAX])
+/* What Python's str.strip and so Jinja's trim take away. */
+static const char *const spaces[] = {
+	"\t", "\n", "\v", "\f", "\r", "\x1c", "\x1d", "\x1e", "\x1f", " ", "\xc2\x85", "\u00a0",
+	"\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006", "\u2007",
+	"\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000",
+};
+
+/* Bytes of the white-space character that begins s (or ends it), or 0. */
+static size_t space_at(const char *s, size_t n, bool at_end)
 {
-	size_t n_role = strlen(role);
-	if (len > INT_MAX / 4)
-		return fail(err, "a message of %zu bytes is too long", len);
-	char *whole = malloc(n_role + len + 1);
-	if (!whole)
-		return fail(err, "out of memory for a message of %zu bytes", len);
-	memcpy(whole, role, n_role);
-	if (len)
-		memcpy(whole + n_role, text, len);
-	int rc = put_id(r, open, err);
-	if (rc == 0)
-		rc = put_text(r, whole, n_role + len, err);
-	free(whole);
+	for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+		size_t k = strlen(spaces[i]);
+		if (k <= n && !memcmp(at_end ? s + n - k : s, spaces[i], k))
+			return k;
+	}
+	return 0;
+}
+
+/* Trims what the text has from byte from on. */
+static void trim_text(struct render *r, size_t from, enum trim how)
+{
+	size_t k, cut = from;
+	while (how & TRIM_LEFT && (k = space_at(r->text + cut, r->len - cut, false)))
+		cut += k;
+	if (cut > from)
+		memmove(r->text + from, r->text + cut, r->len - cut);
+	r->len -= cut - from;
+	while (how & TRIM_RIGHT && (k = space_at(r->text + from, r->len - from, true)))
+		r->len -= k;
+}
+
+/* Encodes the text so far. */
+static int flush(struct render *r, char err[ERR_MAX])
+{
+	size_t room = r->len;
+	int k = 0;
+	if (r->t->eats && r->after_token)
+		trim_text(r, 0, TRIM_LEFT);
+	do {
+		if (reserve(r, room, err) < 0)
+			return -1;
+		if (r->len)
+			k = tokenizer_encode(r->tok, r->text, r->len, false, r->v + r->n,
+					     r->cap - r->n, err);
+		if (k < 0)
+			return -1;
+		room = (size_t)k;
+	} while (k > r->cap - r->n);
+	r->n += k;
+	r->len = 0;
+	return 0;
+}
+
+static int put_id(struct render *r, int id, char err[ERR_MAX])
+{
+	if (flush(r, err) < 0 || reserve(r, 1, err) < 0)
+		return -1;
+	r->v[r->n++] = id;
+	r->after_token = true;
+	return 0;
+}
+
+/* A mark of the row's words. */
+static int put_mark(struct render *r, char mark, char err[ERR_MAX])
+{
+	int bos = tokenizer_bos(r->tok), eos = tokenizer_eos(r->tok);
+	if (mark == *BOS)
+		return bos < 0 ? 0 : put_id(r, bos, err);
+	if (mark == *EOS)
+		return eos < 0 ? bad_token(r->t, "that ends a text (EOS)", err) :
+				 put_id(r, eos, err);
+	if (flush(r, err) < 0)
+		return -1;
+	r->after_token = false;
+	return tokenizer_adds_space(r->tok) ? 0 : put_text(r, " ", 1, err);
+}
+
+/* The row's token that s begins with, or -1. */
+static int token_at(const struct render *r, const char *s)
+{
+	for (int i = 0; i < TOKENS_MAX && r->t->token[i]; i++)
+		if (r->id[i] >= 0 && !strncmp(s, r->t->token[i], strlen(r->t->token[i])))
+			return i;
+	return -1;
+}
+
+/* The row's words s (NULL: none). */
+static int put_words(struct render *r, const char *s, char err[ERR_MAX])
+{
+	for (int token; s && *s; s += token < 0 ? 1 : strlen(r->t->token[token])) {
+		token = token_at(r, s);
+		int rc = token >= 0 ? put_id(r, r->id[token], err) :
+			 (unsigned char)*s <= *PART ? put_mark(r, *s, err) : put_text(r, s, 1, err);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- turns ---- */
+
+/* An earlier answer without its thoughts: what follows the last </think>. */
+static struct turn without_thoughts(enum think think, struct turn u)
+{
+	static const char end[] = "</think>";
+	bool breaks = think == THINK_DROPPED_BREAKS_ALWAYS;
+	for (const char *at; think != THINK_KEPT && u.len &&
+	     (at = memmem(u.text, u.len, end, sizeof end - 1));) {
+		at += sizeof end - 1;
+		u.len -= (size_t)(at - u.text);
+		u.text = at;
+		breaks |= think == THINK_DROPPED_BREAKS;
+	}
+	for (; breaks && u.len && *u.text == '\n'; u.len--)
+		u.text++;
+	return u;
+}
+
+static int put_content(struct render *r, size_t from, struct turn u, char err[ERR_MAX])
+{
+	if (put_text(r, u.text, u.len, err) < 0)
+		return -1;
+	trim_text(r, from, r->t->trim[u.who]);
+	return 0;
+}
+
+/* A system prompt (NULL: the preamble alone) with the row's words around it. */
+static int put_system(struct render *r, const struct turn *system, char err[ERR_MAX])
+{
+	const struct template *t = r->t;
+	if (put_words(r, t->lead[SPEAKER_SYSTEM], err) < 0 ||
+	    put_words(r, t->preamble, err) < 0 ||
+	    (system && put_content(r, r->len, *system, err) < 0))
+		return -1;
+	return put_words(r, t->tail[SPEAKER_SYSTEM], err);
+}
+
+/* within: a system prompt that belongs into this question, or NULL. */
+static int put_question(struct render *r, const struct turn *u, const struct turn *within,
+			char err[ERR_MAX])
+{
+	const struct template *t = r->t;
+	if (put_words(r, t->lead[SPEAKER_USER], err) < 0)
+		return -1;
+	size_t from = r->len;
+	if (within && put_system(r, within, err) < 0)
+		return -1;
+	if (put_content(r, t->trim_whole ? from : r->len, *u, err) < 0)
+		return -1;
+	return put_words(r, t->tail[SPEAKER_USER], err);
+}
+
+static int put_answer(struct render *r, const struct turn *u, bool closed, char err[ERR_MAX])
+{
+	const struct template *t = r->t;
+	if (put_words(r, t->lead[SPEAKER_ASSISTANT], err) < 0 ||
+	    put_words(r, closed ? NULL : t->opening, err) < 0 ||
+	    put_words(r, t->gap, err) < 0 ||
+	    put_content(r, r->len, closed ? without_thoughts(t->think, *u) : *u, err) < 0)
+		return -1;
+	return closed ? put_words(r, t->tail[SPEAKER_ASSISTANT], err) : 0;
+}
+
+/* The question which takes the system prompt, or -1. */
+static int system_place(const struct template *t, const struct turn *turns, int n)
+{
+	int found = -1;
+	for (int i = 0; i < n && t->place != PLACE_TURN; i++)
+		if (turns[i].who == SPEAKER_USER && (found < 0 || t->place == PLACE_LAST))
+			found = i;
+	return found;
+}
+
+static int put_turns(struct render *r, const struct turn *turns, int n, bool open_answer,
+		     char err[ERR_MAX])
+{
+	const struct turn *system = n && turns->who == SPEAKER_SYSTEM ? turns : NULL;
+	int rc = 0, place = system ? system_place(r->t, turns, n) : -1;
+	if (r->t->place == PLACE_TURN && (system || r->t->preamble))
+		rc = put_system(r, system, err);
+	for (int i = system ? 1 : 0; i < n && rc == 0; i++) {
+		const struct turn *u = &turns[i];
+		if (u->who == SPEAKER_SYSTEM)
+			rc = put_system(r, u, err);
+		else if (u->who == SPEAKER_USER)
+			rc = put_question(r, u, i == place ? system : NULL, err);
+		else
+			rc = put_answer(r, u, open_answer || i < n - 1, err);
+	}
 	return rc;
 }
 
-static int put_all(struct render *r, const struct template *t, const struct turn *turns, int n,
-		   bool open_answer, char err[ERR_MAX])
+static int put_all(struct render *r, const struct turn *turns, int n, bool open_answer,
+		   char err[ERR_MAX])
 {
-	int open = special_id(t, r->tok, t->open, err);
-	int close = open < 0 ? -1 : special_id(t, r->tok, t->close, err);
-	if (close < 0)
+	if (find_tokens(r->t, r->tok, r->id, err) < 0)
 		return -1;
-	if (tokenizer_add_bos(r->tok) && put_id(r, tokenizer_bos(r->tok), err) < 0)
+	if (!r->t->own_bos && tokenizer_add_bos(r->tok) && put_mark(r, *BOS, err) < 0)
 		return -1;
-	for (int i = 0; i < n; i++) {
-		const struct turn *u = &turns[i];
-		if (put_turn(r, open, t->role[u->who], u->text, u->len, err) < 0)
-			return -1;
-		if (i == n - 1 && u->who == SPEAKER_ASSISTANT && !open_answer)
-			return 0;
-		if (put_id(r, close, err) < 0 ||
-		    put_text(r, t->between, strlen(t->between), err) < 0)
-			return -1;
-	}
-	return open_answer ? put_turn(r, open, t->role[SPEAKER_ASSISTANT], "", 0, err) : 0;
+	if (put_words(r, r->t->start, err) < 0 || put_turns(r, turns, n, open_answer, err) < 0)
+		return -1;
+	if (open_answer && (put_words(r, r->t->lead[SPEAKER_ASSISTANT], err) < 0 ||
+			    put_words(r, r->t->opening, err) < 0))
+		return -1;
+	return flush(r, err);
 }
 
 int template_render(const struct template *t, struct tokenizer *tok, const struct turn *turns,
 		    int n, bool open_answer, int **ids, int *n_ids, char err[ERR_MAX])
 {
-	struct render r = { .tok = tok };
-	if (put_all(&r, t, turns, n, open_answer, err) < 0) {
+	struct render r = { .t = t, .tok = tok };
+	int rc = put_all(&r, turns, n, open_answer, err);
+	free(r.text);
+	if (rc < 0) {
 		free(r.v);
 		return -1;
 	}

@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -204,8 +205,10 @@ static void test_guess(void **state)
 	assert_non_null(strstr(err, "chatml"));
 	guess("[INST] {{ content }} [/INST]", false, err);
 	assert_non_null(strstr(err, "none that is built in"));
-	guess("<|im_start|>user<|im_sep|>x<|im_end|>", false, err);
+	guess("<|im_start|>User: x<end_of_utterance><|im_end|>", false, err);
 	assert_non_null(strstr(err, "none that is built in"));
+	guess("<|im_start|>user<|im_sep|>x<|im_end|>", false, err);
+	assert_non_null(strstr(err, "phi4 needs the token <|im_sep|>"));
 	guess("", false, err);
 	assert_non_null(strstr(err, "none that is built in"));
 	guess("<|im_start|><|im_end|>", true, err);
@@ -217,19 +220,29 @@ static void test_names(void **state)
 	(void)state;
 	assert_null(template_find("nonesuch"));
 	assert_null(template_find(""));
-	assert_string_equal(template_name(template_find("chatml")), "chatml");
-	assert_non_null(strstr(template_names(), "chatml"));
+	assert_ptr_equal(template_find("mistral-v7-tekken"), template_find("mistral-v7"));
+	char names[] = TEMPLATE_NAMES;
+	for (char *name = strtok(names, " "); name; name = strtok(NULL, " ")) {
+		const struct template *t = template_find(name);
+		assert_non_null(t);
+		assert_string_equal(template_name(t), name);
+	}
 }
 
-static void check_own(const char *jinja, const char *want)
+static void check_own_of(const char *frame, const char *jinja, const char *want)
 {
 	struct buf b = { 0 };
 	struct gguf *g = make_file(&b, jinja, false);
-	char *own = template_default_system(template_find("chatml"), g);
+	char *own = template_default_system(template_find(frame), g);
 	assert_string_equal(own, want);
 	free(own);
 	gguf_close(g);
 	buf_free(&b);
+}
+
+static void check_own(const char *jinja, const char *want)
+{
+	check_own_of("chatml", jinja, want);
 }
 
 static void test_default_system(void **state)
@@ -259,6 +272,49 @@ static void test_default_system(void **state)
 	check_own(NULL, "");
 }
 
+static void check_set(const char *jinja, const char *want)
+{
+	check_own_of("phi4", jinja, want);
+}
+
+/* What is set to the variable that the row names: literals, dates, one variable's worth more. */
+static void test_default_set(void **state)
+{
+	(void)state;
+	char year[32];
+	time_t now = time(NULL);
+	strftime(year, sizeof year, "In %Y.", localtime(&now));
+	check_set("{% set system_message = 'A' %}", "A");
+	check_set("{% set system_message = m.content %}"
+		  "{% set system_message = 'B' + \"c\" -%}", "Bc");
+	check_set("{%- set t = strftime_now('%Y') %}"
+		  "{%- set system_message = 'In ' + t + '.'%}", year);
+	check_set("{% set system_message = 'In ' + strftime_now(\"%Y\") + \".\" %}", year);
+	check_set("{% set system_message = \"it's \\\"so\\\"\" %}", "it's \"so\"");
+	check_own_of("granite", "{% set system_message = 'G.' %}"
+		     " + ' You are a helpful AI assistant.' %}",
+		     "G. You are a helpful AI assistant.");
+	check_own_of("granite", "{% set system_message = 'G.' %}"
+		     " + ' You are a helpful AI assistant.!", "G.");
+	/* Nothing that is computed otherwise, unknown, empty or cut off. */
+	check_set("{% set system_message = '' %}", "");
+	check_set("{% set system_message = 'a' + b %}", "");
+	check_set("{% set b = c %}{% set c = 'x' %}"
+		  "{% set system_message = 'a' + b %}", "");
+	check_set("{% set system_message = system_message + 'a' %}", "");
+	check_set("{% set system_message = strftime_now('%n%E') %}", "");
+	check_set("{% set system_message = strftime_now('%') %}", "");
+	check_set("{% set system_message = strftime_now('') %}", "");
+	check_set("{% set system_message = strftime_now('"
+		  "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy') %}", "");
+	check_set("{% set system_message = 'cut", "");
+	check_set("{% set system_message = ", "");
+	check_set("{% set system_message = 'a' +", "");
+	check_set("{% set system_message = 'a\\", "");
+	check_set(NULL, "");
+	check_own("{% set system_message = 'not where this family has it' %}", "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_guess),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_default_system),
+		cmocka_unit_test(test_default_set),
 	};
 	const struct CMUnitTest model_tests[] = { cmocka_unit_test(test_default_model) };
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

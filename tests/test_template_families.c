@@ -1,0 +1,204 @@
+/* test_template_families.c - each family's frame against its published template.
+ *
+ * tests/tools/make_template_vectors.py recorded template-families.txt (conversations and their
+ * ids, each frame's source beside it) and template-published.txt (templates, the frame that each
+ * is for, the system prompt that it has of its own).  struct lines owns the text. */
+#include "engine/template.h"
+#include "tests/gguf_build.h"
+#include "tests/tok_vectors.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define FRAMES "tests/vectors/tok-frames.gguf"
+#define TURNS_MAX 16
+#define IDS_MAX 2048
+
+static const char *after(const char *line, const char *word)
+{
+	size_t n = strlen(word);
+	return strncmp(line, word, n) || line[n] != ' ' ? NULL : line + n + 1;
+}
+
+/* ---- ids ---- */
+
+struct conversation {
+	char name[32];
+	int open_answer, n;
+	struct turn turn[TURNS_MAX];
+};
+
+/* Reads a conversation from line i, its case, on; returns the line of its ids. */
+static int read_conversation(struct conversation *c, const struct lines *l, int i)
+{
+	assert_int_equal(sscanf(l->line[i++], "case %31s %d", c->name, &c->open_answer), 2);
+	for (c->n = 0; !after(l->line[i], "ids"); i++) {
+		char *text = strchr(l->line[i], ' ') + 1;
+		enum speaker who = *l->line[i] == 's' ? SPEAKER_SYSTEM :
+				   *l->line[i] == 'u' ? SPEAKER_USER : SPEAKER_ASSISTANT;
+		assert_true(c->n < TURNS_MAX);
+		c->turn[c->n++] = (struct turn){ who, text, unescape(text) };
+	}
+	return i;
+}
+
+static void check_ids(const char *frame, struct tokenizer *tok, const struct conversation *c,
+		      const char *want)
+{
+	char err[ERR_MAX];
+	const struct template *t = template_find(frame);
+	int *ids, n, expect[IDS_MAX], m = read_ids(want, expect, IDS_MAX);
+	if (!t || template_render(t, tok, c->turn, c->n, c->open_answer, &ids, &n, err) < 0) {
+		fail_msg("frame %s, case %s: %s", frame, c->name, t ? err : "no such frame");
+		return;
+	}
+	for (int i = 0; i < (n < m ? n : m); i++)
+		if (ids[i] != expect[i])
+			fail_msg("frame %s, case %s: id %d is %d, not %d", frame, c->name, i,
+				 ids[i], expect[i]);
+	if (n != m)
+		fail_msg("frame %s, case %s: %d ids, not %d", frame, c->name, n, m);
+	free(ids);
+}
+
+static int count_words(const char *s)
+{
+	int n = 0;
+	for (; *s; s += strcspn(s, " "), s += strspn(s, " "))
+		n++;
+	return n;
+}
+
+/* All that path holds; returns how many frames. */
+static int check_families(const char *path)
+{
+	struct lines l = lines_read(path);
+	struct tokenizer *tok = NULL;
+	struct conversation c;
+	char frame[32] = "", vocab[64], file[128];
+	int n_frames = 0, n_cases = 10;
+	for (int i = 0; i < l.n; i++) {
+		if (after(l.line[i], "case")) {
+			i = read_conversation(&c, &l, i);
+			check_ids(frame, tok, &c, after(l.line[i], "ids"));
+			n_cases++;
+		} else if (after(l.line[i], "frame")) {
+			assert_true(n_cases >= 10);
+			assert_int_equal(sscanf(l.line[i], "frame %31s %63s", frame, vocab), 2);
+			snprintf(file, sizeof file, "tests/vectors/%s", vocab);
+			tokenizer_close(tok);
+			tok = open_vocab(file, NULL);
+			assert_non_null(tok);
+			n_frames++;
+			n_cases = 0;
+		}
+	}
+	assert_true(n_cases >= 10);
+	tokenizer_close(tok);
+	lines_free(&l);
+	return n_frames;
+}
+
+static void test_families(void **state)
+{
+	(void)state;
+	assert_int_equal(check_families("tests/vectors/template-families.txt"),
+			 count_words(TEMPLATE_NAMES));
+}
+
+/* ---- choosing ---- */
+
+/* Puts today's date where the template has a format between two bytes 1. */
+static void put_dates(const char *from, char *out, size_t cap)
+{
+	time_t now = time(NULL);
+	char format[32];
+	size_t n = 0;
+	for (; *from && n + 1 < cap; from++) {
+		if (*from != '\1') {
+			out[n++] = *from;
+			continue;
+		}
+		size_t k = strcspn(++from, "\1");
+		assert_true(k < sizeof format);
+		memcpy(format, from, k);
+		format[k] = '\0';
+		n += strftime(out + n, cap - n, format, localtime(&now));
+		from += k;
+	}
+	out[n] = '\0';
+}
+
+/* A template alone in a file, against the frame that it is for ("-": none) and its prompt. */
+static void check_published(const struct tokenizer *tok, const char *source, const char *frame,
+			    const char *jinja, const char *system)
+{
+	char err[ERR_MAX] = "", want[8192];
+	struct buf b = { 0 };
+	put_head(&b, 3, 0, 1);
+	put_key_str(&b, "tokenizer.chat_template", jinja);
+	struct gguf *g = gguf_parse(b.p, b.n, "made", err);
+	assert_non_null(g);
+	const struct template *t = template_guess(g, tok, err);
+	const char *name = t ? template_name(t) : "-";
+	if (strcmp(name, frame) != 0)
+		fail_msg("%s: guessed %s, not %s; %s", source, name, frame, err);
+	if (t) {
+		char *own = template_default_system(t, g);
+		put_dates(system, want, sizeof want);
+		/* Where the template has none, Vicuna's frame has its family's. */
+		assert_string_equal(own, want);
+		free(own);
+	} else {
+		assert_non_null(strstr(err, "name one with --chat-template: " TEMPLATE_NAMES));
+	}
+	gguf_close(g);
+	buf_free(&b);
+}
+
+static void test_published(void **state)
+{
+	(void)state;
+	struct tokenizer *tok = open_vocab(FRAMES, NULL);
+	struct lines l = lines_read("tests/vectors/template-published.txt");
+	assert_non_null(tok);
+	assert_true(l.n >= 5 * count_words(TEMPLATE_NAMES) && l.n % 5 == 0);
+	for (int i = 0; i < l.n; i += 5) {
+		char *text = l.line[i + 3] + strlen("text "), *system = l.line[i + 4] + 7;
+		unescape(text);
+		unescape(system);
+		check_published(tok, l.line[i + 1], l.line[i] + strlen("frame "), text, system);
+	}
+	lines_free(&l);
+	tokenizer_close(tok);
+}
+
+/* Every name that --chat-template takes has a published template which chooses it. */
+static void test_every_name(void **state)
+{
+	(void)state;
+	char names[] = TEMPLATE_NAMES, line[64];
+	struct lines l = lines_read("tests/vectors/template-published.txt");
+	for (char *name = strtok(names, " "); name; name = strtok(NULL, " ")) {
+		int found = 0;
+		snprintf(line, sizeof line, "frame %s", name);
+		for (int i = 0; i < l.n; i++)
+			found += !strcmp(l.line[i], line);
+		if (!found)
+			fail_msg("no published template for %s", name);
+	}
+	lines_free(&l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_families),
+		cmocka_unit_test(test_published),
+		cmocka_unit_test(test_every_name),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
