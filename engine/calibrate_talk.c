@@ -22,10 +22,10 @@ struct talk {
 	int ids[CONTEXT];
 };
 
-/* Before the question, behind it, and a question behind an answer. */
+/* Before the question, behind it, and a question behind an answer and its end. */
 struct frame {
 	int *ids, n, before;
-	int *next, n_next, next_before;
+	int *next, n_next, next_from, next_before;
 };
 
 struct talks {
@@ -44,6 +44,36 @@ static int last_end(const struct tokenizer *tok, const int *ids, int n)
 	return n - 1;
 }
 
+static int common(const int *a, int n_a, const int *b, int n_b)
+{
+	int n = 0;
+
+	while (n < n_a && n < n_b && a[n] == b[n])
+		n++;
+	return n;
+}
+
+/* Renders turns, whose last is an empty question, and finds out where its words go: what any
+ * question shares with the empty one stands before them. */
+static int open_turns(struct talks *s, struct turn *turns, int n, int **ids, int *n_ids,
+		      int *before, char err[ERR_MAX])
+{
+	struct engine *e = s->c->e;
+	int *other, n_other;
+
+	turns[n - 1] = (struct turn){ SPEAKER_USER, "Q", 1 };
+	if (template_render(e->tmpl, e->tok, turns, n, true, &other, &n_other, err) != 0)
+		return -1;
+	turns[n - 1].len = 0;
+	if (template_render(e->tmpl, e->tok, turns, n, true, ids, n_ids, err) != 0) {
+		free(other);
+		return -1;
+	}
+	*before = common(*ids, *n_ids, other, n_other);
+	free(other);
+	return 0;
+}
+
 static int open_frame(struct talks *s, char err[ERR_MAX])
 {
 	struct engine *e = s->c->e;
@@ -54,16 +84,15 @@ static int open_frame(struct talks *s, char err[ERR_MAX])
 	int skip = !system || !*system, rc;
 	struct frame *f = &s->frame;
 
-	rc = template_render(e->tmpl, e->tok, all + skip, 2 - skip, true, &f->ids, &f->n, err);
+	rc = open_turns(s, all + skip, 2 - skip, &f->ids, &f->n, &f->before, err);
 	if (rc == 0)
-		rc = template_render(e->tmpl, e->tok, all + skip, 4 - skip, true, &f->next,
-				     &f->n_next, err);
+		rc = open_turns(s, all + skip, 4 - skip, &f->next, &f->n_next, &f->next_before,
+				err);
 	free(system);
 	if (rc != 0)
 		return -1;
-	f->before = last_end(e->tok, f->ids, f->n);
-	f->next_before = last_end(e->tok, f->next, f->n_next);
-	if (f->before < 0 || f->n + QUESTION_MOST + ANSWER_LEAST > s->c->context)
+	f->next_from = last_end(e->tok, f->next, f->next_before) + 1;
+	if (f->n + QUESTION_MOST + ANSWER_LEAST > s->c->context)
 		return fail(err, "the model's context of %d tokens is too short for a question and "
 			    "an answer", s->c->context);
 	return 0;
@@ -124,16 +153,6 @@ static void end_question(const struct talks *s, struct talk *t)
 	begin_answer(s, t);
 }
 
-/* Whoever was in this cache before had the same frame; one token must be left to run. */
-static int common(const struct talk *t, const int *before, int fed)
-{
-	int n = 0;
-
-	while (n < fed && n < t->n - 1 && t->ids[n] == before[n])
-		n++;
-	return n;
-}
-
 static int begin(struct talks *s, struct talk *t, char err[ERR_MAX])
 {
 	struct tokenizer *tok = s->c->e->tok;
@@ -163,7 +182,8 @@ static int begin(struct talks *s, struct talk *t, char err[ERR_MAX])
 		begin_answer(s, t);
 	else if (number < calibrate_n_lines)
 		end_question(s, t);
-	t->fed = common(t, before, t->fed);
+	/* Whoever was in this cache before had the same frame; one token must be left to run. */
+	t->fed = common(before, t->fed, t->ids, t->n - 1);
 	if (t->fed < s->c->e->be->kv_back(t->at.kv))
 		t->fed = 0;
 	sums_begin(s->c->sums, (int)(t - s->talk));
@@ -175,10 +195,9 @@ static int follow(struct talks *s, struct talk *t, char err[ERR_MAX])
 {
 	const struct frame *f = &s->frame;
 	const char *line = calibrate_follow[mixed(t->number) / 8 % (uint64_t)calibrate_n_follow];
-	int from = f->n + 1;    /* the answer has its end */
 
 	t->followed = true;
-	put_ids(t, f->next + from, f->next_before - from);
+	put_ids(t, f->next + f->next_from, f->next_before - f->next_from);
 	if (put_line(s, t, line, strlen(line), err) != 0)
 		return -1;
 	put_ids(t, f->next + f->next_before, f->n_next - f->next_before);

@@ -51,6 +51,7 @@ static void on_begin(void *ctx, double seconds, size_t bytes)
 static int calibrate(struct calibrate_opt o, struct calibrate_result *r, char err[ERR_MAX])
 {
 	o.engine = (struct engine_opt){ .model = model, .backend = "cpu",
+					.chat_template = o.engine.chat_template,
 					.be = { .n_threads = 2, .kernels = "auto" } };
 	o.out = o.out ? o.out : out;
 	o.minutes = o.minutes > 0 ? o.minutes : 0.02;
@@ -59,8 +60,7 @@ static int calibrate(struct calibrate_opt o, struct calibrate_result *r, char er
 	o.progress = on_progress;
 	o.note = on_note;
 	o.stop = stop;
-	asked = told = 0;
-	*notes = '\0';
+	asked = told = *notes = 0;
 	return calibrate_run(&o, r, err);
 }
 
@@ -155,6 +155,7 @@ static void test_no_template(void **state)
 	make(&tiny);
 	hide_template();
 	must((struct calibrate_opt){ .sums_most = 0 }, &r);
+	must((struct calibrate_opt){ .engine.chat_template = "llama2" }, &r); /* no end */
 	check_sidecar(&r);
 }
 
