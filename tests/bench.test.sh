@@ -21,8 +21,15 @@ bench() {
 	"$B/s3dchat" bench -m "$model" --backend cpu --reps 1 "$@" >"$tmp/out" 2>"$tmp/err"
 }
 
+# Of a model whose layers see a window the cache forgets what is far behind; the probes go back.
+"$B/tests/mkmodel" --shape tiny-gemma3 "$tmp/window.gguf" &&
+	"$B/s3dchat" bench -m "$tmp/window.gguf" --backend cpu --reps 1 --quick --probes --csv \
+		>"$tmp/out" 2>"$tmp/err" && grep -q '^decode@1024,' "$tmp/out" &&
+	grep -q '^R8,' "$tmp/out"
+result "probes of a model with a window"
+
 if [ ! -f "$model" ]; then
-	echo "ok 1 - bench # SKIP no model at $model (S3D_TEST_MODEL names another)"
+	echo "ok $((n + 1)) - bench # SKIP no model at $model (S3D_TEST_MODEL names another)"
 	exit 0
 fi
 

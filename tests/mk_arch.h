@@ -25,7 +25,7 @@ static const struct mk_arch {
 		.tied = true, .head_dim = 32),
 	MK_ARCH("gemma2", "gemma2", 4, .n_heads = 4, .n_kv_heads = 2, .n_ctx = 512, .seed = 35,
 		.tied = true, .head_dim = 32, .window = 48),
-	MK_ARCH("gemma3", "gemma3", 7, .n_heads = 4, .n_kv_heads = 1, .n_ctx = 512, .seed = 36,
+	MK_ARCH("gemma3", "gemma3", 7, .n_heads = 4, .n_kv_heads = 1, .n_ctx = 2048, .seed = 36,
 		.tied = true, .head_dim = 32, .window = 32),
 	MK_ARCH("phi3", "phi3", 3, .n_heads = 2, .n_kv_heads = 1, .n_ctx = 384, .seed = 37,
 		.window = 40),
