@@ -10,9 +10,8 @@
 struct mk {
 	FILE *f;
 	const struct mk_spec *s;
-	bool spm;
 	uint64_t rng;
-	bool calm;
+	bool calm, spm;
 	int n_tensors, n_keys;
 	struct {
 		char name[64];
@@ -117,44 +116,23 @@ static void token_text(int id, char out[64])
 		memmove(out + strlen(out), out + 32, strlen(out + 32) + 1);
 }
 
-static void spm_vocabulary(struct mk *m)
+/* Of SentencePiece: bytes, and words that begin with a space. */
+static void put_tokens(struct mk *m)
 {
-	int n = m->s->n_vocab;
 	char text[64];
 
-	key_str(m, "tokenizer.ggml.model", "llama");
-	key_array(m, "tokenizer.ggml.tokens", 8, (uint64_t)n);
-	for (int i = 0; i < n; i++) {
-		snprintf(text, sizeof(text), i < 259 ? "<0x%02X>" : "\xe2\x96\x81word%d",
-			 i < 259 ? i - 3 : i);
-		put_str(m, i < 3 ? specials[i] : text);
-	}
-	key_array(m, "tokenizer.ggml.scores", 6, (uint64_t)n);
-	for (int i = 0; i < n; i++)
-		put32(m, 0);
-	key_array(m, "tokenizer.ggml.token_type", 5, (uint64_t)n);
-	for (int i = 0; i < n; i++)
-		put32(m, i < 3 ? 3 : i < 259 ? 6 : 1);
-}
-
-static void bpe_vocabulary(struct mk *m)
-{
-	size_t n_merges = sizeof(merges) / sizeof(merges[0]);
-	char text[64];
-
-	key_str(m, "tokenizer.ggml.model", "gpt2");
-	key_str(m, "tokenizer.ggml.pre", "smollm");
 	key_array(m, "tokenizer.ggml.tokens", 8, (uint64_t)m->s->n_vocab);
 	for (int i = 0; i < m->s->n_vocab; i++) {
-		token_text(i, text);
+		if (!m->spm || i < 3)
+			token_text(i, text);
+		else
+			snprintf(text, sizeof(text), i < 259 ? "<0x%02X>" : "\xe2\x96\x81word%d",
+				 i < 259 ? i - 3 : i);
 		put_str(m, text);
 	}
 	key_array(m, "tokenizer.ggml.token_type", 5, (uint64_t)m->s->n_vocab);
 	for (int i = 0; i < m->s->n_vocab; i++)
-		put32(m, i < 3 ? 3 : 1);
-	key_array(m, "tokenizer.ggml.merges", 8, n_merges);
-	for (size_t i = 0; i < n_merges; i++)
-		put_str(m, merges[i]);
+		put32(m, i < 3 ? 3 : m->spm && i < 259 ? 6 : 1);
 }
 
 static void tokenizer(struct mk *m)
@@ -162,11 +140,19 @@ static void tokenizer(struct mk *m)
 	static const char frame[] = "{% for message in messages %}{{'<|im_start|>' + "
 		"message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
 		"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+	size_t n_merges = sizeof(merges) / sizeof(merges[0]);
 
-	if (m->spm)
-		spm_vocabulary(m);
-	else
-		bpe_vocabulary(m);
+	key_str(m, "tokenizer.ggml.model", m->spm ? "llama" : "gpt2");
+	key_str(m, "tokenizer.ggml.pre", "smollm");
+	put_tokens(m);
+	key_array(m, "tokenizer.ggml.merges", 8, n_merges);
+	for (size_t i = 0; i < n_merges; i++)
+		put_str(m, merges[i]);
+	if (m->spm) {
+		key_array(m, "tokenizer.ggml.scores", 6, (uint64_t)m->s->n_vocab);
+		for (int i = 0; i < m->s->n_vocab; i++)
+			put32(m, 0);
+	}
 	key_u32(m, "tokenizer.ggml.bos_token_id", 1);
 	key_u32(m, "tokenizer.ggml.eos_token_id", 2);
 	key_str(m, "tokenizer.chat_template", frame);
