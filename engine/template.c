@@ -91,7 +91,6 @@ struct render {
 	int n, cap;
 	char *text;             /* (text_cap) malloc'ed: what is yet to be encoded, len bytes */
 	size_t len, text_cap;
-	bool after_token;       /* the text follows a token of the frame */
 };
 
 static int reserve(struct render *r, size_t more, char err[ERR_MAX])
@@ -149,6 +148,8 @@ static size_t space_at(const char *s, size_t n, bool at_end)
 static void trim_text(struct render *r, size_t from, enum trim how)
 {
 	size_t k, cut = from;
+	if (from == r->len)
+		return;
 	while (how & TRIM_LEFT && (k = space_at(r->text + cut, r->len - cut, false)))
 		cut += k;
 	if (cut > from)
@@ -163,7 +164,7 @@ static int flush(struct render *r, char err[ERR_MAX])
 {
 	size_t room = r->len;
 	int k = 0;
-	if (r->t->eats && r->after_token)
+	if (r->t->eats && r->n > 0)     /* then the text follows a token */
 		trim_text(r, 0, TRIM_LEFT);
 	do {
 		if (reserve(r, room, err) < 0)
@@ -185,23 +186,19 @@ static int put_id(struct render *r, int id, char err[ERR_MAX])
 	if (flush(r, err) < 0 || reserve(r, 1, err) < 0)
 		return -1;
 	r->v[r->n++] = id;
-	r->after_token = true;
 	return 0;
 }
 
-/* A mark of the row's words. */
-static int put_mark(struct render *r, char mark, char err[ERR_MAX])
+static int put_bos(struct render *r, char err[ERR_MAX])
 {
-	int bos = tokenizer_bos(r->tok), eos = tokenizer_eos(r->tok);
-	if (mark == *BOS)
-		return bos < 0 ? 0 : put_id(r, bos, err);
-	if (mark == *EOS)
-		return eos < 0 ? bad_token(r->t, "that ends a text (EOS)", err) :
-				 put_id(r, eos, err);
-	if (flush(r, err) < 0)
-		return -1;
-	r->after_token = false;
-	return tokenizer_adds_space(r->tok) ? 0 : put_text(r, " ", 1, err);
+	int bos = tokenizer_bos(r->tok);
+	return bos < 0 ? 0 : put_id(r, bos, err);
+}
+
+static int put_eos(struct render *r, char err[ERR_MAX])
+{
+	int eos = tokenizer_eos(r->tok);
+	return eos < 0 ? bad_token(r->t, "that ends a text (EOS)", err) : put_id(r, eos, err);
 }
 
 /* The row's token that s begins with, or -1. */
@@ -219,7 +216,8 @@ static int put_words(struct render *r, const char *s, char err[ERR_MAX])
 	for (int token; s && *s; s += token < 0 ? 1 : strlen(r->t->token[token])) {
 		token = token_at(r, s);
 		int rc = token >= 0 ? put_id(r, r->id[token], err) :
-			 (unsigned char)*s <= *PART ? put_mark(r, *s, err) : put_text(r, s, 1, err);
+			 *s == *BOS ? put_bos(r, err) :
+			 *s == *EOS ? put_eos(r, err) : put_text(r, s, 1, err);
 		if (rc < 0)
 			return -1;
 	}
@@ -324,7 +322,7 @@ static int put_all(struct render *r, const struct turn *turns, int n, bool open_
 {
 	if (find_tokens(r->t, r->tok, r->id, err) < 0)
 		return -1;
-	if (!r->t->own_bos && tokenizer_add_bos(r->tok) && put_mark(r, *BOS, err) < 0)
+	if (!r->t->own_bos && tokenizer_add_bos(r->tok) && put_bos(r, err) < 0)
 		return -1;
 	if (put_words(r, r->t->start, err) < 0 || put_turns(r, turns, n, open_answer, err) < 0)
 		return -1;

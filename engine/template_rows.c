@@ -18,6 +18,8 @@
 #define DEEPSEEK_TOKENS { "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>" }
 #define DEEPSEEK_LEAD { "", "<｜User｜>", "<｜Assistant｜>" }
 #define DEEPSEEK_TAIL { "", "", "<｜end▁of▁sentence｜>" }
+/* A template that ends questions too. */
+#define DEEPSEEK_OTHER "'<｜User｜>' + message['content'] + '<｜end▁of▁sentence｜>'"
 
 const struct template template_rows[] = {
 	{
@@ -69,9 +71,9 @@ const struct template template_rows[] = {
 		.own_bos = true,
 		.place = PLACE_FIRST,
 		.start = BOS,
-		.lead = { "", PART "[INST] ", "" },
+		.lead = { "", "[INST] ", "" },
 		.tail = { "\n\n", " [/INST]", EOS },
-		.gap = PART,
+		.gap = " ",
 	}, {
 		.name = "mistral-v3",
 		.also = "mistral-v3-tekken",
@@ -180,18 +182,21 @@ const struct fingerprint template_prints[] = {
 	  .lacks = { "<|im_sep|>", "<end_of_utterance>", "</think>" } },
 	{ .row = "qwen3",
 	  .has = { "<|im_start|>", "<|im_end|>", "</think>" },
-	  .lacks = { "<|im_start|>assistant\\n<think>" } },
+	  .lacks = { "<|im_start|>assistant\\n<think>", "<|im_sep|>", "trim", "## Metadata" } },
 	{ .row = "qwen3-thinking",
-	  .has = { "<|im_end|>", "</think>", "<|im_start|>assistant\\n<think>" } },
+	  .has = { "<|im_end|>", "</think>", "<|im_start|>assistant\\n<think>" },
+	  .lacks = { "enable_thinking" } },
 	{ .row = "llama2",
 	  .has = { "<<SYS>>", "bos_token + '[INST] ' + content", " [/INST]'" } },
 	{ .row = "llama2",
 	  .has = { "<<SYS>>", "bos_token +'[INST] ' + content", " [/INST]'" } },
 	{ .row = "llama3",
 	  .has = { "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>" },
-	  .lacks = { "Cutting Knowledge Date" } },
+	  .lacks = { "Cutting Knowledge Date", "functions", ">>>" } },
 	{ .row = "llama3.1",
-	  .has = { "<|start_header_id|>", "<|eot_id|>", "Cutting Knowledge Date: December 2023" } },
+	  .has = { "<|start_header_id|>", "<|eot_id|>", "Today Date: ",
+		   "Cutting Knowledge Date: December 2023\\n\"" },
+	  .lacks = { "<|image|>" } },
 	{ .row = "mistral-v1",
 	  .has = { "[INST] '", "' [/INST]'" },
 	  .lacks = { "<<SYS>>" } },
@@ -199,11 +204,13 @@ const struct fingerprint template_prints[] = {
 	  .has = { "[AVAILABLE_TOOLS]", "[INST]", "[/INST]" },
 	  .lacks = { " [/INST]'", "[SYSTEM_PROMPT]" } },
 	{ .row = "mistral-v7",
-	  .has = { "[SYSTEM_PROMPT]", "[INST]", "[/INST]" } },
+	  .has = { "[SYSTEM_PROMPT]", "[INST]", "[/INST]" },
+	  .lacks = { "[MODEL_SETTINGS]" } },
 	{ .row = "gemma",
 	  .has = { "<start_of_turn>", "<end_of_turn>" } },
 	{ .row = "phi3",
-	  .has = { "<|user|>", "<|end|>", "<|assistant|>" } },
+	  .has = { "<|user|>", "<|end|>", "<|assistant|>" },
+	  .lacks = { "<|content|>" } },
 	{ .row = "phi3",
 	  .has = { "'<|' + message['role'] + '|>' + '", "<|end|>", "<|assistant|>" } },
 	{ .row = "phi4-mini",
@@ -220,9 +227,10 @@ const struct fingerprint template_prints[] = {
 		   "'Assistant: ' + message['content'] + eos_token" } },
 	{ .row = "deepseek3",
 	  .has = { "<｜User｜>", "<｜Assistant｜>", "</think>" },
-	  .lacks = { "<｜Assistant｜><think>" } },
+	  .lacks = { "<｜Assistant｜><think>", "thinking", DEEPSEEK_OTHER } },
 	{ .row = "deepseek-r1",
-	  .has = { "<｜User｜>", "<｜Assistant｜><think>\\n", "</think>" } },
+	  .has = { "<｜User｜>", "<｜Assistant｜><think>\\n", "</think>" },
+	  .lacks = { "thinking", DEEPSEEK_OTHER } },
 	{ .row = "granite",
 	  .has = { "<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>" } },
 };

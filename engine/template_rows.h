@@ -9,9 +9,8 @@
 
 #define BOS "\1"        /* the vocabulary's own first token; nothing if it has none */
 #define EOS "\2"        /* and its last */
-#define PART "\3"       /* the text is encoded in parts here, and a space begins the second */
 #define TOKENS_MAX 6
-#define MARKS_MAX 4
+#define MARKS_MAX 5
 
 enum trim { TRIM_LEFT = 1, TRIM_RIGHT = 2, TRIM_BOTH = 3 };
 

@@ -5,10 +5,15 @@
 
 CLONES/OWNER/NAME are git clones of the repositories in SOURCES; the commits stand there.  Needs
 the Python packages transformers (5.24), tokenizers (0.23), gguf (0.19), fschat (0.2.36, no
-dependencies).  Writes into tests/vectors:
+dependencies), mistral-common (1.13.1) and what make_vocabulary_vectors.py needs.  Writes into
+tests/vectors:
 
   tok-frames.gguf          the vocabulary of tok-smollm.gguf with the families' special tokens
+  tok-frames-spm.gguf      what can occur of Mistral's SentencePiece vocabulary v7 (Apache-2.0)
   template-families.txt    for each frame: conversations and their ids
+  template-spm.txt         the same in the second vocabulary, for frames that are used with such:
+                           Mistral's by mistral-common's own code, the others from the rendered
+                           text, each stretch between special tokens encoded by sentencepiece
   template-published.txt   published templates, the frame that each is for, its system prompt
 
 Conversations are rendered by transformers from the family's published template, and by FastChat
@@ -24,11 +29,17 @@ import sys
 from pathlib import Path
 
 import gguf
+import mistral_common
 from jinja2.exceptions import TemplateError
+from mistral_common.protocol.instruct.messages import AssistantMessage, SystemMessage, UserMessage
+from mistral_common.protocol.instruct.request import InstructRequest
+from mistral_common.tokens.tokenizers import instruct
+from mistral_common.tokens.tokenizers.sentencepiece import SentencePieceTokenizer
 from tokenizers import AddedToken, Tokenizer, models, normalizers
 from transformers.utils import chat_template_utils
 
 sys.path.insert(0, str(Path(__file__).parent))
+import make_vocabulary_vectors as more
 from make_tokenizer_vectors import escape, read_vocab, rule
 
 OUT = Path("tests/vectors")
@@ -36,6 +47,8 @@ SMALL, FRAMES = "tok-smollm.gguf", "tok-frames.gguf"
 ROLE = {"s": "system", "u": "user", "a": "assistant"}
 
 LLAMACPP = ("ye-NX/llama.cpp", "1eeb523c3e0c7ffbd59469f5463dcbdecba3535e")   # a clone of upstream
+IK = ("ikawrakow/ik_llama.cpp", "8337e4cd3861406fc04e0854b1409cd1b027fbc9")
+AXOLOTL = ("axolotl-ai-cloud/axolotl", "067b021c8b87a9e5e380b9173c704cf7340e30f5")
 TRL = ("huggingface/trl", "f2cd57710ae345ea6428ae95363267fcf38a3dc8")
 TGI = ("huggingface/text-generation-inference", "db931fcf42da018a3657580c64bf2720f167f9ab")
 MISTRAL = ("mistralai/mistral-common", "bc022b91aa1c3b1fb771ac70931ae0009dbf9bad")
@@ -103,6 +116,8 @@ SOURCES = [
     ("phi3", "microsoft/Phi-3-medium", LLAMACPP, TEST, "Phi-3-medium", "MIT"),
     ("phi4-mini", "microsoft/Phi-4-mini-instruct", GUIDANCE, CHAT, "phi_4_mini_template", "MIT"),
     ("phi4", "microsoft/phi-4", LLAMACPP, TEST, "phi-4", "MIT"),
+    ("phi4", "microsoft/Phi-4-reasoning, with marks for training", AXOLOTL,
+     "src/axolotl/utils/chat_templates/templates/phi_4.jinja", None, "Apache-2.0"),
     ("zephyr", "HuggingFaceH4/zephyr-7b-beta", TGI, RUST, "HuggingFaceH4/zephyr-7b-beta",
      "Apache-2.0"),
     # Written for SentencePiece: a space stands before "USER" where that puts one.
@@ -120,11 +135,21 @@ SOURCES = [
     ("granite", "ibm-granite/granite-3.3-2b-instruct", LLAMACPP,
      JINJA + "ibm-granite-granite-3.3-2B-Instruct.jinja", None, "Apache-2.0"),
 ]
-# Relatives that no frame fits.
+# Relatives that no frame fits, but that have much in common with one.
 NONE = [(LLAMACPP, TEST, n, "MIT") for n in (
     "FusionNet", "vigogne", "AlphaMonarch", "Orion", "openchat", "deepseek-coder", "eachadea",
     "Orca-Vicuna", "command-r", "ChatGLM3", "MiniCPM", "Megrez", "Ling-lite", "YandexGPT")] + [
-    (TGI, RUST, n, "Apache-2.0") for n in ("Deci/", "Smaug", "danube", "falcon-rw", "CodeLlama")]
+    (TGI, RUST, n, "Apache-2.0")
+    for n in ("Deci/", "Smaug", "danube", "falcon-rw", "CodeLlama")] + [
+    (TRL, "trl/chat_templates/qwen3_5_nothink.jinja", None, "Apache-2.0"),
+    (TRL, "trl/chat_templates/lfm2_2_5.jinja", None, "Apache-2.0"),
+    (IK, JINJA + "HuggingFaceTB-SmolLM3-3B.jinja", None, "Apache-2.0"),
+    (IK, JINJA + "llama-cpp-deepseek-r1.jinja", None, "MIT"),
+    (IK, JINJA + "Qwen-QwQ-32B.jinja", None, "Apache-2.0"),     # changed by that program
+    (LLAMACPP, JINJA + "deepseek-ai-DeepSeek-V3.1.jinja", None, "MIT"),
+    (LLAMACPP, JINJA + "fireworks-ai-llama-3-firefunction-v2.jinja", None, "MIT"),
+    (LLAMACPP, JINJA + "meetkai-functionary-medium-v3.1.jinja", None, "MIT"),
+    (IK, JINJA + "unsloth-Apriel-1.5.jinja", None, "MIT")]
 
 TOKENS = {
     "qwen": ["<|im_start|>", "<|im_end|>"],
@@ -346,17 +371,85 @@ def own_system(frame, template):
         else ""
 
 
+def write_case(f, frame, name, open_answer, talk, ids):
+    f.write(f"case {name} {int(open_answer)}\n")
+    for m in messages_of(frame, talk):
+        f.write(f"{m['role']} {escape(m['content'].encode())}\n")
+    f.write("ids " + " ".join(map(str, ids)) + "\n")
+
+
 def write_family(f, frame, model, repo, path, template, vocabs):
     f.write(f"frame {frame} {SMALL if frame in PLAIN else FRAMES}\n"
             f"source {model}: {repo[0]} {repo[1]} {path}\n")
     for name, open_answer, *talk in TALKS:
         if name in LEFT_OUT.get(frame, []):
             continue
-        f.write(f"case {name} {int(open_answer)}\n")
-        for m in messages_of(frame, talk):
-            f.write(f"{m['role']} {escape(m['content'].encode())}\n")
-        ids = ids_of(frame, template, vocabs, talk, open_answer)
-        f.write("ids " + " ".join(map(str, ids)) + "\n")
+        write_case(f, frame, name, open_answer, talk,
+                   ids_of(frame, template, vocabs, talk, open_answer))
+
+
+# ---- SentencePiece ----
+
+SPM = Path(mistral_common.__file__).parent / "data/mistral_instruct_tokenizer_241114.model.v7"
+INSTRUCT = {"mistral-v1": instruct.InstructTokenizerV1, "mistral-v3": instruct.InstructTokenizerV3,
+            "mistral-v7": instruct.InstructTokenizerV7}
+MESSAGE = {"system": SystemMessage, "user": UserMessage, "assistant": AssistantMessage}
+
+
+def mistral_ids(frame, talk, open_answer):
+    messages = messages_of(frame, talk)
+    system = messages.pop(0)["content"] if frame != "mistral-v7" and talk[0][0] == "s" else None
+    made = [MESSAGE[m["role"]](content=m["content"]) for m in messages]
+    if not open_answer:
+        made[-1].prefix = True
+    request = InstructRequest(messages=made, system_prompt=system)
+    return INSTRUCT[frame](SentencePieceTokenizer(SPM)).encode_instruct(request).tokens
+
+
+def stretches(frame, template, talk, open_answer):
+    """The rendered text, cut at BOS and EOS."""
+    special = ["<s>", "</s>"]
+    text = render(frame, template, hidden(messages_of(frame, talk), special), open_answer, *special)
+    if frame == "zephyr":       # its template leaves BOS to the tokenizer, which puts it
+        text = "<s>" + text
+    for part in filter(None, re.split("(</?s>)", text)):
+        if part in special:
+            yield part, True
+        else:
+            yield part.replace(chr(0xE000), special[0]).replace(chr(0xE001), special[1]), False
+
+
+def stretch_ids(frame, template, sp, talk, open_answer):
+    ids = []
+    for part, special in stretches(frame, template, talk, open_answer):
+        ids += [sp.piece_to_id(part)] if special else sp.encode(part)
+    return ids
+
+
+def spm_talks(frame):
+    return [t for t in TALKS if t[0] not in LEFT_OUT.get(frame, []) + ["system-only"]]
+
+
+def write_spm(first):
+    sp, v = more.read_spm(SPM.read_bytes())
+    frames = (*INSTRUCT, "llama2", "zephyr", "vicuna")
+    texts = {m[2:] for _, _, *talk in TALKS for m in talk}
+    texts |= {part for frame in frames for _, open_answer, *talk in spm_talks(frame)
+              for part, _ in stretches(frame, first[frame], talk, open_answer)}
+    texts = ["\u2581" + t.replace(" ", "\u2581") for t in texts]
+    keep = set(more.occurring([t if k == 1 else "\0" for t, k in zip(v.tokens, v.kinds)], texts))
+    keep = sorted(keep | {i for i, (t, k) in enumerate(zip(v.tokens, v.kinds))
+                          if k in (2, 6) or k == 3 and "control_" not in t})
+    number = {i: n for n, i in enumerate(keep)}
+    more.Vocabulary([v.tokens[i] for i in keep], [v.kinds[i] for i in keep],
+                    scores=[v.scores[i] for i in keep]).write("frames-spm")
+    with open(OUT / "template-spm.txt", "w") as f:
+        for frame in frames:
+            f.write(f"frame {frame} tok-frames-spm.gguf\n")
+            for name, open_answer, *talk in spm_talks(frame):
+                ids = (mistral_ids(frame, talk, open_answer) if frame in INSTRUCT else
+                       stretch_ids(frame, first[frame], sp, talk, open_answer))
+                write_case(f, frame, name, open_answer, talk, [number[i] for i in ids])
 
 
 def same(frame, template, first, vocabs, but):
@@ -388,16 +481,18 @@ def main():
             template = template_text(clones, repo, path, name)
             if frame not in first:
                 first[frame] = template
-                write_family(families, frame, model, repo, path, template, vocabs)
+                if frame != "mistral-v1":       # it has SentencePiece vocabularies only
+                    write_family(families, frame, model, repo, path, template, vocabs)
             elif DIFFERS not in but:
                 print(frame, model, same(frame, template, first[frame], vocabs, but), "the same")
             published.write(f"frame {frame}\nsource {model}: {repo[0]} {repo[1]} {path}\n"
                             f"licence {licence}\ntext {escape(template.encode())}\n"
                             f"system {escape(own_system(frame, template).encode())}\n")
         for repo, path, name, licence in NONE:
-            published.write(f"frame -\nsource {name}: {repo[0]} {repo[1]} {path}\nlicence {licence}"
-                            f"\ntext {escape(template_text(clones, repo, path, name).encode())}\n"
-                            "system \n")
+            template = template_text(clones, repo, path, name)
+            published.write(f"frame -\nsource {name or path}: {repo[0]} {repo[1]} {path}\n"
+                            f"licence {licence}\ntext {escape(template.encode())}\nsystem \n")
+    write_spm(first)
 
 
 if __name__ == "__main__":
