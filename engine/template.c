@@ -28,9 +28,26 @@ const char *template_name(const struct template *t)
 	return t->name;
 }
 
+/* Whether s begins with text, whose line breaks may be escaped in s. */
+static bool begins(const char *s, size_t n, const char *text)
+{
+	for (; *text; text++) {
+		size_t k = n && *s == *text ? 1 :
+			   n > 1 && *text == '\n' && s[0] == '\\' && s[1] == 'n' ? 2 : 0;
+		if (!k)
+			return false;
+		s += k;
+		n -= k;
+	}
+	return true;
+}
+
 static bool contains(struct gguf_str in, const char *text)
 {
-	return in.n && memmem(in.s, in.n, text, strlen(text));
+	for (size_t i = 0; i < in.n; i++)
+		if (begins(in.s + i, in.n - i, text))
+			return true;
+	return false;
 }
 
 static bool fits(const struct fingerprint *p, struct gguf_str jinja)

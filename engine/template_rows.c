@@ -175,16 +175,16 @@ const struct template template_rows[] = {
 };
 const int template_n_rows = sizeof template_rows / sizeof *template_rows;
 
-/* In a template "\n" is spelled with a backslash, or is a line break: marks avoid it. */
+/* A line break here is one in the template, or its escape. */
 const struct fingerprint template_prints[] = {
 	{ .row = "chatml",
 	  .has = { "<|im_start|>", "<|im_end|>" },
 	  .lacks = { "<|im_sep|>", "<end_of_utterance>", "</think>" } },
 	{ .row = "qwen3",
 	  .has = { "<|im_start|>", "<|im_end|>", "</think>" },
-	  .lacks = { "<|im_start|>assistant\\n<think>", "<|im_sep|>", "trim", "## Metadata" } },
+	  .lacks = { "<|im_start|>assistant\n<think>", "<|im_sep|>", "trim", "## Metadata" } },
 	{ .row = "qwen3-thinking",
-	  .has = { "<|im_end|>", "</think>", "<|im_start|>assistant\\n<think>" },
+	  .has = { "<|im_end|>", "</think>", "<|im_start|>assistant\n<think>" },
 	  .lacks = { "enable_thinking" } },
 	{ .row = "llama2",
 	  .has = { "<<SYS>>", "bos_token + '[INST] ' + content", " [/INST]'" } },
@@ -195,7 +195,7 @@ const struct fingerprint template_prints[] = {
 	  .lacks = { "Cutting Knowledge Date", "functions", ">>>" } },
 	{ .row = "llama3.1",
 	  .has = { "<|start_header_id|>", "<|eot_id|>", "Today Date: ",
-		   "Cutting Knowledge Date: December 2023\\n\"" },
+		   "Cutting Knowledge Date: December 2023\n\"" },
 	  .lacks = { "<|image|>" } },
 	{ .row = "mistral-v1",
 	  .has = { "[INST] '", "' [/INST]'" },
@@ -227,10 +227,10 @@ const struct fingerprint template_prints[] = {
 		   "'Assistant: ' + message['content'] + eos_token" } },
 	{ .row = "deepseek3",
 	  .has = { "<｜User｜>", "<｜Assistant｜>", "</think>" },
-	  .lacks = { "<｜Assistant｜><think>", "thinking", DEEPSEEK_OTHER } },
+	  .lacks = { "<｜Assistant｜><think>", "not thinking", DEEPSEEK_OTHER } },
 	{ .row = "deepseek-r1",
-	  .has = { "<｜User｜>", "<｜Assistant｜><think>\\n", "</think>" },
-	  .lacks = { "thinking", DEEPSEEK_OTHER } },
+	  .has = { "<｜User｜>", "<｜Assistant｜><think>\n", "</think>" },
+	  .lacks = { "not enable_thinking", DEEPSEEK_OTHER } },
 	{ .row = "granite",
 	  .has = { "<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>" } },
 };

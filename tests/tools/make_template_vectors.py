@@ -21,6 +21,7 @@ for Vicuna, whose template is code.  What a message holds of special tokens' tex
 otherwise until the special tokens are cut out, so that it stays text; the rest is encoded by the
 Hugging Face tokenizers.  A frame's further templates must give the same ids here, or are said
 below to differ."""
+import ast
 import importlib.util
 import json
 import re
@@ -49,6 +50,7 @@ ROLE = {"s": "system", "u": "user", "a": "assistant"}
 LLAMACPP = ("ye-NX/llama.cpp", "1eeb523c3e0c7ffbd59469f5463dcbdecba3535e")   # a clone of upstream
 IK = ("ikawrakow/ik_llama.cpp", "8337e4cd3861406fc04e0854b1409cd1b027fbc9")
 AXOLOTL = ("axolotl-ai-cloud/axolotl", "067b021c8b87a9e5e380b9173c704cf7340e30f5")
+UNSLOTH = ("unslothai/unsloth", "015bdef0d94a241bcd94eec7a405b1700632180d")
 TRL = ("huggingface/trl", "f2cd57710ae345ea6428ae95363267fcf38a3dc8")
 TGI = ("huggingface/text-generation-inference", "db931fcf42da018a3657580c64bf2720f167f9ab")
 MISTRAL = ("mistralai/mistral-common", "bc022b91aa1c3b1fb771ac70931ae0009dbf9bad")
@@ -74,6 +76,8 @@ SOURCES = [
      None, "Apache-2.0"),
     ("qwen3", "Qwen/Qwen3-0.6B", LLAMACPP, JINJA + "Qwen-Qwen3-0.6B.jinja", None, "Apache-2.0"),
     ("qwen3-thinking", "Qwen/QwQ-32B", LLAMACPP, JINJA + "Qwen-QwQ-32B.jinja", None, "Apache-2.0"),
+    ("qwen3-thinking", "Qwen/Qwen3-4B-Thinking-2507, as unsloth has it", UNSLOTH,
+     "unsloth/chat_templates.py", "qwen3_thinking_template", "Apache-2.0", "spaces"),
     ("llama2", "meta-llama/Llama-2-7b-chat-hf", MISTRALRS, "chat_templates/llama2.json", None,
      "MIT"),
     ("llama2", "meta-llama/Llama-2-7b-chat-hf", GUIDANCE, CHAT, "llama2_template", "MIT"),
@@ -305,7 +309,7 @@ def show(clones, repo, path):
 
 
 def unquote(text):
-    """A C++, Rust or Python literal that begins text, after its quote."""
+    """A C++ or Rust literal that begins text, after its quote."""
     return json.loads('"' + re.match(r'((?:[^"\\]|\\.)*)"', text, re.S)[1].replace("\\'", "'")
                       .replace("\n", "\\n") + '"')
 
@@ -317,7 +321,8 @@ def template_text(clones, repo, path, name):
     if path.endswith(".jinja"):
         return text
     if path.endswith(".py"):
-        return unquote(text.split(name + ' = "', 1)[1])
+        return next(n.value.value for n in ast.parse(text).body
+                    if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == name)
     after = re.split(r'name[ =*/:]*"[^"]*' + re.escape(name) + '[^"]*"', text, maxsplit=1)[1]
     return unquote(re.split(r'(?:template_str\s*=?\s*\*/|chat_template:)\s*(?:U8C\()?"', after,
                             maxsplit=1)[1])
