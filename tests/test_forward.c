@@ -250,11 +250,11 @@ static void test_ring_session(void **state)
 }
 
 /* Texts of different lengths that advance together: each row as if its text were alone. */
-static void lanes(enum cache cache)
+static void lanes(enum cache cache, const struct mk_spec *spec)
 {
 	enum { LANES = 5 };
-	static const int past[LANES] = { 130, 0, 257, 31, 64 };
-	struct rig r = open_rig_with(cache, &specs[0], "auto", 2);
+	static const int past[LANES] = { 510, 0, 257, 31, 64 };
+	struct rig r = open_rig_with(cache, spec, "auto", 2);
 	struct lane lane[LANES];
 	int next[LANES], vocab = r.m->cfg.n_vocab;
 	char err[ERR_MAX];
@@ -288,9 +288,13 @@ static void lanes(enum cache cache)
 
 static void test_lanes(void **state)
 {
+	const struct mk_spec *spec;
+
 	(void)state;
-	lanes(F16);
-	lanes(Q8);
+	lanes(F16, &specs[0]);
+	lanes(Q8, &specs[0]);
+	for (int i = 0; (spec = windowed(i)); i++)
+		lanes(F16, spec);
 }
 
 /* A cache of a type that there is no kernel for. */
