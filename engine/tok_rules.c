@@ -15,9 +15,9 @@
 /* Since Llama 3 any sign but a line break may lead a word, numbers are cut to N digits, and line
  * breaks stay with the signs before them.  LETTERS: what a word consists of. */
 #define LEAD "[^\\r\\n\\p{L}\\p{N}]?"
-#define MODERN(LETTERS, N, BEHIND, BREAKS) SUFFIX "|" LEAD "[" LETTERS "]+|\\p{N}" N \
+#define MODERN(LETTERS, N, BEHIND) SUFFIX "|" LEAD "[" LETTERS "]+|\\p{N}" N \
 	"| ?[^" SPACE LETTERS "\\p{N}]+" BEHIND "|" BREAKS "|" SPACES
-#define LLAMA3(N) MODERN("\\p{L}", N, "[\\r\\n]*", BREAKS)
+#define LLAMA3(N) MODERN("\\p{L}", N, "[\\r\\n]*")
 
 /* GPT-4o's also cuts where a small letter is followed by a capital one. */
 #define CAPITAL "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
@@ -45,11 +45,8 @@ static const struct rule dbrx = { .pattern = { LLAMA3("{1,3}") } };
 static const struct rule minicpm = { .pattern = { "\\p{N}{1,3}", LLAMA3("+") },
 				     .whole_words = true };
 static const struct rule qwen2 = { .pattern = { LLAMA3("") } };
-static const struct rule qwen35 = { .pattern = {
-	MODERN("\\p{L}\\p{M}", "", "[\\r\\n]*", BREAKS) } };
-static const struct rule seed = { .pattern = { MODERN("\\p{L}", "", "", BREAKS) } };
-static const struct rule bailing = { .pattern = {
-	MODERN("\\p{L}", "", "[\\r\\n]*", "[" SPACE "]*[\\r\\n]") } };
+static const struct rule qwen35 = { .pattern = { MODERN("\\p{L}\\p{M}", "", "[\\r\\n]*") } };
+static const struct rule seed = { .pattern = { MODERN("\\p{L}", "", "") } };
 static const struct rule gpt4o = { .pattern = { CASED(SUFFIX "?", "{1,3}") } };
 static const struct rule tekken = { .pattern = { CASED("", "") }, .whole_words = true,
 				    .bos = true };
@@ -82,7 +79,8 @@ static const struct { const char *name; const struct rule *rule; } names[] = {
 	{ "dbrx", &dbrx }, { "smaug-bpe", &dbrx }, { "glm4", &dbrx }, { "chatglm-bpe", &dbrx },
 	{ "qwen2", &qwen2 }, { "deepseek-r1-qwen", &qwen2 }, { "stablelm2", &qwen2 },
 	{ "megrez", &qwen2 }, { "hunyuan", &qwen2 }, { "solar-open", &qwen2 },
-	{ "kormo", &qwen2 }, { "grok-2", &qwen2 },
+	{ "kormo", &qwen2 }, { "grok-2", &qwen2 }, { "bailingmoe", &qwen2 },
+	{ "bailingmoe2", &qwen2 }, { "llada-moe", &qwen2 },
 	{ "qwen35", &qwen35 },
 	{ "gpt-4o", &gpt4o }, { "llama4", &gpt4o }, { "kanana2", &gpt4o }, { "talkie", &gpt4o },
 	{ "minimax-m2", &gpt4o },
@@ -96,12 +94,11 @@ static const struct { const char *name; const struct rule *rule; } names[] = {
 	{ "falcon", &falcon },
 	{ "bloom", &bloom }, { "poro-chat", &bloom }, { "gpt3-finnish", &bloom },
 	{ "seed-coder", &seed }, { "minicpm5", &minicpm },
-	{ "bailingmoe", &bailing }, { "bailingmoe2", &bailing }, { "llada-moe", &bailing },
 	{ "default", &fallback },
 };
 /* One name of each rule: all of them do not fit into an error. */
 #define RULES_LIST "smollm llama-bpe dbrx qwen2 qwen35 gpt-4o tekken deepseek-v3 deepseek-llm " \
-	"deepseek-coder gpt-2 falcon bloom seed-coder minicpm5 bailingmoe default"
+	"deepseek-coder gpt-2 falcon bloom seed-coder minicpm5 default"
 
 const struct rule *rule_find(const struct gguf *g, const char **name, char err[ERR_MAX])
 {

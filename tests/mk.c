@@ -11,7 +11,7 @@ struct mk {
 	FILE *f;
 	const struct mk_spec *s;
 	uint64_t rng;
-	bool calm;
+	bool calm, spm;
 	int n_tensors, n_keys;
 	struct {
 		char name[64];
@@ -116,27 +116,43 @@ static void token_text(int id, char out[64])
 		memmove(out + strlen(out), out + 32, strlen(out + 32) + 1);
 }
 
+/* Of SentencePiece: bytes, and words that begin with a space. */
+static void put_tokens(struct mk *m)
+{
+	char text[64];
+
+	key_array(m, "tokenizer.ggml.tokens", 8, (uint64_t)m->s->n_vocab);
+	for (int i = 0; i < m->s->n_vocab; i++) {
+		if (!m->spm || i < 3)
+			token_text(i, text);
+		else
+			snprintf(text, sizeof(text), i < 259 ? "<0x%02X>" : "\xe2\x96\x81word%d",
+				 i < 259 ? i - 3 : i);
+		put_str(m, text);
+	}
+	key_array(m, "tokenizer.ggml.token_type", 5, (uint64_t)m->s->n_vocab);
+	for (int i = 0; i < m->s->n_vocab; i++)
+		put32(m, i < 3 ? 3 : m->spm && i < 259 ? 6 : 1);
+}
+
 static void tokenizer(struct mk *m)
 {
 	static const char frame[] = "{% for message in messages %}{{'<|im_start|>' + "
 		"message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
 		"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 	size_t n_merges = sizeof(merges) / sizeof(merges[0]);
-	char text[64];
 
-	key_str(m, "tokenizer.ggml.model", "gpt2");
+	key_str(m, "tokenizer.ggml.model", m->spm ? "llama" : "gpt2");
 	key_str(m, "tokenizer.ggml.pre", "smollm");
-	key_array(m, "tokenizer.ggml.tokens", 8, (uint64_t)m->s->n_vocab);
-	for (int i = 0; i < m->s->n_vocab; i++) {
-		token_text(i, text);
-		put_str(m, text);
-	}
-	key_array(m, "tokenizer.ggml.token_type", 5, (uint64_t)m->s->n_vocab);
-	for (int i = 0; i < m->s->n_vocab; i++)
-		put32(m, i < 3 ? 3 : 1);
+	put_tokens(m);
 	key_array(m, "tokenizer.ggml.merges", 8, n_merges);
 	for (size_t i = 0; i < n_merges; i++)
 		put_str(m, merges[i]);
+	if (m->spm) {
+		key_array(m, "tokenizer.ggml.scores", 6, (uint64_t)m->s->n_vocab);
+		for (int i = 0; i < m->s->n_vocab; i++)
+			put32(m, 0);
+	}
 	key_u32(m, "tokenizer.ggml.bos_token_id", 1);
 	key_u32(m, "tokenizer.ggml.eos_token_id", 2);
 	key_str(m, "tokenizer.chat_template", frame);
@@ -438,7 +454,7 @@ static void write_all(struct mk *m)
 	put64(m, (uint64_t)m->n_keys);
 }
 
-static int mk(const char *path, const struct mk_spec *s, bool calm, char err[ERR_MAX])
+static int mk(const char *path, const struct mk_spec *s, bool calm, bool spm, char err[ERR_MAX])
 {
 	struct mk *m = mem_new(1, sizeof(*m), err);
 	int rc = -1;
@@ -447,6 +463,7 @@ static int mk(const char *path, const struct mk_spec *s, bool calm, char err[ERR
 		return -1;
 	m->s = s;
 	m->calm = calm;
+	m->spm = spm;
 	m->rng = s->seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
 	m->f = fopen(path, "wb");
 	if (m->f) {
@@ -461,10 +478,15 @@ static int mk(const char *path, const struct mk_spec *s, bool calm, char err[ERR
 
 int mk_write(const char *path, const struct mk_spec *s, char err[ERR_MAX])
 {
-	return mk(path, s, false, err);
+	return mk(path, s, false, false, err);
 }
 
 int mk_write_calm(const char *path, const struct mk_spec *s, char err[ERR_MAX])
 {
-	return mk(path, s, true, err);
+	return mk(path, s, true, false, err);
+}
+
+int mk_write_spm(const char *path, const struct mk_spec *s, char err[ERR_MAX])
+{
+	return mk(path, s, false, true, err);
 }

@@ -33,4 +33,6 @@ int mk_write(const char *path, const struct mk_spec *, char err[ERR_MAX]);
 /* The same, but scores of attention and logits have a spread of 1 and not of 4 and 3: what others
  * round differently shows less. */
 int mk_write_calm(const char *path, const struct mk_spec *, char err[ERR_MAX]);
+/* The same with a SentencePiece vocabulary: bytes, and words that all begin with a space. */
+int mk_write_spm(const char *path, const struct mk_spec *, char err[ERR_MAX]);
 #endif

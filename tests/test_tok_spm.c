@@ -75,10 +75,18 @@ static void test_spm_arrays(void **state)
 	s.score = wrong;
 	refused(s, scores, "entry 4");
 	s.score = odd;
-	tokenizer_close(taken(s));
+	struct tokenizer *t = taken(s);
+	tokenizer_close(t);
+	static const float zeros[N_SP] = { [SP_AB] = -0.0f };
+	s.score = zeros;
+	s.add_space = 1;
+	t = taken(s);
+	GIVES(t, "abc", false, SP_AB, SP_C);            /* 0 and -0 are alike */
+	tokenizer_close(t);
+	s.add_space = 0;
 	s.score = sp_score;
 	s.integers = scores;
-	struct tokenizer *t = taken(s);
+	t = taken(s);
 	GIVES(t, "abc", false, SP_SPACE_A, SP_BC);
 	tokenizer_close(t);
 	s.integers = NULL;

@@ -84,6 +84,9 @@ a'sb a'Sb a'll b'LLc d'rex e'VEf
 \u00a0x \u00a0\u00a0y \u202fz \u2009w\u2009 \u1680v
 \U0001f600Abc \U0001f600abc \u2764\ufe0fX \u00a9Foo \u20acBar
 na\u00efveTEST \u00c9COLE\u00e9cole \u0416\u0438\u0437\u043d\u044c\u0416\u0418\u0417\u041d\u042c
+x\u20acB $\u00e9t\u00e9 a$\u00e9 \u30ab\u306a\u4e2d\u304b\u30fc\u304b
+\u10d0\u10d0 \u10e5\u10d0  \u10d0 \u00b5m \u2126m x\u2126
+\u05e9\x201 \u05e9\x20\x20
 the theory of the thing that they thought through
     ~    ~x ::user::more
 """
@@ -216,6 +219,10 @@ def hf(rule, v, ignore_merges, special):
 def write_bpe(strings, packages):
     old.SEAMS = old.SEAMS + ["a", "B", "aB", "\u0301", "/", "か", "カ", "\u00bd", "１", "！", "ა",
                              "(", "।", "/\n"]
+    # What one rule or another must cut, and seldom stands side by side.
+    rare = "…a 。b ，c 、d ।e ۔f ،g ,h .i !j ?k |l (m n) €B $é カな 中か ーか ქა µm Ωm"
+    old.RARE = old.RARE + [*rare.split(), " ა", "ა ", " µ", "ש  ", "🙂  ", "\u0301 x", "x\u0301",
+                           "\u0301  "]
     tokens, merges = old.train(strings, random.Random(11))
     extra = ([(t, 3) for t in CONTROL] + [(t, 4) for t in PRIVATE + old.USER] +
              [(t, 5) for t in old.UNUSED] + [(t, 1) for t in old.WHOLE])
