@@ -15,7 +15,7 @@ static const char *const rules[] = {
 #define N_RULES (sizeof rules / sizeof *rules)
 static const char *const spm[] = { "spm", "spm-bare", "mistral-v1", "mistral-v3" };
 #define N_SPM (sizeof spm / sizeof *spm)
-static const char *const real[] = { "tekken", "o200k", "deepseek" };
+static const char *const real[] = { "tekken", "o200k", "qwen3", "deepseek" };
 
 static struct tokenizer *open_named(const char *name)
 {

