@@ -28,6 +28,14 @@ const char *template_name(const struct template *t)
 	return t->name;
 }
 
+bool template_jinja(const struct gguf *g, struct gguf_str *jinja)
+{
+	if (!gguf_string(g, KEY, jinja))
+		return false;
+	jinja->n = jinja->n < JINJA_MAX ? jinja->n : JINJA_MAX;
+	return true;
+}
+
 /* Whether s begins with text, whose line breaks may be escaped in s. */
 static bool begins(const char *s, size_t n, const char *text)
 {
@@ -82,7 +90,7 @@ const struct template *template_guess(const struct gguf *g, const struct tokeniz
 {
 	struct gguf_str jinja;
 	int id[TOKENS_MAX];
-	if (!gguf_string(g, KEY, &jinja)) {
+	if (!template_jinja(g, &jinja)) {
 		fail(err, "%s has no " KEY "; name one with --chat-template: " TEMPLATE_NAMES,
 		     gguf_path(g));
 		return NULL;

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#define KEY "tokenizer.chat_template"
 #define DATE_MAX 64
+#define TRIES_MAX 64            /* places in a template that may hold the prompt */
 
 struct cursor {
 	const char *s;          /* n bytes of the template are left */
@@ -102,7 +102,7 @@ static bool literal_turn(const struct template *t, struct cursor *c)
 	const char *lead = t->lead[SPEAKER_SYSTEM], *close = closing(t);
 	size_t head = strcspn(lead, "\n");
 	const char *begin = c->s;
-	while (close && seek(c, lead, head)) {
+	for (int i = 0; i < TRIES_MAX && close && seek(c, lead, head); i++) {
 		char before = c->s - head > begin ? c->s[-(long)head - 1] : '\0';
 		struct cursor try = *c;
 		if (turn_text(&try, lead + head, before == '\'' || before == '"' ? before : '\0',
@@ -198,7 +198,7 @@ static bool set_text(const struct template *t, struct gguf_str jinja, struct cur
 {
 	const char *at = t->default_at;
 	size_t more = adds_more(t, jinja) ? strlen(t->default_more) : 0;
-	while (at && seek(c, at, strlen(at))) {
+	for (int i = 0; i < TRIES_MAX && at && seek(c, at, strlen(at)); i++) {
 		struct cursor try = *c;
 		if (!expression(&try, jinja, 0) || !try.len || more > try.cap - try.len)
 			continue;
@@ -212,7 +212,7 @@ static bool set_text(const struct template *t, struct gguf_str jinja, struct cur
 char *template_default_system(const struct template *t, const struct gguf *g)
 {
 	struct gguf_str jinja = { "", 0 };
-	gguf_string(g, KEY, &jinja);
+	template_jinja(g, &jinja);
 	size_t cap = 2 * jinja.n + DATE_MAX;
 	char *out = malloc(cap + 1);
 	struct cursor turn = { jinja.s, jinja.n, out, 0, cap }, set = turn;

@@ -11,6 +11,7 @@
 #define EOS "\2"        /* and its last */
 #define TOKENS_MAX 6
 #define MARKS_MAX 5
+#define JINJA_MAX (1 << 20)     /* bytes of a file's template that are looked at */
 
 enum trim { TRIM_LEFT = 1, TRIM_RIGHT = 2, TRIM_BOTH = 3 };
 
@@ -47,6 +48,9 @@ struct fingerprint {
 	const char *row;
 	const char *has[MARKS_MAX], *lacks[MARKS_MAX];
 };
+
+/* The file's own template text, or false: it has none. */
+bool template_jinja(const struct gguf *, struct gguf_str *jinja);
 
 extern const struct template template_rows[];
 extern const int template_n_rows;

@@ -315,6 +315,20 @@ static void test_default_set(void **state)
 	check_own("{% set system_message = 'not where this family has it' %}", "");
 }
 
+/* Neither much that may be a prompt nor a lot of text takes long. */
+static void test_hostile(void **state)
+{
+	(void)state;
+	static char jinja[8 << 20];
+	static const char again[] = "<|im_start|>system\n", set[] = "{% set system_message = set";
+	for (size_t i = 0; i + sizeof again <= sizeof jinja; i += sizeof again - 1)
+		memcpy(jinja + i, again, sizeof again);
+	check_own(jinja, "");
+	for (size_t i = 0; i + sizeof set <= sizeof jinja; i += sizeof set - 1)
+		memcpy(jinja + i, set, sizeof set);
+	check_set(jinja, "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_default_system),
 		cmocka_unit_test(test_default_set),
+		cmocka_unit_test(test_hostile),
 	};
 	const struct CMUnitTest model_tests[] = { cmocka_unit_test(test_default_model) };
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
