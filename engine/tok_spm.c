@@ -5,12 +5,14 @@
 #include <string.h>
 
 #define SCORES "tokenizer.ggml.scores"
+#define MERGES "tokenizer.ggml.merges"
 #define KINDS "tokenizer.ggml.token_type"
 #define ORDINARY (1u << VOCAB_NORMAL)
+#define NEVER UINT32_MAX        /* a rank that no score has */
 
 struct spm {
 	const struct vocab *vocab;
-	uint32_t *rank;         /* (vocab->n) 0 for the highest score */
+	uint32_t *rank;         /* (vocab->n) the least is joined first */
 	int byte[256];          /* token of a byte, -1: the vocabulary has none */
 	char *text;             /* (room) scratch: the text with its spaces */
 	size_t room;
@@ -53,6 +55,58 @@ static int read_scores(struct spm *s, const struct gguf *g, char err[ERR_MAX])
 	return 0;
 }
 
+/* Converters that found no SentencePiece model gave every token the same score; the order is then
+ * in the merges, which such files have as well. */
+static bool scores_are_void(const struct spm *s, const struct gguf *g)
+{
+	enum gguf_type type;
+	int64_t n;
+	int first = -1;
+	for (int i = 0; i < s->vocab->n; i++) {
+		if (s->vocab->kind[i] != VOCAB_NORMAL)
+			continue;
+		first = first < 0 ? i : first;
+		if (s->rank[i] != s->rank[first])
+			return false;
+	}
+	return gguf_array(g, MERGES, &type, &n) && type == GGUF_STRING && n > 0 && n < NEVER;
+}
+
+/* "▁t he": the token that both make; -1 if the line does not say so or there is none. */
+static int merged(const struct spm *s, struct gguf_str line, char *tmp)
+{
+	const char *space = line.n > 2 ? memchr(line.s + 1, ' ', line.n - 1) : NULL;
+	if (!space)
+		return -1;
+	size_t n = vocab_unescape(line.s, (size_t)(space - line.s), tmp);
+	n += vocab_unescape(space + 1, (size_t)(line.s + line.n - space - 1), tmp + n);
+	return vocab_find(s->vocab, tmp, n, ORDINARY);
+}
+
+static int read_merges(struct spm *s, const struct gguf *g, char err[ERR_MAX])
+{
+	enum gguf_type type;
+	int64_t n;
+	size_t longest = 0;
+	gguf_array(g, MERGES, &type, &n);
+	for (int64_t i = 0; i < n; i++) {
+		size_t len = gguf_array_string(g, MERGES, i).n;
+		longest = len > longest ? len : longest;
+	}
+	char *tmp = mem_new(longest + 1, 1, err);
+	if (!tmp)
+		return -1;
+	for (int i = 0; i < s->vocab->n; i++)
+		s->rank[i] = NEVER;
+	for (int64_t i = 0; i < n; i++) {
+		int id = merged(s, gguf_array_string(g, MERGES, i), tmp);
+		if (id >= 0 && s->rank[id] == NEVER)
+			s->rank[id] = (uint32_t)i;
+	}
+	mem_free(tmp);
+	return 0;
+}
+
 struct spm *spm_open(const struct gguf *g, const struct vocab *v, char err[ERR_MAX])
 {
 	struct spm *s = mem_new(1, sizeof *s, err);
@@ -66,7 +120,8 @@ struct spm *spm_open(const struct gguf *g, const struct vocab *v, char err[ERR_M
 	}
 	for (int i = 0; i < 256; i++)
 		s->byte[i] = vocab_find(v, &(char){ (char)i }, 1, 1u << VOCAB_BYTE);
-	if (read_scores(s, g, err) < 0) {
+	if (read_scores(s, g, err) < 0 ||
+	    (scores_are_void(s, g) && read_merges(s, g, err) < 0)) {
 		spm_close(s);
 		return NULL;
 	}
@@ -125,7 +180,7 @@ static bool join(const void *ctx, const struct symbol *l, const struct symbol *r
 	if (*id < 0)
 		return false;
 	*rank = s->rank[*id];
-	return true;
+	return *rank != NEVER;
 }
 
 int spm_encode(struct spm *s, const char *text, size_t n, bool before, struct ids *out,

@@ -53,8 +53,7 @@ static size_t byte_token(const char *s, size_t n, char *out)
 	return vocab_unspell(s, n, out);
 }
 
-/* U+2581 stands for a space. */
-static size_t with_spaces(const char *s, size_t n, char *out)
+size_t vocab_unescape(const char *s, size_t n, char *out)
 {
 	size_t len = 0;
 	for (size_t i = 0; i < n; len++) {
@@ -68,7 +67,7 @@ static size_t with_spaces(const char *s, size_t n, char *out)
 static size_t read_piece(struct gguf_str text, int kind, enum vocab_spelling spelling, char *out)
 {
 	if (spelling == VOCAB_SENTENCEPIECE && (kind == VOCAB_NORMAL || kind == VOCAB_USER))
-		return with_spaces(text.s, text.n, out);
+		return vocab_unescape(text.s, text.n, out);
 	if (kind == VOCAB_NORMAL)
 		return vocab_unspell(text.s, text.n, out);
 	if (kind == VOCAB_BYTE)

@@ -39,4 +39,6 @@ bool vocab_private(const struct vocab *, int id);
 /* Undoes the byte-level spelling of s[0..n-1] into out (n bytes of room); returns the length.
  * Text that is not spelled so comes out as it is. */
 size_t vocab_unspell(const char *s, size_t n, char *out);
+/* The same for SentencePiece's spelling, where only spaces are written otherwise. */
+size_t vocab_unescape(const char *s, size_t n, char *out);
 #endif

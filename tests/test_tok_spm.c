@@ -95,6 +95,69 @@ static void test_spm_arrays(void **state)
 	refused(s, "tokenizer.ggml.token_type", "needs it");
 }
 
+/* All scores alike: what the merges say goes, and what none of them makes is not made. */
+static void test_spm_merges(void **state)
+{
+	(void)state;
+	static const char *const merge[] = { "b c", "no", "", "b \xE2\x96\x81", "a b", "q a",
+					     "\xE2\x96\x81 a", "a b" };
+	struct spec s = { SPM, .n_scores = N_SP, .merge = merge, .n_merges = 8, .add_space = 1 };
+	s.leave_out = NULL;
+	float level[N_SP];
+	for (int i = 0; i < N_SP; i++)
+		level[i] = -1000;
+	s.score = level;
+	struct tokenizer *t = taken(s);
+	GIVES(t, "abc", false, SP_A, SP_BC);
+	GIVES(t, "abb", false, SP_AB, SP_B);
+	GIVES(t, " ab", false, SP_SPACE, SP_AB);
+	GIVES(t, " ac", false, SP_SPACE_A, SP_C);
+	tokenizer_close(t);
+	level[SP_C] = -999;             /* a score that says something: merges do not count */
+	t = taken(s);
+	GIVES(t, "abc", false, SP_AB, SP_C);
+	GIVES(t, "abb", false, SP_ABB);
+	tokenizer_close(t);
+}
+
+/* Which user-defined tokens a text may become: those of Gemma 3 and Phi, by their look. */
+static void test_user_defined(void **state)
+{
+	(void)state;
+	static const struct { const char *text; bool plain; } cases[] = {
+		{ "\n", true }, { "\n\n\n", true }, { "\t\t", true }, { "   ", true },
+		{ "<table>", true }, { "</tfoot>", true }, { "<h6>", true },
+		{ "<blockquote>", true },
+		{ "</s>", true }, { "<s>", true }, { "<iframe>", true }, { "<bbox>", true },
+		{ "::", true }, { "<", true }, { "<a", true }, { "a>", true }, { "[", true },
+		{ "<start_of_image>", false }, { "[multimodal]", false }, { "[INST]", false },
+		{ "<|user|>", false }, { "<|end|>", false }, { "<think>", false }, { "<>", false },
+		{ "</>", false }, { "<b b>", false }, { "< b>", false }, { "<h7>", false },
+		{ "<turn|>", false }, { "<unused99>", false }, { "<blockquotes>", false },
+		{ "<tab>", false }, { "[/INST]", false },
+	};
+	enum { N = sizeof cases / sizeof *cases };
+	const char *token[N];
+	uint32_t kind[N];
+	float score[N] = { 0 };
+	for (int i = 0; i < N; i++) {
+		token[i] = cases[i].text;
+		kind[i] = VOCAB_USER;
+	}
+	struct tokenizer *t = taken((struct spec){
+		.model = "llama", .token = token, .kind = kind, .n_tokens = N, .n_merges = -1,
+		.score = score, .n_scores = N, .add_space = 1 });
+	for (int i = 0; i < N; i++) {
+		char err[ERR_MAX];
+		int id = -1, len = (int)strlen(token[i]);
+		int n = tokenizer_encode(t, token[i], (size_t)len, false, &id, 1, err);
+		if ((n == 1 && id == i) != cases[i].plain)
+			fail_msg("\"%s\" as content: %d ids, the first %d", token[i], n, id);
+		GIVES(t, token[i], true, i);
+	}
+	tokenizer_close(t);
+}
+
 /* ---- what ends a turn ---- */
 
 static void test_ends(void **state)
@@ -140,7 +203,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spm), cmocka_unit_test(test_spm_space),
-		cmocka_unit_test(test_spm_arrays), cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_spm_arrays), cmocka_unit_test(test_spm_merges),
+		cmocka_unit_test(test_user_defined), cmocka_unit_test(test_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
