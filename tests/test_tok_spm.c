@@ -158,6 +158,34 @@ static void test_user_defined(void **state)
 	tokenizer_close(t);
 }
 
+/* Every tag that Gemma 3's vocabulary has (ids 168 to 237 of its GGUF files). */
+static void test_html(void **state)
+{
+	(void)state;
+	static const char *const names[] = {
+		"table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "h1", "h2", "h3",
+		"h4", "h5", "h6", "blockquote", "strong", "em", "b", "i", "u", "s", "sub", "sup",
+		"code", "a", "html", "body", "img", "span", "bbox", "ul", "li", "div", "iframe",
+		"footer",
+	};
+	enum { N = 2 * sizeof names / sizeof *names };
+	char text[N][16];
+	const char *token[N];
+	uint32_t kind[N];
+	float score[N] = { 0 };
+	for (int i = 0; i < N; i++) {
+		snprintf(text[i], sizeof text[i], i % 2 ? "</%s>" : "<%s>", names[i / 2]);
+		token[i] = text[i];
+		kind[i] = VOCAB_USER;
+	}
+	struct tokenizer *t = taken((struct spec){
+		.model = "llama", .token = token, .kind = kind, .n_tokens = N, .n_merges = -1,
+		.score = score, .n_scores = N, .add_space = 1 });
+	for (int i = 0; i < N; i++)
+		GIVES(t, token[i], false, i);
+	tokenizer_close(t);
+}
+
 /* ---- what ends a turn ---- */
 
 static void test_ends(void **state)
@@ -204,7 +232,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spm), cmocka_unit_test(test_spm_space),
 		cmocka_unit_test(test_spm_arrays), cmocka_unit_test(test_spm_merges),
-		cmocka_unit_test(test_user_defined), cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_user_defined), cmocka_unit_test(test_html),
+		cmocka_unit_test(test_ends),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
