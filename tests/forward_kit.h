@@ -116,13 +116,14 @@ static inline void same_rows(const float *a, const float *b, size_t rows, const 
 }
 
 /* A row's logits do not depend on how many rows ran with it: 1 to 17 of them from pos on, which are
- * as many as a step has. */
-static inline void check_rows_alike(struct rig *r, int pos)
+ * as many as a step has.  The text before is read so many rows at a time. */
+static inline void check_rows_alike(struct rig *r, int pos, int step)
 {
 	size_t vocab = (size_t)r->m->cfg.n_vocab;
 	float *one[17], *many;
 
-	free(run(r, NULL, 0, pos, 1));
+	for (int at = 0; at < pos; at += step)
+		free(run(r, NULL, at, pos - at < step ? pos - at : step, 1));
 	for (int i = 0; i < 17; i++)
 		one[i] = run(r, NULL, pos + i, 1, 1);
 	for (int n = 1; n <= 17; n++) {

@@ -13,6 +13,7 @@ static const struct mk_spec specs[] = {
 	{ 5, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2, NULL, 0, 0 },
 	{ 4, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL, 0, 0 },
 	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2", 0, 0 },
+	{ 5, 64, 4, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 8, "gemma2", 32, 24 },
 	{ 3, 512, 8, 2, 544, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, true, false, 7, "qwen2", 0, 0 },
 };
 enum { N_SPECS = sizeof(specs) / sizeof(specs[0]), SHORT = 60 };

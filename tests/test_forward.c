@@ -79,7 +79,7 @@ static void rows_alike(enum cache cache, const struct mk_spec *spec, const char 
 {
 	struct rig r = open_rig_with(cache, spec, kernels, 2);
 
-	check_rows_alike(&r, 248);      /* across the border of an attention block */
+	check_rows_alike(&r, 248, 248);   /* across the border of an attention block */
 	close_rig(&r);
 }
 

@@ -2,7 +2,8 @@
  *
  * A block of threads has one key head, up to QV of the queries that share it (rows times heads of
  * its group) and one piece of the context, which it goes over in spans of 128 positions.  The last
- * block of a piece puts the pieces together and quantises the result.
+ * block of a piece puts the pieces together and quantises the result.  A span lies in one piece in
+ * a ring, too (engine/window.h).
  * Invariant: a query's result depends on the positions that it sees and on the size of a piece,
  * not on n, QV or the number of pieces. */
 #include "kernels/cuda/attend.cuh"
@@ -10,14 +11,14 @@
 
 enum { THREADS = SPAN };
 
-/* Sixteen bytes of a key at position pos: dimensions unit * u .. of a head, as floats. */
+/* Sixteen bytes of a key in a row of its plane: dimensions unit * u .. of a head, as floats. */
 template <bool Q8>
-static __device__ __forceinline__ void load_key(const struct attend *a, int head, int pos, int u,
+static __device__ __forceinline__ void load_key(const struct attend *a, int head, int row, int u,
 						float v[16])
 {
 	constexpr int unit = Q8 ? 16 : 8;
-	size_t at = ((size_t)head * (size_t)a->h.n_ctx + (size_t)(pos / 16 * 16)) *
-		    (size_t)a->h.dim + (size_t)((u * 16 + pos % 16) * unit);
+	size_t at = ((size_t)head * (size_t)a->h.rows + (size_t)(row / 16 * 16)) *
+		    (size_t)a->h.dim + (size_t)((u * 16 + row % 16) * unit);
 	int4 x = *(const int4 *)(a->h.k.x + at * (Q8 ? 1 : 2));
 	int w[4] = { x.x, x.y, x.z, x.w };
 
@@ -28,21 +29,21 @@ static __device__ __forceinline__ void load_key(const struct attend *a, int head
 									   16 * (i % 2))));
 }
 
-/* Scale of a q8_0 plane for block b of a head at a position. */
+/* Scale of a q8_0 plane for block b of a head in a row. */
 static __device__ __forceinline__ float scale_at(const struct attend *a, const struct plane *p,
-						 int head, int pos, int b)
+						 int head, int row, int b)
 {
 	int blocks = (a->h.dim + 31) / 32;
-	size_t at = ((size_t)head * (size_t)a->h.n_ctx + (size_t)(pos / 16 * 16)) * (size_t)blocks +
-		    (size_t)(b * 16 + pos % 16);
+	size_t at = ((size_t)head * (size_t)a->h.rows + (size_t)(row / 16 * 16)) * (size_t)blocks +
+		    (size_t)(b * 16 + row % 16);
 
 	return __half2float(__ushort_as_half(p->scale[at]));
 }
 
-/* Dot products of the key at pos with all queries. */
+/* Dot products of the key in a row with all queries. */
 template <int QV, bool Q8>
 static __device__ __forceinline__ void score(const struct attend *a, const float *q, int head,
-					     int pos, float s[QV])
+					     int row, float s[QV])
 {
 	constexpr int unit = Q8 ? 16 : 8;
 	float v[16];
@@ -51,9 +52,9 @@ static __device__ __forceinline__ void score(const struct attend *a, const float
 	for (int i = 0; i < QV; i++)
 		s[i] = 0;
 	for (int u = 0; u < a->h.dim / unit; u++) {
-		float scale = Q8 ? scale_at(a, &a->h.k, head, pos, u / 2) : 1.0f;
+		float scale = Q8 ? scale_at(a, &a->h.k, head, row, u / 2) : 1.0f;
 
-		load_key<Q8>(a, head, pos, u, v);
+		load_key<Q8>(a, head, row, u, v);
 		if (Q8)
 #pragma unroll
 			for (int d = 0; d < unit; d++)
@@ -68,11 +69,11 @@ static __device__ __forceinline__ void score(const struct attend *a, const float
 	}
 }
 
-/* Two neighbouring dimensions of the values at pos. */
-static __device__ __forceinline__ float2 load_value(const struct attend *a, int head, int pos,
+/* Two neighbouring dimensions of the values in a row. */
+static __device__ __forceinline__ float2 load_value(const struct attend *a, int head, int row,
 						    int d)
 {
-	size_t at = ((size_t)head * (size_t)a->h.n_ctx + (size_t)pos) * (size_t)a->h.dim +
+	size_t at = ((size_t)head * (size_t)a->h.rows + (size_t)row) * (size_t)a->h.dim +
 		    (size_t)d;
 	float scale;
 	char2 c;
@@ -80,7 +81,7 @@ static __device__ __forceinline__ float2 load_value(const struct attend *a, int 
 	if (!a->h.q8_v)
 		return __half22float2(*(const __half2 *)(a->h.v.x + 2 * at));
 	c = *(const char2 *)(a->h.v.x + at);
-	scale = scale_at(a, &a->h.v, head, pos, d / 32);
+	scale = scale_at(a, &a->h.v, head, row, d / 32);
 	return make_float2(scale * (float)c.x, scale * (float)c.y);
 }
 
@@ -92,6 +93,7 @@ struct work {
 	float *sums;            /* (groups, QV, dim) weighted sums of every groups-th position */
 	float *acc;             /* (QV, dim) */
 	float *top, *sum, *keep, *take; /* (QV) */
+	int *first, *last;      /* (QV) positions that a query sees; behind the last row: none */
 };
 
 /* Row of the step, and head, of this block's query i; the row may be behind the last one. */
@@ -111,15 +113,18 @@ static __device__ __forceinline__ int head_of(const struct attend *a, int i)
 
 /* Scores of a span to weights exp(s - top of the span); a warp for every fourth query. */
 template <int QV>
-static __device__ void soften(struct work<QV> *w)
+static __device__ void soften(const struct attend *a, struct work<QV> *w)
 {
 	int lane = (int)threadIdx.x % 32;
 
 	for (int i = (int)threadIdx.x / 32; i < QV; i += THREADS / 32) {
 		float *p = w->p + i * SPAN, top = -INFINITY, sum = 0, all;
 
-		for (int t = lane; t < SPAN; t += 32)
+		for (int t = lane; t < SPAN; t += 32) {
+			if (a->cap > 0 && p[t] > -INFINITY)
+				p[t] = a->cap * tanhf(p[t] / a->cap);
 			top = fmaxf(top, p[t]);
+		}
 		for (int m = 16; m; m /= 2)
 			top = fmaxf(top, __shfl_xor_sync(~0u, top, m));
 		for (int t = lane; t < SPAN; t += 32) {
@@ -139,9 +144,10 @@ static __device__ void soften(struct work<QV> *w)
 	}
 }
 
-/* The weighted sum of a span's values, folded into acc. */
+/* The weighted sum of a span's values, those in rows row0..row0+count-1, folded into acc. */
 template <int QV>
-static __device__ void mix(const struct attend *a, struct work<QV> *w, int head, int t0, int count)
+static __device__ void mix(const struct attend *a, struct work<QV> *w, int head, int row0,
+			   int count)
 {
 	int pairs = a->h.dim / 2, groups = THREADS / pairs, group = (int)threadIdx.x / pairs;
 	int d = 2 * ((int)threadIdx.x % pairs);
@@ -152,7 +158,7 @@ static __device__ void mix(const struct attend *a, struct work<QV> *w, int head,
 		for (int i = 0; i < QV; i++)
 			s[i] = make_float2(0, 0);
 		for (int t = group; t < count; t += groups) {
-			float2 v = load_value(a, head, t0 + t, d);
+			float2 v = load_value(a, head, row0 + t, d);
 #pragma unroll
 			for (int i = 0; i < QV; i++) {
 				s[i].x = fmaf(w->p[i * SPAN + t], v.x, s[i].x);
@@ -173,25 +179,31 @@ static __device__ void mix(const struct attend *a, struct work<QV> *w, int head,
 	}
 }
 
-/* The piece's positions that any of the queries sees, span by span. */
+/* The first position that a row of the step sees. */
+static __device__ __forceinline__ int first_seen(const struct attend *a, int row)
+{
+	return max(0, a->h.place->pos + row - a->window + 1);
+}
+
+/* The spans with positions from..to-1, which are those that any of the queries sees. */
 template <int QV, bool Q8>
 static __device__ void go_over(const struct attend *a, struct work<QV> *w, int head, int from,
 			       int to)
 {
-	for (int t0 = from; t0 < to; t0 += SPAN) {
-		int t = (int)threadIdx.x, pos = t0 + t;
+	for (int t0 = from / SPAN * SPAN; t0 < to; t0 += SPAN) {
+		int t = (int)threadIdx.x, pos = t0 + t, row0 = t0 % a->h.rows;
 		float s[QV];
 
 		if (pos < to)
-			score<QV, Q8>(a, w->q, head, pos, s);
+			score<QV, Q8>(a, w->q, head, row0 + t, s);
 #pragma unroll
 		for (int i = 0; i < QV; i++)
-			w->p[i * SPAN + t] = pos < to && row_of<QV>(a, i) < a->n &&
-				pos <= a->h.place->pos + row_of<QV>(a, i) ? s[i] : -INFINITY;
+			w->p[i * SPAN + t] = pos >= w->first[i] && pos <= w->last[i] ? s[i]
+										     : -INFINITY;
 		__syncthreads();
-		soften(w);
+		soften(a, w);
 		__syncthreads();
-		mix(a, w, head, t0, min(SPAN, to - t0));
+		mix(a, w, head, row0, min(SPAN, to - t0));
 		__syncthreads();
 	}
 }
@@ -277,7 +289,7 @@ static __host__ __device__ size_t shared_floats(int dim)
 {
 	size_t groups = (size_t)(THREADS / (dim / 2));
 
-	return (size_t)QV * ((size_t)(2 + groups) * (size_t)dim + SPAN + 4);
+	return (size_t)QV * ((size_t)(2 + groups) * (size_t)dim + SPAN + 6);
 }
 
 template <int QV>
@@ -293,35 +305,46 @@ static __device__ void lay_out(const struct attend *a, struct work<QV> *w, float
 	w->sum = w->top + QV;
 	w->keep = w->sum + QV;
 	w->take = w->keep + QV;
+	w->first = (int *)(w->take + QV);
+	w->last = w->first + QV;
 	for (int j = (int)threadIdx.x; j < QV * dim; j += THREADS) {
 		int row = row_of<QV>(a, j / dim), head = head_of<QV>(a, j / dim);
 
 		w->acc[j] = 0;
 		w->q[j] = row >= a->n ? 0 :
-			  a->qkv[(size_t)row * (size_t)a->ld + (size_t)(head * dim + j % dim)] /
-			  sqrtf((float)dim);
+			  a->qkv[(size_t)row * (size_t)a->ld + (size_t)(head * dim + j % dim)] *
+			  a->scale;
 	}
 	if (threadIdx.x < QV) {
+		int row = row_of<QV>(a, (int)threadIdx.x);
+
 		w->top[threadIdx.x] = -INFINITY;
 		w->sum[threadIdx.x] = 0;
+		w->first[threadIdx.x] = first_seen(a, row);
+		w->last[threadIdx.x] = row < a->n ? a->h.place->pos + row : -1;
 	}
 	__syncthreads();
 }
 
+/* Registers for about as many blocks as shared memory has room for. */
 template <int QV>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, QV > 8 ? 4 : 8)
 attend_kernel(const __grid_constant__ struct attend a)
 {
 	DYNAMIC_SHARED(float, shared);
-	int head = (int)blockIdx.x, from = (int)blockIdx.z * a.piece;
+	int head = (int)blockIdx.x, from = first_seen(&a, row_of<QV>(&a, 0));
 	int queries = a.n * (a.h.n_heads / a.h.n_kv_heads) - (int)blockIdx.y * QV;
 	struct work<QV> w;
 	int to;
 
 	queries = min(queries, QV);
 	to = a.h.place->pos + row_of<QV>(&a, queries - 1) + 1;
-	if (gridDim.z > 1)
-		to = min(to, from + a.piece);
+	if (gridDim.z > 1) {
+		int piece = (from / a.piece + (int)blockIdx.z) * a.piece;
+
+		from = max(from, piece);
+		to = min(to, piece + a.piece);
+	}
 	lay_out(&a, &w, shared);
 	if (a.h.q8_k)
 		go_over<QV, true>(&a, &w, head, from, to);

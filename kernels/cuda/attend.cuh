@@ -7,7 +7,10 @@ struct attend {
 	struct heads h;
 	const float *qkv;       /* (n, ld) turned queries first */
 	int ld, n;
-	int piece, pieces;      /* positions of a piece, and how many are looked at */
+	float scale, cap;       /* of scores; these become cap * tanh(s / cap), unless it is 0 */
+	int window;             /* positions that a query sees, its own included */
+	int piece, pieces;      /* positions of a piece, and how many are looked at: from the one
+				 * where the first query begins to see */
 	int pieces_max;         /* stride of part */
 	float *part;            /* (n, n_heads, pieces_max, dim + 2) */
 	struct act out;         /* (n, n_heads*dim) for the output matrix */

@@ -1,9 +1,8 @@
-/* backend.cu - the cuda backend: opens a model on the GPU, owns its memory and caches.
+/* backend.cu - the cuda backend: opens a model on the GPU and owns its memory.
  *
- * Two blocks of device memory, weights and work, and one for each cache (bridge.cu adds its own);
- * what does not fit stays in pinned host memory, whole layers of it.  Invariant: dev_close accepts
+ * Two blocks of device memory, weights and work (caches and bridges add their own); what does not
+ * fit stays in pinned host memory, whole layers of it.  Invariant: dev_close accepts
  * what a failed open, or a device that was lost, left. */
-#include "engine/memory.h"
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
 #include "kernels/cuda/product.cuh"
@@ -65,8 +64,10 @@ static void place_work(struct dev *d)
 	d->place = (struct place *)arena_take(&a, 1, sizeof(*d->place));
 	d->chain = (struct chain *)arena_take(&a, 1, sizeof(*d->chain));
 	d->ticket = (unsigned *)arena_take(&a, tickets(d), sizeof(*d->ticket));
-	d->turn = (float *)arena_take(&a, n * (size_t)c->n_rot, f);
+	d->turn = (float *)arena_take(&a, n * (size_t)(rope_sets(c) * c->n_rot), f);
 	d->x = (float *)arena_take(&a, n * (size_t)c->n_embd, f);
+	if (c->post_norm)
+		d->made = (float *)arena_take(&a, n * (size_t)c->n_embd, f);
 	d->qkv = (float *)arena_take(&a, n * (size_t)d->ld_qkv, f);
 	act_place(&d->in, &a, d->n_batch, c->n_embd);
 	act_place(&d->heads, &a, d->n_batch, c->n_heads * c->head_dim);
@@ -100,89 +101,6 @@ static size_t rows_bytes(const struct dev *d)
 	return (size_t)d->n_out * (size_t)d->ld_out * sizeof(float);
 }
 
-/* ---- caches ---- */
-
-/* Size of the pieces of a context: few enough of them, and whole spans. */
-static void cut_context(struct kv *kv)
-{
-	int spans = (kv->n_ctx + SPAN - 1) / SPAN;
-
-	kv->piece = (spans + PIECES - 1) / PIECES * SPAN;
-	kv->pieces = (kv->n_ctx + kv->piece - 1) / kv->piece;
-}
-
-static size_t plane_place(const struct kv *kv, struct plane *p, bool q8, struct arena *a)
-{
-	const struct model_config *c = &kv->dev->model->cfg;
-	size_t rows = (size_t)c->n_layers * (size_t)c->n_kv_heads * (size_t)kv->n_ctx;
-	size_t blocks = (size_t)((c->head_dim + BLOCK - 1) / BLOCK), from = a->at;
-
-	p->x = (uint8_t *)arena_take(a, rows * (size_t)c->head_dim, q8 ? 1 : 2);
-	p->scale = q8 ? (uint16_t *)arena_take(a, rows * blocks, 2) : NULL;
-	return a->at - from;
-}
-
-static size_t part_bytes(const struct kv *kv)
-{
-	const struct model_config *c = &kv->dev->model->cfg;
-
-	return (size_t)FEW_ROWS * (size_t)c->n_heads * (size_t)kv->pieces *
-	       (size_t)(c->head_dim + 2) * sizeof(float);
-}
-
-/* From kv->arena on, NULL: only to see how much it takes, which is returned. */
-static size_t kv_place(struct kv *kv)
-{
-	struct arena a = { kv->arena, 0 };
-
-	cut_context(kv);
-	kv->bytes = plane_place(kv, &kv->k, kv->dev->q8_k, &a);
-	kv->bytes += plane_place(kv, &kv->v, kv->dev->q8_v, &a);
-	kv->part = (float *)arena_take(&a, part_bytes(kv), 1);
-	return a.at;
-}
-
-static void kv_free(struct kv *kv)
-{
-	if (!kv)
-		return;
-	graphs_drop(kv->dev, kv);
-	cudaFree(kv->kept.arena);
-	cudaFree(kv->arena);
-	mem_free(kv);
-}
-
-static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
-{
-	struct kv *kv = (struct kv *)mem_new(1, sizeof(*kv), err);
-	size_t bytes;
-
-	if (!kv)
-		return NULL;
-	kv->dev = d;
-	kv->n_ctx = memory_rows(n_ctx);
-	bytes = kv_place(kv);
-	if (cuda_check(err, cudaMalloc((void **)&kv->arena, bytes), "a cache") != 0 ||
-	    cuda_check(err, cudaMemset(kv->arena, 0, bytes), "a cache") != 0) {
-		kv_free(kv);
-		return NULL;
-	}
-	kv_place(kv);
-	d->work_bytes += bytes - kv->bytes;
-	return kv;
-}
-
-static size_t kv_bytes(const struct kv *kv)
-{
-	return kv->bytes + kv->kept.bytes;
-}
-
-static int kv_back(const struct kv *kv)
-{
-	(void)kv;
-	return 0;
-}
-
 /* ---- devices ---- */
 
 static int check_shape(const struct model_config *c, char err[ERR_MAX])
@@ -190,10 +108,6 @@ static int check_shape(const struct model_config *c, char err[ERR_MAX])
 	if (c->n_embd % BLOCK || c->n_ff % BLOCK || c->n_heads * c->head_dim % BLOCK)
 		return fail(err, "widths %d, %d and %d of this model must be multiples of %d",
 			    c->n_embd, c->n_ff, c->n_heads * c->head_dim, BLOCK);
-	if (c->window || c->qk_norm || c->post_norm || c->n_ctx_short || c->act != ACT_SILU ||
-	    c->embd_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1)
-		return fail(err, "architecture %s is not for the cuda backend yet; --backend cpu "
-			    "takes this model", c->arch);
 	if (c->head_dim > CUDA_MAX_DIM || c->head_dim % TILE)
 		return fail(err, "heads of %d dimensions: the cuda backend takes multiples of %d "
 			    "up to %d; --backend cpu takes this model", c->head_dim, TILE,
@@ -214,7 +128,7 @@ static struct dev *dev_new(const struct model *m, const struct backend_opt *opt,
 	d->shares = opt->share || opt->shares;
 	d->watch = opt->watch;
 	d->watch_ctx = opt->watch_ctx;
-	d->n_batch = opt->n_batch > 0 ? opt->n_batch : 256;
+	d->n_batch = opt->n_batch > 0 ? opt->n_batch : BATCH_DEFAULT;
 	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
 	d->ld_qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
 	d->ld_out = c->n_out + row_peaks(c->n_out);

@@ -6,6 +6,7 @@
 #ifndef S3D_CUDA_DEV_CUH
 #define S3D_CUDA_DEV_CUH
 #include "engine/backend.h"
+#include "engine/window.h"
 #include "kernels/cuda/platform.cuh"
 
 /* TILE rows of a matrix are the share of one thread block; activations have a scale for as many
@@ -58,9 +59,15 @@ struct squares {
 	int cols;               /* numbers in a row */
 };
 
-struct plane {          /* keys or values: (n_layers, n_kv_heads) of (n_ctx, head_dim) */
+struct plane {          /* keys or values of a layer: (n_kv_heads) of (rows, head_dim) */
 	uint8_t *x;             /* (device) f16 or int8; keys in tiles of 16 positions */
-	uint16_t *scale;        /* (device) f16 (n_ctx/16, blocks of 32, 16); NULL: x is f16 */
+	uint16_t *scale;        /* (device) f16 (rows/16, blocks of 32, 16); NULL: x is f16 */
+};
+
+/* How attention is cut along the context. */
+struct cut {
+	int piece;              /* positions: a multiple of SPAN */
+	int pieces;             /* of them at most, whatever a pass sees */
 };
 
 struct kept {           /* residual rows that entered some layers, see kv_keep in backend.h */
@@ -74,11 +81,14 @@ struct kept {           /* residual rows that entered some layers, see kv_keep i
 struct kv {
 	struct dev *dev;
 	int n_ctx;              /* a multiple of 16 */
-	int piece;              /* positions of a piece of the context: multiple of SPAN */
-	int pieces;             /* of them in all */
-	struct plane k, v;
+	int rows[MODEL_MAX_LAYERS];     /* of each of a layer's planes, see engine/window.h */
+	size_t at[MODEL_MAX_LAYERS];    /* rows of all planes before */
+	int top;                /* behind the last position that was written */
+	struct cut cut[2];      /* of layers that see all, and of local ones */
+	struct plane k, v;      /* of all layers */
 	uint8_t *arena;         /* (device) both, and part */
-	float *part;            /* (device) (FEW_ROWS, n_heads, pieces, head_dim + 2) */
+	float *part;            /* (device) (FEW_ROWS, n_heads, part_pieces, head_dim + 2) */
+	int part_pieces;
 	size_t bytes;           /* of keys and values */
 	struct kept kept;
 };
@@ -86,6 +96,8 @@ struct kv {
 struct cuda_layer {
 	struct mat wq, wk, wv, wo, gate, up, down;
 	const float *attn_norm, *ffn_norm;      /* (device) (n_embd) */
+	const float *attn_post, *ffn_post;      /* (device) (n_embd), or NULL as what follows */
+	const float *q_norm, *k_norm;           /* (device) (head_dim) */
 	const float *qkv_bias;                  /* (device) (ld_qkv), or NULL */
 };
 
@@ -150,9 +162,10 @@ struct dev {
 	uint8_t *work;          /* (device) all that follows */
 
 	struct place *place;
-	const float *inv_freq;  /* (n_rot/2) radians a position */
-	float *turn;            /* (n_batch, n_rot) cosine and sine in turn */
+	const float *inv_freq;  /* (sets, n_rot/2) radians a position */
+	float *turn;            /* (n_batch, sets, n_rot) cosine and sine in turn */
 	float *x;               /* (n_batch, n_embd) the residual stream */
+	float *made;            /* (n_batch, n_embd) what is normed before it is added; or NULL */
 	float *qkv;             /* (n_batch, ld_qkv) */
 	struct act in, heads, ff;       /* of n_embd, n_heads*head_dim, n_ff columns */
 	struct squares squares;
@@ -193,7 +206,7 @@ struct step {           /* one forward pass */
 	struct dev *d;
 	struct kv *kv;
 	int n, n_out, n_best;
-	int pieces;             /* of the context that attention looks at */
+	int pieces;             /* of the context that layers which see all look at */
 	bool chained;           /* its token and position are where the step before left them, and
 				 * it leaves its guess instead of logits */
 	const struct plan *plan;

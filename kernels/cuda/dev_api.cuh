@@ -1,7 +1,7 @@
 /* dev_api.cuh - what the parts of the cuda backend ask of each other on the host. */
 #ifndef S3D_CUDA_DEV_API_CUH
 #define S3D_CUDA_DEV_API_CUH
-#include "kernels/cuda/dev.cuh"
+#include "kernels/cuda/product.cuh"
 
 /* 0, or -1 with err saying what went wrong while `doing`. */
 int cuda_check(char err[ERR_MAX], cudaError_t, const char *doing);
@@ -25,6 +25,17 @@ static inline void *arena_take(struct arena *a, size_t n, size_t size)
 
 /* backend.cu: activations of n rows, of k columns. */
 void act_place(struct act *, struct arena *, int n, int k);
+
+/* cache.cu: see backend.h.  kv_place sets all sizes, from dev and n_ctx, and places, from arena on,
+ * which may be NULL to see how much it takes; this is returned. */
+struct kv *kv_new(struct dev *, int n_ctx, char err[ERR_MAX]);
+void kv_free(struct kv *);
+size_t kv_bytes(const struct kv *);
+int kv_back(const struct kv *);
+size_t kv_place(struct kv *);
+size_t kv_row_bytes(const struct kv *);         /* keys and values of a position in one layer */
+struct heads kv_heads(const struct kv *, int layer);
+void kv_reach(struct kv *, int pos, int n);     /* a pass writes n rows from pos on */
 
 /* load.cu: where the weights lie, from the two arenas on; these may be NULL to see how much they
  * take, which goes into d->arena_bytes and d->host_bytes.  Then their contents.  The same for one

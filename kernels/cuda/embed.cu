@@ -13,7 +13,7 @@ static __device__ void embed_block(const struct embed *a, int row, int tok, int 
 	float v[BLOCK], *x = a->x + (size_t)row * (size_t)a->embd.cols + (size_t)(b * BLOCK);
 
 	decode_values<T>(&a->embd, (size_t)tok, b, [&](int i, float value) {
-		v[i] = x[i] = value;
+		v[i] = x[i] = value * a->scale;
 	});
 	keep_tile(&a->out, &a->squares, row, 2 * b, v, a->w);
 	keep_tile(&a->out, &a->squares, row, 2 * b + 1, v + TILE, a->w);
@@ -21,16 +21,16 @@ static __device__ void embed_block(const struct embed *a, int row, int tok, int 
 
 __global__ void embed_kernel(const __grid_constant__ struct embed a)
 {
-	int row = (int)blockIdx.x, tok, pos = *a.pos, half = a.n_rot / 2;
-	float *turn = a.turn + (size_t)row * (size_t)a.n_rot;
+	int row = (int)blockIdx.x, tok, pos = *a.pos;
+	float *turn = a.turn + (size_t)row * (size_t)(2 * a.angles);
 
 	if (row == 0 && threadIdx.x == 0)
 		a.place->pos = pos;
-	for (int j = (int)threadIdx.x; j < half; j += (int)blockDim.x) {
+	for (int j = (int)threadIdx.x; j < a.angles; j += (int)blockDim.x) {
 		float angle = (float)(pos + row) * a.inv_freq[j];
 
-		turn[2 * j] = cosf(angle);
-		turn[2 * j + 1] = sinf(angle);
+		turn[2 * j] = cosf(angle) * a.gain;
+		turn[2 * j + 1] = sinf(angle) * a.gain;
 	}
 	if (row >= a.n_tok)
 		return;

@@ -7,14 +7,16 @@ struct embed {
 	const int *tok, *pos;   /* (n_tok), (1) */
 	int n_tok;              /* rows that begin with a token; others only get their angles */
 	struct mat embd;
+	float scale;            /* of embeddings */
 	struct place *place;    /* gets *pos */
 	float *x;               /* (n, n_embd) */
 	const float *w;         /* weights of the first norm */
 	struct act out;
 	struct squares squares;
-	float *turn;
-	const float *inv_freq;
-	int n_rot;
+	float *turn;            /* (n, 2 * angles) */
+	const float *inv_freq;  /* (angles) */
+	int angles;             /* of all sets of speeds */
+	float gain;             /* of their cosines and sines */
 };
 
 cudaError_t embed_run(const struct embed *, int rows, cudaStream_t);

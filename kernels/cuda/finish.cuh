@@ -81,6 +81,22 @@ static __device__ bool last_of(unsigned *ticket, unsigned count)
 	return last;
 }
 
+/* One warp: x (dim) in shared memory divided by its root mean square, times w. */
+static __device__ void norm_head(const struct heads *h, const float *w, float *x)
+{
+	int lane = (int)threadIdx.x % 32;
+	float sum = 0, factor;
+
+	for (int i = lane; i < h->dim; i += 32)
+		sum = fmaf(x[i], x[i], sum);
+	for (int m = 16; m; m /= 2)
+		sum += __shfl_xor_sync(~0u, sum, m);
+	factor = 1.0f / sqrtf(sum / (float)h->dim + h->eps);
+	for (int i = lane; i < h->dim; i += 32)
+		x[i] = x[i] * factor * w[i];
+	__syncwarp();
+}
+
 /* One warp: x (dim) in shared memory turned by RoPE. */
 static __device__ void turn_head(const struct heads *h, const float *turn, float *x)
 {
@@ -119,12 +135,12 @@ static __device__ void spread_head(int dim, float *x)
 	__syncwarp();
 }
 
-/* One warp: a head's keys or values at one position into its plane.  Codes are rounded with the
+/* One warp: a head's keys or values into row `pos` of its plane.  Codes are rounded with the
  * scale as it is kept, in f16. */
 static __device__ void store_head(const struct heads *h, const struct plane *p, bool keys,
 				  int head, int pos, const float *x)
 {
-	size_t all = (size_t)head * (size_t)h->n_ctx * (size_t)h->dim;
+	size_t all = (size_t)head * (size_t)h->rows * (size_t)h->dim;
 	size_t row = all + (size_t)(keys ? pos / 16 * 16 : pos) * (size_t)h->dim;
 	int blocks = (h->dim + 31) / 32, unit = p->scale ? 16 : 8;
 
@@ -149,31 +165,34 @@ static __device__ void store_head(const struct heads *h, const struct plane *p, 
 			((int8_t *)p->x)[at] = (int8_t)__float2int_rn(fmaxf(fminf(v, 127.0f),
 									     -127.0f));
 		if (i % 32 == 0)
-			p->scale[((size_t)head * (size_t)h->n_ctx + (size_t)(pos / 16 * 16)) *
+			p->scale[((size_t)head * (size_t)h->rows + (size_t)(pos / 16 * 16)) *
 				 (size_t)blocks + (size_t)(b * 16 + pos % 16)] =
 				__half_as_ushort(scale);
 	}
 }
 
-/* A head of qkv is complete for rows c0..c1-1: RoPE, and the cache.  A warp for each row. */
+/* A head of qkv is complete for rows c0..c1-1: norm, RoPE, and the cache.  A warp for each row. */
 static __device__ void turn_and_store(const struct product *a, int head, int c0, int c1)
 {
 	const struct heads *h = &a->heads;
 	bool keys = head >= h->n_heads && head < h->n_heads + h->n_kv_heads;
 	bool values = head >= h->n_heads + h->n_kv_heads;
+	const float *norm = keys ? h->k_norm : h->q_norm;
 	DYNAMIC_SHARED(float, room);    /* (warps, dim) */
 	float *x = room + (size_t)(threadIdx.x / 32) * (size_t)h->dim;
 	int lane = (int)threadIdx.x % 32;
 
 	for (int c = c0 + (int)threadIdx.x / 32; c < c1; c += (int)blockDim.x / 32) {
 		float *row = a->y + (size_t)c * (size_t)a->ld + (size_t)(head * h->dim);
-		int pos = h->place->pos + c;
+		int pos = (h->place->pos + c) % h->rows;
 
 		for (int i = lane; i < h->dim; i += 32)
 			x[i] = __ldcg(row + i);
 		__syncwarp();
 		if (!values) {
-			turn_head(h, h->turn + (size_t)c * (size_t)h->n_rot, x);
+			if (norm)
+				norm_head(h, norm, x);
+			turn_head(h, h->turn + (size_t)c * (size_t)h->ld_turn, x);
 			if (h->q8_k)
 				spread_head(h->dim, x);
 		}
@@ -211,9 +230,18 @@ static __device__ void finish_residual(const struct product *a, const float *y, 
 
 #pragma unroll
 		for (int i = 0; i < TILE; i++)
-			x[i] = v[i] = x[i] + y[(c - c0) * TILE + i];
+			x[i] = v[i] = fmaf(a->scale, y[(c - c0) * TILE + i], x[i]);
 		keep_tile(&a->out, &a->squares, c, tile, v, a->w);
 	}
+}
+
+/* What the gate becomes: x sigmoid(x), or GELU by its formula with tanh u, which is x sigmoid(2 u)
+ * (Hendrycks, Gimpel 2016). */
+static __device__ float activate(enum activation act, float x)
+{
+	float by = act == ACT_GELU ? 1.5957691216f * x * (1.0f + 0.044715f * x * x) : x;
+
+	return x / (1.0f + expf(-by));
 }
 
 static __device__ void finish_gate_up(const struct product *a, const float *gate, const float *up,
@@ -226,10 +254,16 @@ static __device__ void finish_gate_up(const struct product *a, const float *gate
 		for (int i = 0; i < TILE; i++) {
 			float g = gate[(c - c0) * TILE + i], u = up[(c - c0) * TILE + i];
 
-			f[i] = v[i] = g / (1.0f + expf(-g)) * u;
+			f[i] = v[i] = activate(a->act, g) * u;
 		}
 		quantise(&a->out, c, tile, v);
 	}
+}
+
+static __device__ APART float bend(float x, float scale, float cap)
+{
+	x *= scale;
+	return cap > 0 ? cap * tanhf(x / cap) : x;
 }
 
 /* Sixteen logits of a row and the largest of them, which no NaN is. */
@@ -242,7 +276,7 @@ static __device__ void finish_logits(const struct product *a, const float *y, in
 		float *row = a->y + (size_t)c * (size_t)a->ld, top = -INFINITY;
 
 		for (int i = 0; i < TILE && tile * TILE + i < rows; i++) {
-			float v = y[(c - c0) * TILE + i];
+			float v = bend(y[(c - c0) * TILE + i], a->scale, a->cap);
 
 			row[tile * TILE + i] = v;
 			top = v > top ? v : top;

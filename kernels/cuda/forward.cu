@@ -1,14 +1,16 @@
 /* forward.cu - one forward pass on the GPU, from token ids to logits.
  *
  * Five kernels a layer for a few rows: what stands between two products is done by the last of them
- * (norms and int8 codes, RoPE, cache); two more for an adapter, one where rows are kept.  The same
- * stages as kernels/cpu/forward.c.
+ * (norms and int8 codes, RoPE, cache); two more for an adapter, one where rows are kept, one for a
+ * norm of what is added to the residual stream.  The same stages as kernels/cpu/forward.c.
  * Invariant: what a pass queues depends only on what graph.cu takes for its key. */
 #include "kernels/cuda/attend.cuh"
 #include "kernels/cuda/choose.cuh"
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/embed.cuh"
+#include "kernels/cuda/post.cuh"
 #include "kernels/cuda/prompt.cuh"
+#include <limits.h>
 
 /* Weights of the norm behind attention (mlp false) or MLP (true) of layer l, of those that run. */
 static const float *next_norm(const struct step *s, int l, bool mlp)
@@ -39,40 +41,18 @@ static const struct mat *output_of(const struct dev *d, const struct plan *p)
 static int embed(const struct step *s)
 {
 	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
 	struct embed e = {
 		.tok = s->chained ? &d->chain->tok : d->mail_device->tok,
 		.pos = s->chained ? &d->chain->pos : &d->mail_device->pos,
-		.n_tok = s->n, .embd = d->embd, .place = d->place, .x = d->x,
+		.n_tok = s->n, .embd = d->embd, .scale = c->embd_scale, .place = d->place,
+		.x = d->x,
 		.w = next_norm(s, -1, true), .out = d->in, .squares = d->squares, .turn = d->turn,
 		.inv_freq = d->inv_freq,
-		.n_rot = d->model->cfg.n_rot,
+		.angles = rope_sets(c) * c->n_rot / 2, .gain = c->rope_gain,
 	};
 
 	return dev_check(d, embed_run(&e, rows_of(s), d->stream), "embedding tokens");
-}
-
-static struct plane plane_of(const struct kv *kv, struct plane all, int layer)
-{
-	const struct model_config *c = &kv->dev->model->cfg;
-	size_t rows = (size_t)layer * (size_t)c->n_kv_heads * (size_t)kv->n_ctx;
-	size_t blocks = (size_t)((c->head_dim + BLOCK - 1) / BLOCK);
-	size_t each = (size_t)c->head_dim * (all.scale ? 1 : sizeof(uint16_t));
-
-	return (struct plane){ all.x + rows * each,
-			       all.scale ? all.scale + rows * blocks : NULL };
-}
-
-static struct heads heads_of(const struct step *s, int layer)
-{
-	const struct model_config *c = &s->d->model->cfg;
-
-	return (struct heads){
-		.n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads, .dim = c->head_dim,
-		.n_rot = c->n_rot, .pairs = c->rope == ROPE_PAIRS, .q8_k = s->d->q8_k,
-		.q8_v = s->d->q8_v, .n_ctx = s->kv->n_ctx,
-		.k = plane_of(s->kv, s->kv->k, layer), .v = plane_of(s->kv, s->kv->v, layer),
-		.turn = s->d->turn, .place = s->d->place, .ticket = s->d->ticket,
-	};
 }
 
 /* Tiles of the matrices behind each other. */
@@ -138,23 +118,51 @@ static int qkv(const struct step *s, int l)
 	p.y = d->qkv;
 	p.ld = d->ld_qkv;
 	p.bias = w->qkv_bias;
-	p.heads = heads_of(s, l);
+	p.heads = kv_heads(s->kv, l);
 
 	if (adapt(s, l, ADAPT_QKV, &p) != 0)
 		return -1;
 	return multiply(d, &p, "making queries, keys and values");
 }
 
+/* Pieces that a layer looks at: those of the context, or as many as its window may touch. */
+static int layer_pieces(const struct step *s, bool local)
+{
+	const struct cut *cut = s->kv->cut;
+	int end = s->pieces * cut[false].piece;
+	int all = (end + cut[local].piece - 1) / cut[local].piece;
+
+	if (s->n > FEW_ROWS)
+		return 1;
+	return all < cut[local].pieces ? all : cut[local].pieces;
+}
+
 static int attention(const struct step *s, int l)
 {
 	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
+	bool local = layer_local(c, l);
 	struct attend a = {
-		.h = heads_of(s, l), .qkv = d->qkv, .ld = d->ld_qkv, .n = s->n,
-		.piece = s->kv->piece, .pieces = s->pieces, .pieces_max = s->kv->pieces,
-		.part = s->kv->part, .out = d->heads,
+		.h = kv_heads(s->kv, l), .qkv = d->qkv, .ld = d->ld_qkv, .n = s->n,
+		.scale = c->attn_scale, .cap = c->attn_cap,
+		.window = local ? c->window : INT_MAX,
+		.piece = s->kv->cut[local].piece, .pieces = layer_pieces(s, local),
+		.pieces_max = s->kv->part_pieces, .part = s->kv->part, .out = d->heads,
 	};
 
 	return dev_check(d, attend_run(&a, d->stream), "attention");
+}
+
+/* The rest of residual() where what product p made is normed first. */
+static int post(const struct step *s, const struct product *p, const float *norm)
+{
+	struct dev *d = s->d;
+	struct post a = {
+		.made = p->y, .norm = norm, .eps = d->model->cfg.norm_eps, .scale = p->scale,
+		.x = d->x, .w = p->w, .out = p->out, .squares = p->squares,
+	};
+
+	return dev_check(d, post_run(&a, s->n, d->stream), "norm of what is added");
 }
 
 /* x += what attention (ADAPT_OUT) or the MLP (ADAPT_DOWN) made, and x as the next product wants
@@ -162,23 +170,27 @@ static int attention(const struct step *s, int l)
 static int residual(const struct step *s, int l, enum adapt which)
 {
 	struct dev *d = s->d;
+	const struct cuda_layer *w = &d->layer[l];
 	bool mlp = which == ADAPT_DOWN;
+	const float *norm = mlp ? w->ffn_post : w->attn_post;
 	struct product p = {};
 
-	p.kind = FINISH_RESIDUAL;
+	p.kind = norm ? FINISH_FLOATS : FINISH_RESIDUAL;
 	p.n_mats = 1;
-	p.m[0] = mlp ? d->layer[l].down : d->layer[l].wo;
+	p.m[0] = mlp ? w->down : w->wo;
 	p.n = s->n;
 	p.in = mlp ? d->ff : d->heads;
-	p.y = d->x;
+	p.y = norm ? d->made : d->x;
 	p.ld = d->model->cfg.n_embd;
+	p.scale = d->model->cfg.residual_scale;
 	p.w = next_norm(s, l, mlp);
 	p.out = d->in;
 	p.squares = d->squares;
 
-	if (adapt(s, l, which, &p) != 0)
+	if (adapt(s, l, which, &p) != 0 ||
+	    multiply(d, &p, mlp ? "down and residual sum" : "output of attention") != 0)
 		return -1;
-	return multiply(d, &p, mlp ? "down and residual sum" : "output of attention");
+	return norm ? post(s, &p, norm) : 0;
 }
 
 static int gate_up(const struct step *s, int l)
@@ -192,6 +204,7 @@ static int gate_up(const struct step *s, int l)
 	p.m[0] = w->gate;
 	p.m[1] = w->up;
 	p.n = s->n;
+	p.act = d->model->cfg.act;
 	p.in = d->in;
 	p.norm = d->squares;
 	p.out = d->ff;
@@ -240,6 +253,8 @@ static int output(const struct step *s)
 	p.in = d->in;
 	p.norm = d->squares;
 	p.y = d->logits;
+	p.scale = d->model->cfg.logit_scale;
+	p.cap = d->model->cfg.logit_cap;
 	p.ld = p.m[0].rows + row_peaks(p.m[0].rows);
 
 	return multiply(d, &p, "making logits");
@@ -315,9 +330,9 @@ static int count_pieces(const struct kv *kv, int n, int end)
 
 	if (n > FEW_ROWS)
 		return 1;
-	while (pieces * kv->piece < end)
+	while (pieces * kv->cut[false].piece < end)
 		pieces *= 2;
-	return pieces < kv->pieces ? pieces : kv->pieces;
+	return pieces < kv->cut[false].pieces ? pieces : kv->cut[false].pieces;
 }
 
 /* Queues a pass: as it was recorded, or, where that is not known or somebody looks on, anew. */
@@ -361,6 +376,7 @@ static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *t
 	s.pieces = count_pieces(kv, n, pos + rows_of(&s));
 	memcpy(d->mail->tok, tok, sizeof(*tok) * (size_t)n);
 	d->mail->pos = pos;
+	kv_reach(kv, pos, rows_of(&s));
 	begin(d);
 	return queue(&s) == 0 ? finish(d) : -1;
 }
@@ -381,6 +397,15 @@ static int run_lanes(struct dev *d, const struct batch *b)
 	return 0;
 }
 
+/* Whether a pass may begin at a position of a cache. */
+static int check_back(struct dev *d, const struct kv *kv, int pos)
+{
+	if (pos && pos < kv_back(kv))
+		return fail(d->err, "forward at %d: the cache has forgotten what is before %d", pos,
+			    kv_back(kv));
+	return 0;
+}
+
 /* 0, or -1 when the backend was asked for what it cannot do. */
 static int check(struct dev *d, const struct kv *kv, const struct batch *b)
 {
@@ -397,11 +422,13 @@ static int check(struct dev *d, const struct kv *kv, const struct batch *b)
 			    "and %d outputs", rows, b->n_out, d->n_batch, d->n_out);
 	for (int i = 0; i < rows; i++) {
 		int pos = b->lanes ? b->lanes[i].pos : b->pos + i;
-		int n_ctx = (b->lanes ? b->lanes[i].kv : kv)->n_ctx;
+		const struct kv *into = b->lanes ? b->lanes[i].kv : kv;
 
-		if (pos < 0 || pos >= n_ctx)
+		if (pos < 0 || pos >= into->n_ctx)
 			return fail(d->err, "forward of a row at %d: the cache takes %d positions",
-				    pos, n_ctx);
+				    pos, into->n_ctx);
+		if ((!i || b->lanes) && check_back(d, into, pos) != 0)
+			return -1;
 		if (i < b->n && (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab))
 			return fail(d->err, "token id %d is outside the vocabulary of %d",
 				    b->tok[i], d->model->cfg.n_vocab);
@@ -438,13 +465,15 @@ static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 
 int cuda_guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 {
-	struct batch last = { &b->tok, 1, b->pos + b->n - 1, NULL, 0, 0, NULL };
+	struct batch first = { &b->tok, 1, b->pos, NULL, 0, 0, NULL };
 	int rc;
 
-	if (b->n < 1 || b->n > GUESS_MAX || b->pos < 0)
-		return fail(d->err, "%d guesses at %d: at most %d", b->n, b->pos, GUESS_MAX);
-	if (check(d, kv, &last) != 0)
+	if (b->n < 1 || b->n > GUESS_MAX || b->pos > kv->n_ctx - b->n)
+		return fail(d->err, "%d guesses at %d: at most %d in %d positions", b->n, b->pos,
+			    GUESS_MAX, kv->n_ctx);
+	if (check(d, kv, &first) != 0)
 		return -1;
+	kv_reach(kv, b->pos, b->n);
 	mem_guard(true);
 	rc = guess(d, kv, b);
 	mem_guard(false);

@@ -20,6 +20,23 @@ static const float *place_words(struct arena *a, int64_t n)
 	return (const float *)arena_take(a, (size_t)n, sizeof(float));
 }
 
+/* Weights of the norms of a layer: f(where the pointer is, the tensor or NULL) == 0, or -1. */
+template <typename F>
+static int each_norm(const struct layer *from, struct cuda_layer *to, F f)
+{
+	const struct {
+		const float **to;
+		const struct gguf_tensor *t;
+	} all[] = { { &to->attn_norm, from->attn_norm }, { &to->ffn_norm, from->ffn_norm },
+		    { &to->attn_post, from->attn_post }, { &to->ffn_post, from->ffn_post },
+		    { &to->q_norm, from->q_norm }, { &to->k_norm, from->k_norm } };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (all[i].t && f(all[i].to, all[i].t) != 0)
+			return -1;
+	return 0;
+}
+
 static void place_layer(struct dev *d, int l, struct arena *device, struct arena *mats)
 {
 	const struct layer *from = &d->model->layer[l];
@@ -32,8 +49,10 @@ static void place_layer(struct dev *d, int l, struct arena *device, struct arena
 	to->gate = mat_place(mats, from->gate);
 	to->up = mat_place(mats, from->up);
 	to->down = mat_place(mats, from->down);
-	to->attn_norm = place_words(device, from->attn_norm->dim[0]);
-	to->ffn_norm = place_words(device, from->ffn_norm->dim[0]);
+	each_norm(from, to, [&](const float **w, const struct gguf_tensor *t) {
+		*w = place_words(device, t->dim[0]);
+		return 0;
+	});
 	if (from->bq)
 		to->qkv_bias = place_words(device, d->ld_qkv);
 }
@@ -53,7 +72,7 @@ void weights_place(struct dev *d)
 	for (int l = 0; l < m->cfg.n_layers; l++)
 		place_layer(d, l, &device, l < on_device ? &device : &host);
 	d->norm = place_words(&device, m->cfg.n_embd);
-	d->inv_freq = place_words(&device, m->cfg.n_rot / 2 + 1);
+	d->inv_freq = place_words(&device, rope_sets(&m->cfg) * m->cfg.n_rot / 2);
 	d->out_id = m->out_id ? (const int *)place_words(&device, m->cfg.n_out) : NULL;
 	d->output = shares_embd(d) && m->output == m->embd ? d->share->output :
 		    mat_place(&device, m->output);
@@ -115,16 +134,18 @@ static int load_vectors(const float *to, const struct gguf_tensor *const t[], in
 
 static int load_freqs(struct dev *d, char err[ERR_MAX])
 {
-	float freq[CUDA_MAX_DIM / 2];
+	int sets = rope_sets(&d->model->cfg), half = d->model->cfg.n_rot / 2;
+	float freq[ROPE_SETS * CUDA_MAX_DIM / 2];
 
-	rope_freqs(d->model, 0, freq);
-	return load_words(d->inv_freq, freq, (size_t)d->model->cfg.n_rot / 2, err);
+	for (int i = 0; i < sets; i++)
+		rope_freqs(d->model, i, freq + i * half);
+	return load_words(d->inv_freq, freq, (size_t)(sets * half), err);
 }
 
 static int load_layer(struct dev *d, int l, char err[ERR_MAX])
 {
 	const struct layer *f = &d->model->layer[l];
-	const struct cuda_layer *to = &d->layer[l];
+	struct cuda_layer *to = &d->layer[l];
 	const struct gguf_tensor *biases[] = { f->bq, f->bk, f->bv };
 	const struct {
 		const struct mat *m;
@@ -135,8 +156,9 @@ static int load_layer(struct dev *d, int l, char err[ERR_MAX])
 	for (size_t i = 0; i < sizeof(mats) / sizeof(mats[0]); i++)
 		if (mat_load(d, mats[i].m, mats[i].t, err) != 0)
 			return -1;
-	if (load_vectors(to->attn_norm, &f->attn_norm, 1, err) != 0 ||
-	    load_vectors(to->ffn_norm, &f->ffn_norm, 1, err) != 0)
+	if (each_norm(f, to, [&](const float **w, const struct gguf_tensor *t) {
+		return load_vectors(*w, &t, 1, err);
+	}) != 0)
 		return -1;
 	return f->bq ? load_vectors(to->qkv_bias, biases, 3, err) : 0;
 }

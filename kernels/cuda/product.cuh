@@ -13,9 +13,12 @@ struct heads {          /* how queries, keys and values are turned and kept: one
 	int n_heads, n_kv_heads, dim, n_rot;
 	bool pairs;             /* RoPE turns (2i, 2i+1), else (i, i + n_rot/2) */
 	bool q8_k, q8_v;
-	int n_ctx;
-	struct plane k, v;      /* of this layer */
-	const float *turn;
+	int rows;               /* of a plane: position p is in row p % rows */
+	struct plane k, v;
+	const float *turn;      /* (n, ld_turn) those of this layer's set first */
+	int ld_turn;
+	const float *q_norm, *k_norm;   /* (dim) weights of the norm before that, or NULL */
+	float eps;
 	const struct place *place;
 	unsigned *ticket;       /* (heads, columns of blocks) */
 };
@@ -34,6 +37,9 @@ struct product {
 	const float *add;       /* (n, ld_add) to the products of all matrices, behind each other;
 				 * or NULL.  Only product_few does that. */
 	int ld_add;
+	float scale;            /* of what is added to the residual stream; of logits */
+	float cap;              /* logits become cap * tanh(x / cap), unless it is 0 */
+	enum activation act;
 	const float *w;         /* weights of the norm that follows the residual sum */
 	struct act out;         /* what the next product takes */
 	struct squares squares;

@@ -87,11 +87,13 @@ static void count_bridge(const struct step *s)
 		}
 }
 
-static size_t cache_bytes(const struct step *s)
+/* Of the cache, by a layer's attention. */
+static size_t cache_bytes(const struct step *s, int layer)
 {
-	size_t end = (size_t)(s->d->mail->pos + s->n), rows = (size_t)s->kv->n_ctx;
+	int last = s->d->mail->pos + s->n - 1;
+	int seen = last + 1 - window_first(&s->d->model->cfg, layer, last);
 
-	return s->kv->bytes / rows / (size_t)s->d->model->cfg.n_layers * end;
+	return kv_row_bytes(s->kv) * (size_t)seen;
 }
 
 void stage_count(const struct step *s)
@@ -110,7 +112,7 @@ void stage_count(const struct step *s)
 		if (plan_runs(p, false, l)) {
 			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
 						     mat_bytes(&w->wv);
-			d->stage[STAGE_ATTEND].bytes += cache_bytes(s);
+			d->stage[STAGE_ATTEND].bytes += cache_bytes(s, l);
 			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
 		}
 		if (plan_runs(p, true, l)) {
