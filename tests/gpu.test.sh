@@ -88,3 +88,28 @@ evaluate() {
 	run 0 eval -c 64 --chunks 2 "$work/text" && cmp -s "$work/out" "$work/first"
 }
 t "eval, with and without layers in host memory" evaluate
+
+# Six layers of seven see 24 positions: their caches are rings of 384, not of 1024.
+rings() {
+	mv "$work/window.gguf" "$work/tiny.gguf" && rm -f "$work/first" &&
+	run 0 -c 1024 --line <<<"/show memory" && shows '^KV cache +0\.4 MiB' || return 1
+	for more in "" "-ngl 3" "--strategy ngram"; do
+		# shellcheck disable=SC2086
+		answer -md none -c 1024 $more -p "$(seq 1 180)" || return 1
+		[ -f "$work/first" ] || cp "$work/out" "$work/first"
+		cmp -s "$work/out" "$work/first" || { echo "# another text: $more"; return 1; }
+	done
+}
+"$B"/tests/mkmodel --shape tiny-gemma3 "$work/window.gguf" || exit 1
+t "layers that see a window, behind texts longer than their caches" rings
+
+perplexity() {
+	run 0 eval -c 1024 --chunks 1 --backend "$1" "$work/text" &&
+	sed -n 's/^perplexity \([0-9.]*\).*/\1/p' "$work/out"
+}
+same_perplexity() {
+	seq 1 400 >"$work/text"
+	awk -v a="$(perplexity cpu)" -v b="$(perplexity cuda)" \
+		'BEGIN { exit !(a > 0 && a / b > 0.99 && a / b < 1.01) }'
+}
+t "such a model's perplexity is the CPU's" same_perplexity
