@@ -8,8 +8,8 @@
 #include "tests/mk.h"
 
 static const char MODEL[] = "build/test-s3d.gguf", SIDE[] = "build/test-s3d.s3d.gguf";
-static const struct mk_spec spec = { 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false,
-				     9, NULL, 0, 0 };
+static struct mk_spec spec = { 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false,
+			       9, NULL, 0, 0 };
 enum { WIDTH = 64, K = 3 };
 
 /* Row o is the row that comes in; only every second token can be drafted if half is set. */

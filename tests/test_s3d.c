@@ -16,6 +16,27 @@ static void test_identity(void **state)
 	}
 }
 
+/* Over layers of which some see a window only. */
+static void test_windows(void **state)
+{
+	const struct mk_spec whole = spec;
+	long accepted = 0;
+
+	(void)state;
+	spec.arch = "gemma2";
+	spec.head_dim = 32;
+	spec.window = 24;
+	open_with("cpu", false, NULL, 512);
+	for (int p = 0; p < PROMPTS; p++) {
+		identical(s3d, p, 0, 1.0f, &accepted);
+		identical(s3d, p, 0.7f, 1.0f, &accepted);
+	}
+	shut();
+	spec = whole;
+	print_message("# %ld drafts accepted\n", accepted);
+	assert_true(accepted > 50);
+}
+
 /* With and without a little model beside it; bild drafts over the bridge where there is none. */
 static void test_others(void **state)
 {
@@ -132,6 +153,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_context_end),
 		cmocka_unit_test(test_thresholds),
