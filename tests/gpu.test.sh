@@ -89,7 +89,7 @@ evaluate() {
 }
 t "eval, with and without layers in host memory" evaluate
 
-# Six layers of seven see 24 positions: their caches are rings of 384, not of 1024.
+# Six layers of seven see 32 positions: their caches are rings of 384, not of 1024.
 rings() {
 	mv "$work/window.gguf" "$work/tiny.gguf" && rm -f "$work/first" &&
 	run 0 -c 1024 --line <<<"/show memory" && shows '^KV cache +0\.4 MiB' || return 1
@@ -100,7 +100,7 @@ rings() {
 		cmp -s "$work/out" "$work/first" || { echo "# another text: $more"; return 1; }
 	done
 }
-"$B"/tests/mkmodel --shape tiny-gemma3 "$work/window.gguf" || exit 1
+"$B"/tests/mkmodel --shape tiny-gemma3 --type q8_0 "$work/window.gguf" || exit 1
 t "layers that see a window, behind texts longer than their caches" rings
 
 perplexity() {

@@ -10,8 +10,6 @@ static const struct {
 	struct mk_spec s;
 } shapes[] = {
 	{ "tiny", MK_TINY },
-	{ "tiny-gemma3",
-	  { 7, 64, 4, 1, 96, MK_VOCAB_MIN, 2048, "Q8_0", NULL, true, false, 1, "gemma3", 32, 24 } },
 	{ "smollm2-135m",
 	  { 30, 576, 9, 3, 1536, 49152, 8192, "Q4_1", "Q8_0", true, false, 1, 0, 0, 0 } },
 	{ "smollm2-360m",
