@@ -74,7 +74,7 @@ EMU_TEST_OBJ := $(patsubst %.cpp,$B/emu/%.o,$(wildcard tests/emu/test_*.cpp))
 EMU_FLAGS = -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wshadow=local -Werror -Wno-unknown-pragmas \
 	$(OPT_$(FLAVOUR)) -fno-strict-aliasing -ffp-contract=off -fPIC -fvisibility=hidden -I. \
 	-DS3D_VERSION='"$(VERSION)"' -pthread
-EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults _arch \
+EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults _arch _windows \
 	_s3d) $B/tests/test_cuda
 DEVICE_TESTS := $(addprefix $B/tests/test_cuda,_device _bridge_device _arch_device)
 TESTS += $B/tests/test_emu
