@@ -18,6 +18,7 @@ struct architecture {
 	int global_each;
 	float rope_base_1;      /* of local layers */
 	float attn_cap, logit_cap;      /* of a file that does not say */
+	bool may_not_turn;      /* rope.scaling.finetuned false: without RoPE */
 	int wide_layers;        /* a model of so many has scores of width n_embd / n_heads */
 };
 
@@ -32,7 +33,8 @@ static const struct architecture architectures[] = {
 	  .qk_norm = true, .post_norm = true, .embd_root = true, .windowed = true,
 	  .global_each = 6, .rope_base_1 = 10000, .wide_layers = 62 },
 	{ .name = "phi3", .models = "Phi 3, 3.5, 4", .rope = ROPE_HALVES, .windowed = true },
-	{ .name = "granite", .models = "Granite 3", .rope = ROPE_PAIRS },
+	{ .name = "granite", .models = "Granite 3", .rope = ROPE_PAIRS,
+	  .may_not_turn = true },
 };
 enum { N_ARCHITECTURES = sizeof(architectures) / sizeof(architectures[0]) };
 
@@ -192,7 +194,13 @@ static int read_long(struct model *m, char err[ERR_MAX])
 static int read_rope(struct model *m, const struct architecture *a, char err[ERR_MAX])
 {
 	struct model_config *c = &m->cfg;
+	char key[96];
+	bool turns = true;
 
+	snprintf(key, sizeof(key), "%s.rope.scaling.finetuned", c->arch);
+	if (a->may_not_turn && gguf_bool(m->file, key, &turns) && !turns)
+		return fail(err, "%s: %s is false: models without RoPE are not supported",
+			    gguf_path(m->file), key);
 	c->rope = a->rope;
 	if (want_float(m, "rope.freq_base", 1, 1e12, 10000, &c->rope_base, err) ||
 	    read_scaling(m, err) || read_long(m, err))

@@ -222,27 +222,45 @@ static char *put(char *p, const char *key, uint32_t type)
 	return mempcpy(mempcpy(mempcpy(p, &n, 8), key, n), &type, 4);
 }
 
-/* The tiny model with the two keys of scaling in the place of two that no one needs.  Its data
- * moves, which changes the weights and nothing else. */
-static struct bytes scaled(const char *type, float factor)
+/* A tiny model with keys in the place of two that no one needs.  Its data moves, which changes the
+ * weights and nothing else. */
+static struct bytes with_keys(const struct mk_spec *spec, const char *add, size_t n)
 {
-	struct bytes from = make(&tiny), b;
-	char *name = find(from, "general.name"), add[256], *p;
+	struct bytes from = make(spec), b;
+	char *name = find(from, "general.name");
 	size_t before = (size_t)(name - from.p), gone = 8 + 12 + 4 + 8 + strlen("random");
-	uint64_t n = strlen(type);
 
 	assert_ptr_equal(name + gone, find(from, "general.alignment"));
 	gone += 8 + strlen("general.alignment") + 4 + 4;
-	p = put(add, "llama.rope.scaling.type", GGUF_STRING);
-	p = mempcpy(mempcpy(p, &n, 8), type, n);
-	p = mempcpy(put(p, "llama.rope.scaling.factor", GGUF_F32), &factor, 4);
-	b.n = from.n - gone + (size_t)(p - add) + 32;
+	b.n = from.n - gone + n + 32;
 	b.p = calloc(1, b.n);
 	assert_non_null(b.p);
-	memcpy(mempcpy(mempcpy(b.p, from.p, before), add, (size_t)(p - add)), name + gone,
-	       from.n - before - gone);
+	memcpy(mempcpy(mempcpy(b.p, from.p, before), add, n), name + gone, from.n - before - gone);
 	free(from.p);
 	return b;
+}
+
+static struct bytes scaled(const char *type, float factor)
+{
+	uint64_t n = strlen(type);
+	char add[256], *p = put(add, "llama.rope.scaling.type", GGUF_STRING);
+
+	p = mempcpy(mempcpy(p, &n, 8), type, n);
+	p = mempcpy(put(p, "llama.rope.scaling.factor", GGUF_F32), &factor, 4);
+	return with_keys(&tiny, add, (size_t)(p - add));
+}
+
+/* Two keys, for two are taken out. */
+static void test_granite_turns(void **state)
+{
+	static const struct mk_spec others[] = { MK_OTHERS };
+	char add[256], *p = put(add, "granite.rope.scaling.finetuned", GGUF_BOOL);
+	const struct mk_spec *granite = &others[sizeof(others) / sizeof(others[0]) - 1];
+
+	(void)state;
+	*p++ = 0;
+	p = mempcpy(put(p, "granite.rope.scaling.factor", GGUF_F32), &(float){ 1 }, 4);
+	REFUSED(with_keys(granite, add, (size_t)(p - add)), "finetuned", "without RoPE");
 }
 
 static void test_scaling(void **state)
@@ -332,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_floats),
 		cmocka_unit_test(test_scaling),
+		cmocka_unit_test(test_granite_turns),
 		cmocka_unit_test(test_other_kinds),
 		cmocka_unit_test(test_backend_shapes),
 	};
