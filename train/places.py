@@ -59,7 +59,7 @@ def right(cfg, w, shape, held, rows, head, place):
 
 def main(opt):
     torch.set_num_threads(1)
-    cfg = bridge.Frozen(opt.model, torch.bfloat16)
+    cfg = bridge.Frozen(opt.model, torch.float32 if opt.float32 else torch.bfloat16)
     pool = kept.Pool(opt.chats, 1)
     workers = ThreadPoolExecutor(opt.threads, initializer=lambda: torch.set_num_threads(1))
     sums = sums_of(cfg, fit.some(pool.train, opt.fit), opt, workers)
@@ -96,5 +96,6 @@ if __name__ == "__main__":
     p.add_argument("--without", type=numbers, default=[1], help="the a to leave rows out for")
     p.add_argument("--fit", type=int, default=50000)
     p.add_argument("--held", type=int, default=3000)
+    p.add_argument("--float32", action="store_true", help="products in float32")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     main(p.parse_args())
