@@ -9,8 +9,7 @@
 static const struct backend *cuda;
 
 /* Every type, with matrices mixed as k-quants are; head sizes, RoPE of both kinds, biases; the
- * other architectures, with the widest heads, with many of them to a key, and with a window that
- * may touch three pieces of a context. */
+ * other architectures, with the widest heads and with many of them to a key. */
 static const struct mk_spec models[] = {
 	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN + 5, 512, "F32", NULL, false, false, 11, NULL, 0, 0 },
 	{ 2, 256, 4, 2, 256, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 12, NULL, 0, 0 },
@@ -32,7 +31,6 @@ static const struct mk_spec models[] = {
 	MK_OTHERS,
 	{ 2, 64, 3, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 26, "gemma2", 256, 40 },
 	{ 2, 64, 16, 1, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, true, false, 27, "gemma3", 48, 32 },
-	{ 2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 28, "gemma3", 32, 130 },
 };
 enum { MODELS = sizeof(models) / sizeof(models[0]) };
 
@@ -222,96 +220,6 @@ static void test_rollback(void **state)
 	close_rig(&r);
 }
 
-/* ---- layers that see a window, in rings that are shorter than the context ---- */
-
-/* Rings are at least so long: for a window of 24 to 130, steps of 64, and spare rows. */
-enum { STEP = 64, RING = 256 };
-
-static struct rig open_ring(const struct mk_spec *spec, enum cache cache)
-{
-	struct backend_opt o = rig_opt(cache, NULL, 1);
-
-	o.n_batch = STEP;
-	return open_rig_on(cuda, spec, &o);
-}
-
-static bool ringed(int i)
-{
-	return models[i].window && models[i].window < RING;
-}
-
-static void test_rings(void **state)
-{
-	(void)state;
-	for (int i = 0; i < MODELS; i++) {
-		double prompt, few;
-		struct rig r;
-
-		if (!ringed(i))
-			continue;
-		r = open_ring(&models[i], F16);
-		distance_in(&r, F16, CTX, STEP, &prompt);
-		distance_in(&r, F16, 2 * RING + 40, 13, &few);
-		print_message("# %s: from double, rms %.2g in prompts, %.2g in few rows\n",
-			      models[i].arch, prompt, few);
-		assert_true(prompt < 0.02);
-		assert_true(few < (*models[i].type == 'F' ? 0.02 : 0.15));
-		close_rig(&r);
-	}
-}
-
-/* To the bit what whole caches give, also behind drafts that failed where a ring begins anew; what
- * was forgotten is not read. */
-static void ring_rollback(const struct mk_spec *spec, enum cache cache)
-{
-	struct rig ring = open_ring(spec, cache), all = open_cuda(spec, cache);
-	struct batch back = { .tok = tokens + RING, .n = 1, .pos = RING, .n_out = 1 };
-	struct guess_batch g = { .tok = 1, .pos = RING, .n = 3 };
-
-	for (int pos = 0, n; pos < CTX - 70; pos += n) {
-		float *a, *b;
-
-		n = pos % 2 ? 15 : 45;
-		free(run(&ring, NULL, pos, pos % 2 ? 17 : STEP, 1));    /* drafts */
-		a = run(&ring, NULL, pos, n, n);
-		b = run(&all, NULL, pos, n, n);
-		same_rows(a, b, (size_t)n, &all);
-		free(a);
-		free(b);
-	}
-	assert_true(cuda->kv_bytes(ring.kv) < cuda->kv_bytes(all.kv) * 3 / 4);
-	assert_in_range(cuda->kv_back(ring.kv), RING + 1, CTX - 70);
-	assert_int_equal(cuda->kv_back(all.kv), 0);
-	check_refused(&ring, back, "forgotten");
-	assert_int_equal(cuda->guess(ring.d, ring.kv, &g), -1);
-	assert_non_null(strstr(cuda->error(ring.d), "forgotten"));
-	g.pos = 0;
-	assert_int_equal(cuda->guess(ring.d, ring.kv, &g), 0);
-	assert_int_equal(cuda->kv_back(ring.kv), 0);
-	close_rig(&ring);
-	close_rig(&all);
-}
-
-static void test_ring_rollback(void **state)
-{
-	(void)state;
-	for (int i = 0; i < MODELS; i++)
-		if (ringed(i))
-			ring_rollback(&models[i], i % 2 ? Q8 : F16);
-}
-
-static void test_ring_rows(void **state)
-{
-	(void)state;
-	for (int i = 0; i < MODELS; i++)
-		if (ringed(i)) {
-			struct rig r = open_ring(&models[i], i % 2 ? F16 : Q8);
-
-			check_rows_alike(&r, 2 * RING - 9, STEP);
-			close_rig(&r);
-		}
-}
-
 /* Sub-layers that are skipped: as the cpu backend does. */
 static void test_plans(void **state)
 {
@@ -470,9 +378,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stages), cmocka_unit_test(test_stages_q8),
 		cmocka_unit_test(test_naive), cmocka_unit_test(test_rows_alike),
-		cmocka_unit_test(test_rollback), cmocka_unit_test(test_rings),
-		cmocka_unit_test(test_ring_rollback), cmocka_unit_test(test_ring_rows),
-		cmocka_unit_test(test_plans),
+		cmocka_unit_test(test_rollback), cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_lanes), cmocka_unit_test(test_host_layers),
 		cmocka_unit_test(test_large_activations), cmocka_unit_test(test_refusals),
 	};

@@ -1,0 +1,137 @@
+/* test_cuda_rings.c - caches that are rings, for layers that see a window, on the cuda backend:
+ * texts longer than both, against a naive forward pass; and to the bit what strategies rely on.
+ *
+ * Linked as test_cuda.c is.  Owns one rig with rings, and one without, at a time. */
+#include "tests/forward_kit.h"
+#include "tests/cuda_device.h"
+
+static const struct backend *cuda;
+
+/* All layers local, or some; wide heads; many of them to a key; a window over three pieces of a
+ * context. */
+static const struct mk_spec models[] = {
+	{ 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 9, "gemma2", 32, 48 },
+	{ 7, 64, 4, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 10, "gemma3", 32, 24 },
+	{ 3, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 11, "phi3", 0, 100 },
+	{ 2, 64, 3, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 26, "gemma2", 256, 40 },
+	{ 2, 64, 16, 1, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, true, false, 27, "gemma3", 48, 32 },
+	{ 2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 28, "gemma3", 32, 130 },
+};
+enum { MODELS = sizeof(models) / sizeof(models[0]) };
+
+/* Rings are at least so long: for a window of 24 to 130, steps of 64, and spare rows. */
+enum { STEP = 64, RING = 256 };
+
+static struct rig open_ring(const struct mk_spec *spec, enum cache cache)
+{
+	struct backend_opt o = rig_opt(cache, NULL, 1);
+
+	o.n_batch = STEP;
+	return open_rig_on(cuda, spec, &o);
+}
+
+static void test_naive(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++) {
+		double prompt, few;
+		struct rig r = open_ring(&models[i], F16);
+
+		distance_in(&r, F16, CTX, STEP, &prompt);
+		distance_in(&r, F16, 2 * RING + 40, 13, &few);
+		print_message("# %s: from double, rms %.2g in prompts, %.2g in few rows\n",
+			      models[i].arch, prompt, few);
+		assert_true(prompt < 0.02);
+		assert_true(few < (*models[i].type == 'F' ? 0.02 : 0.15));
+		close_rig(&r);
+	}
+}
+
+/* To the bit what whole caches give, also behind drafts that failed where a ring begins anew; what
+ * was forgotten is not read. */
+static void rollback(const struct mk_spec *spec, enum cache cache)
+{
+	struct backend_opt whole = rig_opt(cache, NULL, 1);
+	struct rig ring = open_ring(spec, cache), all = open_rig_on(cuda, spec, &whole);
+	struct batch back = { .tok = tokens + RING, .n = 1, .pos = RING, .n_out = 1 };
+	struct guess_batch g = { .tok = 1, .pos = RING, .n = 3 };
+
+	for (int pos = 0, n; pos < CTX - 70; pos += n) {
+		float *a, *b;
+
+		n = pos % 2 ? 15 : 45;
+		free(run(&ring, NULL, pos, pos % 2 ? 17 : STEP, 1));    /* drafts */
+		a = run(&ring, NULL, pos, n, n);
+		b = run(&all, NULL, pos, n, n);
+		same_rows(a, b, (size_t)n, &all);
+		free(a);
+		free(b);
+	}
+	assert_true(cuda->kv_bytes(ring.kv) < cuda->kv_bytes(all.kv) * 3 / 4);
+	assert_in_range(cuda->kv_back(ring.kv), RING + 1, CTX - 70);
+	assert_int_equal(cuda->kv_back(all.kv), 0);
+	check_refused(&ring, back, "forgotten");
+	assert_int_equal(cuda->guess(ring.d, ring.kv, &g), -1);
+	assert_non_null(strstr(cuda->error(ring.d), "forgotten"));
+	g.pos = 0;
+	assert_int_equal(cuda->guess(ring.d, ring.kv, &g), 0);
+	assert_int_equal(cuda->kv_back(ring.kv), 0);
+	close_rig(&ring);
+	close_rig(&all);
+}
+
+static void test_rollback(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++)
+		rollback(&models[i], i % 2 ? Q8 : F16);
+}
+
+static void test_rows_alike(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++) {
+		struct rig r = open_ring(&models[i], i % 2 ? F16 : Q8);
+
+		check_rows_alike(&r, 2 * RING - 9, STEP);
+		close_rig(&r);
+	}
+}
+
+/* What attention is said to have read: keys and values of the window, or of all positions. */
+static void test_bytes(void **state)
+{
+	struct backend_stage out[BACKEND_STAGES_MAX];
+	struct rig r = open_ring(&models[0], F16);
+	size_t position = 2 * 2 * 32 * sizeof(uint16_t);
+
+	(void)state;
+	for (int pos = 0; pos < 384; pos += STEP)
+		free(run(&r, NULL, pos, STEP, 1));
+	cuda->stages(r.d, out);
+	free(run(&r, NULL, 384, 2, 2));
+	cuda->stages(r.d, out);
+	assert_string_equal(out[2].name, "attention");
+	assert_int_equal(out[2].bytes, position * (2 * 48 + 2 * 386));
+	close_rig(&r);
+}
+
+/* test_cuda_rings [PATTERN]: only the tests of such names. */
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_naive), cmocka_unit_test(test_rollback),
+		cmocka_unit_test(test_rows_alike), cmocka_unit_test(test_bytes),
+	};
+	char err[ERR_MAX] = "";
+
+	cuda = cuda_device(err);
+	if (!cuda) {
+		printf("no cuda backend: %s\n", err);
+		return 1;
+	}
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	make_tokens();
+	return cmocka_run_group_tests_name("cuda rings", tests, NULL, NULL);
+}
