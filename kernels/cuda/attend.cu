@@ -2,8 +2,8 @@
  *
  * A block of threads has one key head, up to QV of the queries that share it (rows times heads of
  * its group) and one piece of the context, which it goes over in spans of 128 positions.  The last
- * block of a piece puts the pieces together and quantises the result.  A span lies in one piece in
- * a ring, too (engine/window.h).
+ * block of a piece puts the pieces together and quantises the result.  In a ring, too, the rows of
+ * a span lie side by side (engine/window.h).
  * Invariant: a query's result depends on the positions that it sees and on the size of a piece,
  * not on n, QV or the number of pieces. */
 #include "kernels/cuda/attend.cuh"
