@@ -41,7 +41,8 @@ def choose_vocabulary(chats, n_vocab, n):
 def unscaled(w):
     """The tensors of the file in float32: features come as they are, not divided by their scale."""
     out = {k: v.detach().float().cpu() for k, v in w.items() if k != "scale"}
-    out["bridge.weight"] = out["bridge.weight"] / w["scale"].cpu()
+    if "bridge.weight" in out:  # not in the form with masks
+        out["bridge.weight"] = out["bridge.weight"] / w["scale"].cpu()
     return out
 
 
