@@ -20,8 +20,10 @@ size_t memory_kv(const struct model *m, const struct backend_opt *be, int n_ctx)
 {
 	size_t each = head_bytes(be->cache_k, m->cfg.head_dim) +
 		      head_bytes(be->cache_v, m->cfg.head_dim);
+	struct rings rings;
 
-	return each * (size_t)m->cfg.n_kv_heads * window_rows_all(&m->cfg, n_ctx, be->n_batch);
+	rings_lay_out(&rings, &m->cfg, n_ctx, be->n_batch);
+	return each * rings.all;
 }
 
 static size_t number_in(const char *path, const char *format)

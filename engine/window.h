@@ -26,21 +26,44 @@ static inline int window_rows(const struct model_config *c, int layer, int n_ctx
 	return layer_local(c, layer) && ring < n_ctx ? (int)ring : n_ctx;
 }
 
-/* The sum of that over all layers. */
-static inline size_t window_rows_all(const struct model_config *c, int n_ctx, int n_batch)
-{
-	size_t sum = 0;
+/* Where the rows of a cache lie, whose planes of one layer, n_kv_heads of them, stand behind those
+ * of the layer before. */
+struct rings {
+	int rows[MODEL_MAX_LAYERS];     /* of each of a layer's planes */
+	size_t at[MODEL_MAX_LAYERS];    /* rows of all planes before */
+	size_t all;                     /* rows of all planes */
+	int top;                        /* behind the last position that was written */
+};
 
-	for (int l = 0; l < c->n_layers; l++)
-		sum += (size_t)window_rows(c, l, n_ctx, n_batch);
-	return sum;
+static inline void rings_lay_out(struct rings *r, const struct model_config *c, int n_ctx,
+				 int n_batch)
+{
+	r->all = 0;
+	for (int l = 0; l < c->n_layers; l++) {
+		r->rows[l] = window_rows(c, l, n_ctx, n_batch);
+		r->at[l] = r->all;
+		r->all += (size_t)c->n_kv_heads * (size_t)r->rows[l];
+	}
 }
 
-/* The first position, beside 0, that a pass may begin at in a ring of so many rows, after positions
- * below top were written: all that it sees are there. */
-static inline int window_back(const struct model_config *c, int rows, int top)
+/* A pass writes n rows from pos on. */
+static inline void rings_reach(struct rings *r, int pos, int n)
 {
-	return top > rows ? top - rows + c->window - 1 : 0;
+	if (!pos || pos + n > r->top)
+		r->top = pos + n;
+}
+
+/* The first position, beside 0, that a pass may begin at: all that it sees are there. */
+static inline int rings_back(const struct rings *r, const struct model_config *c)
+{
+	int back = 0;
+
+	for (int l = 0; l < c->n_layers; l++) {
+		int at = r->top > r->rows[l] ? r->top - r->rows[l] + c->window - 1 : 0;
+
+		back = at > back ? at : back;
+	}
+	return back;
 }
 
 /* The first position that a query at pos sees in a layer. */

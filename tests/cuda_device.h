@@ -3,7 +3,12 @@
 #define S3D_CUDA_DEVICE_H
 #include "engine/backend.h"
 #include "kernels/load.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <cmocka.h>
 
 /* The emulated backend, or (DEVICE_REAL) the one that the program would load, in the folder that
  * tests/run names. */
@@ -19,5 +24,19 @@ static inline const struct backend *cuda_device(char err[ERR_MAX])
 
 	return s3dcuda_open(backend_abi(abi), err);
 #endif
+}
+
+/* For a program's main: the same, or NULL and why not; with an argument, a pattern, only the tests
+ * of such names run. */
+static inline const struct backend *cuda_begin(int argc, char **argv)
+{
+	char err[ERR_MAX] = "";
+	const struct backend *cuda = cuda_device(err);
+
+	if (!cuda)
+		printf("no cuda backend: %s\n", err);
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
+	return cuda;
 }
 #endif

@@ -66,18 +66,16 @@ static void test_rollback(void **state)
 	}
 }
 
-int main(void)
+/* test_cuda_arch [PATTERN]: only the tests of such names. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_logits), cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_rollback),
 	};
-	char err[ERR_MAX] = "";
 
-	cuda = cuda_device(err);
-	if (!cuda) {
-		printf("no cuda backend: %s\n", err);
+	cuda = cuda_begin(argc, argv);
+	if (!cuda)
 		return 1;
-	}
 	return cmocka_run_group_tests_name("cuda arch", tests, NULL, NULL);
 }

@@ -331,6 +331,7 @@ static void test_refusals(void **state)
 	on_one(check_bridge_refusals, 0);
 }
 
+/* test_cuda_bridge [PATTERN]: only the tests of such names. */
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,15 +344,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_another),
 		cmocka_unit_test(test_misfits), cmocka_unit_test(test_refusals),
 	};
-	char err[ERR_MAX] = "";
 
-	cuda = cuda_device(err);
-	if (!cuda) {
-		printf("no cuda backend: %s\n", err);
+	cuda = cuda_begin(argc, argv);
+	if (!cuda)
 		return 1;
-	}
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
 	make_tokens();
 	return cmocka_run_group_tests_name("cuda bridge", tests, NULL, NULL);
 }

@@ -127,19 +127,17 @@ static void test_launches(void **state)
 	close_rig(&r);
 }
 
-int main(void)
+/* test_cuda_bridge_faults [PATTERN]: only the tests of such names. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fails), cmocka_unit_test(test_launches),
 	};
-	char err[ERR_MAX] = "";
 	int failed;
 
-	cuda = cuda_device(err);
-	if (!cuda) {
-		printf("no cuda backend: %s\n", err);
+	cuda = cuda_begin(argc, argv);
+	if (!cuda)
 		return 1;
-	}
 	make_tokens();
 	make_tiny_crossing(&over);
 	failed = cmocka_run_group_tests_name("cuda bridge faults", tests, NULL, NULL);

@@ -412,7 +412,8 @@ static void test_no_libraries(void **state)
 	free(without);
 }
 
-int main(void)
+/* test_cuda_faults [PATTERN]: only the tests of such names. */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_orders), cmocka_unit_test(test_faults),
@@ -422,14 +423,11 @@ int main(void)
 		cmocka_unit_test(test_fit), cmocka_unit_test(test_no_device),
 		cmocka_unit_test(test_no_libraries),
 	};
-	char err[ERR_MAX] = "";
 	int failed;
 
-	cuda = cuda_device(err);
-	if (!cuda) {
-		printf("no cuda backend: %s\n", err);
+	cuda = cuda_begin(argc, argv);
+	if (!cuda)
 		return 1;
-	}
 	make_tokens();
 	make_tiny_crossing(&over);
 	failed = cmocka_run_group_tests_name("cuda faults", tests, NULL, NULL);

@@ -123,15 +123,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_naive), cmocka_unit_test(test_rollback),
 		cmocka_unit_test(test_rows_alike), cmocka_unit_test(test_bytes),
 	};
-	char err[ERR_MAX] = "";
 
-	cuda = cuda_device(err);
-	if (!cuda) {
-		printf("no cuda backend: %s\n", err);
+	cuda = cuda_begin(argc, argv);
+	if (!cuda)
 		return 1;
-	}
-	if (argc > 1)
-		cmocka_set_test_filter(argv[1]);
 	make_tokens();
 	return cmocka_run_group_tests_name("cuda rings", tests, NULL, NULL);
 }

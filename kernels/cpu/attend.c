@@ -44,7 +44,8 @@ static void spread(float *x, int dim)
 
 static struct plane plane_of(const struct kv *kv, struct plane all, int layer, int head)
 {
-	size_t row = kv->at[layer] + (size_t)head * (size_t)kv->rows[layer];
+	size_t row = kv->rings.at[layer] +
+		     (size_t)head * (size_t)kv->rings.rows[layer];
 	size_t at = row * (size_t)kv->dev->pad_dim;
 
 	if (!all.scale)
@@ -82,7 +83,7 @@ static void store_kv(const struct kv *kv, int layer, int head, int pos, const fl
 {
 	size_t pad = (size_t)kv->dev->pad_dim, in_tile = (size_t)(pos % 16);
 
-	pos %= kv->rows[layer];
+	pos %= kv->rings.rows[layer];
 	store_row(kv->dev, plane_of(kv, kv->k, layer, head), pos, k,
 		  ((size_t)pos - in_tile) * pad + in_tile, 16);
 	store_row(kv->dev, plane_of(kv, kv->v, layer, head), pos, v, (size_t)pos * pad, 1);
@@ -203,7 +204,7 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 	for (int b = first; b < last && b * ATTEND_BLOCK < end; b++) {
 		int t1 = (b + 1) * ATTEND_BLOCK < end ? (b + 1) * ATTEND_BLOCK : end;
 
-		a.shift = b * ATTEND_BLOCK % lane.kv->rows[layer] - b * ATTEND_BLOCK;
+		a.shift = b * ATTEND_BLOCK % lane.kv->rings.rows[layer] - b * ATTEND_BLOCK;
 		d->k->attend(&a, row0, rows, b * ATTEND_BLOCK, t1, part);
 	}
 	for (int i = 0; i < rows * cut->group; i++)

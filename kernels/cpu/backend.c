@@ -337,46 +337,14 @@ static void kv_free(struct kv *kv)
 	mem_free(kv);
 }
 
-/* Sets how many rows each layer has; those of all layers and heads. */
-static size_t kv_lay_out(struct kv *kv)
-{
-	const struct model_config *c = &kv->dev->model->cfg;
-	size_t at = 0;
-
-	for (int l = 0; l < c->n_layers; l++) {
-		kv->rows[l] = window_rows(c, l, kv->n_ctx, kv->dev->n_batch);
-		kv->at[l] = at;
-		at += (size_t)c->n_kv_heads * (size_t)kv->rows[l];
-	}
-	return at;
-}
-
-static size_t kv_positions(const struct kv *kv)
-{
-	const struct model_config *c = &kv->dev->model->cfg;
-
-	return (size_t)c->n_kv_heads * window_rows_all(c, kv->n_ctx, kv->dev->n_batch);
-}
-
 int kv_back(const struct kv *kv)
 {
-	const struct model_config *c = &kv->dev->model->cfg;
-	int back = 0;
-
-	for (int l = 0; l < c->n_layers; l++)
-		if (window_back(c, kv->rows[l], kv->top) > back)
-			back = window_back(c, kv->rows[l], kv->top);
-	return back;
-}
-
-void kv_reach(struct lane at)
-{
-	at.kv->top = !at.pos ? 1 : at.pos >= at.kv->top ? at.pos + 1 : at.kv->top;
+	return rings_back(&kv->rings, &kv->dev->model->cfg);
 }
 
 static int planes_new(const struct kv *kv, struct plane *p, bool q8, char err[ERR_MAX])
 {
-	size_t n = kv_positions(kv), pad = (size_t)kv->dev->pad_dim;
+	size_t n = kv->rings.all, pad = (size_t)kv->dev->pad_dim;
 	size_t blocks = (size_t)plane_blocks(kv->dev->pad_dim);
 
 	p->x = mem_new(n * pad, q8 ? sizeof(int8_t) : sizeof(uint16_t), err);
@@ -390,7 +358,7 @@ static size_t planes_bytes(const struct kv *kv, const struct plane *p)
 	size_t pad = (size_t)kv->dev->pad_dim, blocks = (size_t)plane_blocks(kv->dev->pad_dim);
 	size_t each = p->scale ? pad + blocks * sizeof(*p->scale) : pad * sizeof(uint16_t);
 
-	return kv_positions(kv) * each;
+	return kv->rings.all * each;
 }
 
 static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
@@ -401,7 +369,7 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 		return NULL;
 	kv->dev = d;
 	kv->n_ctx = memory_rows(n_ctx);
-	kv_lay_out(kv);
+	rings_lay_out(&kv->rings, &d->model->cfg, kv->n_ctx, d->n_batch);
 	if (planes_new(kv, &kv->k, d->q8_k, err) != 0 ||
 	    planes_new(kv, &kv->v, d->q8_v, err) != 0 || open_parts(d, kv->n_ctx, err) != 0) {
 		kv_free(kv);
@@ -419,7 +387,7 @@ size_t kv_row_bytes(const struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 
-	return (kv_bytes(kv) - kept_bytes(kv)) * (size_t)c->n_kv_heads / kv_positions(kv);
+	return (kv_bytes(kv) - kept_bytes(kv)) * (size_t)c->n_kv_heads / kv->rings.all;
 }
 
 static const char *dev_error(const struct dev *d)

@@ -89,9 +89,7 @@ struct kv {
 	struct dev *dev;
 	int n_ctx;              /* a multiple of 16 */
 	struct plane k, v;      /* (n_layers, n_kv_heads) of them; q8_0 keys are rotated */
-	int rows[MODEL_MAX_LAYERS];     /* of each of a layer's planes, see engine/window.h */
-	size_t at[MODEL_MAX_LAYERS];    /* rows of all planes before */
-	int top;                /* behind the last position that was written */
+	struct rings rings;
 	struct kept kept;
 };
 
@@ -101,7 +99,6 @@ int act_open(struct act *, int rows, int k, bool floats, size_t *bytes, char err
 void act_close(struct act *);
 size_t kv_row_bytes(const struct kv *);         /* keys and values of one position in one layer */
 int kv_back(const struct kv *);
-void kv_reach(struct lane);             /* a pass writes there */
 
 /* timing.c */
 void stage_begin(struct dev *);         /* a pass begins; called by one thread */

@@ -293,8 +293,10 @@ const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 
 	if (check(&s) != 0)
 		return NULL;
-	for (int i = 0; i < step_rows(&s); i++)
-		kv_reach(step_lane(&s, i));
+	for (int i = 0; b->lanes && i < b->n; i++)
+		rings_reach(&b->lanes[i].kv->rings, b->lanes[i].pos, 1);
+	if (!b->lanes)
+		rings_reach(&kv->rings, b->pos, step_rows(&s));
 	stage_count(&s);
 	pool_run(d->pool, forward, &s);
 	return d->logits;

@@ -32,30 +32,15 @@ static void cut_all(struct kv *kv)
 	kv->part_pieces = kv->cut[kv->cut[true].pieces > kv->cut[false].pieces].pieces;
 }
 
-/* Rows of all planes. */
-static size_t lay_out(struct kv *kv)
-{
-	const struct model_config *c = &kv->dev->model->cfg;
-	size_t at = 0;
-
-	for (int l = 0; l < c->n_layers; l++) {
-		kv->rows[l] = window_rows(c, l, kv->n_ctx, kv->dev->n_batch);
-		kv->at[l] = at;
-		at += (size_t)c->n_kv_heads * (size_t)kv->rows[l];
-	}
-	return at;
-}
-
 static size_t scales(const struct model_config *c)      /* of a row in q8_0 */
 {
 	return (size_t)((c->head_dim + BLOCK - 1) / BLOCK);
 }
 
-static size_t plane_place(const struct kv *kv, struct plane *p, size_t rows, bool q8,
-			  struct arena *a)
+static size_t plane_place(const struct kv *kv, struct plane *p, bool q8, struct arena *a)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
-	size_t from = a->at;
+	size_t rows = kv->rings.all, from = a->at;
 
 	p->x = (uint8_t *)arena_take(a, rows * (size_t)c->head_dim, q8 ? 1 : 2);
 	p->scale = q8 ? (uint16_t *)arena_take(a, rows * scales(c), 2) : NULL;
@@ -73,11 +58,11 @@ static size_t part_bytes(const struct kv *kv)
 size_t kv_place(struct kv *kv)
 {
 	struct arena a = { kv->arena, 0 };
-	size_t rows = lay_out(kv);
 
+	rings_lay_out(&kv->rings, &kv->dev->model->cfg, kv->n_ctx, kv->dev->n_batch);
 	cut_all(kv);
-	kv->bytes = plane_place(kv, &kv->k, rows, kv->dev->q8_k, &a);
-	kv->bytes += plane_place(kv, &kv->v, rows, kv->dev->q8_v, &a);
+	kv->bytes = plane_place(kv, &kv->k, kv->dev->q8_k, &a);
+	kv->bytes += plane_place(kv, &kv->v, kv->dev->q8_v, &a);
 	kv->part = (float *)arena_take(&a, part_bytes(kv), 1);
 	return a.at;
 }
@@ -121,7 +106,7 @@ size_t kv_row_bytes(const struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 
-	return kv->bytes / window_rows_all(c, kv->n_ctx, kv->dev->n_batch);
+	return kv->bytes * (size_t)c->n_kv_heads / kv->rings.all;
 }
 
 static struct plane plane_of(const struct kv *kv, struct plane all, int layer)
@@ -129,8 +114,8 @@ static struct plane plane_of(const struct kv *kv, struct plane all, int layer)
 	const struct model_config *c = &kv->dev->model->cfg;
 	size_t each = (size_t)c->head_dim * (all.scale ? 1 : sizeof(uint16_t));
 
-	return (struct plane){ all.x + kv->at[layer] * each,
-			       all.scale ? all.scale + kv->at[layer] * scales(c) : NULL };
+	return (struct plane){ all.x + kv->rings.at[layer] * each,
+			       all.scale ? all.scale + kv->rings.at[layer] * scales(c) : NULL };
 }
 
 struct heads kv_heads(const struct kv *kv, int layer)
@@ -143,7 +128,7 @@ struct heads kv_heads(const struct kv *kv, int layer)
 	return (struct heads){
 		.n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads, .dim = c->head_dim,
 		.n_rot = c->n_rot, .pairs = c->rope == ROPE_PAIRS, .q8_k = d->q8_k,
-		.q8_v = d->q8_v, .rows = kv->rows[layer],
+		.q8_v = d->q8_v, .rows = kv->rings.rows[layer],
 		.k = plane_of(kv, kv->k, layer), .v = plane_of(kv, kv->v, layer),
 		.turn = d->turn + set * c->n_rot, .ld_turn = rope_sets(c) * c->n_rot,
 		.q_norm = w->q_norm, .k_norm = w->k_norm, .eps = c->norm_eps,
@@ -155,19 +140,5 @@ struct heads kv_heads(const struct kv *kv, int layer)
 
 int kv_back(const struct kv *kv)
 {
-	const struct model_config *c = &kv->dev->model->cfg;
-	int back = 0;
-
-	for (int l = 0; l < c->n_layers; l++) {
-		int at = window_back(c, kv->rows[l], kv->top);
-
-		back = at > back ? at : back;
-	}
-	return back;
-}
-
-void kv_reach(struct kv *kv, int pos, int n)
-{
-	if (!pos || pos + n > kv->top)
-		kv->top = pos + n;
+	return rings_back(&kv->rings, &kv->dev->model->cfg);
 }

@@ -81,9 +81,7 @@ struct kept {           /* residual rows that entered some layers, see kv_keep i
 struct kv {
 	struct dev *dev;
 	int n_ctx;              /* a multiple of 16 */
-	int rows[MODEL_MAX_LAYERS];     /* of each of a layer's planes, see engine/window.h */
-	size_t at[MODEL_MAX_LAYERS];    /* rows of all planes before */
-	int top;                /* behind the last position that was written */
+	struct rings rings;
 	struct cut cut[2];      /* of layers that see all, and of local ones */
 	struct plane k, v;      /* of all layers */
 	uint8_t *arena;         /* (device) both, and part */

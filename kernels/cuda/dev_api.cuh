@@ -35,7 +35,6 @@ int kv_back(const struct kv *);
 size_t kv_place(struct kv *);
 size_t kv_row_bytes(const struct kv *);         /* keys and values of a position in one layer */
 struct heads kv_heads(const struct kv *, int layer);
-void kv_reach(struct kv *, int pos, int n);     /* a pass writes n rows from pos on */
 
 /* load.cu: where the weights lie, from the two arenas on; these may be NULL to see how much they
  * take, which goes into d->arena_bytes and d->host_bytes.  Then their contents.  The same for one

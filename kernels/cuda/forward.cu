@@ -376,7 +376,7 @@ static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *t
 	s.pieces = count_pieces(kv, n, pos + rows_of(&s));
 	memcpy(d->mail->tok, tok, sizeof(*tok) * (size_t)n);
 	d->mail->pos = pos;
-	kv_reach(kv, pos, rows_of(&s));
+	rings_reach(&kv->rings, pos, rows_of(&s));
 	begin(d);
 	return queue(&s) == 0 ? finish(d) : -1;
 }
@@ -473,7 +473,7 @@ int cuda_guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 			    GUESS_MAX, kv->n_ctx);
 	if (check(d, kv, &first) != 0)
 		return -1;
-	kv_reach(kv, b->pos, b->n);
+	rings_reach(&kv->rings, b->pos, b->n);
 	mem_guard(true);
 	rc = guess(d, kv, b);
 	mem_guard(false);
