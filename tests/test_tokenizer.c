@@ -7,15 +7,6 @@
 static const char *const vocabs[] = { "smollm", "llama-bpe", "qwen2", "gpt-2", "default" };
 #define N_VOCABS (sizeof vocabs / sizeof *vocabs)
 
-static struct tokenizer *open_small(const char *name)
-{
-	char path[64];
-	snprintf(path, sizeof path, "tests/vectors/tok-%s.gguf", name);
-	struct tokenizer *t = open_vocab(path, NULL);
-	assert_non_null(t);
-	return t;
-}
-
 /* ---- recorded ids ---- */
 
 static void check_vector(struct tokenizer *t, const char *name)
@@ -43,7 +34,7 @@ static void test_small_vocabularies(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_VOCABS; i++) {
-		struct tokenizer *t = open_small(vocabs[i]);
+		struct tokenizer *t = open_named(vocabs[i]);
 		assert_string_equal(tokenizer_pre(t), vocabs[i]);
 		check_vector(t, vocabs[i]);
 		tokenizer_close(t);
@@ -74,7 +65,7 @@ static void test_round_trip(void **state)
 {
 	(void)state;
 	for (size_t v = 0; v < N_VOCABS; v++) {
-		struct tokenizer *t = open_small(vocabs[v]);
+		struct tokenizer *t = open_named(vocabs[v]);
 		struct lines text = lines_read(STRINGS);
 		int bad = 0;
 		for (int i = 0; i < text.n; i++) {
@@ -93,7 +84,7 @@ static void test_fuzz_round_trip(void **state)
 	(void)state;
 	char s[200];
 	for (size_t v = 0; v < N_VOCABS; v++) {
-		struct tokenizer *t = open_small(vocabs[v]);
+		struct tokenizer *t = open_named(vocabs[v]);
 		for (int i = 0; i < 4000; i++)
 			check_round_trip(t, s, random_bytes(s, sizeof s));
 		tokenizer_close(t);
@@ -130,7 +121,7 @@ static void test_content_is_never_control(void **state)
 {
 	(void)state;
 	for (size_t v = 0; v < N_VOCABS; v++) {
-		struct tokenizer *t = open_small(vocabs[v]);
+		struct tokenizer *t = open_named(vocabs[v]);
 		check_all_hidden(t, 6);
 		tokenizer_close(t);
 	}
@@ -148,7 +139,7 @@ static void test_default_model_control(void **state)
 static void test_user_defined(void **state)
 {
 	(void)state;
-	struct tokenizer *t = open_small("smollm");
+	struct tokenizer *t = open_named("smollm");
 	int ids[8], user = tokenizer_find(t, "::user"), more = tokenizer_find(t, "::user::more");
 	assert_true(user > 0 && more > 0 && user != more);
 	assert_int_equal(encode(t, "::user::more::user", 18, false, ids, 8), 2);
@@ -186,7 +177,7 @@ static void test_stream(void **state)
 	(void)state;
 	int ids[ROOM];
 	char out[4 * ROOM];
-	struct tokenizer *t = open_small("qwen2");
+	struct tokenizer *t = open_named("qwen2");
 	struct lines l = lines_read("tests/vectors/tokenizer-utf8.txt");
 	assert_true(l.n >= 400);
 	for (int i = 0; i + 1 < l.n; i += 2) {
@@ -205,7 +196,7 @@ static void test_stream(void **state)
 static void test_stream_control(void **state)
 {
 	(void)state;
-	struct tokenizer *t = open_small("gpt-2");
+	struct tokenizer *t = open_named("gpt-2");
 	char out[64];
 	int ids[16], n = encode(t, "\xC3<|im_end|>a", 12, true, ids, 16);
 	assert_int_equal(n, 3);
@@ -233,7 +224,7 @@ static void test_long_words(void **state)
 	char *s = malloc(N), *back = malloc(N);
 	int *ids = malloc(N * sizeof *ids);
 	for (size_t v = 0; v < N_VOCABS; v++) {
-		struct tokenizer *t = open_small(vocabs[v]);
+		struct tokenizer *t = open_named(vocabs[v]);
 		for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
 			size_t len = strlen(words[w]), n = N / len * len;
 			for (size_t i = 0; i < n; i += len)
@@ -255,7 +246,7 @@ static void test_long_words(void **state)
 static void test_little_room(void **state)
 {
 	(void)state;
-	struct tokenizer *t = open_small("llama-bpe");
+	struct tokenizer *t = open_named("llama-bpe");
 	static const char text[] = "Room for two of these tokens only, and <|im_end|> too.";
 	int all[64], some[4] = { -7, -7, -7, -7 };
 	int n = encode(t, text, sizeof text - 1, true, all, 64);

@@ -17,15 +17,6 @@ static const char *const spm[] = { "spm", "spm-bare", "mistral-v1", "mistral-v3"
 #define N_SPM (sizeof spm / sizeof *spm)
 static const char *const real[] = { "tekken", "o200k", "qwen3", "deepseek" };
 
-static struct tokenizer *open_named(const char *name)
-{
-	char path[64];
-	snprintf(path, sizeof path, "tests/vectors/tok-%s.gguf", name);
-	struct tokenizer *t = open_vocab(path, NULL);
-	assert_non_null(t);
-	return t;
-}
-
 /* ---- one vocabulary under every rule ---- */
 
 static void copy_strings(struct buf *b, const struct gguf *g, const char *key)

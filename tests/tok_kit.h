@@ -13,6 +13,16 @@
 #define STRINGS "tests/vectors/tokenizer-strings.txt"
 #define ROOM 4096
 
+/* A small vocabulary of the tests, which the caller closes. */
+static inline struct tokenizer *open_named(const char *name)
+{
+	char path[64];
+	snprintf(path, sizeof path, "tests/vectors/tok-%s.gguf", name);
+	struct tokenizer *t = open_vocab(path, NULL);
+	assert_non_null(t);
+	return t;
+}
+
 static inline int encode(struct tokenizer *t, const char *s, size_t n, bool special, int *ids,
 			 int cap)
 {
