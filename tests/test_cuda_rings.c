@@ -2,7 +2,7 @@
  * texts longer than both, against a naive forward pass; and to the bit what strategies rely on.
  *
  * Linked as test_cuda.c is.  Owns one rig with rings, and one without, at a time. */
-#include "tests/forward_kit.h"
+#include "tests/ring_kit.h"
 #include "tests/cuda_device.h"
 
 static const struct backend *cuda;
@@ -18,9 +18,6 @@ static const struct mk_spec models[] = {
 	{ 2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 28, "gemma3", 32, 130 },
 };
 enum { MODELS = sizeof(models) / sizeof(models[0]) };
-
-/* Rings are at least so long: for a window of 24 to 130, steps of 64, and spare rows. */
-enum { STEP = 64, RING = 256 };
 
 static struct rig open_ring(const struct mk_spec *spec, enum cache cache)
 {
@@ -47,30 +44,14 @@ static void test_naive(void **state)
 	}
 }
 
-/* To the bit what whole caches give, also behind drafts that failed where a ring begins anew; what
- * was forgotten is not read. */
+/* In prompts and in few rows by turns; a drafter's steps are not begun at what was forgotten. */
 static void rollback(const struct mk_spec *spec, enum cache cache)
 {
 	struct backend_opt whole = rig_opt(cache, NULL, 1);
 	struct rig ring = open_ring(spec, cache), all = open_rig_on(cuda, spec, &whole);
-	struct batch back = { .tok = tokens + RING, .n = 1, .pos = RING, .n_out = 1 };
 	struct guess_batch g = { .tok = 1, .pos = RING, .n = 3 };
 
-	for (int pos = 0, n; pos < CTX - 70; pos += n) {
-		float *a, *b;
-
-		n = pos % 2 ? 15 : 45;
-		free(run(&ring, NULL, pos, pos % 2 ? 17 : STEP, 1));    /* drafts */
-		a = run(&ring, NULL, pos, n, n);
-		b = run(&all, NULL, pos, n, n);
-		same_rows(a, b, (size_t)n, &all);
-		free(a);
-		free(b);
-	}
-	assert_true(cuda->kv_bytes(ring.kv) < cuda->kv_bytes(all.kv) * 3 / 4);
-	assert_in_range(cuda->kv_back(ring.kv), RING + 1, CTX - 70);
-	assert_int_equal(cuda->kv_back(all.kv), 0);
-	check_refused(&ring, back, "forgotten");
+	check_ring(&ring, &all, (int[]){ 45, 15 }, (int[]){ STEP, 17 }, RING);
 	assert_int_equal(cuda->guess(ring.d, ring.kv, &g), -1);
 	assert_non_null(strstr(cuda->error(ring.d), "forgotten"));
 	g.pos = 0;

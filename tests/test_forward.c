@@ -1,6 +1,6 @@
 /* test_forward.c - the whole forward pass on tiny random models: against a naive one in double
  * precision, and the invariants that strategies rely on, to the bit. */
-#include "tests/forward_kit.h"
+#include "tests/ring_kit.h"
 
 static const struct mk_spec specs[] = {
 	MK_TINY,
@@ -147,8 +147,6 @@ static void test_rollback(void **state)
 
 /* ---- rings: caches of local layers that are shorter than the context ---- */
 
-enum { STEP = 64, RING = 256 };         /* of a window of 24 or 48, steps of 64, and spare rows */
-
 static const struct mk_spec *windowed(int i)
 {
 	for (int j = 0; j < N_SPECS; j++)
@@ -182,8 +180,6 @@ static void test_rings(void **state)
 	}
 }
 
-/* The rows of whole caches and of rings are the same to the bit, also behind drafts that failed
- * where the ring begins anew; and what was forgotten is not read. */
 static void test_ring_rollback(void **state)
 {
 	const struct mk_spec *spec;
@@ -192,21 +188,8 @@ static void test_ring_rollback(void **state)
 	for (int i = 0; (spec = windowed(i)); i++) {
 		struct rig ring = open_ring(i % 2 ? Q8 : F16, spec, "auto");
 		struct rig all = open_rig_with(i % 2 ? Q8 : F16, spec, "auto", 2);
-		struct batch back = { .tok = tokens + RING, .n = 1, .pos = RING, .n_out = 1 };
 
-		for (int pos = 0; pos < CTX - 70; pos += 10) {
-			float *a, *b;
-
-			free(run(&ring, NULL, pos, STEP, 1));   /* drafts */
-			a = run(&ring, NULL, pos, 10, 10);
-			b = run(&all, NULL, pos, 10, 10);
-			same_rows(a, b, 10, &all);
-			free(a);
-			free(b);
-		}
-		assert_in_range(ring.be->kv_back(ring.kv), RING + 1, CTX - 70);
-		assert_int_equal(all.be->kv_back(all.kv), 0);
-		check_refused(&ring, back, "forgotten");
+		check_ring(&ring, &all, (int[]){ 10, 10 }, (int[]){ STEP, STEP }, RING);
 		free(run(&ring, NULL, 0, 1, 1));
 		assert_int_equal(ring.be->kv_back(ring.kv), 0);
 		close_rig(&ring);
