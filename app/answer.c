@@ -254,7 +254,7 @@ bool answer(struct worker *w, struct chat *chat, int64_t seed)
 		tell_lost(&a, again, err);
 	}
 	if (why == DONE_ERROR)
-		worker_error(w, err, false);
+		worker_error(w, err, ERROR_NOTE);
 	if (again)
 		return false;
 	worker_look(w);

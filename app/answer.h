@@ -14,5 +14,5 @@ bool answer(struct worker *, struct chat *, int64_t seed);
 void worker_settings(struct worker *);
 /* How much of the GPU's memory is taken: asking the driver takes its time. */
 void worker_look(struct worker *);
-void worker_error(struct worker *, const char *text, bool fatal);
+void worker_error(struct worker *, const char *text, enum msg_error);
 #endif

@@ -206,7 +206,7 @@ static void on_message(struct line_chat *l, const struct msg *m)
 	case MSG_ERROR:
 		end_line(l);
 		complain(m->text);
-		l->leave |= m->fatal;
+		l->leave |= m->error == ERROR_GONE;
 		break;
 	default:
 		break;

@@ -15,7 +15,7 @@ enum msg_kind {
 	CMD_ANSWER,     /* chat, seed: answer its last turn, or go on with it */
 	CMD_SET,        /* options: the LIVE ones hold from the next step on */
 	CMD_STRATEGY,   /* text: name */
-	CMD_MODEL,      /* text: path of another model; MSG_READY, or MSG_ERROR and the old one's */
+	CMD_MODEL,      /* text: path of another; MSG_READY, or ERROR_LOAD and the old one's */
 	CMD_SIDECAR,    /* text: path of one that is there now; between steps too */
 	CMD_QUIT,
 	MSG_PLAN,       /* info: memory that loading will take; nothing but that is known yet */
@@ -27,13 +27,20 @@ enum msg_kind {
 	MSG_STRATEGY,   /* text: name; exact */
 	MSG_EXACT,      /* exact: what a setting has made of the strategy in force */
 	MSG_DONE,       /* reason; the stats came before */
-	MSG_ERROR,      /* text; fatal: the thread is gone */
+	MSG_ERROR,      /* text; error: what it has ended */
 	MSG_NOTE,       /* text: something to know */
 	MSG_SIDECAR,    /* info: of the same model, a sidecar in use */
 	MSG_CALIBRATING,        /* a calibration beside the chat has got on, or ended */
 };
 
 enum msg_reason { DONE_END, DONE_LIMIT, DONE_STOPPED, DONE_CONTEXT, DONE_ERROR };
+/* Only what concerns the model changes what the other side knows of it: a calibration or a save
+ * that fails may come while one is being loaded. */
+enum msg_error {
+	ERROR_NOTE,     /* what was asked for; the model is as it was */
+	ERROR_LOAD,     /* loading another model; the one before is coming back */
+	ERROR_GONE,     /* there is no model, and no thread any more */
+};
 enum msg_origin { MSG_PLAIN, MSG_ACCEPTED, MSG_CORRECTED };
 
 #define MSG_DRAFTS 16
@@ -92,7 +99,8 @@ struct msg {
 		enum msg_origin origin;
 		enum msg_reason reason;
 		int count;
-		bool exact, fatal;
+		enum msg_error error;
+		bool exact;
 	};
 };
 

@@ -357,6 +357,16 @@ static void take_file(struct talk *t)
 	t->next_file = NULL;
 }
 
+static void take_error(struct talk *t, enum msg_error error)
+{
+	if (error == ERROR_NOTE)
+		return;
+	free(t->next_file);             /* the one before stays */
+	t->next_file = NULL;
+	t->failed |= error == ERROR_GONE;
+	t->busy = t->busy && !t->failed;
+}
+
 void talk_take(struct talk *t, const struct msg *m)
 {
 	switch (m->kind) {
@@ -395,10 +405,7 @@ void talk_take(struct talk *t, const struct msg *m)
 		t->info = m->info;
 		break;
 	case MSG_ERROR:
-		free(t->next_file);     /* the one before stays */
-		t->next_file = NULL;
-		t->failed |= m->fatal;
-		t->busy = t->busy && !m->fatal;
+		take_error(t, m->error);
 		break;
 	default:
 		break;

@@ -364,7 +364,7 @@ void tui_message(struct tui *t, const struct msg *m)
 		break;
 	case MSG_ERROR:
 		tui_say(t, BLOCK_ERROR, m->text);
-		if (m->fatal)
+		if (m->error == ERROR_GONE)
 			say_later(t);
 		break;
 	default:

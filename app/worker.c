@@ -49,9 +49,9 @@ static void on_plan(void *ctx, const struct memory_plan *p)
 	msgq_put(&w->out, (struct msg){ .kind = MSG_PLAN, .info = planned(p) });
 }
 
-void worker_error(struct worker *w, const char *text, bool fatal)
+void worker_error(struct worker *w, const char *text, enum msg_error error)
 {
-	struct msg m = { .kind = MSG_ERROR, .fatal = fatal };
+	struct msg m = { .kind = MSG_ERROR, .error = error };
 
 	msgq_put_text(&w->out, m, text, strlen(text));
 }
@@ -194,7 +194,7 @@ static void switch_strategy(struct worker *w, const char *name)
 	char err[ERR_MAX];
 
 	if (engine_strategy(w->engine, name, err))
-		worker_error(w, err, false);
+		worker_error(w, err, ERROR_NOTE);
 	w->engine->strat.law.seed = seed;
 	apply_settings(w);
 	tell_strategy(w);
@@ -220,7 +220,7 @@ static void load_again(struct worker *w)
 		rc = load(w, err);
 	}
 	if (rc) {
-		worker_error(w, err, true);
+		worker_error(w, err, ERROR_GONE);
 		w->quit = true;
 	}
 }
@@ -234,7 +234,7 @@ static void change_model(struct worker *w, const char *path)
 	if (w->model)
 		unload(w);
 	if (!w->model || load(w, err)) {
-		worker_error(w, w->model ? err : "out of memory", false);
+		worker_error(w, w->model ? err : "out of memory", ERROR_LOAD);
 		free(w->model);
 		w->model = before;
 		if (!w->engine)
@@ -322,7 +322,7 @@ static void next_message(struct worker *w, struct msg *m)
 		backend_fail(w->engine->be->name, err, "going on with --backend cpu", err);
 		go_on_with_cpu(w);
 	}
-	worker_error(w, err, false);
+	worker_error(w, err, ERROR_NOTE);
 	*m = (struct msg){ .kind = CMD_QUIT };
 	if (!w->quit)
 		msgq_wait(&w->in, m);
@@ -335,7 +335,7 @@ static void *run(void *arg)
 	struct msg m;
 
 	if (load(w, err)) {
-		worker_error(w, err, true);
+		worker_error(w, err, ERROR_GONE);
 		return NULL;
 	}
 	tell_ready(w, false);

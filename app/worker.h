@@ -2,7 +2,7 @@
  *
  * The other thread puts CMD_* into .in, takes MSG_* from .out (whose wake pipe goes into poll)
  * and sets .stop and .last; nothing else is shared.  Messages are described in msg.h.
- * Invariant: every CMD_ANSWER is followed by exactly one MSG_DONE, unless a fatal error comes. */
+ * Invariant: every CMD_ANSWER is followed by exactly one MSG_DONE, unless ERROR_GONE comes. */
 #ifndef S3D_APP_WORKER_H
 #define S3D_APP_WORKER_H
 #include "app/msg.h"

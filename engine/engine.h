@@ -63,8 +63,7 @@ void engine_close(struct engine *);
 /* A pass has failed on a backend that can lose its device: this engine is only good for closing,
  * the cpu backend can go on. */
 bool engine_lost(const struct engine *);
-/* Another sidecar, or the first one: between steps.  When it fails there is none any more, and the
- * strategy is plain where it needed one. */
+/* Another sidecar, or the first one: between steps.  When it fails the one before stays in use. */
 int engine_sidecar(struct engine *, const char *path, char err[ERR_MAX]);
 /* Between steps; when it fails the strategy before goes on. */
 int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);

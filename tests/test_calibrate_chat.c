@@ -34,6 +34,17 @@ static void write_sidecar(const char *path, const char *to)
 	model_close(m);
 }
 
+/* A second model in the folder of the tests. */
+static void write_other(char other[LINE])
+{
+	struct mk_spec spec = MK_TINY;
+
+	spec.seed = 2;
+	snprintf(other, LINE, "%s/other.gguf", home);
+	if (mk_write(other, &spec, err) != 0)
+		fail_msg("%s", err);
+}
+
 /* Until the calibration has ended and the decode thread has heard of it. */
 static void wait_for_child(void)
 {
@@ -73,14 +84,10 @@ static void test_taken_in(void **state)
 /* The chat has gone on with another model, which has a sidecar of its own. */
 static void test_another_model(void **state)
 {
-	struct mk_spec spec = MK_TINY;
 	char other[LINE], side[LINE], ready[LINE], line[LINE + 8];
 
 	(void)state;
-	spec.seed = 2;
-	snprintf(other, sizeof(other), "%s/other.gguf", home);
-	if (mk_write(other, &spec, err) != 0)
-		fail_msg("%s", err);
+	write_other(other);
 	name_of(other, ".s3d.gguf", side);
 	write_sidecar(other, side);
 	name_of(model, ".s3d.gguf.ready", ready);
@@ -99,6 +106,62 @@ static void test_another_model(void **state)
 	talk_close(&t);
 }
 
+/* It fails while another model is being loaded: what is calibrated next is that one. */
+static void test_fails_meanwhile(void **state)
+{
+	char other[LINE], side[LINE], ready[LINE];
+
+	(void)state;
+	write_other(other);
+	name_of(other, ".s3d.gguf", side);
+	name_of(other, ".s3d.gguf.ready", ready);
+	remove(side);
+	begin();
+	assert_int_equal(talk_calibrate(&t, false, err), 0);
+	while (t.child.pid) {           /* nothing was prepared, so it fails */
+		struct pollfd p = { .fd = t.child.fd, .events = POLLIN };
+
+		assert_int_equal(poll(&p, 1, 10000), 1);
+		talk_child(&t);
+	}
+	assert_int_equal(talk_model(&t, other, err), 0);
+	drain();
+	assert_non_null(strstr(last_error, "calibration: "));
+	assert_string_equal(t.file, other);
+	write_sidecar(other, ready);
+	run("/calibrate");
+	wait_for_child();
+	assert_int_equal(access(side, F_OK), 0);
+	assert_true(t.info.sidecar > 0);
+	talk_close(&t);
+	remove(side);
+}
+
+/* One that cannot be taken leaves the one in use as it is. */
+static void test_bad_sidecar(void **state)
+{
+	char other[LINE], side[LINE], wrong[LINE];
+
+	(void)state;
+	write_other(other);
+	name_of(other, ".wrong.gguf", wrong);
+	write_sidecar(other, wrong);
+	name_of(model, ".s3d.gguf", side);
+	write_sidecar(model, side);
+	begin();
+	run("/strategy s3d");
+	assert_true(t.info.sidecar > 0);
+	assert_true(msgq_put_text(&t.worker->in, (struct msg){ .kind = CMD_SIDECAR }, wrong,
+				  strlen(wrong)));
+	ask("hello");
+	assert_non_null(strstr(last_note, "another model"));
+	assert_true(t.info.sidecar > 0);
+	assert_string_equal(t.strategy, "s3d");
+	assert_true(t.stats.rounds > 0);
+	talk_close(&t);
+	remove(side);
+}
+
 /* In place of "s3dchat calibrate ... -o OUT". */
 static int play(const char *out)
 {
@@ -115,6 +178,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_taken_in, set_up),
 		cmocka_unit_test_setup(test_another_model, set_up),
+		cmocka_unit_test_setup(test_fails_meanwhile, set_up),
+		cmocka_unit_test_setup(test_bad_sidecar, set_up),
 	};
 
 	if (argc > 1 && !strcmp(argv[1], "calibrate"))

@@ -57,7 +57,7 @@ static void until_ready(void)
 		msgq_wait(&t.worker->out, &m);
 		talk_take(&t, &m);
 		n_strategies += m.kind == MSG_STRATEGY;
-		if (m.kind == MSG_ERROR && m.fatal)
+		if (m.kind == MSG_ERROR && m.error == ERROR_GONE)
 			fail_msg("%s", m.text);
 		msg_free(&m);
 	}

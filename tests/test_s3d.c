@@ -132,9 +132,10 @@ static void test_sidecars(void **state)
 	assert_true(engine->strat.stats.drafted > 0);
 	assert_int_equal(engine_sidecar(engine, "build/none.gguf", err), -1);
 	assert_non_null(strstr(err, "build/none.gguf"));
-	assert_string_equal(engine->strat.ops->name, "plain");
+	assert_string_equal(engine->strat.ops->name, "s3d");    /* by the one that it had */
 	begin(1, 0, 1, 1.0f);
-	answer(plain, out);
+	answer(s3d, out);
+	assert_true(engine->strat.stats.drafted > 0);
 	shut();
 	o.sidecar = NULL;
 	if (mk_write(MODEL, &spec, err) != 0 || !(engine = engine_open(&o, err)))

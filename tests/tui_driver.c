@@ -242,7 +242,7 @@ static void do_error(struct driver *d, char *arg)
 
 static void do_fatal(struct driver *d, char *arg)
 {
-	message(d, (struct msg){ .kind = MSG_ERROR, .fatal = true }, arg);
+	message(d, (struct msg){ .kind = MSG_ERROR, .error = ERROR_GONE }, arg);
 }
 
 static void do_tick(struct driver *d, char *arg)
