@@ -17,6 +17,29 @@
 enum { HISTORY_LINES = 2000 };
 
 static char *history;           /* path, or NULL: none is kept */
+static const char *fed;         /* bytes for readline */
+static size_t fed_n;
+
+static int next_byte(FILE *f)
+{
+	(void)f;
+	if (!fed_n)
+		return 'G' & 0x1f;
+	fed_n--;
+	return (unsigned char)*fed++;
+}
+
+static int bytes_left(void)
+{
+	return fed_n > 0;
+}
+
+void edit_feed(const char *bytes, size_t n)
+{
+	fed = bytes;
+	for (fed_n = n; fed_n && RL_ISSTATE(RL_STATE_CALLBACK); )
+		rl_callback_read_char();
+}
 
 static char *command_name(const char *start, int state)
 {
@@ -77,10 +100,23 @@ void edit_open(void)
 	rl_readline_name = "s3dchat";
 	rl_catch_signals = 0;
 	rl_catch_sigwinch = 0;
+	rl_getc_function = next_byte;
+	rl_input_available_hook = bytes_left;
 	rl_attempted_completion_function = complete;
 	rl_completer_word_break_characters = " \t\n";
 	rl_bind_keyseq("\\e\\C-m", insert_newline);
 	open_history();
+}
+
+void edit_end(void)
+{
+	char *left = rl_line_buffer && rl_line_buffer[strspn(rl_line_buffer, " \t\n")] ?
+		strndup(rl_line_buffer, (size_t)rl_end) : NULL;
+
+	rl_callback_handler_remove();
+	if (left)
+		edit_remember(left);
+	free(left);
 }
 
 void edit_close(void)

@@ -1,11 +1,17 @@
-/* edit.h - how readline is set up for every kind of chat: completion, keys, history.
+/* edit.h - how readline is set up for every kind of chat: its bytes, completion, keys, history.
  *
  * readline is a singleton, so this is one too.  The history file belongs to the user alone (0600,
- * in the XDG state folder).  Invariant: readline never touches a signal. */
+ * in the XDG state folder).  Invariants: readline never touches a signal, and
+ * never waits: it is given whole keys, and Ctrl+G where it asks for more. */
 #ifndef S3D_APP_EDIT_H
 #define S3D_APP_EDIT_H
+#include <stddef.h>
 
 void edit_open(void);
 void edit_close(void);
+/* Hands readline, which has a line in work, the bytes of whole keys. */
+void edit_feed(const char *bytes, size_t n);
+/* Ends the line in work; a text that was not sent becomes the last of the history. */
+void edit_end(void);
 void edit_remember(const char *line);   /* a line that was sent; "" is not kept */
 #endif

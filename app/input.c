@@ -3,6 +3,8 @@
  * Invariant: signals are not readline's; line.c catches them and calls in here. */
 #include "app/input.h"
 #include "app/edit.h"
+#include "app/typed.h"
+#include "engine/util.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,11 +15,16 @@
 
 #include <readline/readline.h>
 
+enum { KEYS_AT_ONCE = 64, PASTE_AT_ONCE = 65536 };
+
 static bool editing, shown, ended;
+static struct typed typed;      /* with editing: what readline has not been given yet */
+static double typed_at;         /* when the last of it came */
 static char *taken;             /* a finished line */
 static bool have_line;
 static char *buf;               /* plain input that is not a whole line yet */
 static size_t buf_n, buf_cap;
+static const double key_gap = 0.03;
 
 static void on_line(char *line)
 {
@@ -36,6 +43,10 @@ void input_open(bool with_editing)
 		return;
 	rl_variable_bind("enable-bracketed-paste", "on");
 	edit_open();
+	rl_initialize();
+	/* Questions of its own would have to wait for an answer. */
+	rl_variable_bind("completion-query-items", "0");
+	rl_variable_bind("page-completions", "off");
 }
 
 void input_begin(void)
@@ -54,9 +65,37 @@ void input_end(void)
 	shown = false;
 }
 
+/* What was typed, to readline, until a line is whole; final: no rest of it will come. */
+static void give(bool final)
+{
+	struct typed_event e;
+
+	if (final)
+		typed_end_paste(&typed);
+	while (shown && typed_next(&typed, final, &e)) {
+		if (e.kind == TYPED_KEY) {
+			edit_feed(e.bytes, e.n);
+			continue;
+		}
+		if (e.kind == TYPED_PASTE) {
+			rl_insert_text(e.bytes);
+		} else {
+			rl_crlf();
+			fputs("(the pasted text was over 1 MiB; /read takes a file)\n",
+			      rl_outstream);
+			rl_on_new_line();
+		}
+		rl_redisplay();
+	}
+}
+
 void input_close(void)
 {
-	input_end();
+	give(true);
+	if (shown)
+		edit_end();
+	shown = false;
+	typed_free(&typed);
 	free(buf);
 	buf = NULL;
 	edit_close();
@@ -98,6 +137,17 @@ static void plain_read(void)
 		ended = true;
 }
 
+/* Few bytes at a time: keys typed ahead belong to whoever has the terminal next. */
+static void typed_read(void)
+{
+	char bytes[PASTE_AT_ONCE];
+	size_t most = typed.pasting || typed.torn ? PASTE_AT_ONCE : KEYS_AT_ONCE;
+	ssize_t got = TEMP_FAILURE_RETRY(read(STDIN_FILENO, bytes, most));
+
+	ended = got <= 0 || typed_put(&typed, bytes, (size_t)got);
+	typed_at = clock_now();
+}
+
 bool input_take(bool readable, char **line)
 {
 	if (!editing) {
@@ -107,13 +157,22 @@ bool input_take(bool readable, char **line)
 			plain_read();
 		return plain_line(line);
 	}
+	give(false);
 	if (readable && shown)
-		rl_callback_read_char();
-	if (!have_line)
+		typed_read();
+	give(!input_patience());
+	if (!have_line && !(ended && shown))
 		return false;
+	*line = have_line ? taken : NULL;
 	have_line = false;
-	*line = taken;
 	return true;
+}
+
+double input_patience(void)
+{
+	double gap = typed_patience(&typed, key_gap), left = typed_at + gap - clock_now();
+
+	return gap < 0 ? -1 : left < 0 ? 0 : left;
 }
 
 bool input_discard(void)
@@ -122,6 +181,11 @@ bool input_discard(void)
 
 	if (!shown)
 		return false;
+	if (typed.pasting) {
+		give(true);
+		return true;
+	}
+	typed_free(&typed);
 	rl_callback_sigcleanup();
 	fputs("^C\n", rl_outstream);
 	rl_replace_line("", 1);

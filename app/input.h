@@ -13,6 +13,7 @@ void input_end(void);
 /* readable: poll says that there is something.  true: *line is a malloc'ed line, or NULL at the
  * end of the input. */
 bool input_take(bool readable, char **line);
+double input_patience(void);            /* seconds until input_take has to look again; < 0: none */
 bool input_discard(void);               /* Ctrl+C: true if there was a text to throw away */
 void input_suspend(void);               /* Ctrl+Z; returns when the program goes on */
 void input_resize(void);

@@ -309,6 +309,8 @@ static void turn(struct line_chat *l, const sigset_t *during)
 				 { .fd = STDIN_FILENO, .events = POLLIN } };
 	char *line = NULL;
 	bool idle = !talk_waits(&l->talk);
+	struct timespec wait;
+	double left;
 	int n;
 
 	if (idle)
@@ -316,12 +318,15 @@ static void turn(struct line_chat *l, const sigset_t *during)
 	if (idle && input_take(false, &line)) {
 		n = 0;
 	} else {
-		n = ppoll(fds, idle ? 3 : 2, NULL, during);
+		left = idle ? input_patience() : -1;
+		wait.tv_sec = (time_t)left;
+		wait.tv_nsec = (long)((left - (double)wait.tv_sec) * 1e9);
+		n = ppoll(fds, idle ? 3 : 2, left < 0 ? NULL : &wait, during);
 		if (n > 0 && fds[1].revents)
 			talk_child(&l->talk);
 		if (n > 0 && fds[0].revents)
 			take_messages(l);
-		if (!idle || n <= 0 || !fds[2].revents || !input_take(true, &line)) {
+		if (!idle || n < 0 || !input_take(n > 0 && fds[2].revents, &line)) {
 			take_signals(l);
 			return;
 		}

@@ -12,23 +12,7 @@
 #include <readline/readline.h>
 
 static FILE *nowhere;
-static const char *fed;
-static size_t fed_n;
 static char *taken, *matches;
-
-static int next_byte(FILE *f)
-{
-	(void)f;
-	if (!fed_n)
-		return 'G' & 0x1f;
-	fed_n--;
-	return (unsigned char)*fed++;
-}
-
-static int bytes_left(void)
-{
-	return fed_n > 0;
-}
 
 static void draw_nothing(void)
 {
@@ -81,8 +65,6 @@ int prompt_open(void)
 	if (!nowhere)
 		return -1;
 	rl_instream = rl_outstream = nowhere;
-	rl_getc_function = next_byte;
-	rl_input_available_hook = bytes_left;
 	rl_redisplay_function = draw_nothing;
 	rl_prep_term_function = NULL;
 	rl_deprep_term_function = NULL;
@@ -101,7 +83,9 @@ void prompt_close(void)
 {
 	if (!nowhere)
 		return;
-	rl_callback_handler_remove();
+	if (prompt_searching())
+		edit_feed("\007", 1);
+	edit_end();
 	edit_close();
 	free(taken);
 	free(matches);
@@ -110,19 +94,12 @@ void prompt_close(void)
 	nowhere = NULL;
 }
 
-static void feed(const char *bytes, size_t n)
-{
-	fed = bytes;
-	for (fed_n = n; fed_n; )
-		rl_callback_read_char();
-}
-
 /* Only prompt_take sends: what another key of readline's accepted is put back. */
 void prompt_feed(const char *bytes, size_t n)
 {
 	char *line;
 
-	feed(bytes, n);
+	edit_feed(bytes, n);
 	line = taken;
 	taken = NULL;
 	if (line)
@@ -180,7 +157,7 @@ char *prompt_take(void)
 
 	if (prompt_searching())
 		prompt_feed("\033", 1);
-	feed("\r", 1);
+	edit_feed("\r", 1);
 	line = taken;
 	taken = NULL;
 	return line;

@@ -36,7 +36,7 @@ void tui_close(struct tui *t)
 		free(t->later[i].text);
 	free(t->later);
 	free(t->block);
-	free(t->pending);
+	typed_free(&t->typed);
 	free(t->page_text);
 	transcript_close(t->log);
 	prompt_close();

@@ -8,6 +8,7 @@
 #define S3D_APP_TUI_H
 #include "app/config.h"
 #include "app/talk.h"
+#include "app/typed.h"
 #include "ui/layout.h"
 #include "ui/pane_help.h"
 #include "ui/pane_stats.h"
@@ -51,9 +52,7 @@ struct tui {
 	struct help_row row[TUI_HELP_ROWS];
 	char *page_text;                /* what the rows point into */
 
-	char *pending;                  /* bytes of keys that are not whole yet, or of a paste */
-	size_t n_pending, pending_cap;
-	bool pasting, paste_lost;       /* lost: it was too long */
+	struct typed typed;             /* what is not a whole key yet, or a whole paste */
 	bool stopping, warned;          /* warned: the next Ctrl+C leaves */
 	int strategy_at;                /* the last one that was tried */
 };
@@ -63,7 +62,8 @@ void tui_close(struct tui *);
 
 /* Bytes of the keyboard; final: no more are near, so a lone ESC is the key. */
 void tui_input(struct tui *, const char *, size_t n, bool final);
-bool tui_input_waits(const struct tui *);       /* for the rest of a key */
+double tui_patience(const struct tui *);        /* seconds without a byte until tui_silence; < 0: */
+void tui_silence(struct tui *);                 /* none.  What has begun is taken as it is */
 void tui_message(struct tui *, const struct msg *);     /* the message stays the caller's */
 void tui_draw(struct tui *, struct grid *);
 double tui_until(const struct tui *);   /* seconds until the screen changes by itself; < 0: never */

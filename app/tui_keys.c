@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PASTE_END "\033[201~"
-enum { PASTE_MAX = 1 << 20 };
+static const double key_gap = 0.03;
 
 static bool is_empty(void)
 {
@@ -271,11 +270,7 @@ void tui_key(struct tui *t, unsigned key, const char *bytes, size_t n)
 {
 	int action = keymap_find(&t->cfg.keys, key);
 
-	if (key == KEYSYM_PASTE_BEGIN) {
-		t->pasting = true;
-		return;
-	}
-	if (page_key(t, key) || key == KEYSYM_PASTE_END || key == KEYSYM_UNKNOWN)
+	if (page_key(t, key) || key == KEYSYM_UNKNOWN)
 		return;
 	if (action != ACTION_STOP)
 		t->warned = false;
@@ -291,82 +286,35 @@ void tui_key(struct tui *t, unsigned key, const char *bytes, size_t n)
 		edit(t, key, bytes, n);
 }
 
-/* Line ends of other systems become our own. */
-static void insert_paste(char *s, size_t n)
+static void take(struct tui *t, const struct typed_event *e)
 {
-	size_t k = 0;
-	char last = '\0';
-
-	for (size_t i = 0; i < n; i++) {
-		char c = s[i];
-
-		if (c != '\n' || last != '\r')
-			s[k++] = c == '\r' ? '\n' : c;
-		last = c;
-	}
-	prompt_insert(s, k);
-}
-
-/* Bytes of a paste that can be taken now; the end of one is among them or nothing is. */
-static size_t take_paste(struct tui *t, size_t from)
-{
-	size_t n = t->n_pending - from, end = strlen(PASTE_END);
-	char *s = t->pending + from, *stop_at = memmem(s, n, PASTE_END, end);
-
-	if (!stop_at && n > PASTE_MAX) {        /* its end may have begun */
-		t->paste_lost = true;
-		return n - end + 1;
-	}
-	if (!stop_at)
-		return 0;
-	if (t->paste_lost)
-		tui_flash(t, ROLE_ERROR, "The pasted text was over 1 MiB; /read takes a file.");
+	if (e->kind == TYPED_KEY)
+		tui_key(t, e->key, e->bytes, e->n);
+	else if (e->kind == TYPED_PASTE)
+		prompt_insert(e->bytes, e->n);
 	else
-		insert_paste(s, (size_t)(stop_at - s));
-	t->pasting = t->paste_lost = false;
-	return (size_t)(stop_at - s) + end;
-}
-
-static bool keep_bytes(struct tui *t, const char *s, size_t n)
-{
-	if (t->pending_cap - t->n_pending < n + 1) {
-		size_t cap = 2 * (t->n_pending + n) + 64;
-		char *more = realloc(t->pending, cap);
-
-		if (!more)
-			return false;
-		t->pending = more;
-		t->pending_cap = cap;
-	}
-	if (n)
-		memcpy(t->pending + t->n_pending, s, n);
-	t->n_pending += n;
-	return true;
+		tui_flash(t, ROLE_ERROR, "The pasted text was over 1 MiB; /read takes a file.");
 }
 
 void tui_input(struct tui *t, const char *s, size_t n, bool final)
 {
-	size_t at = 0, used = 1;
-	unsigned key;
+	struct typed_event e;
 
-	if (!keep_bytes(t, s, n))
+	if (typed_put(&t->typed, s, n)) {
+		tui_flash(t, ROLE_ERROR, "Out of memory: what was typed last is lost.");
 		return;
-	while (at < t->n_pending && used) {
-		if (t->pasting) {
-			used = take_paste(t, at);
-		} else {
-			used = keys_decode(t->pending + at, t->n_pending - at, final, &key);
-			if (used)
-				tui_key(t, key, t->pending + at, used);
-		}
-		at += used;
 	}
-	t->n_pending -= at;
-	if (at)
-		memmove(t->pending, t->pending + at, t->n_pending);
+	while (typed_next(&t->typed, final, &e))
+		take(t, &e);
 }
 
-bool tui_input_waits(const struct tui *t)
+double tui_patience(const struct tui *t)
 {
-	return t->n_pending && !t->pasting;
+	return typed_patience(&t->typed, key_gap);
+}
+
+void tui_silence(struct tui *t)
+{
+	typed_end_paste(&t->typed);
+	tui_input(t, "", 0, true);
 }

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum { MESSAGES_AT_ONCE = 512 };
-static const double frame = 1 / 30.0, key_gap = 0.03;
+static const double frame = 1 / 30.0;
 
 struct screen {
 	struct tui tui;
@@ -148,6 +148,7 @@ static void take_keys(struct screen *s, bool readable)
 {
 	char buf[4096];
 	size_t n = 0;
+	double gap;
 
 	while (readable && (n = term_read(buf, sizeof(buf))) > 0) {
 		tui_input(&s->tui, buf, n, false);
@@ -156,8 +157,9 @@ static void take_keys(struct screen *s, bool readable)
 		if (n < sizeof(buf))
 			break;
 	}
-	if (tui_input_waits(&s->tui) && s->tui.now - s->typed >= key_gap) {
-		tui_input(&s->tui, "", 0, true);
+	gap = tui_patience(&s->tui);
+	if (gap >= 0 && s->tui.now - s->typed >= gap) {
+		tui_silence(&s->tui);
 		s->at_once = true;
 	}
 	if (term_gone())
@@ -167,12 +169,12 @@ static void take_keys(struct screen *s, bool readable)
 /* Milliseconds until something has to be done though nothing comes. */
 static int patience(const struct screen *s)
 {
-	double wait = 1, until = tui_until(&s->tui), now = clock_now();
+	double wait = 1, until = tui_until(&s->tui), gap = tui_patience(&s->tui), now = clock_now();
 
 	if (s->dirty && s->drawn + frame - now < wait)
 		wait = s->drawn + frame - now;
-	if (tui_input_waits(&s->tui) && s->typed + key_gap - now < wait)
-		wait = s->typed + key_gap - now;
+	if (gap >= 0 && s->typed + gap - now < wait)
+		wait = s->typed + gap - now;
 	if (until >= 0 && until < wait)
 		wait = until;
 	return wait <= 0 ? 0 : (int)(wait * 1000) + 1;
@@ -246,6 +248,7 @@ static int run(struct screen *s, char err[ERR_MAX])
 	if (!rc) {
 		resize(s);
 		loop(s);
+		tui_silence(&s->tui);
 	}
 	term_close();
 	if (s->end || tui_answering(&s->tui))
