@@ -97,6 +97,11 @@ static void open_history(void)
 
 void edit_open(void)
 {
+	/* Letters beyond ASCII, also where the locale knows none. */
+	static const char *const whole_bytes[][2] = {
+		{ "input-meta", "on" }, { "output-meta", "on" }, { "convert-meta", "off" },
+	};
+
 	rl_readline_name = "s3dchat";
 	rl_catch_signals = 0;
 	rl_catch_sigwinch = 0;
@@ -105,6 +110,9 @@ void edit_open(void)
 	rl_attempted_completion_function = complete;
 	rl_completer_word_break_characters = " \t\n";
 	rl_bind_keyseq("\\e\\C-m", insert_newline);
+	rl_initialize();
+	for (size_t i = 0; i < sizeof(whole_bytes) / sizeof(whole_bytes[0]); i++)
+		rl_variable_bind(whole_bytes[i][0], whole_bytes[i][1]);
 	open_history();
 }
 

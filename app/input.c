@@ -43,7 +43,6 @@ void input_open(bool with_editing)
 		return;
 	rl_variable_bind("enable-bracketed-paste", "on");
 	edit_open();
-	rl_initialize();
 	/* Questions of its own would have to wait for an answer. */
 	rl_variable_bind("completion-query-items", "0");
 	rl_variable_bind("page-completions", "off");

@@ -4,6 +4,7 @@
 #include "app/args.h"
 #include "app/bench.h"
 #include "app/calibrate.h"
+#include "app/charset.h"
 #include "app/eval.h"
 #include "app/line.h"
 #include "app/model_path.h"
@@ -15,7 +16,6 @@
 #include "engine/strategy.h"
 #include "engine/template.h"
 
-#include <locale.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,7 +128,7 @@ int main(int argc, char **argv)
 	char err[ERR_MAX] = "";
 	int rc;
 
-	setlocale(LC_CTYPE, "");
+	charset_open();
 	signal(SIGPIPE, SIG_IGN);
 	rc = run(argc, argv, err);
 	if (*err && (rc < 0 || rc == 2)) {

@@ -71,7 +71,6 @@ int prompt_open(void)
 	rl_change_environment = 0;
 	rl_completion_display_matches_hook = keep_matches;
 	edit_open();
-	rl_initialize();
 	rl_variable_bind("bell-style", "none");
 	rl_variable_bind("enable-bracketed-paste", "off");
 	bind_keys();

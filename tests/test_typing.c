@@ -235,6 +235,32 @@ static void test_ended_while_pasting(void **state)
 	}
 }
 
+/* Nobody has said what the terminal takes, so it is UTF-8, in both directions. */
+static void test_locales(void **state)
+{
+	static const struct { const char *name, *value; } locales[] = {
+		{ "LC_ALL", "C" }, { "LC_ALL", "POSIX" }, { "LANG", "C" }, { "LANG", "" },
+		{ "LC_ALL", "xx_YY.UTF-8" }, { "LC_CTYPE", "xx_YY" },
+	};
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+	struct run r;
+
+	(void)state;
+	for (size_t i = 0; i < KINDS * sizeof(locales) / sizeof(locales[0]); i++) {
+		for (int k = 0; k < 3; k++)
+			unsetenv(names[k]);
+		setenv(locales[i / KINDS].name, locales[i / KINDS].value, 1);
+		start(&r, i % KINDS);
+		type(&r, "é ü 漢x\177字 done", 0.1);
+		wait_for(&r, "done");
+		assert_non_null(strstr(r.out, "漢"));
+		type(&r, "\r", 0);
+		asked(&r, "é ü 漢字 done");
+		leave(&r);
+	}
+	setenv("LC_ALL", "C.UTF-8", 1);
+}
+
 static int set_up(void **state)
 {
 	const char *b = getenv("B");
@@ -271,7 +297,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paste_without_end),
 		cmocka_unit_test(test_interrupt_ends_paste), cmocka_unit_test(test_rest_of_paste),
-		cmocka_unit_test(test_ended_while_pasting),
+		cmocka_unit_test(test_ended_while_pasting), cmocka_unit_test(test_locales),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
