@@ -180,6 +180,7 @@ static int load(struct worker *w, char err[ERR_MAX])
 	if (w->engine->tmpl)
 		w->system = template_default_system(w->engine->tmpl, w->engine->model->file);
 	apply_settings(w);
+	note(w, w->engine->notes[NOTE_MODEL]);
 	note(w, w->engine->notes[NOTE_BACKEND]);
 	note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :
 						   w->engine->draft_err);

@@ -16,6 +16,7 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 	if (tokenizer_size(e->tok) > e->model->cfg.n_vocab)
 		return fail(err, "%s: %d tokens but only %d embeddings", o->model,
 			    tokenizer_size(e->tok), e->model->cfg.n_vocab);
+	tokenizer_note(e->tok, e->notes[NOTE_MODEL]);
 	if (skip_open(&e->skip, o->self_skip, e->model, err) != 0)
 		return -1;
 	if (!o->chat_template) {

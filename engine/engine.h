@@ -31,8 +31,8 @@ struct engine_opt {
 };
 
 /* Of the pair (pair_note), why the strategy is plain, why the cpu computes though a better backend
- * is there. */
-enum engine_note { NOTE_PAIR, NOTE_STRATEGY, NOTE_BACKEND, NOTES };
+ * is there, what is odd about the model file. */
+enum engine_note { NOTE_PAIR, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL, NOTES };
 
 struct engine {
 	struct model *model;

@@ -1,5 +1,6 @@
 /* tok_vocab.c - see tok_vocab.h.  The file's arrays are checked here and nowhere else. */
 #include "engine/tok_vocab.h"
+#include "engine/tok_marks.h"
 #include "engine/utf8.h"
 #include <limits.h>
 #include <string.h>
@@ -115,6 +116,18 @@ static uint64_t hash(const char *s, size_t n)
 	return h ^ h >> 32;
 }
 
+/* Tokens that the file calls ordinary make a note of it; those of a user's own making never were
+ * text that a user could type. */
+static void make_control(struct vocab *v, int id)
+{
+	int kind = v->kind[id];
+	v->kind[id] = VOCAB_CONTROL;
+	if (kind != VOCAB_NORMAL && kind != VOCAB_UNUSED && kind != VOCAB_BYTE)
+		return;
+	if (!v->n_marks++)
+		v->mark = id;
+}
+
 /* A second token with the same bytes and kind can never be found, so it takes no slot: a file
  * full of equal tokens must not make the table slow. */
 static void index_token(struct vocab *v, int id)
@@ -141,6 +154,34 @@ static int allocate(struct vocab *v, int n, size_t bytes, char err[ERR_MAX])
 	return v->slot ? 0 : -1;
 }
 
+/* <name> or </name>, of an element that some vocabulary has as a token of its own. */
+static bool is_html(struct gguf_str p)
+{
+	static const char names[] =
+		" a b bbox blockquote body caption code div em footer h1 h2 h3 h4 h5 h6 html i "
+		"iframe img li s span strong sub sup table tbody td tfoot th thead tr u ul ";
+	size_t from = p.s[1] == '/' ? 2 : 1;
+	char name[16] = " ";
+	if (p.n <= from + 1 || p.n - from - 1 > sizeof name - 3)
+		return false;
+	memcpy(name + 1, p.s + from, p.n - from - 1);
+	name[p.n - from] = ' ';
+	return strcspn(name + 1, " ") == p.n - from - 1 && strstr(names, name);
+}
+
+static void read_token(struct vocab *v, const struct gguf *g, enum vocab_spelling spelling, int i)
+{
+	struct gguf_str text = gguf_array_string(g, TOKENS, i);
+	v->kind[i] = (unsigned char)kind_of(g, i);
+	/* <s> and </s> are HTML too (Qwen's and Gemma's vocabularies have them as such), so these
+	 * are marks where the file says so or names them. */
+	if (mark_of(text) && !(is_html(text) && v->kind[i] != VOCAB_UNKNOWN))
+		make_control(v, i);
+	size_t len = read_piece(text, v->kind[i], spelling, v->bytes + v->at[i]);
+	v->at[i + 1] = v->at[i] + len;
+	v->piece_max = len > v->piece_max ? len : v->piece_max;
+}
+
 int vocab_open(struct vocab *v, const struct gguf *g, enum vocab_spelling spelling,
 	       char err[ERR_MAX])
 {
@@ -156,15 +197,20 @@ int vocab_open(struct vocab *v, const struct gguf *g, enum vocab_spelling spelli
 		return -1;
 	}
 	memset(v->slot, 0xFF, v->n_slots * sizeof *v->slot);
-	for (int i = 0; i < v->n; i++) {
-		v->kind[i] = (unsigned char)kind_of(g, i);
-		struct gguf_str text = gguf_array_string(g, TOKENS, i);
-		size_t len = read_piece(text, v->kind[i], spelling, v->bytes + v->at[i]);
-		v->at[i + 1] = v->at[i] + len;
-		v->piece_max = len > v->piece_max ? len : v->piece_max;
-		index_token(v, i);
-	}
+	for (int i = 0; i < v->n; i++)
+		read_token(v, g, spelling, i);
+	/* Of two with the same text, the one that the file itself calls a control token is it. */
+	for (int own = 1; own >= 0; own--)
+		for (int i = 0; i < v->n; i++)
+			if ((kind_of(g, i) == VOCAB_CONTROL) == own)
+				index_token(v, i);
 	return 0;
+}
+
+void vocab_adopt(struct vocab *v, int id)
+{
+	if (!vocab_private(v, id) && mark_shaped(vocab_piece(v, id)))
+		make_control(v, id);
 }
 
 void vocab_close(struct vocab *v)
@@ -203,28 +249,10 @@ int vocab_find_plain(const struct vocab *v, const char *s, size_t n)
 	return id >= 0 && !vocab_private(v, id) ? id : -1;
 }
 
-/* <name> or </name>, of an element that some vocabulary has as a token of its own. */
-static bool is_html(struct gguf_str p)
-{
-	static const char names[] =
-		" a b bbox blockquote body caption code div em footer h1 h2 h3 h4 h5 h6 html i "
-		"iframe img li s span strong sub sup table tbody td tfoot th thead tr u ul ";
-	size_t from = p.s[1] == '/' ? 2 : 1;
-	char name[16] = " ";
-	if (p.n <= from + 1 || p.n - from - 1 > sizeof name - 3)
-		return false;
-	memcpy(name + 1, p.s + from, p.n - from - 1);
-	name[p.n - from] = ' ';
-	return strcspn(name + 1, " ") == p.n - from - 1 && strstr(names, name);
-}
-
 bool vocab_private(const struct vocab *v, int id)
 {
 	struct gguf_str p = vocab_piece(v, id);
 	if (v->kind[id] == VOCAB_CONTROL || v->kind[id] == VOCAB_UNKNOWN)
 		return true;
-	if (v->kind[id] != VOCAB_USER || p.n < 2)
-		return false;
-	return (p.s[0] == '<' && p.s[p.n - 1] == '>' && !is_html(p)) ||
-	       (p.s[0] == '[' && p.s[p.n - 1] == ']');
+	return v->kind[id] == VOCAB_USER && mark_shaped(p) && (*p.s == '[' || !is_html(p));
 }

@@ -19,14 +19,20 @@ struct vocab {
 	int n;
 	char *bytes;            /* all pieces, one behind the other */
 	size_t *at;             /* (n + 1) piece i is bytes[at[i]..at[i+1]-1] */
-	unsigned char *kind;    /* (n) enum vocab_kind */
+	unsigned char *kind;    /* (n) enum vocab_kind; VOCAB_CONTROL for the marks of a frame,
+				 * whatever the file says (tok_marks.h) */
 	int *slot;              /* (n_slots) ids by hash of the piece, -1: free */
 	size_t n_slots;         /* a power of two */
 	size_t piece_max;
+	int n_marks;            /* of these, those that the file has among its ordinary text */
+	int mark;               /* the first such, if there is any */
 };
 
 int vocab_open(struct vocab *, const struct gguf *, enum vocab_spelling, char err[ERR_MAX]);
 void vocab_close(struct vocab *);
+/* The file names this token as the first or last of something: it becomes a control token if it is
+ * written like one.  Before anything is encoded. */
+void vocab_adopt(struct vocab *, int id);
 struct gguf_str vocab_piece(const struct vocab *, int id);
 /* The lowest id with exactly these bytes whose kind k has bit 1u << k in kinds, or -1. */
 int vocab_find(const struct vocab *, const char *s, size_t n, unsigned kinds);

@@ -6,6 +6,7 @@
  * none. */
 #include "engine/tokenizer.h"
 #include "engine/tok_bpe.h"
+#include "engine/tok_marks.h"
 #include "engine/tok_spm.h"
 #include "engine/utf8.h"
 #include <limits.h>
@@ -47,8 +48,11 @@ static int compare_tokens(const void *a, const void *b, void *vocab)
 
 static bool is_word(const struct vocab *v, int id, bool special)
 {
-	if (vocab_piece(v, id).n == 0)
+	struct gguf_str p = vocab_piece(v, id);
+	if (p.n == 0)
 		return false;
+	if (v->kind[id] == VOCAB_CONTROL && vocab_find(v, p.s, p.n, 1u << VOCAB_CONTROL) != id)
+		return false;   /* another one is the one that is meant */
 	return v->kind[id] == VOCAB_USER ? special || !vocab_private(v, id) :
 					   special && vocab_private(v, id);
 }
@@ -142,66 +146,62 @@ static int read_id(const struct tokenizer *t, const struct gguf *g, const char *
 	return 0;
 }
 
-static int read_ids(struct tokenizer *t, const struct gguf *g, char err[ERR_MAX])
+static int read_ids(struct tokenizer *t, const struct gguf *g, bool is_spm, char err[ERR_MAX])
 {
-	int eot = -1, eom = -1;
+	static const char *const keys[] = {
+		"tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id",
+		"tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
+	};
 	/* SentencePiece's own numbers, which the oldest files leave unsaid. */
-	t->bos = t->spm && t->vocab.n > 2 ? 1 : -1;
-	t->eos = t->spm && t->vocab.n > 2 ? 2 : -1;
-	if (read_id(t, g, "tokenizer.ggml.bos_token_id", &t->bos, err) < 0 ||
-	    read_id(t, g, "tokenizer.ggml.eos_token_id", &t->eos, err) < 0 ||
-	    read_id(t, g, "tokenizer.ggml.eot_token_id", &eot, err) < 0 ||
-	    read_id(t, g, "tokenizer.ggml.eom_token_id", &eom, err) < 0)
-		return -1;
-	const int ends[] = { t->eos, eot, eom };
-	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-		if (ends[i] >= 0)
-			t->end[ends[i]] = 1;
+	bool unsaid = is_spm && t->vocab.n > 2;
+	int id[] = { unsaid ? 1 : -1, unsaid ? 2 : -1, -1, -1 };
+	for (int i = 0; i < 4; i++) {
+		if (read_id(t, g, keys[i], &id[i], err) < 0)
+			return -1;
+		if (id[i] < 0)
+			continue;
+		if (gguf_has(g, keys[i]) || mark_of(vocab_piece(&t->vocab, id[i])))
+			vocab_adopt(&t->vocab, id[i]);
+		t->end[id[i]] |= i > 0;
+	}
+	t->bos = id[0];
+	t->eos = id[1];
+	return 0;
+}
+
+static void read_flags(struct tokenizer *t, const struct gguf *g)
+{
 	t->add_bos = t->spm || bpe_wants_bos(t->bpe);
 	gguf_bool(g, "tokenizer.ggml.add_bos_token", &t->add_bos);
 	t->add_bos = t->add_bos && t->bos >= 0;
 	t->add_space = t->spm;
 	if (t->spm)
 		gguf_bool(g, "tokenizer.ggml.add_space_prefix", &t->add_space);
-	return 0;
 }
 
-/* Files often name one end in their metadata where the model knows several.  Some files have these
- * tokens as user-defined; what may also stand in a text (Gemma's </s> is HTML) ends nothing. */
+/* Files often name one end in their metadata where the model knows several. */
 static void mark_known_ends(struct tokenizer *t)
 {
-	static const char *const names[] = {
-		"</s>",                                         /* Llama 2, Mistral, Zephyr */
-		"<|eot_id|>", "<|eom_id|>", "<|end_of_text|>",  /* Llama 3, Granite */
-		"<|im_end|>", "<|endoftext|>",                  /* Qwen, SmolLM, Phi 4 */
-		"<|end|>",                                      /* Phi 3, Phi 4 mini */
-		"<end_of_turn>", "<eos>", "<turn|>",            /* Gemma */
-		"<\xEF\xBD\x9C" "end" VOCAB_SPACE "of" VOCAB_SPACE "sentence\xEF\xBD\x9C>",
-		"<|EOT|>",                                      /* both DeepSeek's */
-		"<|return|>", "<|call|>", "<end_of_utterance>", "<|end_of_turn|>", "<EOT>",
-	};
-	static const unsigned kinds[] = { 1u << VOCAB_CONTROL, 1u << VOCAB_USER };
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		for (int k = 0; k < 2; k++) {
-			int id = vocab_find(&t->vocab, names[i], strlen(names[i]), kinds[k]);
-			if (id >= 0 && vocab_private(&t->vocab, id))
-				t->end[id] = 1;
-		}
+	for (int i = 0; i < t->vocab.n; i++)
+		if (t->vocab.kind[i] == VOCAB_CONTROL &&
+		    mark_of(vocab_piece(&t->vocab, i)) == MARK_END)
+			t->end[i] = 1;
 }
 
 static int open_all(struct tokenizer *t, const struct gguf *g, bool is_spm, char err[ERR_MAX])
 {
 	if (vocab_open(&t->vocab, g, is_spm ? VOCAB_SENTENCEPIECE : VOCAB_BYTE_LEVEL, err) < 0 ||
-	    !(t->end = mem_new((size_t)t->vocab.n, 1, err)))
+	    !(t->end = mem_new((size_t)t->vocab.n, 1, err)) || read_ids(t, g, is_spm, err) < 0)
 		return -1;
 	if (is_spm)
 		t->spm = spm_open(g, &t->vocab, err);
 	else
 		t->bpe = bpe_open(g, &t->vocab, err);
-	if ((!t->spm && !t->bpe) || read_ids(t, g, err) < 0 ||
+	if ((!t->spm && !t->bpe) ||
 	    open_words(&t->words[false], &t->vocab, false, err) < 0 ||
 	    open_words(&t->words[true], &t->vocab, true, err) < 0)
 		return -1;
+	read_flags(t, g);
 	mark_known_ends(t);
 	return 0;
 }
@@ -233,6 +233,19 @@ void tokenizer_close(struct tokenizer *t)
 }
 
 /* ---- what it knows ---- */
+
+bool tokenizer_note(const struct tokenizer *t, char note[ERR_MAX])
+{
+	struct gguf_str p = tokenizer_piece(t, t->vocab.mark);
+	*note = '\0';
+	if (t->vocab.n_marks)
+		fail(note, "the model file has %d mark%s of chat frames (%.*s%s) among its "
+		     "ordinary text; taken for what %s", t->vocab.n_marks,
+		     t->vocab.n_marks > 1 ? "s" : "", p.n > 40 ? 40 : (int)p.n, p.s,
+		     t->vocab.n_marks > 1 ? ", ..." : "", t->vocab.n_marks > 1 ? "they are" :
+		     "it is");
+	return *note;
+}
 
 static bool in_range(const struct tokenizer *t, int id)
 {

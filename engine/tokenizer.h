@@ -2,8 +2,9 @@
  *
  * A struct tokenizer owns everything it needs (the GGUF file may be closed later) and is
  * read-only after tokenizer_open, except for scratch used by tokenizer_encode: one thread at a
- * time may encode.  Invariant: with special == false no control token is ever produced, and no
- * user-defined token that looks like chat structure (<it> or [it], tags of HTML excepted). */
+ * time may encode.  The marks of chat frames are control tokens, whatever type the file gives them.
+ * Invariant: with special == false no control token is ever produced, and no user-defined token
+ * that looks like chat structure (<it> or [it], tags of HTML excepted). */
 #ifndef S3D_TOKENIZER_H
 #define S3D_TOKENIZER_H
 #include "gguf.h"
@@ -21,6 +22,8 @@ int tokenizer_eos(const struct tokenizer *);
 bool tokenizer_add_bos(const struct tokenizer *);       /* the file wants BOS before a prompt */
 bool tokenizer_is_end(const struct tokenizer *, int id);        /* EOS, EOT, EOM, <|im_end|> ... */
 bool tokenizer_is_control(const struct tokenizer *, int id);
+/* What is odd about the file, for the user to know; false: nothing, and note is "". */
+bool tokenizer_note(const struct tokenizer *, char note[ERR_MAX]);
 /* The id of exactly this token (a control token before any other), or -1. */
 int tokenizer_find(const struct tokenizer *, const char *text);
 

@@ -5,6 +5,7 @@
  * spaces) and template-published.txt (templates, the frame that each is for, the system prompt
  * that it has of its own).  struct lines owns the text. */
 #include "engine/template.h"
+#include "engine/tok_vocab.h"
 #include "tests/gguf_build.h"
 #include "tests/tok_vectors.h"
 
@@ -73,8 +74,63 @@ static int count_words(const char *s)
 	return n;
 }
 
-/* All that path holds; returns how many frames. */
-static int check_families(const char *path)
+#define KINDS "tokenizer.ggml.token_type"
+
+static char *read_whole(const char *path, size_t *n)
+{
+	FILE *f = fopen(path, "rb");
+	char *s = malloc(1 << 20);
+	assert_true(f && s);
+	*n = fread(s, 1, 1 << 20, f);
+	assert_true(*n < 1 << 20);
+	fclose(f);
+	return s;
+}
+
+static int64_t tokens_of(const struct gguf *g)
+{
+	enum gguf_type type;
+	int64_t n = 0;
+	assert_true(gguf_array(g, "tokenizer.ggml.tokens", &type, &n));
+	return n;
+}
+
+/* A file's vocabulary in which the tokens that FRAMES has for frames are of another kind. */
+static struct tokenizer *open_mistyped(const char *path, enum vocab_kind kind)
+{
+	char err[ERR_MAX];
+	struct gguf *marks = NULL, *g;
+	struct tokenizer *known = open_vocab(FRAMES, &marks), *t;
+	size_t n;
+	char *bytes = read_whole(path, &n), *at = memmem(bytes, n, KINDS, strlen(KINDS));
+	int32_t *kinds;
+	assert_true(known && at);
+	kinds = (int32_t *)(void *)(at + strlen(KINDS) + 4 + 4 + 8);    /* type, element, count */
+	g = gguf_parse(bytes, n, path, err);
+	assert_non_null(g);
+	for (int64_t i = 0, end = tokens_of(g); i < end; i++) {
+		struct gguf_str p = gguf_array_string(g, "tokenizer.ggml.tokens", i);
+		char text[64] = "";
+		int32_t now;
+		memcpy(text, p.s, p.n < 63 ? p.n : 63);
+		memcpy(&now, kinds + i, sizeof now);
+		if (now != VOCAB_CONTROL)
+			continue;
+		if (tokenizer_is_control(known, tokenizer_find(known, text)))
+			memcpy(kinds + i, &(int32_t){ (int32_t)kind }, sizeof now);
+	}
+	t = tokenizer_open(g, err);
+	assert_non_null(t);
+	tokenizer_close(known);
+	gguf_close(marks);
+	gguf_close(g);
+	free(bytes);
+	return t;
+}
+
+/* All that path holds, with the tokens of frames as the files have them (VOCAB_CONTROL) or not;
+ * returns how many frames. */
+static int check_families(const char *path, enum vocab_kind kind)
 {
 	struct lines l = lines_read(path);
 	struct tokenizer *tok = NULL;
@@ -91,8 +147,7 @@ static int check_families(const char *path)
 			assert_int_equal(sscanf(l.line[i], "frame %31s %63s", frame, vocab), 2);
 			snprintf(file, sizeof file, "tests/vectors/%s", vocab);
 			tokenizer_close(tok);
-			tok = open_vocab(file, NULL);
-			assert_non_null(tok);
+			tok = open_mistyped(file, kind);
 			n_frames++;
 			n_cases = 0;
 		}
@@ -103,18 +158,22 @@ static int check_families(const char *path)
 	return n_frames;
 }
 
+/* Whatever the file calls the tokens of a frame, they are put for the frame and never for what a
+ * user typed (the conversations have them in their messages). */
 static void test_families(void **state)
 {
 	(void)state;
 	/* All but Mistral's v1, which has SentencePiece vocabularies only. */
-	assert_int_equal(check_families("tests/vectors/template-families.txt"),
-			 count_words(TEMPLATE_NAMES) - 1);
+	for (enum vocab_kind k = VOCAB_NORMAL; k <= VOCAB_BYTE; k++)
+		assert_int_equal(check_families("tests/vectors/template-families.txt", k),
+				 count_words(TEMPLATE_NAMES) - 1);
 }
 
 static void test_sentencepiece(void **state)
 {
 	(void)state;
-	assert_int_equal(check_families("tests/vectors/template-spm.txt"), 6);
+	for (enum vocab_kind k = VOCAB_NORMAL; k <= VOCAB_BYTE; k++)
+		assert_int_equal(check_families("tests/vectors/template-spm.txt", k), 6);
 }
 
 /* ---- choosing ---- */

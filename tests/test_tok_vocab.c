@@ -198,6 +198,74 @@ static void test_odd_tokens(void **state)
 	free(kinds);
 }
 
+/* The marks of frames by their makers' spelling: which end a turn, in no type's hands. */
+static void test_marks(void **state)
+{
+	(void)state;
+	static const char *const token[] = {
+		"<|im_end|>", "<end_of_turn>", "<|eot_id|>", "</s>", "<|endoftext|>", "<|end|>",
+		"<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+		"<|end_of_text|>", "<|im_start|>", "<start_of_turn>", "<|user|>", "[INST]", "a",
+		"<b>", "<think>", "|",
+	};
+	enum { ENDS = 8, MARKS = 12, ALL = 16 };
+	for (uint32_t kind = VOCAB_NORMAL; kind <= VOCAB_BYTE; kind++) {
+		uint32_t kinds[ALL];
+		char note[ERR_MAX];
+		for (int i = 0; i < ALL; i++)
+			kinds[i] = i < MARKS ? kind : VOCAB_NORMAL;
+		kinds[3] = VOCAB_CONTROL;       /* HTML elsewhere, see test_named_marks */
+		struct tokenizer *t = taken((struct spec){
+			.token = token, .kind = kinds, .n_tokens = ALL, .n_merges = -1 });
+		for (int i = 0; i < ALL; i++) {
+			assert_int_equal(tokenizer_is_end(t, i), i < ENDS);
+			assert_int_equal(tokenizer_is_control(t, i), i < MARKS);
+		}
+		for (int i = 0; i < MARKS; i++) {
+			GIVES(t, token[i], true, i);
+			assert_int_equal(tokenizer_find(t, token[i]), i);
+		}
+		GIVES(t, "a<|im_end|>a", false, 12, 15, 15, 12);        /* the signs alone */
+		GIVES(t, "<start_of_turn>", false, 12);
+		bool odd = kind == VOCAB_NORMAL || kind == VOCAB_UNUSED || kind == VOCAB_BYTE;
+		assert_int_equal(tokenizer_note(t, note), odd);
+		if (odd && (!strstr(note, "11 marks") || !strstr(note, "<|im_end|>")))
+			fail_msg("%s", note);
+		tokenizer_close(t);
+	}
+}
+
+/* What the file itself names as the end is a mark if it is written like one. */
+static void test_named_marks(void **state)
+{
+	(void)state;
+	static const char *const token[] = { "a", "b", "<|fin|>", "\xC4\x8A", "|" };
+	static const uint32_t kind[] = { 1, 1, 1, 1, 1 };
+	struct spec s = { .token = token, .kind = kind, .n_tokens = 5, .n_merges = -1,
+			  .id_key = "tokenizer.ggml.eot_token_id", .id = 2 };
+	struct tokenizer *t = taken(s);
+	assert_true(tokenizer_is_end(t, 2) && tokenizer_is_control(t, 2));
+	GIVES(t, "a<|fin|>b", false, 0, 4, 4, 1);
+	GIVES(t, "a<|fin|>b", true, 0, 2, 1);
+	tokenizer_close(t);
+	s.id = 3;
+	t = taken(s);
+	assert_true(tokenizer_is_end(t, 3) && !tokenizer_is_control(t, 3));
+	GIVES(t, "a\nb", false, 0, 3, 1);
+	tokenizer_close(t);
+	static const char *const html[] = { "a", "b", "</s>" };
+	for (uint32_t k = VOCAB_NORMAL; k <= VOCAB_USER; k += VOCAB_USER - VOCAB_NORMAL)
+		for (int named = 0; named < 2; named++) {
+			t = taken((struct spec){ .token = html, .kind = (uint32_t[]){ 1, 1, k },
+						 .n_tokens = 3, .n_merges = -1,
+						 .id_key = "tokenizer.ggml.eos_token_id",
+						 .id = named ? 2 : UINT32_MAX });
+			assert_int_equal(tokenizer_is_end(t, 2), named);
+			assert_int_equal(tokenizer_is_control(t, 2), named);
+			tokenizer_close(t);
+		}
+}
+
 /* Unicode's table 3-7, its edges and what stands just outside of them. */
 static void test_utf8(void **state)
 {
@@ -226,6 +294,7 @@ int main(void)
 		cmocka_unit_test(test_arrays), cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_add_bos), cmocka_unit_test(test_odd_merges),
 		cmocka_unit_test(test_luring_merges), cmocka_unit_test(test_odd_tokens),
+		cmocka_unit_test(test_marks), cmocka_unit_test(test_named_marks),
 		cmocka_unit_test(test_utf8),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
