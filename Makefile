@@ -185,7 +185,7 @@ check-tsan:
 # On a machine with a GPU: the cuda backend against the cpu one, and how fast it is.
 check-cuda: $B/s3dchat $(CUDA_SO) $(DEVICE_TESTS) $B/tests/mkmodel
 	@[ "$(CUDA_SO)" ] || { echo "check-cuda: there is no cuda backend to test"; exit 1; }
-	@B=$B tests/run $(DEVICE_TESTS)
+	@B=$B JOBS=1 tests/run $(DEVICE_TESTS)
 	$B/tests/mkmodel --shape llama-3.2-1b --type q4_k_m build/check-cuda.gguf
 	$B/s3dchat bench --backend cuda --probes --stages -m build/check-cuda.gguf -md none
 # All that takes, in build/carry, for a machine where nothing can be built.

@@ -1,7 +1,9 @@
 /* arch_kit.h - the models of mk_arch.h on a backend against what transformers made of them
  * (tests/vectors/arch-NAME.txt), and what must be the same to the bit around a window's edges.
  *
- * Included once by a test program; whoever reads a vector frees it.  The text is in tokens. */
+ * Included once by a test program, which sets SCRATCH, how the names of its files begin (no two
+ * programs share one: they run side by side); whoever reads a vector frees it.  The text is in
+ * tokens. */
 #ifndef S3D_ARCH_KIT_H
 #define S3D_ARCH_KIT_H
 #include "tests/forward_kit.h"
@@ -71,7 +73,7 @@ static inline void free_vector(struct vector *v)
 static inline struct rig open_arch(const struct backend *be, const struct mk_spec *spec,
 				   const char *kernels, int n_batch, int n_ctx)
 {
-	static const char path[] = "build/test-arch.gguf";
+	static const char path[] = SCRATCH ".gguf";
 	struct backend_opt o = rig_opt(F16, kernels, 1);
 	char err[ERR_MAX] = "";
 	struct rig r;

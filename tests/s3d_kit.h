@@ -1,13 +1,14 @@
 /* s3d_kit.h - an engine whose model has a sidecar: its bridge hands the row before the skipped
  * layer on as it is, which random models often do not mind: drafts that hold, and some that do not.
  *
- * Owns `engine` between open_with and shut. */
+ * Included by a test program that sets SCRATCH, how the names of its files begin (no two
+ * programs share one: they run side by side); owns `engine` between open_with and shut. */
 #ifndef S3D_S3D_KIT_H
 #define S3D_S3D_KIT_H
 #include "tests/strategy_kit.h"
 #include "tests/mk.h"
 
-static const char MODEL[] = "build/test-s3d.gguf", SIDE[] = "build/test-s3d.s3d.gguf";
+static const char MODEL[] = SCRATCH ".gguf", SIDE[] = SCRATCH ".s3d.gguf";
 static struct mk_spec spec = { 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false,
 			       9, NULL, 0, 0 };
 enum { WIDTH = 64, K = 3 };

@@ -1,6 +1,7 @@
 /* test_arch.c - each architecture on the cpu backend gives the logits that transformers gives, also
  * far beyond its window; and around the window's edges nothing depends on how it is run. */
 #include "kernels/cpu/cpu.h"
+#define SCRATCH "build/test-arch"
 #include "tests/arch_kit.h"
 #include <nettle/sha2.h>
 
@@ -11,7 +12,7 @@ static const int whole[] = { BATCH, 0 }, one[] = { 1, 0 }, uneven[] = { 37, 1, 1
 /* The vectors were made from the files that are written here. */
 static void test_files(void **state)
 {
-	static const char path[] = "build/test-arch.gguf";
+	static const char path[] = SCRATCH ".gguf";
 
 	(void)state;
 	for (int i = 0; i < MK_ARCHS; i++) {

@@ -2,6 +2,7 @@
  * beyond its window; and around the window's edges nothing depends on how it is run.
  *
  * Linked with the emulated backend, or (test_cuda_arch_device) with the loader of the real one. */
+#define SCRATCH "build/test-cuda-arch"
 #include "tests/arch_kit.h"
 #include "tests/cuda_device.h"
 

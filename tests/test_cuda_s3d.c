@@ -3,6 +3,7 @@
  *
  * The program's own backend_cuda is replaced by the one linked here. */
 #define LEN 8
+#define SCRATCH "build/test-cuda-s3d"
 #include "tests/cuda_device.h"
 #include "tests/emu/emu.h"
 #include "tests/s3d_kit.h"

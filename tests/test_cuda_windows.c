@@ -3,6 +3,7 @@
  *
  * The program's own backend_cuda is replaced by the one linked here. */
 #define LEN 40
+#define SCRATCH "build/test-cuda-windows"
 #include "tests/cuda_device.h"
 #include "tests/windows_kit.h"
 

@@ -1,4 +1,5 @@
 /* test_s3d.c - the model drafts for itself over a bridge: what comes out is what plain writes. */
+#define SCRATCH "build/test-s3d"
 #include "tests/s3d_kit.h"
 #include <math.h>
 

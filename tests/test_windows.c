@@ -2,6 +2,7 @@
  * exact strategy writes what plain writes, over the window's edges and where the rings begin anew.
  */
 #define LEN 300
+#define SCRATCH "build/test-windows"
 #include "engine/window.h"
 #include "tests/windows_kit.h"
 

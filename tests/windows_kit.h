@@ -1,13 +1,14 @@
 /* windows_kit.h - engines whose models have layers that see a window of the text, each with a
  * little model, write with any strategy what plain writes.
  *
- * Included by a test program that sets LEN; owns `engine` between open_windowed and shut. */
+ * Included by a test program that sets LEN and SCRATCH, how the names of its files begin (no two
+ * programs share one: they run side by side); owns `engine` between open_windowed and shut. */
 #ifndef S3D_WINDOWS_KIT_H
 #define S3D_WINDOWS_KIT_H
 #include "tests/mk.h"
 #include "tests/strategy_kit.h"
 
-static const char MODEL[] = "build/test-windows.gguf", LITTLE[] = "build/test-windows.little.gguf";
+static const char MODEL[] = SCRATCH ".gguf", LITTLE[] = SCRATCH ".little.gguf";
 
 static const struct mk_spec models[] = {
 	{ .arch = "gemma2", .n_layers = 4, .window = 48, .head_dim = 32 },
