@@ -67,28 +67,76 @@ static void send_stats(struct answer *a)
 	msgq_put(&a->w->out, (struct msg){ .kind = MSG_STATS, .stats = *s });
 }
 
-/* Ids of what the model is to see. */
+/* The bytes that a token adds to an answer: one that the frame has just opened begins without the
+ * tokenizer's own space. */
+static struct gguf_str piece_of(const struct tokenizer *tok, int id, bool first)
+{
+	if (tokenizer_is_control(tok, id))
+		return (struct gguf_str){ "", 0 };
+	return first ? tokenizer_piece_first(tok, id) : tokenizer_piece(tok, id);
+}
+
+/* Whether the tokens of an answer are this vocabulary's and spell its text.  They may be from a
+ * file, or from another model. */
+static bool is_spelt(const struct tokenizer *tok, const struct chat_turn *t)
+{
+	size_t at = 0;
+	bool first = true;
+
+	for (int i = 0; i < t->n_ids; i++) {
+		int id = t->ids[i];
+		struct gguf_str p = piece_of(tok, id, first);
+
+		if (id < 0 || id >= tokenizer_size(tok) || tokenizer_is_end(tok, id) ||
+		    p.n > t->len - at || memcmp(t->text + at, p.s, p.n))
+			return false;
+		first &= tokenizer_is_control(tok, id);
+		at += p.n;
+	}
+	return t->n_ids && at == t->len;
+}
+
+/* Behind *n ids come those of an answer. */
+static int add_ids(int **ids, int *n, const struct chat_turn *t, char err[ERR_MAX])
+{
+	int *more = realloc(*ids, ((size_t)*n + (size_t)t->n_ids) * sizeof(*more));
+
+	if (!more) {
+		free(*ids);
+		return fail(err, "out of memory");
+	}
+	memcpy(more + *n, t->ids, (size_t)t->n_ids * sizeof(*more));
+	*ids = more;
+	*n += t->n_ids;
+	return 0;
+}
+
+/* Ids of what the model is to see.  An answer that it goes on with stands there in its own tokens,
+ * where they are known: what comes next is what would have come had it not been stopped. */
 static int render(struct answer *a, int **ids, int *n, char err[ERR_MAX])
 {
 	const struct engine *e = a->w->engine;
 	const struct chat *c = a->chat;
+	const struct chat_turn *last = &c->turn[c->n - 1];
 	const char *system = c->system ? c->system : a->w->system;
+	size_t system_len = c->system ? c->system_len : system ? strlen(system) : 0;
+	bool spelt = last->who == CHAT_MODEL && is_spelt(e->tok, last);
 	struct turn *turns = calloc((size_t)(c->n - a->dropped) + 1, sizeof(*turns));
 	int n_turns = 0, rc;
 
 	if (!turns)
 		return fail(err, "out of memory");
-	if (system && *system)
-		turns[n_turns++] = (struct turn){ SPEAKER_SYSTEM, system, strlen(system) };
-	for (int i = a->dropped; i < c->n; i++)
+	if (system_len)
+		turns[n_turns++] = (struct turn){ SPEAKER_SYSTEM, system, system_len };
+	for (int i = a->dropped; i < c->n - spelt; i++)
 		turns[n_turns++] = (struct turn){
 			c->turn[i].who == CHAT_USER ? SPEAKER_USER : SPEAKER_ASSISTANT,
 			c->turn[i].text, c->turn[i].len,
 		};
-	rc = template_render(e->tmpl, e->tok, turns, n_turns, c->turn[c->n - 1].who == CHAT_USER,
+	rc = template_render(e->tmpl, e->tok, turns, n_turns, spelt || last->who == CHAT_USER,
 			     ids, n, err);
 	free(turns);
-	return rc;
+	return rc || !spelt ? rc : add_ids(ids, n, last, err);
 }
 
 /* Sets the prompt.  If it takes more than limit tokens, turns leave until there is some air. */
@@ -131,24 +179,31 @@ static int prefill(struct answer *a, char err[ERR_MAX])
 	return left;
 }
 
+/* Whether an answer has more than tokens without a text. */
+static bool has_begun(const struct tokenizer *tok, const struct chat_turn *t)
+{
+	for (int i = 0; i < t->n_ids; i++)
+		if (!tokenizer_is_control(tok, t->ids[i]))
+			return true;
+	return t->len > 0;
+}
+
 static int emit(struct answer *a, const struct emit *e)
 {
 	const struct tokenizer *tok = a->w->engine->tok;
-	/* An answer that the frame has just opened begins without the tokenizer's own space. */
-	bool fresh = a->chat->turn[a->chat->n - 1].who == CHAT_USER;
-	struct gguf_str piece = fresh ? tokenizer_piece_first(tok, e->tok) :
-					tokenizer_piece(tok, e->tok);
-	struct msg m = { .kind = MSG_TEXT, .origin = (enum msg_origin)e->origin };
+	struct gguf_str piece;
+	struct msg m = { .kind = MSG_TEXT, .origin = (enum msg_origin)e->origin, .token = e->tok };
 
 	_Static_assert((int)MSG_ACCEPTED == ORIGIN_ACCEPTED && (int)MSG_PLAIN == ORIGIN_PLAIN &&
 		       (int)MSG_CORRECTED == ORIGIN_CORRECTED, "origins are passed on by number");
 	if (!a->stats.n_tokens++)
 		a->stats.first_s = clock_now() - a->asked;
-	if (tokenizer_is_end(tok, e->tok) || tokenizer_is_control(tok, e->tok))
+	if (tokenizer_is_end(tok, e->tok))
 		return 0;
-	if (fresh && chat_add(a->chat, CHAT_MODEL, "", 0))
+	if (chat_last(a->chat)->who == CHAT_USER && chat_add(a->chat, CHAT_MODEL, "", 0))
 		return -1;
-	if (chat_append(a->chat, piece.s, piece.n))
+	piece = piece_of(tok, e->tok, !has_begun(tok, chat_last(a->chat)));
+	if (chat_append(a->chat, piece.s, piece.n) || chat_token(a->chat, e->tok))
 		return -1;
 	return msgq_put_text(&a->w->out, m, piece.s, piece.n) ? 0 : -1;
 }
@@ -213,6 +268,8 @@ static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
 		fail(err, "%s", e->tmpl_err);
 		return DONE_ERROR;
 	}
+	if (chat_last(a->chat)->who == CHAT_MODEL)      /* as if it had never been stopped */
+		air = 1;
 	if (set_prompt(a, n_ctx - air, err))
 		return DONE_ERROR;
 	start = clock_now();

@@ -11,10 +11,17 @@ struct chat *chat_open(void)
 	return calloc(1, sizeof(struct chat));
 }
 
+static void drop_turns(struct chat *c, int keep)
+{
+	while (c->n > keep) {
+		free(c->turn[--c->n].text);
+		free(c->turn[c->n].ids);
+	}
+}
+
 void chat_clear(struct chat *c)
 {
-	while (c->n > 0)
-		free(c->turn[--c->n].text);
+	drop_turns(c, 0);
 	c->first = 0;
 }
 
@@ -26,17 +33,6 @@ void chat_close(struct chat *c)
 	free(c->turn);
 	free(c->system);
 	free(c);
-}
-
-int chat_system(struct chat *c, const char *text)
-{
-	char *copy = text ? strdup(text) : NULL;
-
-	if (text && !copy)
-		return -1;
-	free(c->system);
-	c->system = copy;
-	return 0;
 }
 
 struct chat_turn *chat_last(struct chat *c)
@@ -53,6 +49,18 @@ static char *copy_bytes(const char *text, size_t len)
 	if (p)
 		p[len] = '\0';
 	return p;
+}
+
+int chat_system(struct chat *c, const char *text, size_t len)
+{
+	char *copy = text ? copy_bytes(text, len) : NULL;
+
+	if (text && !copy)
+		return -1;
+	free(c->system);
+	c->system = copy;
+	c->system_len = text ? len : 0;
+	return 0;
 }
 
 int chat_add(struct chat *c, enum chat_who who, const char *text, size_t len)
@@ -93,19 +101,48 @@ int chat_append(struct chat *c, const char *text, size_t len)
 	return 0;
 }
 
+int chat_token(struct chat *c, int id)
+{
+	struct chat_turn *t = chat_last(c);
+	bool full = t && (t->n_ids & (t->n_ids - 1)) == 0;      /* room is a power of two */
+	size_t room = t && t->n_ids ? 2 * (size_t)t->n_ids : 1;
+	int *more = full ? realloc(t->ids, room * sizeof(*more)) : NULL;
+
+	if (!t || (full && !more))
+		return -1;
+	if (full)
+		t->ids = more;
+	t->ids[t->n_ids++] = id;
+	return 0;
+}
+
+/* *to, a copy of *from as far as its text, gets the rest. */
+static int copy_rest(struct chat_turn *to, const struct chat_turn *from)
+{
+	char *text = to->text;
+	int *ids = from->n_ids ? malloc(2 * (size_t)from->n_ids * sizeof(*ids)) : NULL;
+
+	if (from->n_ids && !ids)
+		return -1;
+	if (ids)
+		memcpy(ids, from->ids, (size_t)from->n_ids * sizeof(*ids));
+	*to = *from;
+	to->text = text;
+	to->ids = ids;
+	return 0;
+}
+
 struct chat *chat_copy(const struct chat *c)
 {
 	struct chat *d = chat_open();
 
-	if (!d || chat_system(d, c->system))
+	if (!d || chat_system(d, c->system, c->system_len))
 		goto failed;
 	for (int i = 0; i < c->n; i++) {
 		const struct chat_turn *t = &c->turn[i];
 
-		if (chat_add(d, t->who, t->text, t->len))
+		if (chat_add(d, t->who, t->text, t->len) || copy_rest(&d->turn[i], t))
 			goto failed;
-		d->turn[i].seed = t->seed;
-		d->turn[i].partial = t->partial;
 	}
 	d->first = c->first;
 	return d;
@@ -116,8 +153,7 @@ failed:
 
 void chat_cut(struct chat *c, int n)
 {
-	while (c->n > n)
-		free(c->turn[--c->n].text);
+	drop_turns(c, n);
 	if (c->first >= c->n)
 		c->first = 0;
 }

@@ -18,10 +18,15 @@ struct chat_turn {
 	size_t len;
 	int64_t seed;           /* of the model's turns */
 	bool partial;           /* the answer was stopped or cut off */
+	/* (n_ids) the tokens that the model wrote, to go on behind them: another reading of the
+	 * text may be others.  They count while they spell the text; 0: not known. */
+	int *ids;
+	int n_ids;
 };
 
 struct chat {
 	char *system;           /* NULL: the model file's own; "": none */
+	size_t system_len;
 	struct chat_turn *turn;
 	int n, cap;
 	int first;              /* turns before this one: the model no longer sees them */
@@ -33,11 +38,12 @@ struct chat *chat_open(void);                           /* empty; NULL without m
 void chat_close(struct chat *);
 struct chat *chat_copy(const struct chat *);
 void chat_clear(struct chat *);                         /* turns go, the system prompt stays */
-int chat_system(struct chat *, const char *text);       /* NULL: back to the model's own */
+int chat_system(struct chat *, const char *text, size_t len);   /* NULL: the model's own again */
 
 /* Both return -1 without memory or when the invariant forbids it. */
 int chat_add(struct chat *, enum chat_who, const char *text, size_t len);
 int chat_append(struct chat *, const char *text, size_t len);   /* to the last turn */
+int chat_token(struct chat *, int id);                  /* likewise; after its text */
 struct chat_turn *chat_last(struct chat *);             /* NULL: empty */
 
 void chat_cut(struct chat *, int n);     /* only the first n turns stay */

@@ -5,11 +5,13 @@
  * Invariant: a failed save leaves the old file as it was and nothing beside it. */
 #include "app/args.h"
 #include "app/chat.h"
+#include "app/json_text.h"
 #include "app/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,16 +19,6 @@
 
 #define FORMAT 1
 #define FILE_LIMIT ((off_t)256 << 20)
-
-static json_t *json_text(const char *s, size_t n)
-{
-	size_t len;
-	char *clean = text_utf8(s, n, &len);
-	json_t *j = clean ? json_stringn(clean, len) : NULL;
-
-	free(clean);
-	return j;
-}
 
 static json_t *settings_object(const struct options *o)
 {
@@ -53,11 +45,20 @@ static json_t *header_object(const struct chat *c, const struct options *o, cons
 	if (title)
 		json_object_set_new(j, "title", json_string(title));
 	free(title);
-	json_object_set_new(j, "model", json_text(model, strlen(model)));
+	json_text_set(j, "model", model, strlen(model));
 	json_object_set_new(j, "settings", settings_object(o));
 	if (c->system)
-		json_object_set_new(j, "system", json_text(c->system, strlen(c->system)));
+		json_text_set(j, "system", c->system, c->system_len);
 	return j;
+}
+
+static json_t *ids_list(const struct chat_turn *t)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < t->n_ids; i++)
+		json_array_append_new(list, json_integer(t->ids[i]));
+	return list;
 }
 
 static json_t *turn_object(const struct chat_turn *t)
@@ -65,7 +66,7 @@ static json_t *turn_object(const struct chat_turn *t)
 	json_t *j = json_object();
 
 	json_object_set_new(j, "role", json_string(t->who == CHAT_USER ? "user" : "assistant"));
-	if (json_object_set_new(j, "text", json_text(t->text, t->len))) {
+	if (json_text_set(j, "text", t->text, t->len)) {
 		json_decref(j);         /* without its text the file could not be read again */
 		return NULL;
 	}
@@ -73,6 +74,8 @@ static json_t *turn_object(const struct chat_turn *t)
 		json_object_set_new(j, "seed", json_integer(t->seed));
 	if (t->partial)
 		json_object_set_new(j, "partial", json_true());
+	if (t->partial && t->n_ids)
+		json_object_set_new(j, "tokens", ids_list(t));
 	return j;
 }
 
@@ -216,36 +219,64 @@ static int take_header(struct chat *c, struct options *o, const json_t *j, char 
 		       char err[ERR_MAX])
 {
 	const json_t *version = json_object_get(j, "s3dchat");
-	const json_t *system = json_object_get(j, "system");
+	char *system = NULL;
+	size_t n;
+	int rc;
 
 	if (!json_is_integer(version))
 		return fail(err, "line 1 is not the head of a chat");
 	if (json_integer_value(version) != FORMAT)
 		return fail(err, "format %lld is not known to this version (it knows %d)",
 			    (long long)json_integer_value(version), FORMAT);
-	if (system && !json_is_string(system))
-		return fail(err, "line 1: \"system\" is not a text");
-	if (system && chat_system(c, json_string_value(system)))
-		return fail(err, "out of memory");
+	if (json_object_get(j, "system")) {
+		system = json_text_get(j, "system", &n);
+		if (!system)
+			return fail(err, "line 1: \"system\" is not a text");
+		rc = chat_system(c, system, n);
+		free(system);
+		if (rc)
+			return fail(err, "out of memory");
+	}
 	if (o)
 		take_settings(o, json_object_get(j, "settings"), warning);
 	return 0;
 }
 
+/* The tokens of the last turn, as far as they may be some: whoever goes on with it looks. */
+static void take_ids(struct chat *c, const json_t *list)
+{
+	json_t *id;
+	size_t i;
+
+	json_array_foreach(list, i, id) {
+		json_int_t x = json_is_integer(id) ? json_integer_value(id) : -1;
+
+		if (x < 0 || x > INT_MAX || chat_token(c, (int)x))
+			return;
+	}
+}
+
 static int take_turn(struct chat *c, const json_t *j, int line, char err[ERR_MAX])
 {
 	const char *role = json_string_value(json_object_get(j, "role"));
-	const json_t *text = json_object_get(j, "text");
 	enum chat_who who = role && !strcmp(role, "user") ? CHAT_USER : CHAT_MODEL;
+	char *text;
+	size_t n;
+	int rc;
 
 	if (!role || (who == CHAT_MODEL && strcmp(role, "assistant")))
 		return fail(err, "line %d: \"role\" is neither \"user\" nor \"assistant\"", line);
-	if (!json_is_string(text))
+	text = json_text_get(j, "text", &n);
+	if (!text)
 		return fail(err, "line %d: \"text\" is not a text", line);
-	if (chat_add(c, who, json_string_value(text), json_string_length(text)))
+	rc = chat_add(c, who, text, n);
+	free(text);
+	if (rc)
 		return fail(err, "line %d: two turns of the same speaker, or out of memory", line);
 	chat_last(c)->seed = json_integer_value(json_object_get(j, "seed"));
 	chat_last(c)->partial = json_is_true(json_object_get(j, "partial"));
+	if (chat_last(c)->partial)
+		take_ids(c, json_object_get(j, "tokens"));
 	return 0;
 }
 

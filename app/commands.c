@@ -88,12 +88,11 @@ static int set(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 
 static int system_prompt(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 {
-	const char *now = t->chat->system;
+	bool none = !strcmp(arg, "none");
 
 	if (!*arg)
-		fprintf(out, "%s\n", !now ? "(the model's own)" : *now ? now : "(none)");
-	else if (chat_system(t->chat, !strcmp(arg, "default") ? NULL :
-					      !strcmp(arg, "none") ? "" : arg))
+		command_system(t, out);
+	else if (chat_system(t->chat, !strcmp(arg, "default") ? NULL : arg, none ? 0 : strlen(arg)))
 		return fail(err, "out of memory");
 	return 0;
 }

@@ -56,6 +56,7 @@ int command_run(struct talk *, const struct command *, FILE *out, bool *leave, c
 void command_stats(const struct talk *, FILE *out);
 /* What is "" (everything), memory, model, settings or system. */
 int command_show(const struct talk *, const char *what, FILE *out, char err[ERR_MAX]);
+void command_system(const struct talk *, FILE *out);
 void command_settings(const struct talk *, const struct option_row *one, FILE *out);
 /* What loading will take, as one line. */
 void command_plan(const struct model_info *, char *out, size_t cap);

@@ -21,7 +21,7 @@ enum msg_kind {
 	MSG_PLAN,       /* info: memory that loading will take; nothing but that is known yet */
 	MSG_LOADING,    /* share */
 	MSG_READY,      /* info; text: the model's name; info.again: comes unasked */
-	MSG_TEXT,       /* text: bytes of one token; origin */
+	MSG_TEXT,       /* text: bytes of one token, maybe none; token: its id; origin */
 	MSG_DROPPED,    /* count: turns at the start that the model no longer sees */
 	MSG_STATS,      /* stats */
 	MSG_STRATEGY,   /* text: name; exact */
@@ -96,7 +96,10 @@ struct msg {
 		struct stats stats;
 		struct model_info info;
 		double share;
-		enum msg_origin origin;
+		struct {
+			enum msg_origin origin;
+			int token;
+		};
 		enum msg_reason reason;
 		int count;
 		enum msg_error error;

@@ -1,26 +1,18 @@
 /* run_json.c - see run_json.h.  The numbers are those of /stats; one that is not known is null. */
 #include "app/run_json.h"
-#include "app/text.h"
+#include "app/json_text.h"
 #include "engine/memory.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *text_value(const char *s, size_t n)
-{
-	size_t len;
-	char *clean = text_utf8(s, n, &len);
-	json_t *j = clean ? json_stringn(clean, len) : NULL;
-
-	free(clean);
-	return j;
-}
-
 static void put_text(json_t *j, const char *key, const char *s)
 {
-	json_object_set_new(j, key, s && *s ? text_value(s, strlen(s)) : json_null());
+	if (s && *s)
+		json_text_set(j, key, s, strlen(s));
+	else
+		json_object_set_new(j, key, json_null());
 }
 
 static void put_count(json_t *j, const char *key, bool known, long long n)
@@ -98,8 +90,7 @@ static void put_answer(json_t *j, const struct talk *t, enum msg_reason why)
 	const struct stats *s = &t->stats;
 	bool any = s->n_tokens >= 0, answered = any && last && last->who == CHAT_MODEL;
 
-	json_object_set_new(j, "text", answered ? text_value(last->text, last->len) :
-						  json_string(""));
+	json_text_set(j, "text", answered ? last->text : "", answered ? last->len : 0);
 	put_text(j, "ended_by", ends[why]);
 	put_text(j, "model", t->model);
 	put_text(j, "strategy", t->strategy);

@@ -138,11 +138,15 @@ static void show_model(const struct talk *t, FILE *out)
 	number(out, "load time", t->ready, "%.2f s", i->load_s);
 }
 
-static void show_system(const struct talk *t, FILE *out)
+void command_system(const struct talk *t, FILE *out)
 {
-	const char *now = t->chat->system;
+	const struct chat *c = t->chat;
 
-	fprintf(out, "%s\n", !now ? "(the model's own)" : *now ? now : "(none)");
+	if (c->system_len)
+		fwrite(c->system, 1, c->system_len, out);
+	else
+		fputs(c->system ? "(none)" : "(the model's own)", out);
+	fputc('\n', out);
 }
 
 static void show_settings(const struct talk *t, FILE *out)
@@ -157,7 +161,7 @@ int command_show(const struct talk *t, const char *what, FILE *out, char err[ERR
 		void (*show)(const struct talk *, FILE *);
 	} parts[] = {
 		{ "model", "Model", show_model }, { "memory", "Memory", show_memory },
-		{ "system", "System prompt", show_system },
+		{ "system", "System prompt", command_system },
 		{ "settings", "Settings", show_settings },
 	};
 	size_t n = strcspn(what, " \t\n"), shown = 0;

@@ -41,7 +41,7 @@ static int begin(struct talk *t, const struct options *o, char warning[ERR_MAX],
 		saved_tidy();
 	if ((o->resume || *o->session) && talk_resume_first(t, warning, err))
 		return -1;
-	if (*o->system && chat_system(t->chat, o->system))
+	if (*o->system && chat_system(t->chat, o->system, strlen(o->system)))
 		return fail(err, "out of memory");
 	return 0;
 }
@@ -282,7 +282,8 @@ static void take_text(struct talk *t, const struct msg *m)
 {
 	if (chat_last(t->chat)->who == CHAT_USER && chat_add(t->chat, CHAT_MODEL, "", 0))
 		return;
-	chat_append(t->chat, m->text, m->len);
+	if (!chat_append(t->chat, m->text, m->len))
+		chat_token(t->chat, m->token);
 }
 
 static void take_done(struct talk *t, enum msg_reason why)

@@ -184,13 +184,11 @@ static void trim_text(struct render *r, size_t from, enum trim how)
 		r->len -= k;
 }
 
-/* Encodes the text so far. */
-static int flush(struct render *r, char err[ERR_MAX])
+/* Encodes the text so far, as it is. */
+static int encode(struct render *r, char err[ERR_MAX])
 {
 	size_t room = r->len;
 	int k = 0;
-	if (r->t->eats && r->n > 0)     /* then the text follows a token */
-		trim_text(r, 0, TRIM_LEFT);
 	do {
 		if (reserve(r, room, err) < 0)
 			return -1;
@@ -204,6 +202,13 @@ static int flush(struct render *r, char err[ERR_MAX])
 	r->n += k;
 	r->len = 0;
 	return 0;
+}
+
+static int flush(struct render *r, char err[ERR_MAX])
+{
+	if (r->t->eats && r->n > 0)     /* then the text follows a token */
+		trim_text(r, 0, TRIM_LEFT);
+	return encode(r, err);
 }
 
 static int put_id(struct render *r, int id, char err[ERR_MAX])
@@ -302,15 +307,33 @@ static int put_question(struct render *r, const struct turn *u, const struct tur
 	return put_words(r, t->tail[SPEAKER_USER], err);
 }
 
-static int put_answer(struct render *r, const struct turn *u, bool closed, char err[ERR_MAX])
+static int put_answer(struct render *r, const struct turn *u, char err[ERR_MAX])
 {
 	const struct template *t = r->t;
 	if (put_words(r, t->lead[SPEAKER_ASSISTANT], err) < 0 ||
-	    put_words(r, closed ? NULL : t->opening, err) < 0 ||
 	    put_words(r, t->gap, err) < 0 ||
-	    put_content(r, r->len, closed ? without_thoughts(t->think, *u) : *u, err) < 0)
+	    put_content(r, r->len, without_thoughts(t->think, *u), err) < 0)
 		return -1;
-	return closed ? put_words(r, t->tail[SPEAKER_ASSISTANT], err) : 0;
+	return put_words(r, t->tail[SPEAKER_ASSISTANT], err);
+}
+
+/* What makes the model answer. */
+static int put_opening(struct render *r, char err[ERR_MAX])
+{
+	if (put_words(r, r->t->lead[SPEAKER_ASSISTANT], err) < 0)
+		return -1;
+	return put_words(r, r->t->opening, err);
+}
+
+/* The same, and what the model has written already: all its white space is its own, none is trimmed
+ * or eaten; the gap is for a text that begins without. */
+static int put_begun(struct render *r, const struct turn *u, char err[ERR_MAX])
+{
+	bool spaced = space_at(u->text, u->len, false) > 0;
+	if (put_opening(r, err) < 0 || (r->t->eats && flush(r, err) < 0) ||
+	    put_words(r, spaced ? NULL : r->t->gap, err) < 0)
+		return -1;
+	return put_text(r, u->text, u->len, err) < 0 ? -1 : encode(r, err);
 }
 
 /* The question which takes the system prompt, or -1. */
@@ -323,8 +346,7 @@ static int system_place(const struct template *t, const struct turn *turns, int 
 	return found;
 }
 
-static int put_turns(struct render *r, const struct turn *turns, int n, bool open_answer,
-		     char err[ERR_MAX])
+static int put_turns(struct render *r, const struct turn *turns, int n, char err[ERR_MAX])
 {
 	const struct turn *system = n && turns->who == SPEAKER_SYSTEM ? turns : NULL;
 	int rc = 0, place = system ? system_place(r->t, turns, n) : -1;
@@ -337,7 +359,7 @@ static int put_turns(struct render *r, const struct turn *turns, int n, bool ope
 		else if (u->who == SPEAKER_USER)
 			rc = put_question(r, u, i == place ? system : NULL, err);
 		else
-			rc = put_answer(r, u, open_answer || i < n - 1, err);
+			rc = put_answer(r, u, err);
 	}
 	return rc;
 }
@@ -345,16 +367,17 @@ static int put_turns(struct render *r, const struct turn *turns, int n, bool ope
 static int put_all(struct render *r, const struct turn *turns, int n, bool open_answer,
 		   char err[ERR_MAX])
 {
+	const struct turn *last = n ? &turns[n - 1] : NULL;
+	bool goes_on = !open_answer && last && last->who == SPEAKER_ASSISTANT;
 	if (find_tokens(r->t, r->tok, r->id, err) < 0)
 		return -1;
 	if (!r->t->own_bos && tokenizer_add_bos(r->tok) && put_bos(r, err) < 0)
 		return -1;
-	if (put_words(r, r->t->start, err) < 0 || put_turns(r, turns, n, open_answer, err) < 0)
+	if (put_words(r, r->t->start, err) < 0 || put_turns(r, turns, n - goes_on, err) < 0)
 		return -1;
-	if (open_answer && (put_words(r, r->t->lead[SPEAKER_ASSISTANT], err) < 0 ||
-			    put_words(r, r->t->opening, err) < 0))
-		return -1;
-	return flush(r, err);
+	if (goes_on)
+		return put_begun(r, last, err);
+	return open_answer && put_opening(r, err) < 0 ? -1 : flush(r, err);
 }
 
 int template_render(const struct template *t, struct tokenizer *tok, const struct turn *turns,

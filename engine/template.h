@@ -38,10 +38,11 @@ char *template_default_system(const struct template *, const struct gguf *);
 /* Ids of the whole conversation: an optional system turn, then questions and answers in turn.
  * With open_answer the frame that makes the model answer follows.  If the last turn is the
  * assistant's and open_answer is false it is left unclosed, so that the model goes on with it
- * (/continue).  A family without a system turn has the prompt in its first or last question, as
- * its own template does, and none before there is a question.  What an earlier answer thought
- * (up to </think>) is left out where the family leaves it out.  *ids is malloc'ed, the caller
- * frees it; -1 with err: the vocabulary lacks a token of the frame, or no memory. */
+ * (/continue), and no frame trims it.  A family without a system turn has the prompt in its first
+ * or last question, as its own template does, and none before there is a question.  What an
+ * earlier answer thought (up to </think>) is left out where the family leaves it out.  *ids is
+ * malloc'ed, the caller frees it; -1 with err: the vocabulary lacks a token of the frame, or no
+ * memory. */
 int template_render(const struct template *, struct tokenizer *, const struct turn *turns, int n,
 		    bool open_answer, int **ids, int *n_ids, char err[ERR_MAX]);
 #endif

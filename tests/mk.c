@@ -11,7 +11,7 @@ struct mk {
 	FILE *f;
 	const struct mk_spec *s;
 	uint64_t rng;
-	bool calm, spm;
+	bool calm, spm, tags;
 	int n_tensors, n_keys;
 	struct {
 		char name[64];
@@ -98,6 +98,7 @@ static void byte_char(int b, char out[4])
 
 static const char *const specials[] = { "<|endoftext|>", "<|im_start|>", "<|im_end|>" };
 static const char *const merges[] = { "t h", "th e", "i n", "a n", "e r", "o n", "an d", "in g" };
+static const char *const tags[] = { MK_TAGS };
 
 static void token_text(int id, char out[64])
 {
@@ -120,10 +121,13 @@ static void token_text(int id, char out[64])
 static void put_tokens(struct mk *m)
 {
 	char text[64];
+	int words = m->s->n_vocab - (m->tags ? (int)(sizeof(tags) / sizeof(tags[0])) : 0);
 
 	key_array(m, "tokenizer.ggml.tokens", 8, (uint64_t)m->s->n_vocab);
 	for (int i = 0; i < m->s->n_vocab; i++) {
-		if (!m->spm || i < 3)
+		if (i >= words)
+			strcpy(text, tags[i - words]);
+		else if (!m->spm || i < 3)
 			token_text(i, text);
 		else
 			snprintf(text, sizeof(text), i < 259 ? "<0x%02X>" : "\xe2\x96\x81word%d",
@@ -132,7 +136,7 @@ static void put_tokens(struct mk *m)
 	}
 	key_array(m, "tokenizer.ggml.token_type", 5, (uint64_t)m->s->n_vocab);
 	for (int i = 0; i < m->s->n_vocab; i++)
-		put32(m, i < 3 ? 3 : m->spm && i < 259 ? 6 : 1);
+		put32(m, i < 3 || i >= words ? 3 : m->spm && i < 259 ? 6 : 1);
 }
 
 static void tokenizer(struct mk *m)
@@ -454,16 +458,15 @@ static void write_all(struct mk *m)
 	put64(m, (uint64_t)m->n_keys);
 }
 
-static int mk(const char *path, const struct mk_spec *s, bool calm, bool spm, char err[ERR_MAX])
+static int mk(const char *path, const struct mk_spec *s, struct mk how, char err[ERR_MAX])
 {
 	struct mk *m = mem_new(1, sizeof(*m), err);
 	int rc = -1;
 
 	if (!m)
 		return -1;
+	*m = how;
 	m->s = s;
-	m->calm = calm;
-	m->spm = spm;
 	m->rng = s->seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
 	m->f = fopen(path, "wb");
 	if (m->f) {
@@ -478,15 +481,20 @@ static int mk(const char *path, const struct mk_spec *s, bool calm, bool spm, ch
 
 int mk_write(const char *path, const struct mk_spec *s, char err[ERR_MAX])
 {
-	return mk(path, s, false, false, err);
+	return mk(path, s, (struct mk){ .s = NULL }, err);
 }
 
 int mk_write_calm(const char *path, const struct mk_spec *s, char err[ERR_MAX])
 {
-	return mk(path, s, true, false, err);
+	return mk(path, s, (struct mk){ .calm = true }, err);
 }
 
 int mk_write_spm(const char *path, const struct mk_spec *s, char err[ERR_MAX])
 {
-	return mk(path, s, false, true, err);
+	return mk(path, s, (struct mk){ .spm = true }, err);
+}
+
+int mk_write_frames(const char *path, const struct mk_spec *s, bool spm, char err[ERR_MAX])
+{
+	return mk(path, s, (struct mk){ .spm = spm, .tags = true }, err);
 }

@@ -35,4 +35,10 @@ int mk_write(const char *path, const struct mk_spec *, char err[ERR_MAX]);
 int mk_write_calm(const char *path, const struct mk_spec *, char err[ERR_MAX]);
 /* The same with a SentencePiece vocabulary: bytes, and words that all begin with a space. */
 int mk_write_spm(const char *path, const struct mk_spec *, char err[ERR_MAX]);
+/* Likewise, or byte-level, and the last tokens are those which the chat frames put by id. */
+int mk_write_frames(const char *path, const struct mk_spec *, bool spm, char err[ERR_MAX]);
+#define MK_TAGS "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "[INST]", "[/INST]", \
+	"[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "<start_of_turn>", "<end_of_turn>", "<|system|>", \
+	"<|user|>", "<|assistant|>", "<|end|>", "<|im_sep|>", "<｜User｜>", "<｜Assistant｜>", \
+	"<｜end▁of▁sentence｜>", "<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>"
 #endif

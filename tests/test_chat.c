@@ -119,7 +119,7 @@ static void test_file_keeps_everything(void **state)
 	struct stat st;
 
 	(void)state;
-	assert_int_equal(chat_system(chat, "be \"brief\"\n\x1b"), 0);
+	assert_int_equal(chat_system(chat, "be \"brief\"\n\x1b", 12), 0);
 	assert_int_equal(chat_add(chat, CHAT_USER, odd, sizeof(odd) - 1), 0);
 	add(CHAT_MODEL, "bad \xff end");
 	chat_last(chat)->seed = 9007199254740993LL;
@@ -140,7 +140,7 @@ static void test_file_keeps_everything(void **state)
 	assert_int_equal(back->n, 2);
 	assert_int_equal(back->turn[0].len, sizeof(odd) - 1);
 	assert_memory_equal(back->turn[0].text, odd, sizeof(odd));
-	assert_string_equal(back->turn[1].text, "bad \xef\xbf\xbd end");
+	assert_string_equal(back->turn[1].text, "bad \xff end");
 	assert_true(back->turn[1].seed == 9007199254740993LL);
 	assert_true(back->turn[1].partial && !back->turn[0].partial);
 	assert_true(other.temp == 0.25f && other.top_k == 7 && other.seed == 12345678901LL);

@@ -176,6 +176,46 @@ static void test_sentencepiece(void **state)
 		assert_int_equal(check_families("tests/vectors/template-spm.txt", k), 6);
 }
 
+/* What the model sees, as text. */
+static size_t spell(struct tokenizer *tok, const struct template *t, const struct turn *turn, int n,
+		    bool open_answer, char *out, size_t cap)
+{
+	char err[ERR_MAX];
+	int *ids, n_ids;
+	size_t len = 0;
+	if (template_render(t, tok, turn, n, open_answer, &ids, &n_ids, err) < 0)
+		fail_msg("%s", err);
+	for (int i = 0; i < n_ids; i++) {
+		struct gguf_str p = tokenizer_piece(tok, ids[i]);
+		assert_true(len + p.n < cap);
+		memcpy(out + len, p.s, p.n);
+		len += p.n;
+	}
+	free(ids);
+	return len;
+}
+
+/* An answer that is gone on with stands behind its frame with all its white space. */
+static void test_open_answer_is_not_trimmed(void **state)
+{
+	(void)state;
+	static const char begun[] = "\n \tone\n\ntwo \n";
+	struct turn turn[] = { { SPEAKER_USER, "q", 1 },
+			       { SPEAKER_ASSISTANT, begun, sizeof begun - 1 } };
+	struct tokenizer *tok = open_vocab(FRAMES, NULL);
+	char names[] = TEMPLATE_NAMES, want[1024], got[1024];
+	assert_non_null(tok);
+	for (char *name = strtok(names, " "); name; name = strtok(NULL, " ")) {
+		const struct template *t = template_find(name);
+		size_t n = spell(tok, t, turn, 1, true, want, sizeof want - sizeof begun);
+		memcpy(want + n, begun, sizeof begun - 1);
+		n += sizeof begun - 1;
+		if (spell(tok, t, turn, 2, false, got, sizeof got) != n || memcmp(got, want, n))
+			fail_msg("frame %s has changed it", name);
+	}
+	tokenizer_close(tok);
+}
+
 /* ---- choosing ---- */
 
 /* Puts today's date where the template has a format between two bytes 1. */
@@ -265,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_families),
 		cmocka_unit_test(test_sentencepiece),
+		cmocka_unit_test(test_open_answer_is_not_trimmed),
 		cmocka_unit_test(test_published),
 		cmocka_unit_test(test_every_name),
 	};
