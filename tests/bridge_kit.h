@@ -45,7 +45,7 @@ static inline const struct gguf_tensor *random_tensor(struct crossing *x, enum q
 }
 
 static inline void make_adapters(struct crossing *x, const struct model_config *c,
-				 enum quant_type type)
+				 enum quant_type type, int rank)
 {
 	for (int l = x->g.s; l < c->n_layers; l++)
 		for (int i = 0; i < ADAPTS; i++) {
@@ -54,12 +54,12 @@ static inline void make_adapters(struct crossing *x, const struct model_config *
 
 			if (l == x->g.s && which == ADAPT_OUT)
 				continue;       /* one is missing */
-			x->adapt[l][i].down = random_tensor(x, type, RANK, in,
+			x->adapt[l][i].down = random_tensor(x, type, rank, in,
 							    1 / sqrtf((float)in));
-			x->adapt[l][i].up = random_tensor(x, type, adapt_out(c, which), RANK,
+			x->adapt[l][i].up = random_tensor(x, type, adapt_out(c, which), rank,
 							  0.3f);
 		}
-	x->g.rank = RANK;
+	x->g.rank = rank;
 	x->g.adapt = x->adapt;
 }
 
@@ -73,7 +73,7 @@ static inline void make_crossing(struct crossing *x, const struct model_config *
 	x->g.bias = random_tensor(x, QUANT_F32, 1, k * c->n_embd, 0.1f);
 	x->p = (struct plan){ .bridge = &x->g };
 	if (adapters)
-		make_adapters(x, c, type);
+		make_adapters(x, c, type, RANK);
 }
 
 /* To the device and cache of the rig, which keep it until the next one. */
@@ -134,6 +134,48 @@ static inline void read_text(struct rig *r, int end, int rows)
 {
 	for (int pos = 0; pos < end; pos += rows)
 		free(run(r, NULL, pos, end - pos < rows ? end - pos : rows, 0));
+}
+
+/* ---- the naive pass over a bridge ---- */
+
+static inline void naive_cross(struct naive *s, const struct bridge *g, int pos, double *logits)
+{
+	int d = s->m->cfg.n_embd, layers = s->m->cfg.n_layers, fed[] = { g->s, layers - 1 };
+	double f[3 * WIDE] = { 0 }, y[BRIDGE_ROWS * WIDE];
+
+	naive_embed(s, pos, f);
+	naive_layers(s, 0, g->a, pos, f, NULL);
+	for (int i = 0; pos && i < 2; i++)
+		memcpy(f + (i + 1) * d, s->in + ((size_t)fed[i] * CTX + (size_t)pos - 1) *
+		       (size_t)d, (size_t)d * sizeof(*f));
+	dense(g->weight, f, y);
+	add_bias(g->bias, y);
+	s->bridge = g;
+	for (int o = 0; o < g->k; o++)
+		naive_layers(s, g->s, layers, pos + o, y + o * d,
+			     logits + o * s->m->cfg.n_vocab);
+	s->bridge = NULL;
+}
+
+static inline struct naive naive_open(const struct model *m)
+{
+	size_t rows = (size_t)m->cfg.n_layers * CTX;
+	size_t kv = rows * (size_t)(m->cfg.n_kv_heads * m->cfg.head_dim);
+
+	return (struct naive){ m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)), F16,
+			       calloc(rows * (size_t)m->cfg.n_embd, sizeof(double)), NULL };
+}
+
+/* Root mean square of the difference, relative to that of the logits. */
+static inline double apart(const double *want, const float *got, int n)
+{
+	double e = 0, all = 0;
+
+	for (int i = 0; i < n; i++) {
+		e += (want[i] - (double)got[i]) * (want[i] - (double)got[i]);
+		all += want[i] * want[i];
+	}
+	return sqrt(e / all);
 }
 
 /* ---- what is asked of every backend ---- */

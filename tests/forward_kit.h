@@ -306,7 +306,7 @@ static inline double as_f16(double x)
 static inline void rotate_heads(double *x, int heads, int dim)
 {
 	unsigned run = 1;
-	double y[256];
+	double y[WIDE];
 
 	while ((unsigned)dim % (2 * run) == 0)
 		run *= 2;

@@ -18,46 +18,6 @@ static struct rig open_rig(const struct mk_spec *spec, enum cache cache, const c
 	return open_rig_on(&backend_cpu, spec, &o);
 }
 
-static void naive_cross(struct naive *s, const struct bridge *g, int pos, double *logits)
-{
-	int d = s->m->cfg.n_embd, layers = s->m->cfg.n_layers, fed[] = { g->s, layers - 1 };
-	double f[3 * WIDE] = { 0 }, y[BRIDGE_ROWS * WIDE];
-
-	naive_embed(s, pos, f);
-	naive_layers(s, 0, g->a, pos, f, NULL);
-	for (int i = 0; pos && i < 2; i++)
-		memcpy(f + (i + 1) * d, s->in + ((size_t)fed[i] * CTX + (size_t)pos - 1) *
-		       (size_t)d, (size_t)d * sizeof(*f));
-	dense(g->weight, f, y);
-	add_bias(g->bias, y);
-	s->bridge = g;
-	for (int o = 0; o < g->k; o++)
-		naive_layers(s, g->s, layers, pos + o, y + o * d,
-			     logits + o * s->m->cfg.n_vocab);
-	s->bridge = NULL;
-}
-
-static struct naive naive_open(const struct model *m)
-{
-	size_t rows = (size_t)m->cfg.n_layers * CTX;
-	size_t kv = rows * (size_t)(m->cfg.n_kv_heads * m->cfg.head_dim);
-
-	return (struct naive){ m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)), F16,
-			       calloc(rows * (size_t)m->cfg.n_embd, sizeof(double)), NULL };
-}
-
-/* Root mean square of the difference, relative to that of the logits. */
-static double apart(const double *want, const float *got, int n)
-{
-	double e = 0, all = 0;
-
-	for (int i = 0; i < n; i++) {
-		e += (want[i] - (double)got[i]) * (want[i] - (double)got[i]);
-		all += want[i] * want[i];
-	}
-	return sqrt(e / all);
-}
-
 static void check_naive(const struct mk_spec *spec, const char *kernels, int a, int s, int pos,
 			enum quant_type type, bool adapters)
 {

@@ -263,6 +263,33 @@ static void test_vectors(void **state)
 	}
 }
 
+/* Rows of heads are no multiple of what a vector holds: nothing behind them is written. */
+static void test_lengths(void **state)
+{
+	const struct cpu_kernels *k = *state;
+	float x[64], w[64], y[64], z[64];
+
+	for (int n = 1; n <= 40; n++) {
+		double sum = 0;
+
+		for (int i = 0; i < 64; i++) {
+			x[i] = uniform();
+			y[i] = z[i] = w[i] = uniform();
+			sum += i < n ? (double)x[i] * (double)x[i] : 0;
+		}
+		k->add(y, x, 0.5f, n);
+		k->norm(x, w, n, 1e-5f, z);
+		for (int i = 0; i < n; i++) {
+			double norm = (double)x[i] / sqrt(sum / n + 1e-5) * (double)w[i];
+
+			assert_true(fabs((double)y[i] - (double)(w[i] + 0.5f * x[i])) < 1e-6);
+			assert_true(fabs((double)z[i] - norm) < 2e-6);
+		}
+		assert_memory_equal(y + n, w + n, sizeof(*y) * (size_t)(64 - n));
+		assert_memory_equal(z + n, w + n, sizeof(*z) * (size_t)(64 - n));
+	}
+}
+
 /* GELU by its tanh formula (Hendrycks and Gimpel 2016), scales and soft caps of any length. */
 static void test_bends(void **state)
 {
@@ -435,6 +462,7 @@ static int run_all(const char *name)
 		cmocka_unit_test_prestate(test_products, (void *)k),
 		cmocka_unit_test_prestate(test_quantise, (void *)k),
 		cmocka_unit_test_prestate(test_vectors, (void *)k),
+		cmocka_unit_test_prestate(test_lengths, (void *)k),
 		cmocka_unit_test_prestate(test_bends, (void *)k),
 		cmocka_unit_test_prestate(test_codes, (void *)k),
 		cmocka_unit_test_prestate(test_attend, (void *)k),

@@ -191,9 +191,6 @@ static int check_shape(const struct model_config *c, char err[ERR_MAX])
 		return fail(err, "heads of %d dimensions, %d to a key head: the cpu backend takes "
 			    "multiples of 8 up to %d, and up to %d heads", c->head_dim,
 			    c->n_heads / c->n_kv_heads, ATTEND_MAX_DIM, CPU_MAX_GROUP);
-	if (c->qk_norm && c->head_dim % 16)
-		return fail(err, "normed heads of %d dimensions: the cpu backend takes multiples "
-			    "of 16", c->head_dim);
 	return 0;
 }
 

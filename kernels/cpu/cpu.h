@@ -69,12 +69,13 @@ struct cpu_kernels {
 	mat_mul_fn *(*packed)(enum quant_type);         /* NULL: no packed kernel for this type */
 	mat_mul_fn *floats;                             /* any type, in the file's layout */
 	void (*quantise)(const struct act *, int row, int b0, int b1);
-	void (*norm)(const float *x, const float *w, int n, float eps, float *y);
-	void (*add)(float *x, const float *y, float scale, int n);      /* x += scale * y */
-	void (*glu)(enum activation, float *gate, const float *up, int n); /* gate = f(gate) * up */
+	void (*norm)(const float *x, const float *w, int n, float eps, float *y);       /* any n */
+	void (*add)(float *x, const float *y, float scale, int n);      /* x += scale * y; any n */
+	/* gate = f(gate) * up; n a multiple of 16. */
+	void (*glu)(enum activation, float *gate, const float *up, int n);
 	/* x = scale * x, then cap * tanh(x / cap) unless cap is 0.  Any n. */
 	void (*bend)(float *x, float scale, float cap, int n);
-	void (*halves)(const float *x, uint16_t *y, int n);     /* to f16, nearest even */
+	void (*halves)(const float *x, uint16_t *y, int n);     /* to f16, nearest even; n in 8s */
 	/* To q8_0: n (a multiple of 32) codes and n/32 f16 scales. */
 	void (*codes)(const float *x, int n, int8_t *code, uint16_t *scale);
 	void (*peaks)(const float *x, int n, float *y); /* y[i]: largest of x[16i..], never NaN */

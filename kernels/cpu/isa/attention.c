@@ -7,6 +7,7 @@
  * behind the last query's position is used. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/isa/simd.h"
+#include <assert.h>
 
 /* Queries worked on together: their sums stay in registers. */
 #if defined(ISA_avx2)
@@ -235,6 +236,8 @@ void K(attend)(const struct attend *a, int row0, int rows, int t0, int t1,
 	struct query query[QUERIES];
 	int n = 0, seen = 0, total = rows * a->group;
 
+	assert(a->pad_dim % 16 == 0 && a->head_dim <= a->pad_dim);
+	assert(a->pad_dim <= ATTEND_MAX_DIM && t0 % ATTEND_BLOCK == 0 && t1 - t0 <= ATTEND_BLOCK);
 	for (int i = 0; i < total; i++) {
 		int row = row0 + i / a->group, last = a->pos + row + 1;
 
@@ -261,6 +264,7 @@ void K(attend)(const struct attend *a, int row0, int rows, int t0, int t1,
 void K(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
 void K(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim)
 {
+	assert(pad_dim % 16 == 0 && head_dim <= pad_dim);
 	for (int i = 1; i < n; i++) {
 		float before[16] = { part[0].max }, after[16] = { part[i].max };
 		struct rescale r;

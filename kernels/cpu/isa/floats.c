@@ -4,6 +4,7 @@
  * Invariant: y = sum over lanes of (products added column by column), the same for every n. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/isa/simd.h"
+#include <assert.h>
 
 enum { PIECE = 256, COLUMNS = 8 };
 
@@ -32,6 +33,7 @@ void K(floats_mul)(const struct mat *m, int u0, int u1, const struct act *a, int
 	int last = u1 * UNIT < m->rows ? u1 * UNIT : m->rows;
 	size_t row_bytes = quant_bytes(quant_info(m->type), m->cols);
 
+	assert(m->cols % 16 == 0 && m->cols == a->k);
 	for (int r = u0 * UNIT; r < last; r++)
 		for (int c = 0; c < n; c += COLUMNS) {
 			int width = n - c < COLUMNS ? n - c : COLUMNS;

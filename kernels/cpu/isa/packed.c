@@ -344,7 +344,7 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 		w += kind_block_bytes(k);
 	}
 	for (int c = 0; c < n; c++)
-		put_rows(y + (size_t)c * (size_t)ldy, sum[c], left);
+		v_store_n(y + (size_t)c * (size_t)ldy, sum[c], left);
 }
 
 /* One function for each number of columns, so that their sums stay in registers: sixteen hold

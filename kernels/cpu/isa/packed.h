@@ -7,6 +7,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/pack.h"
 #include "kernels/cpu/isa/simd.h"
+#include <assert.h>
 
 /* Compile-time facts of a type; every use folds away once the kernels are inlined. */
 #define KINDS(_) _(Q4_0) _(Q4_1) _(Q5_0) _(Q5_1) _(Q8_0) _(IQ4_NL) _(Q4_K) _(Q5_K) _(Q6_K) \
@@ -70,25 +71,14 @@ INLINE struct panel panel_after(struct panel p, int nb)
 			       p.h + columns * 2 };
 }
 
-/* Writes one column's 16 results, of which the matrix may have fewer rows. */
-INLINE void put_rows(float *y, struct vf v, int left)
-{
-	float all[UNIT];
-
-	if (left >= UNIT) {
-		v_store(y, v);
-		return;
-	}
-	v_store(all, v);
-	memcpy(y, all, sizeof(float) * (size_t)left);
-}
-
+/* left: rows that the matrix has from this unit on; the last one may have fewer than 16. */
 typedef void tile_fn(int n, const uint8_t *w, int nb, struct panel, float *y, int ldy, int left);
 
 /* tile[i] is for i+1 columns, up to width. */
 INLINE void walk(const struct mat *m, int u0, int u1, const struct act *a, int n, float *y, int ldy,
 		 tile_fn *const tile[], int width)
 {
+	assert(m->cols == a->k && a->k % BLOCK == 0);
 	for (int u = u0; u < u1; u++)
 		for (int c = 0; c < n; c += width) {
 			struct panel p = panel_at(a, c / PANEL);

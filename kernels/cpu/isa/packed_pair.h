@@ -78,9 +78,9 @@ INLINE void pair(enum kind k, int n, const uint8_t *w, int nb, const struct pane
 	}
 #pragma GCC unroll 8
 	for (int c = 0; c < PANEL; c++)
-		put_rows(y + (size_t)c * (size_t)ldy, sum[c], left);
+		v_store_n(y + (size_t)c * (size_t)ldy, sum[c], left);
 	for (int c = 0; c < n; c++)
-		put_rows(y + (size_t)(PANEL + c) * (size_t)ldy, more[c], left);
+		v_store_n(y + (size_t)(PANEL + c) * (size_t)ldy, more[c], left);
 }
 
 /* Up to PANEL columns by the tile functions of AVX-512, more by `pair`. */

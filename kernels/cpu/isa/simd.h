@@ -136,6 +136,28 @@ INLINE struct vf v_load_f16(const uint16_t *p) { struct vf r; V_EACH(quant_f16_t
 INLINE struct vf v_load_i8(const int8_t *p) { struct vf r; V_EACH(p[i]); }
 #endif
 
+/* The n numbers at p, of which a vector may have fewer than sixteen: zeros in the other lanes. */
+INLINE struct vf v_load_n(const float *p, int n)
+{
+	float all[16] = { 0 };
+
+	if (n >= 16)
+		return v_load(p);
+	memcpy(all, p, sizeof(*p) * (size_t)n);
+	return v_load(all);
+}
+INLINE void v_store_n(float *p, struct vf a, int n)
+{
+	float all[16];
+
+	if (n >= 16) {
+		v_store(p, a);
+		return;
+	}
+	v_store(all, a);
+	memcpy(p, all, sizeof(*p) * (size_t)n);
+}
+
 INLINE struct vf v_first(struct vf a, int n)     /* the first n lanes, zeros in the others */
 {
 	float all[16];

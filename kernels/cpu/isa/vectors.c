@@ -1,27 +1,33 @@
 /* vectors.c - norm, quantisation of activations, activation function, residual sum.
  *
- * Lengths are multiples of 16 (the backend refuses models where they are not) where not said.
+ * Rows of heads have any length; where only multiples of a step are taken, that is asserted.
  * Invariant: nothing here looks at more than one row. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/isa/simd.h"
+#include <assert.h>
 
 void K(norm)(const float *x, const float *w, int n, float eps, float *y);
 void K(norm)(const float *x, const float *w, int n, float eps, float *y)
 {
 	struct vf sum = v_set(0), scale;
 
-	for (int i = 0; i < n; i += 16)
-		sum = v_fma(v_load(x + i), v_load(x + i), sum);
+	for (int i = 0; i < n; i += 16) {
+		struct vf v = v_load_n(x + i, n - i);
+
+		sum = v_fma(v, v, sum);
+	}
 	scale = v_set(1.0f / sqrtf(v_sum(sum) / (float)n + eps));
 	for (int i = 0; i < n; i += 16)
-		v_store(y + i, v_mul(v_mul(v_load(x + i), scale), v_load(w + i)));
+		v_store_n(y + i, v_mul(v_mul(v_load_n(x + i, n - i), scale),
+				       v_load_n(w + i, n - i)), n - i);
 }
 
 void K(add)(float *x, const float *y, float scale, int n);
 void K(add)(float *x, const float *y, float scale, int n)
 {
 	for (int i = 0; i < n; i += 16)
-		v_store(x + i, v_fma(v_load(y + i), v_set(scale), v_load(x + i)));
+		v_store_n(x + i, v_fma(v_load_n(y + i, n - i), v_set(scale),
+				       v_load_n(x + i, n - i)), n - i);
 }
 
 /* g * sigmoid(by) * up; GELU(g) = g / 2 (1 + tanh u) is g * sigmoid(2 u). */
@@ -38,6 +44,7 @@ void K(glu)(enum activation act, float *gate, const float *up, int n)
 {
 	const struct vf root = v_set(1.5957691216f), cubic = v_set(0.044715f), one = v_set(1.0f);
 
+	assert(n % 16 == 0);
 	for (int i = 0; i < n; i += 16) {
 		struct vf g = v_load(gate + i), by = g;
 
@@ -91,6 +98,7 @@ void K(quantise)(const struct act *a, int row, int b0, int b1)
 	size_t panel = (size_t)(row / PANEL) * (size_t)(a->k / BLOCK);
 	size_t lane = (size_t)(row % PANEL);
 
+	assert(a->k % BLOCK == 0 && b1 <= a->k / BLOCK);
 	for (int b = b0; b < b1; b++) {
 		size_t block = (panel + (size_t)b) * PANEL, half = 2 * block + lane;
 		int8_t *q = a->q + (block + lane) * BLOCK;
@@ -111,6 +119,7 @@ void K(quantise)(const struct act *a, int row, int b0, int b1)
 void K(halves)(const float *x, uint16_t *y, int n);
 void K(halves)(const float *x, uint16_t *y, int n)
 {
+	assert(n % 8 == 0);
 	for (int i = 0; i < n; i += 8) {
 #if defined(ISA_generic)
 		for (int j = i; j < i + 8; j++)
@@ -125,6 +134,7 @@ void K(halves)(const float *x, uint16_t *y, int n)
 void K(codes)(const float *x, int n, int8_t *code, uint16_t *scale);
 void K(codes)(const float *x, int n, int8_t *code, uint16_t *scale)
 {
+	assert(n % 32 == 0);
 	for (int i = 0; i < n; i += 32) {
 		struct vf a = v_load(x + i), b = v_load(x + i + 16), inverse;
 		struct vf high = v_set(127), low = v_set(-127);
