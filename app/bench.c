@@ -6,6 +6,7 @@
 #include "app/bench_parts.h"
 #include "app/model_path.h"
 #include "app/setup.h"
+#include "app/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -74,10 +75,10 @@ struct spread bench_spread(const struct bench *b, const char *fmt, ...)
 
 void bench_progress(const struct bench *b, int rep, const char *what)
 {
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\rbench: %d of %d: %-50.50s", rep + 1, b->reps, what);
-	else
-		fprintf(stderr, "bench: %d of %d: %s\n", rep + 1, b->reps, what);
+	bool terminal = isatty(STDERR_FILENO);
+
+	fprintf(stderr, "%sbench: %d of %d: %s%s", terminal ? "\r\033[K" : "", rep + 1, b->reps,
+		what, terminal ? "" : "\n");
 }
 
 static size_t needed_bytes(const struct model *m)
@@ -102,7 +103,7 @@ static bool no_probes(const struct options *o)
 static void note(const char *text)
 {
 	if (*text)
-		fprintf(stderr, "bench: %s\n", text);
+		text_tell("bench", text);
 }
 
 /* Loading has nothing to be interleaved with: it is repeated first, the last engine stays. */
@@ -164,15 +165,17 @@ static void bench_close(struct bench *b)
 
 static int measure(struct bench *b, char err[ERR_MAX])
 {
-	for (int rep = 0; rep < b->reps; rep++) {
-		if (!no_probes(b->opt) && bench_probe_run(b, rep, err))
-			return -1;
-		if (!b->opt->probes && bench_strategy_run(b, rep, err))
-			return -1;
+	int rc = 0;
+
+	for (int rep = 0; rep < b->reps && !rc; rep++) {
+		if (!no_probes(b->opt))
+			rc = bench_probe_run(b, rep, err);
+		if (!rc && !b->opt->probes)
+			rc = bench_strategy_run(b, rep, err);
 	}
 	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%70s\r", "");
-	return 0;
+		fputs("\r\033[K", stderr);
+	return rc;
 }
 
 int bench_run(const struct options *o, FILE *out, char err[ERR_MAX])

@@ -14,7 +14,7 @@ enum { BENCH_SERIES_MAX = 1024, BENCH_VERIFY_POS = 256, BENCH_ROWS_MAX = 8, BENC
 	BENCH_PREDICT_MAX = 128, BENCH_CONTENDERS_MAX = 32 };
 
 struct series {
-	char name[64];
+	char name[128];         /* room for a contender, a temperature and a prompt's name */
 	const char *unit;
 	double *v;              /* (reps) */
 	int n;

@@ -2,6 +2,7 @@
  *
  * The built-in set is build/gen/prompts.h, which tests/tools/embed_prompts.sh writes. */
 #include "app/bench_prompts.h"
+#include "app/text.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,22 @@ struct embedded_prompt {
 };
 #include "prompts.h"     /* build/gen */
 
+/* The name without its ending, made visible here for all that print it; cut where it is long. */
+static int set_name(struct prompt *p, const char *name, char err[ERR_MAX])
+{
+	size_t n = strcspn(name, "."), end = sizeof(p->name) - 1;
+	char *seen = text_line(name, n);
+
+	if (!seen)
+		return fail(err, "out of memory");
+	n = strlen(seen);
+	while (n > end && ((unsigned char)seen[end] & 0xC0) == 0x80)
+		end--;
+	memcpy(p->name, seen, n < end ? n : end);
+	free(seen);
+	return 0;
+}
+
 static int add_prompt(struct prompt_set *s, const char *name, const unsigned char *text, size_t len,
 		      char err[ERR_MAX])
 {
@@ -28,12 +45,10 @@ static int add_prompt(struct prompt_set *s, const char *name, const unsigned cha
 		len--;
 	if (!len)
 		return fail(err, "prompt %s is empty", name);
-	p->text = mem_new(len, 1, err);
-	if (!p->text)
+	if (set_name(p, name, err) || !(p->text = mem_new(len, 1, err)))
 		return -1;
 	memcpy(p->text, text, len);
 	p->len = len;
-	snprintf(p->name, sizeof(p->name), "%.*s", (int)strcspn(name, "."), name);
 	s->n++;
 	return 0;
 }

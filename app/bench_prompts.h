@@ -7,7 +7,7 @@
 #include "engine/util.h"
 
 struct prompt {
-	char name[64];
+	char name[64];          /* fit to be printed */
 	char *text;             /* len bytes, without the newlines at the end */
 	size_t len;
 };

@@ -3,9 +3,11 @@
  * CSV: name,unit,median,min,max,repetitions; a text (unit "text") stands quoted in "median".
  * Invariant: what was not measured is '-' in the table and absent from the CSV. */
 #include "app/bench_parts.h"
+#include "app/text.h"
 
 #include <math.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -44,14 +46,17 @@ static const char *file_name(const struct bench *b)
 	return slash ? slash + 1 : b->opt->model;
 }
 
-/* Names come from outside: no control bytes to the terminal, quotes doubled in CSV. */
+/* Names come from outside: made visible, on one line, quotes doubled in CSV. */
 static void put_text(FILE *f, const char *s, bool csv)
 {
-	for (; *s; s++) {
-		if (*s == '"' && csv)
+	char *seen = text_line(s, strlen(s));
+
+	for (const char *p = seen; p && *p; p++) {
+		if (*p == '"' && csv)
 			fputc('"', f);
-		fputc((unsigned char)*s < 32 || *s == 127 ? '?' : *s, f);
+		fputc(*p, f);
 	}
+	free(seen);
 }
 
 static void text_row(FILE *f, const char *name, const char *value, bool csv)
@@ -91,8 +96,12 @@ static void report_csv(const struct bench *b, FILE *f)
 		const struct series *s = &b->series[i];
 		struct spread v = bench_values(s->v, s->n);
 
-		fprintf(f, "%s,%s,%.6g,%.6g,%.6g,%d\n", s->name, s->unit, v.median, v.min,
-			v.max, s->n);
+		const char *quote = strpbrk(s->name, ",\"") ? "\"" : "";
+
+		fputs(quote, f);
+		put_text(f, s->name, true);
+		fprintf(f, "%s,%s,%.6g,%.6g,%.6g,%d\n", quote, s->unit, v.median, v.min, v.max,
+			s->n);
 	}
 }
 

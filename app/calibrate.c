@@ -43,9 +43,7 @@ static void end_line(struct teller *t)
 static void on_note(void *ctx, const char *text)
 {
 	end_line(ctx);
-	fputs("calibrate: ", stderr);
-	text_print(stderr, text);
-	fputc('\n', stderr);
+	text_tell("calibrate", text);
 }
 
 static void on_begin(void *ctx, double seconds, size_t bytes)
@@ -119,7 +117,7 @@ static int print_table(FILE *f, const struct calibrate_result *r, const char *pa
 		fputs("none of them pays here: plain is as fast or faster; the best is written "
 		      "all the same\n", f);
 	fputs("written: ", f);
-	text_print(f, path);
+	text_print_line(f, path);
 	fputc('\n', f);
 	return fflush(f) ? fail(err, "writing the result: %s", strerror(errno)) : 0;
 }
@@ -140,7 +138,7 @@ static void tell_stop(const struct options *o, const char *path)
 		return;
 	}
 	fputs("the text so far is kept in ", stderr);
-	text_print(stderr, path);
+	text_print_line(stderr, path);
 	fputs(".part, and the same command goes on from there\n", stderr);
 }
 

@@ -5,6 +5,7 @@
  * Invariant: only OUT_ROWS rows of logits exist at a time, whatever the text's length. */
 #include "app/eval.h"
 #include "app/setup.h"
+#include "app/text.h"
 #include "engine/engine.h"
 
 #include <errno.h>
@@ -134,7 +135,7 @@ static int open_engine(struct eval *v, char err[ERR_MAX])
 	eo.be.n_out = OUT_ROWS;
 	v->e = engine_open(&eo, err);
 	if (v->e && *v->e->notes[NOTE_BACKEND])
-		fprintf(stderr, "eval: %s\n", v->e->notes[NOTE_BACKEND]);
+		text_tell("eval", v->e->notes[NOTE_BACKEND]);
 	return v->e ? 0 : -1;
 }
 
@@ -235,7 +236,9 @@ static void report_kl(struct eval *v, FILE *out)
 	for (long i = 0; i < v->n; i++)
 		sum += v->kl[i];
 	qsort(v->kl, (size_t)v->n, sizeof(*v->kl), by_size);
-	fprintf(out, "kernels %s\n", v->e->be->describe(v->e->dev));
+	fputs("kernels ", out);
+	text_print_line(out, v->e->be->describe(v->e->dev));
+	fputc('\n', out);
 	fprintf(out, "chunks %d\nchunk_tokens %d\nrows %ld\n", v->n_chunks, v->chunk, v->n);
 	fprintf(out, "perplexity %.5f\n", exp(v->nll / n));
 	if (isnan(v->nll_ref))

@@ -73,9 +73,7 @@ static void say(struct line_chat *l, const char *text)
 
 static void complain(const char *text)
 {
-	fputs("s3dchat: ", stderr);
-	text_print(stderr, text);
-	fputc('\n', stderr);
+	text_tell("s3dchat", text);
 }
 
 static void show_text(struct line_chat *l, const char *s, size_t n)
@@ -164,7 +162,7 @@ static void greet(struct line_chat *l)
 		return;
 	}
 	fputs("s3dchat " S3D_VERSION " - ", stdout);
-	text_print(stdout, t->model ? t->model : "");
+	text_print_line(stdout, t->model ? t->model : "");
 	printf(" - %s (%s)\n/help lists the commands, Ctrl+C stops an answer, Ctrl+D leaves.\n",
 	       t->strategy, t->exact ? "exact" : "approximate");
 	if (t->chat->n)

@@ -74,9 +74,7 @@ static int with_model(struct options *o, char err[ERR_MAX])
 static void on_warning(void *ctx, const char *text)
 {
 	(void)ctx;
-	fputs("s3dchat: ", stderr);
-	text_print(stderr, text);
-	fputc('\n', stderr);
+	text_tell("s3dchat", text);
 }
 
 /* The user's configuration below what the command line says. */

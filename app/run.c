@@ -109,9 +109,7 @@ static int take(struct output *out, struct msg *m, char err[ERR_MAX])
 	if (m->kind == MSG_TEXT && !out->json) {
 		put_text(out, m->text, m->len);
 	} else if (m->kind == MSG_NOTE) {
-		fputs("s3dchat: ", stderr);
-		text_print(stderr, m->text);
-		fputc('\n', stderr);
+		text_tell("s3dchat", m->text);
 	} else if (m->kind == MSG_PLAN && talk.opt.verbose) {
 		command_plan(&m->info, plan, sizeof(plan));
 		fprintf(stderr, "%s\n", plan);

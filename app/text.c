@@ -3,6 +3,7 @@
  * A UTF-8 decoder that narrows what the next byte may be (so overlong forms, surrogates and
  * numbers past U+10FFFF never form) feeds a writer that spells out what a terminal would obey. */
 #include "app/text.h"
+#include "engine/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,29 +32,35 @@ static size_t put_utf8(uint32_t c, char *out)
 	return 4;
 }
 
-/* Characters that reorder or hide text, or that some terminals take for a line break. */
-static bool is_deceptive(uint32_t c)
+static bool is_safe(const struct text_filter *f, uint32_t c)
 {
-	return (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069) || c == 0x200B ||
-	       c == 0x2028 || c == 0x2029 || c == 0xFEFF;
+	if ((c == '\n' || c == '\t') && !f->one_line)
+		return true;
+	return f->keep_controls || !utf8_unsafe(c) || utf8_joins(f->before, c);
 }
 
-static size_t put_char(const struct text_filter *f, uint32_t c, char *out)
+static size_t put_char(struct text_filter *f, uint32_t c, char *out)
 {
-	char buf[TEXT_GROWTH + 1];
+	char buf[16];
+	size_t n;
 
-	if (f->keep_controls || c == '\n' || c == '\t')
+	if (is_safe(f, c)) {
+		f->before = c;
 		return put_utf8(c, out);
-	if (c < 0x20 || c == 0x7F) {
-		out[0] = '^';
-		out[1] = (char)(c ^ 0x40);
-		return 2;
 	}
-	if ((c < 0x80 || c >= 0xA0) && !is_deceptive(c))
-		return put_utf8(c, out);
-	snprintf(buf, sizeof(buf), "<U+%04X>", (unsigned)c & 0xFFFF);
-	memcpy(out, buf, TEXT_GROWTH);
-	return TEXT_GROWTH;
+	f->before = 0;
+	if (c < 0x20 || c == 0x7F)
+		n = (size_t)snprintf(buf, sizeof(buf), "^%c", (char)(c ^ 0x40));
+	else
+		n = (size_t)snprintf(buf, sizeof(buf), "<U+%04X>", (unsigned)c);
+	memcpy(out, buf, n);
+	return n;
+}
+
+static size_t put_replacement(struct text_filter *f, char *out)
+{
+	f->before = 0;
+	return put_utf8(0xFFFD, out);
 }
 
 /* The first byte of a character; returns the bytes written. */
@@ -62,7 +69,7 @@ static size_t put_lead(struct text_filter *f, unsigned char b, char *out)
 	if (b < 0x80)
 		return put_char(f, b, out);
 	if (b < 0xC2 || b > 0xF4)
-		return put_utf8(0xFFFD, out);
+		return put_replacement(f, out);
 	f->low = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
 	f->high = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
 	f->need = b < 0xE0 ? 1 : b < 0xF0 ? 2 : 3;
@@ -79,7 +86,7 @@ size_t text_filter_put(struct text_filter *f, const char *in, size_t n, char *ou
 
 		if (f->need && (b < f->low || b > f->high)) {
 			f->need = 0;
-			w += put_utf8(0xFFFD, out + w);
+			w += put_replacement(f, out + w);
 		}
 		if (!f->need) {
 			w += put_lead(f, b, out + w);
@@ -99,7 +106,7 @@ size_t text_filter_end(struct text_filter *f, char *out)
 	if (!f->need)
 		return 0;
 	f->need = 0;
-	return put_utf8(0xFFFD, out);
+	return put_replacement(f, out);
 }
 
 static char *whole(struct text_filter f, const char *s, size_t n, size_t *len)
@@ -127,6 +134,11 @@ char *text_utf8(const char *s, size_t n, size_t *len)
 	return whole((struct text_filter){ .keep_controls = true }, s, n, len);
 }
 
+char *text_line(const char *s, size_t n)
+{
+	return whole((struct text_filter){ .one_line = true }, s, n, NULL);
+}
+
 char *text_title(const char *s, size_t n)
 {
 	enum { LONGEST = 60 };
@@ -150,11 +162,26 @@ char *text_title(const char *s, size_t n)
 	return line;
 }
 
-void text_print(FILE *f, const char *s)
+static void print_owned(FILE *f, char *seen)
 {
-	char *seen = text_visible(s, strlen(s), NULL);
-
 	if (seen)
 		fputs(seen, f);
 	free(seen);
+}
+
+void text_print(FILE *f, const char *s)
+{
+	print_owned(f, text_visible(s, strlen(s), NULL));
+}
+
+void text_print_line(FILE *f, const char *s)
+{
+	print_owned(f, text_line(s, strlen(s)));
+}
+
+void text_tell(const char *who, const char *text)
+{
+	fprintf(stderr, "%s: ", who);
+	text_print(stderr, text);
+	fputc('\n', stderr);
 }

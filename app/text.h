@@ -1,8 +1,8 @@
 /* text.h - untrusted bytes made fit for a terminal or for a file.
  *
  * Model output, file names, GGUF strings and errors may hold anything.  No ownership except where
- * said.  Invariant: what comes out is valid UTF-8 and holds no C0 control but newline and tab, no
- * DEL, no C1 control and no bidirectional override, however the input was cut into pieces. */
+ * said.  Invariant: what comes out is valid UTF-8 and holds, newline and tab apart, nothing that
+ * utf8_unsafe names but joiners in their place, however the input was cut into pieces. */
 #ifndef S3D_APP_TEXT_H
 #define S3D_APP_TEXT_H
 #include <stdbool.h>
@@ -10,13 +10,15 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define TEXT_GROWTH 8   /* bytes out per byte in, at most */
+#define TEXT_GROWTH 9   /* bytes out per byte in, at most */
 
 struct text_filter {    /* zeroed: at a character's border */
 	uint32_t code;
 	int need;               /* continuation bytes that are still to come */
 	unsigned char low, high;        /* what the next of them must lie between */
+	uint32_t before;        /* the character that was let through last; 0: none */
 	bool keep_controls;     /* only repair UTF-8 (for files) */
+	bool one_line;          /* newline and tab are spelt out too */
 };
 
 /* Needs room for TEXT_GROWTH * n bytes; returns how many were written.  An incomplete character
@@ -30,6 +32,10 @@ char *text_visible(const char *s, size_t n, size_t *len);
 char *text_utf8(const char *s, size_t n, size_t *len);          /* controls stay */
 /* The first line that is not blank, made visible, at most 60 characters; malloc'ed. */
 char *text_title(const char *s, size_t n);
-/* Prints s, made visible. */
+char *text_line(const char *s, size_t n);       /* a name: newlines and tabs are spelt out too */
+/* Prints s, made visible; a name: on one line. */
 void text_print(FILE *, const char *s);
+void text_print_line(FILE *, const char *s);
+/* "who: text" as a line of stderr, made visible. */
+void text_tell(const char *who, const char *text);
 #endif

@@ -1,11 +1,13 @@
 /* tokenize.c - see tokenize.h.  No BOS is put before the ids: what stands there is the text. */
 #include "app/tokenize.h"
+#include "app/text.h"
 #include "engine/tokenizer.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define BLANKS " \t\r\n\v\f"
 
@@ -78,6 +80,21 @@ static int read_ids(const struct tokenizer *t, const char *s, size_t len, int *i
 	return n;
 }
 
+/* Byte for byte into a pipe or a file; a terminal gets nothing of a vocabulary that it would obey.
+ * s == NULL: that was all. */
+static void put_bytes(struct text_filter *f, bool terminal, const char *s, size_t n)
+{
+	char seen[TEXT_GROWTH * 64];
+	for (size_t k; n && terminal; s += k, n -= k) {
+		k = n < 64 ? n : 64;
+		fwrite(seen, 1, text_filter_put(f, s, k, seen), stdout);
+	}
+	if (n)
+		fwrite(s, 1, n, stdout);
+	if (!s)
+		fwrite(seen, 1, text_filter_end(f, seen), stdout);
+}
+
 /* Nothing is written before all ids are known to be good.  The space that a text was given in front
  * is taken away again. */
 static int print_text(struct tokenizer *t, const char *s, size_t len, bool special,
@@ -86,15 +103,18 @@ static int print_text(struct tokenizer *t, const char *s, size_t len, bool speci
 	int *ids = malloc((len / 2 + 1) * sizeof *ids);
 	if (!ids)
 		return fail(err, "out of memory for the ids in %zu bytes", len);
+	struct text_filter filter = { 0 };
+	bool terminal = isatty(STDOUT_FILENO);
 	int n = read_ids(t, s, len, ids, err);
 	for (int i = 0, shown = 0; i < n; i++) {
 		struct gguf_str p = shown ? tokenizer_piece(t, ids[i]) :
 					    tokenizer_piece_first(t, ids[i]);
 		if (!special && tokenizer_is_control(t, ids[i]))
 			continue;
-		fwrite(p.s, 1, p.n, stdout);
+		put_bytes(&filter, terminal, p.s, p.n);
 		shown++;
 	}
+	put_bytes(&filter, terminal, NULL, 0);
 	free(ids);
 	return n < 0 ? -1 : 0;
 }

@@ -234,7 +234,7 @@ static void keep(struct screen *s)
 		return;
 	fputs(failed ? "s3dchat: the conversation is not saved: " :
 		       "s3dchat: the conversation is saved as ", stderr);
-	text_print(stderr, failed ? err : t->place);
+	text_print_line(stderr, failed ? err : t->place);
 	fputc('\n', stderr);
 }
 

@@ -1,6 +1,8 @@
 /* utf8.c - see utf8.h. */
 #include "engine/utf8.h"
 
+enum { ZWNJ = 0x200C, ZWJ = 0x200D };
+
 static int tail_bytes(unsigned char lead)
 {
 	if (lead < 0x80)
@@ -41,4 +43,28 @@ uint32_t utf8_value(const char *s, int k)
 	for (int i = 1; i < k; i++)
 		c = c << 6 | ((unsigned char)s[i] & 0x3F);
 	return c;
+}
+
+bool utf8_unsafe(uint32_t c)
+{
+	static const struct { uint32_t first, last; } list[] = {
+		{ 0x0000, 0x001F }, { 0x007F, 0x009F },         /* C0, DEL, C1 */
+		{ 0x061C, 0x061C },                             /* Arabic letter mark */
+		{ 0x200B, 0x200F },     /* no width: space, joiners, marks of direction */
+		{ 0x2028, 0x202E },     /* separators of lines, overrides of direction */
+		{ 0x2060, 0x206F },     /* joiner of words, invisible operators, isolates */
+		{ 0xFEFF, 0xFEFF },                             /* byte order mark */
+		{ 0xFFF9, 0xFFFB },                             /* annotations between lines */
+		{ 0xE0000, 0xE007F },                           /* tags */
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+		if (c >= list[i].first && c <= list[i].last)
+			return true;
+	return false;
+}
+
+bool utf8_joins(uint32_t before, uint32_t c)
+{
+	return (c == ZWNJ || c == ZWJ) && before >= 0x80 && !utf8_unsafe(before);
 }

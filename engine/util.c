@@ -19,14 +19,6 @@
 #define BLOCK_MAX ((size_t)1 << 40)     /* no single block of ours comes near 1 TiB */
 #define HUGE_PAGE ((size_t)2 << 20)
 
-/* Characters that act on a terminal or reorder what stands around them. */
-static bool unsafe(uint32_t cp)
-{
-	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0x200b && cp <= 0x200f) ||
-	       (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff ||
-	       cp == 0x061c || (cp >= 0xfff9 && cp <= 0xfffb) || (cp >= 0xe0000 && cp < 0xe0080);
-}
-
 /* Copies n bytes of text to out, unsafe ones as \xNN; true if all of it fitted. */
 static bool make_visible(const unsigned char *s, size_t n, char out[ERR_MAX])
 {
@@ -34,7 +26,7 @@ static bool make_visible(const unsigned char *s, size_t n, char out[ERR_MAX])
 
 	while (n) {
 		int len = utf8_next((const char *)s, n);
-		bool plain = len > 0 && !unsafe(utf8_value((const char *)s, len));
+		bool plain = len > 0 && !utf8_unsafe(utf8_value((const char *)s, len));
 		size_t take = plain ? (size_t)len : 1, need = plain ? take : 4;
 
 		if (at + need >= ERR_MAX)

@@ -8,17 +8,7 @@
 #include "app/run.h"
 #include "app/text.h"
 #include "app/worker.h"
-
-#include <stdarg.h>
-#include <setjmp.h>
-#include <cmocka.h>
-#include <fcntl.h>
-#include <pty.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "tests/escape_kit.h"
 
 enum { STRINGS = 10000, NOISE = 48, TYPED = 200 };
 
@@ -37,7 +27,8 @@ static size_t noise(char *out)
 	static const char *const nasty[] = {
 		"\033]52;c;", "\033[2J", "\x9b" "31m", "\xc2\x9b", "\xe2\x80\xae", "\xe2\x81\xa6",
 		"\xed\xa0\x80", "\r", "\b", "\a", "\033P", "\x7f", "\xc0\x9b", "\xf4\x90\x80\x80",
-		"\033", "\xc2", "\xe2\x80",
+		"\033", "\xc2", "\xe2\x80", "\xe2\x80\x8e", "\xd8\x9c", "\xe2\x81\xa0",
+		"\xef\xbf\xb9", "\xf3\xa0\x81\x81", "\xe2\x80\x8b",
 	};
 	size_t n = 0, want = dice(NOISE - 8);
 
@@ -110,98 +101,6 @@ void worker_close(struct worker *w)
 	msgq_free(&w->in);
 	msgq_free(&w->out);
 	free(w);
-}
-
-/* ---- what comes out ---- */
-
-struct checker {
-	uint32_t code;
-	int need, min;
-	size_t bytes;
-};
-
-static bool is_bad(uint32_t c)
-{
-	return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7F && c < 0xA0) ||
-	       (c >= 0xD800 && c < 0xE000) || c > 0x10FFFF || (c >= 0x202A && c <= 0x202E) ||
-	       (c >= 0x2066 && c <= 0x2069);
-}
-
-/* UTF-8 by arithmetic, in another way than text.c does it. */
-static bool is_bad_byte(struct checker *k, unsigned char b)
-{
-	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
-
-	if (k->need) {
-		k->code = k->code << 6 | (b & 0x3F);
-		if ((b & 0xC0) != 0x80)
-			return true;
-		return --k->need == 0 && (k->code < least[k->min] || is_bad(k->code));
-	}
-	if (b < 0x80)
-		return is_bad(b);
-	k->need = k->min = b >= 0xF0 ? 3 : b >= 0xE0 ? 2 : 1;
-	k->code = b & (0x3Fu >> k->need);
-	return b < 0xC0 || b >= 0xF8;
-}
-
-static void check(struct checker *k, const char *s, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		k->bytes++;
-		if (is_bad_byte(k, (unsigned char)s[i]))
-			fail_msg("byte %zu of the output is 0x%02x, which a terminal obeys",
-				 k->bytes, (unsigned char)s[i]);
-	}
-}
-
-/* Runs what in a child whose output and errors are a raw pty (and its input the file, or the pty).
- * Returns its exit status. */
-static pid_t start(int (*what)(void), const char *input, int *master)
-{
-	struct termios raw;
-	int slave, in;
-	pid_t pid;
-
-	assert_int_equal(openpty(master, &slave, NULL, NULL, NULL), 0);
-	tcgetattr(slave, &raw);
-	cfmakeraw(&raw);
-	tcsetattr(slave, TCSANOW, &raw);
-	fflush(NULL);
-	pid = fork();
-	if (!pid) {
-		in = input ? open(input, O_RDONLY) : slave;
-		setsid();
-		dup2(in, STDIN_FILENO);
-		dup2(slave, STDOUT_FILENO);
-		dup2(slave, STDERR_FILENO);
-		close(*master);
-		in = what();
-		fflush(NULL);
-		_exit(in);
-	}
-	close(slave);
-	return pid;
-}
-
-static int end(pid_t pid, int master)
-{
-	int status = -1;
-
-	close(master);
-	waitpid(pid, &status, 0);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-}
-
-static size_t check_all(int master)
-{
-	struct checker k = { 0 };
-	char buf[4096];
-	ssize_t n;
-
-	while ((n = read(master, buf, sizeof(buf))) > 0)
-		check(&k, buf, (size_t)n);
-	return k.bytes;
 }
 
 static void defaults(struct options *o)
@@ -282,16 +181,6 @@ static void test_one_answer(void **state)
 	(void)state;
 	assert_int_equal(end(pid, master), 0);
 	assert_true(bytes > (size_t)STRINGS * 10);
-}
-
-/* With readline on both sides: of escapes only those that readline and the prompt need. */
-static void strip_own(char *s)
-{
-	static const char *const own[] = { "\033[?2004h", "\033[?2004l", "\033[K", "\r" };
-
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		for (char *p = s; (p = strstr(p, own[i])) != NULL;)
-			memmove(p, p + strlen(own[i]), strlen(p + strlen(own[i])) + 1);
 }
 
 static void test_typed(void **state)

@@ -3,6 +3,7 @@
  * The repaired UTF-8 is what Python's bytes.decode("utf-8", "replace") gives for the same bytes
  * (printed once with Python 3.11); validity is judged by the C library. */
 #include "app/text.h"
+#include "tests/unsafe.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -75,6 +76,55 @@ static void test_visible(void **state)
 	check(text_visible, B(""), B(""));
 }
 
+/* Each of the list between letters, through every call that makes text visible, whole and byte for
+ * byte.  Newline and tab stay but where a text must be one line. */
+static void check_unsafe(uint32_t c)
+{
+	char in[8] = "a", form[16], want[32], parts[TEXT_GROWTH * 8];
+	size_t n = 1 + unsafe_utf8(c, in + 1), w = 0;
+	struct text_filter f = { 0 };
+	char *line;
+
+	in[n++] = 'b';
+	in[n] = '\0';
+	unsafe_form(c, form);
+	snprintf(want, sizeof(want), "a%sb", form);
+	if (c != '\n' && c != '\t') {
+		check(text_visible, in, n, want, strlen(want));
+		for (size_t i = 0; i < n; i++)
+			w += text_filter_put(&f, in + i, 1, parts + w);
+		assert_int_equal(w, strlen(want));
+		assert_memory_equal(parts, want, w);
+		line = text_title(in, n);
+		assert_string_equal(line, want);
+		free(line);
+	}
+	line = text_line(in, n);
+	assert_string_equal(line, want);
+	free(line);
+}
+
+static void test_every_unsafe_character(void **state)
+{
+	(void)state;
+	for (uint32_t c = 0; c < 0x110000; c++)
+		if (unsafe_has(c))
+			check_unsafe(c);
+}
+
+/* Joiners belong behind a letter that is not ASCII; elsewhere they hide. */
+static void test_joiners(void **state)
+{
+	(void)state;
+	check(text_visible, B("می\u200Cخواهم"), B("می\u200Cخواهم"));
+	check(text_visible, B("क्\u200Dष"), B("क्\u200Dष"));
+	check(text_visible, B("a\u200Db"), B("a<U+200D>b"));
+	check(text_visible, B("\u200C"), B("<U+200C>"));
+	check(text_visible, B("🔥\u200D\u200D\u200D"), B("🔥\u200D<U+200D><U+200D>"));
+	check(text_visible, B("\u202E\u200D"), B("<U+202E><U+200D>"));
+	check(text_visible, B("\xff\u200D"), B("\xef\xbf\xbd<U+200D>"));
+}
+
 /* True if the C library finds only printable characters, newlines and tabs in it. */
 static bool is_safe(const char *s, size_t n)
 {
@@ -136,6 +186,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_repair), cmocka_unit_test(test_visible),
+		cmocka_unit_test(test_every_unsafe_character), cmocka_unit_test(test_joiners),
 		cmocka_unit_test(test_random_bytes_in_pieces),
 	};
 

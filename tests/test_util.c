@@ -1,5 +1,6 @@
 /* test_util.c - error texts that are safe to print, allocation, its guard, the clock. */
 #include "engine/util.h"
+#include "tests/unsafe.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -59,6 +60,23 @@ static void fail_shows_control_bytes(void **state)
 		assert_string_equal(err, pair[i][1]);
 		fail(err, "%s", err);           /* a second time changes nothing */
 		assert_string_equal(err, pair[i][1]);
+	}
+}
+
+static void fail_shows_every_unsafe_character(void **state)
+{
+	char err[ERR_MAX], text[5], want[32];
+
+	(void)state;
+	for (uint32_t c = 1; c < 0x110000; c++) {
+		if (!unsafe_has(c))
+			continue;
+		*want = '\0';
+		for (size_t i = 0, n = unsafe_utf8(c, text); i < n; i++)
+			sprintf(want + strlen(want), "\\x%02x", (unsigned char)text[i]);
+		fail(err, "a%sb", text);
+		assert_int_equal(strlen(err), strlen(want) + 2);
+		assert_memory_equal(err + 1, want, strlen(want));
 	}
 }
 
@@ -224,6 +242,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fail_formats),
 		cmocka_unit_test(fail_shows_control_bytes),
+		cmocka_unit_test(fail_shows_every_unsafe_character),
 		cmocka_unit_test(fail_cuts),
 		cmocka_unit_test(blocks_are_aligned_and_zero),
 		cmocka_unit_test(too_much_is_refused),

@@ -2,6 +2,7 @@
  *
  * Widths come from tests/vectors/widths.txt, which tests/tools/make_width_vectors.py made with
  * Python's wcwidth.  Visible forms are written out by hand from ui/width.h. */
+#include "tests/unsafe.h"
 #include "ui/width.h"
 
 #include <stdarg.h>
@@ -13,17 +14,6 @@
 #include <string.h>
 
 #define B(s) s, sizeof(s) - 1
-
-static size_t put_utf8(uint32_t c, char *out)
-{
-	int k = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-	static const unsigned char lead[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
-
-	for (int i = k - 1; i > 0; i--, c >>= 6)
-		out[i] = (char)(0x80 | (c & 0x3F));
-	out[0] = (char)(lead[k] | c);
-	return (size_t)k;
-}
 
 static void test_widths_of_wcwidth(void **state)
 {
@@ -43,7 +33,7 @@ static void test_widths_of_wcwidth(void **state)
 
 			if (q == p)
 				break;
-			n += put_utf8((uint32_t)c, text + n);
+			n += unsafe_utf8((uint32_t)c, text + n);
 		}
 		got = text_width(text, n);
 		if (got != want && ++wrong)
@@ -89,6 +79,44 @@ static void test_visible_forms(void **state)
 	check(B("\xcd\xb8"), "<U+0378>", 8, 2);         /* not assigned */
 	check(B("e\xcc\x81x"), "e\xcc\x81", 1, 3);
 	check(B("\xe2\x9d\xa4\xef\xb8\x8fx"), "\xe2\x9d\xa4\xef\xb8\x8f", 2, 6);
+}
+
+/* Alone, behind a letter and behind an emoji. */
+static void test_every_unsafe_character(void **state)
+{
+	char text[16], form[16];
+
+	(void)state;
+	for (uint32_t c = 0; c < 0x110000; c++) {
+		static const char *const before[] = { "", "a", "🔥" };
+
+		if (!unsafe_has(c))
+			continue;
+		unsafe_form(c, form);
+		for (int i = 0; i < 3; i++) {
+			size_t at = strlen(before[i]), n = at;
+			struct glyph g = { .bytes = 0 };
+
+			memcpy(text, before[i], n);
+			n += unsafe_utf8(c, text + n);
+			text[n++] = 'b';
+			if (at) {
+				text_glyph(text, n, &g);
+				assert_int_equal(g.bytes, at);
+				assert_string_equal(g.text, before[i]);
+			}
+			check(text + at, n - at, form, (int)strlen(form), n - at - 1);
+		}
+	}
+}
+
+static void test_joiners(void **state)
+{
+	(void)state;
+	check(B("ی\u200Cخ"), "ی\u200C", 1, 5);
+	check(B("a\u200Db"), "a", 1, 1);
+	check(B("\u200Db"), "<U+200D>", 8, 3);
+	check(B("🔥\u200D\u200D"), "🔥\u200D", 2, 7);
 }
 
 /* A letter under 1000 accents takes 64 bytes of them at most and stays small. */
@@ -219,6 +247,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_widths_of_wcwidth),
 		cmocka_unit_test(test_visible_forms),
+		cmocka_unit_test(test_every_unsafe_character),
+		cmocka_unit_test(test_joiners),
 		cmocka_unit_test(test_zalgo_is_bounded),
 		cmocka_unit_test(test_long_family),
 		cmocka_unit_test(test_fit_and_tabs),

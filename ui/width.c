@@ -49,12 +49,12 @@ static bool is_mark(int32_t c)
 	return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
 }
 
-/* Not to be sent to a terminal as it is: controls, what reorders or hides text, line separators,
- * and what this Unicode version does not know (so nobody can say how wide it is). */
+/* Not to be sent to a terminal as it is: what is unsafe there, what has no width, and what this
+ * Unicode version does not know (so nobody can say how wide it is). */
 static bool is_spelt_out(int32_t c)
 {
-	return c < 0x20 || (c >= 0x7F && c < 0xA0) ||
-	       utf8proc_category(c) == UTF8PROC_CATEGORY_CN || utf8proc_charwidth(c) == 0;
+	return utf8_unsafe((uint32_t)c) || utf8proc_category(c) == UTF8PROC_CATEGORY_CN ||
+	       utf8proc_charwidth(c) == 0;
 }
 
 static void spell(int32_t c, struct glyph *g)
@@ -74,6 +74,8 @@ static bool joins(int32_t base, int32_t prev, int32_t c, int32_t *state)
 		return base == BLACK_FLAG;
 	if (is_skin_tone(c))
 		return is_pictograph(base);
+	if (utf8_unsafe((uint32_t)c))
+		return utf8_joins((uint32_t)prev, (uint32_t)c);
 	return utf8proc_category(c) != UTF8PROC_CATEGORY_CN;
 }
 
