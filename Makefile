@@ -8,7 +8,9 @@ VERSION := 0.1.0
 CC ?= cc
 CXX ?= g++
 CSTD := -std=c11 -D_GNU_SOURCE
-WARN := -Wall -Wextra -Wpedantic -Wshadow -Werror
+# A warning ends a check and never a build: the next compiler knows warnings that nobody has seen.
+WERROR ?= $(if $(filter check% lint,$(MAKECMDGOALS)),1)
+WARN := -Wall -Wextra -Wpedantic -Wshadow $(if $(WERROR),-Werror)
 OPT_release := -O2 -g -ftree-vectorize -fvect-cost-model=dynamic
 OPT_debug := -O0 -g3 -DS3D_DEBUG
 OPT_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -DS3D_DEBUG
@@ -16,6 +18,9 @@ OPT_tsan := -O1 -g -fsanitize=thread -DS3D_DEBUG
 CFLAGS += $(CSTD) $(WARN) $(OPT_$(FLAVOUR)) -I. -Ibuild/gen -DS3D_VERSION='"$(VERSION)"' -pthread
 LDFLAGS += $(OPT_$(FLAVOUR)) -pthread
 LDLIBS += -llapack -lblas -lnettle -lpcre2-8 -lreadline -ljansson -lutf8proc -lncursesw -lm -ldl
+
+# What a compiler says of an object stays in a file beside it: see the end.
+COMPILE = scripts/compile $@
 
 # Kernels that exist once per instruction set are compiled from the same source with other flags.
 X86 := $(filter x86_64,$(shell uname -m))
@@ -47,8 +52,8 @@ endif
 CUDA_SO := $(if $(CUDA_NVCC),$B/s3dcuda.so)
 NVCC_OPT_release := -O3
 NVCC_OPT_debug := -O1 -g -DS3D_DEBUG
-NVCC_FLAGS := -std=c++17 $(NVCC_OPT_$(FLAVOUR)) -fmad=false -Werror all-warnings -I. \
-	-DS3D_VERSION='"$(VERSION)"' \
+NVCC_FLAGS := -std=c++17 $(NVCC_OPT_$(FLAVOUR)) -fmad=false -I. \
+	$(if $(WERROR),-Werror all-warnings) -DS3D_VERSION='"$(VERSION)"' \
 	-Xcompiler -fPIC,-fvisibility=hidden,-ffp-contract=off,-Wall,-Wextra
 CUDA_PIC := $(addprefix $B/pic/engine/,util.o utf8.o quant.o bridge.o)
 CUDA_OBJ := $(CUDA_SRC:%.cu=$B/%.o) $(CUDA_PIC)
@@ -71,9 +76,9 @@ SHELL_TESTS := $(wildcard tests/*.test.sh)
 EMU_OBJ := $(patsubst %.cpp,$B/emu/%.o,$(filter-out tests/emu/test_%,$(wildcard tests/emu/*.cpp)))
 EMU_CUDA_OBJ := $(CUDA_SRC:%.cu=$B/emu/%.o)
 EMU_TEST_OBJ := $(patsubst %.cpp,$B/emu/%.o,$(wildcard tests/emu/test_*.cpp))
-EMU_FLAGS = -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wshadow=local -Werror -Wno-unknown-pragmas \
-	$(OPT_$(FLAVOUR)) -fno-strict-aliasing -ffp-contract=off -fPIC -fvisibility=hidden -I. \
-	-DS3D_VERSION='"$(VERSION)"' -pthread
+EMU_FLAGS = -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wshadow=local -Wno-unknown-pragmas \
+	$(if $(WERROR),-Werror) $(OPT_$(FLAVOUR)) -fno-strict-aliasing -ffp-contract=off -fPIC \
+	-fvisibility=hidden -I. -DS3D_VERSION='"$(VERSION)"' -pthread
 EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults _arch _windows \
 	_rings _s3d) $B/tests/test_cuda
 DEVICE_TESTS := $(addprefix $B/tests/test_cuda,_device _bridge_device _arch_device \
@@ -98,7 +103,7 @@ $B/s3dchat: $B/app/main.o $B/libapp.a $B/libs3d.a
 
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(COMPILE) $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 $B/app/bench_prompts.o: build/gen/prompts.h
 build/gen/prompts.h: tests/tools/embed_prompts.sh $(sort $(wildcard tests/prompts/*.txt))
 	@mkdir -p $(@D)
@@ -113,18 +118,18 @@ $(CUDA_MK): scripts/cuda-config $(if $(CUDA_ANEW),FORCE)
 	@if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
 $B/kernels/cuda/%.o: kernels/cuda/%.cu Makefile $(CUDA_MK)
 	@mkdir -p $(@D)
-	$(CUDA_NVCC) $(NVCC_FLAGS) $(CUDA_GENCODE) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+	$(COMPILE) $(CUDA_NVCC) $(NVCC_FLAGS) $(CUDA_GENCODE) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 $B/pic/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+	$(COMPILE) $(CC) $(CFLAGS) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
 $B/emu/%.o: %.cu Makefile
 	@mkdir -p $(@D)
-	$(CXX) -x c++ $(EMU_FLAGS) -MMD -MP -c -o $@ $<
+	$(COMPILE) $(CXX) -x c++ $(EMU_FLAGS) -MMD -MP -c -o $@ $<
 # The thread sanitizer cannot follow from one stack to another.
 $B/emu/tests/emu/fibers.o $B/emu/tests/emu/stack.o: EMU_FLAGS += -fno-sanitize=thread
 $B/emu/%.o: %.cpp Makefile
 	@mkdir -p $(@D)
-	$(CXX) $(EMU_FLAGS) -MMD -MP -c -o $@ $<
+	$(COMPILE) $(CXX) $(EMU_FLAGS) -MMD -MP -c -o $@ $<
 # Loaded like the real one by the program beside it.
 $B/emu/s3dcuda.so: $(EMU_OBJ) $(EMU_CUDA_OBJ) $(CUDA_PIC)
 	$(CXX) $(LDFLAGS) -shared -o $@ $^ -lutf8proc -lm
@@ -138,7 +143,7 @@ $(EMU_TESTS): %: %.o $(EMU_CUDA_OBJ) $(EMU_OBJ) $B/tests/mk.o $B/libapp.a $B/lib
 # The same on a GPU.  Its backend lies beside the program, and so must it.
 $(DEVICE_TESTS:%=%.o): $B/tests/%_device.o: tests/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -DDEVICE_REAL -MMD -MP -c -o $@ $<
+	$(COMPILE) $(CC) $(CFLAGS) -DDEVICE_REAL -MMD -MP -c -o $@ $<
 # Complete in itself: what it lacks is told here and not when it is loaded.
 $B/s3dcuda.so: $(CUDA_OBJ)
 	$(CUDA_NVCC) -shared $(CUDA_GENCODE) -cudart static -o $@ $^ -ldl -lrt -lpthread \
@@ -146,7 +151,7 @@ $B/s3dcuda.so: $(CUDA_OBJ)
 define isa_rule
 $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_$(1)) -DISA=$(1:_emulated=) \
+	$$(COMPILE) $$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_$(1)) -DISA=$(1:_emulated=) \
 		-DISA_$(1:_emulated=) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS) amx amx_emulated,$(eval $(call isa_rule,$(i))))
@@ -157,13 +162,13 @@ $B/tests/test_%: $B/tests/test_%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 $(EMULATED_TESTS): %_amx: %.o $(EMULATED_OBJ) $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 $B/kernels/cpu/amx_emulated.o: kernels/cpu/amx.c Makefile
-	$(CC) $(CFLAGS) -DAMX_EMULATED -MMD -MP -c -o $@ $<
+	$(COMPILE) $(CC) $(CFLAGS) -DAMX_EMULATED -MMD -MP -c -o $@ $<
 # What stands for s3dcuda.so when its loading is tested.
 FAKES := $(addprefix $B/tests/fake_,$(addsuffix .so,works refuses old empty))
 $(FAKES): $B/tests/fake_%.so: tests/fake_backend.c $(wildcard engine/*.h) Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -DFAKE_$* $(if $(filter old,$*),-US3D_VERSION -DS3D_VERSION='"0.0.1"') \
-		-fPIC -shared -o $@ $<
+	$(COMPILE) $(CC) $(CFLAGS) -DFAKE_$* $(if $(filter old,$*),-US3D_VERSION \
+		-DS3D_VERSION='"0.0.1"') -fPIC -shared -o $@ $<
 $B/tests/test_load: | $(FAKES)
 # Only what reads files: the sanitizers take minutes over the kernels.
 $B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine/gguf*.c \
@@ -200,7 +205,7 @@ bench: $B/s3dchat
 model:
 	@mkdir -p build/model && file=$$(scripts/get-model) && ln -sfn "$$file" build/model/
 lint:
-	@$(MAKE) --no-print-directory -s -j "$$(nproc)" man
+	@$(MAKE) --no-print-directory -s -j "$$(nproc)" WERROR=1 man
 	@tests/lint
 format:
 	clang-format -i $(wildcard app/*.[ch] engine/*.[ch] kernels/*.[ch] kernels/*/*.[ch] \
@@ -227,3 +232,8 @@ install: $B/s3dchat $(CUDA_SO) man
 clean:
 	rm -rf build
 -include $(wildcard $B/*/*.d $B/*/*/*.d $B/*/*/*/*.d)
+# A check compiles anew the objects of which a compiler had something to say, and only these: the
+# others are what -Werror would have made of them.
+ifneq ($(WERROR),)
+$(patsubst %.said,%,$(shell find $B -name '*.said' 2>/dev/null)): FORCE
+endif
