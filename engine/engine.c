@@ -407,13 +407,18 @@ int engine_prefill(struct engine *e, char err[ERR_MAX])
 	return strategy_read(&e->strat, err);
 }
 
-/* Takes back what a step emitted behind the first keep tokens; counted as never emitted. */
+/* Takes back what a step emitted behind the first keep tokens; counted as never emitted, and the
+ * drafts that stood there as never tested. */
 static void take_back(struct engine *e, const struct emit *out, int n, int keep)
 {
 	struct strategy_stats *st = &e->strat.stats;
 
 	for (int i = keep; i < n; i++) {
 		st->emitted--;
+		if (out[i].origin == ORIGIN_PLAIN)
+			continue;
+		st->tested--;
+		st->pos_tested[i]--;
 		if (out[i].origin == ORIGIN_ACCEPTED) {
 			st->accepted--;
 			st->pos_accepted[i]--;

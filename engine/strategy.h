@@ -41,7 +41,8 @@ struct strategy_stats {
 	long rounds;            /* steps taken */
 	long emitted;           /* tokens that came out */
 	long drafted;           /* proposed */
-	long tested;            /* drafts whose predecessors all held, so that they were compared */
+	long tested;            /* drafts whose predecessors all held, so that they were compared,
+				 * and came out or had what came out put in their place */
 	long accepted;          /* emitted drafts */
 	long pos_tested[DRAFT_MAX], pos_accepted[DRAFT_MAX];    /* by draft position */
 	double draft_s, verify_s, choose_s;
