@@ -20,11 +20,11 @@ enum { KEYS_AT_ONCE = 64, PASTE_AT_ONCE = 65536 };
 static bool editing, shown, ended;
 static struct typed typed;      /* with editing: what readline has not been given yet */
 static double typed_at;         /* when the last of it came */
+static double escape_time;
 static char *taken;             /* a finished line */
 static bool have_line;
 static char *buf;               /* plain input that is not a whole line yet */
 static size_t buf_n, buf_cap;
-static const double key_gap = 0.03;
 
 static void on_line(char *line)
 {
@@ -36,9 +36,10 @@ static void on_line(char *line)
 		edit_remember(line);
 }
 
-void input_open(bool with_editing)
+void input_open(bool with_editing, double escape)
 {
 	editing = with_editing;
+	escape_time = escape;
 	if (!editing)
 		return;
 	rl_variable_bind("enable-bracketed-paste", "on");
@@ -169,7 +170,7 @@ bool input_take(bool readable, char **line)
 
 double input_patience(void)
 {
-	double gap = typed_patience(&typed, key_gap), left = typed_at + gap - clock_now();
+	double gap = typed_patience(&typed, escape_time), left = typed_at + gap - clock_now();
 
 	return gap < 0 ? -1 : left < 0 ? 0 : left;
 }

@@ -6,7 +6,8 @@
 #define S3D_APP_INPUT_H
 #include <stdbool.h>
 
-void input_open(bool editing);          /* editing: with readline, history and completion */
+/* editing: with readline, history and completion; escape: see typed_patience. */
+void input_open(bool editing, double escape);
 void input_close(void);
 void input_begin(void);                 /* shows the prompt */
 void input_end(void);

@@ -7,6 +7,7 @@
 #include "app/run.h"
 #include "app/text.h"
 #include "app/tui_editor.h"
+#include "app/typed.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -388,7 +389,7 @@ int line_main(const struct options *o, char err[ERR_MAX])
 	if (terminal)
 		l.talk.edit = edit_text;
 	atomic_store(&l.talk.worker->last, o->single_turn);
-	input_open(terminal);
+	input_open(terminal, typed_escape_time(o->escape_time));
 	rc = loop(&l, err);
 	input_close();
 	talk_close(&l.talk);

@@ -150,6 +150,9 @@ _(BOOL, progress, "progress", "", "", "", "", 0, 0, IN_CALIBRATE, COMMANDS, \
 	"progress as lines for programs on standard output") \
 _(TEXT, theme, "theme", "", "", "NAME", "", 0, 0, IN_CHAT, GENERAL, \
 	"theme of the full screen: default, light, mono, high-contrast, solarized, dusk") \
+_(INT, escape_time, "escape-time", "", "", "MS", "-1", -1, 10000, IN_CHAT, GENERAL, \
+	"milliseconds within which the rest of a key must follow its ESC, else it was the key " \
+	"Esc; -1: 50, and 500 over SSH") \
 _(BOOL, line, "line", "", "", "", "", 0, 0, IN_CHAT, GENERAL, \
 	"line chat, also when standard input is not a terminal") \
 _(BOOL, verbose, "verbose", "v", "show-timings", "", "", 0, 0, IN_ALL, GENERAL, \

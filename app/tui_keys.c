@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double key_gap = 0.03;
 
 static bool is_empty(void)
 {
@@ -310,7 +309,7 @@ void tui_input(struct tui *t, const char *s, size_t n, bool final)
 
 double tui_patience(const struct tui *t)
 {
-	return typed_patience(&t->typed, key_gap);
+	return typed_patience(&t->typed, typed_escape_time(t->talk.opt.escape_time));
 }
 
 void tui_silence(struct tui *t)

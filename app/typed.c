@@ -150,6 +150,18 @@ double typed_patience(const struct typed *t, double esc)
 	return may_be_esc(t->buf + t->at, t->n - t->at) || esc > pause_s ? esc : pause_s;
 }
 
+double typed_escape_time(int ms)
+{
+	static const char *const remote[] = { "SSH_CONNECTION", "SSH_TTY" };
+
+	for (size_t i = 0; ms < 0 && i < sizeof(remote) / sizeof(remote[0]); i++) {
+		const char *v = getenv(remote[i]);
+
+		ms = v && *v ? 500 : ms;
+	}
+	return (ms < 0 ? 50 : ms) / 1000.0;
+}
+
 void typed_free(struct typed *t)
 {
 	free(t->buf);

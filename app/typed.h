@@ -40,5 +40,7 @@ void typed_end_paste(struct typed *);
 /* Seconds without a byte after which the caller should end the paste and ask with final, when a
  * key begins with ESC and esc seconds are allowed for it; < 0: nothing waits. */
 double typed_patience(const struct typed *, double esc);
+/* --escape-time in seconds; ms < 0: what the line to the terminal needs. */
+double typed_escape_time(int ms);
 void typed_free(struct typed *);
 #endif

@@ -69,6 +69,20 @@ static void wait_for(struct run *r, const char *text)
 		 r->n > 200 ? r->out + r->n - 200 : r->out);
 }
 
+static void configure(const char *text)
+{
+	char path[96];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/s3dchat", home);
+	mkdir(path, 0700);
+	strcat(path, "/config");
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
 static void start(struct run *r, bool line)
 {
 	struct winsize w = { .ws_row = 30, .ws_col = 100 };
@@ -76,7 +90,7 @@ static void start(struct run *r, bool line)
 
 	*r = (struct run){ .line = line, .out = calloc(1, OUT_MOST) };
 	assert_non_null(r->out);
-	snprintf(command, sizeof(command), "rm -rf %s/s3dchat", home);
+	snprintf(command, sizeof(command), "rm -rf %s/s3dchat/*/ %s/s3dchat/history", home, home);
 	assert_int_equal(system(command), 0);
 	r->pid = forkpty(&r->tty, NULL, NULL, &w);
 	if (r->pid < 0)
@@ -261,6 +275,56 @@ static void test_locales(void **state)
 	setenv("LC_ALL", "C.UTF-8", 1);
 }
 
+/* ESC, and the rest of the key Left later. */
+static void slow_key(struct run *r, const char *text)
+{
+	type(r, "ab", 0.1);
+	type(r, "\033", 0.2);
+	type(r, "[DX\r", 0);
+	asked(r, text);
+	leave(r);
+}
+
+static void test_slow_keys(void **state)
+{
+	struct run r;
+
+	(void)state;
+	for (int line = 0; line < KINDS; line++) {
+		start(&r, line);
+		slow_key(&r, line ? "aXb" : "ab[DX");   /* readline waits for what it began */
+		setenv("SSH_CONNECTION", "192.0.2.1 2 192.0.2.3 4", 1);
+		start(&r, line);
+		slow_key(&r, "aXb");
+		configure("set escape-time 50\n");
+		start(&r, line);
+		slow_key(&r, line ? "aXb" : "ab[DX");
+		unsetenv("SSH_CONNECTION");
+		configure("set escape-time 1000\n");
+		start(&r, line);
+		slow_key(&r, "aXb");
+		configure("");
+	}
+}
+
+/* What cannot be the key Esc waits longer: a half of a paste's mark must not become text. */
+static void test_slow_marks(void **state)
+{
+	struct run r;
+
+	(void)state;
+	for (int line = 0; line < KINDS; line++) {
+		start(&r, line);
+		type(&r, "\033[20", 0.3);
+		type(&r, "0~one\rtwo\xc3", 0.3);
+		type(&r, "\xa9\033[2", 0.3);
+		type(&r, "01~\xc3", 0.3);
+		type(&r, "\xa4\r", 0);
+		asked(&r, "one\ntwoéä");
+		leave(&r);
+	}
+}
+
 static int set_up(void **state)
 {
 	const char *b = getenv("B");
@@ -298,6 +362,7 @@ int main(void)
 		cmocka_unit_test(test_paste_without_end),
 		cmocka_unit_test(test_interrupt_ends_paste), cmocka_unit_test(test_rest_of_paste),
 		cmocka_unit_test(test_ended_while_pasting), cmocka_unit_test(test_locales),
+		cmocka_unit_test(test_slow_keys), cmocka_unit_test(test_slow_marks),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
