@@ -123,6 +123,7 @@ int args_set(struct options *o, const struct option_row *r, const char *value, c
 			return fail(err, "--%s: '%s' is not one of %s", r->name, value, r->value);
 		/* fall through */
 	case OPT_TEXT:
+	case OPT_FILE:
 		*(const char **)field(o, r) = value;
 		return 0;
 	}
@@ -150,6 +151,7 @@ const char *args_show(const struct options *o, const struct option_row *r, char 
 			snprintf(buf, cap, "%g", (double)*(const float *)p);
 		break;
 	case OPT_TEXT:
+	case OPT_FILE:
 	case OPT_CHOICE:
 		snprintf(buf, cap, "%s", *(const char *const *)p);
 		break;

@@ -4,6 +4,7 @@
 #include "app/commands.h"
 #include "app/args.h"
 #include "app/clip.h"
+#include "app/file_name.h"
 #include "engine/strategy.h"
 
 #include <math.h>
@@ -51,6 +52,16 @@ int command_parse(const char *line, struct command *c, const char **text, char e
 		return fail(err, "/%s needs a %s", command_rows[c->id].name,
 			    command_rows[c->id].arg);
 	return 1;
+}
+
+bool command_takes_file(const char *line)
+{
+	size_t n = *line == '/' ? strcspn(line + 1, " \t\n") : 0;
+
+	for (int i = 0; i < COMMAND_N && n; i++)
+		if (is_named(&command_rows[i], line + 1, n))
+			return strstr(command_rows[i].arg, "FILE") != NULL;
+	return false;
 }
 
 static void help(FILE *out)
@@ -258,7 +269,7 @@ static int calibrate(struct talk *t, const char *arg, FILE *out, char err[ERR_MA
 	return 0;
 }
 
-int command_run(struct talk *t, const struct command *c, FILE *out, bool *leave, char err[ERR_MAX])
+static int run(struct talk *t, const struct command *c, FILE *out, bool *leave, char err[ERR_MAX])
 {
 	if (t->busy && (c->id == COMMAND_NEW || c->id == COMMAND_UNDO))
 		return fail(err, "the model is busy");  /* it writes into this conversation */
@@ -314,4 +325,26 @@ int command_run(struct talk *t, const struct command *c, FILE *out, bool *leave,
 		break;
 	}
 	return fail(err, "no such command");
+}
+
+char *command_argument(const struct command *c)
+{
+	const char *kind = command_rows[c->id].arg;
+	size_t n = strlen(c->arg);
+
+	if (strstr(kind, "FILE"))
+		return file_name_typed(c->arg);
+	while (!strstr(kind, "TEXT") && n && strchr(" \t\n", c->arg[n - 1]))
+		n--;
+	return strndup(c->arg, n);
+}
+
+int command_run(struct talk *t, const struct command *c, FILE *out, bool *leave, char err[ERR_MAX])
+{
+	char *arg = command_argument(c);
+	int rc = arg ? run(t, &(struct command){ .id = c->id, .arg = arg }, out, leave, err) :
+		       fail(err, "out of memory");
+
+	free(arg);
+	return rc;
 }

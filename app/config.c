@@ -160,7 +160,7 @@ static int set(struct reading *rd, const struct line *l, char err[ERR_MAX])
 		return memmove(err, err + 2 * !strncmp(err, "--", 2), strlen(err) - 1), -1;
 	if (!rd->c->opt)
 		return 0;
-	value = r->kind == OPT_TEXT || r->kind == OPT_CHOICE ? keep(rd->c, l->word[2]) : l->word[2];
+	value = r->kind >= OPT_TEXT ? keep(rd->c, l->word[2]) : l->word[2];
 	if (!value)
 		return fail(err, "no room for more texts in set lines");
 	return args_set(rd->c->opt, r, value, err);

@@ -4,6 +4,7 @@
  * each.  Invariant: a file name is only completed where a command takes one. */
 #include "app/edit.h"
 #include "app/commands.h"
+#include "app/file_name.h"
 #include "app/model_path.h"
 
 #include <stdio.h>
@@ -65,11 +66,33 @@ static char **complete(const char *word, int start, int end)
 		rl_attempted_completion_over = 1;
 		return rl_completion_matches(word, command_name);
 	}
-	rl_attempted_completion_over = strncmp(rl_line_buffer, "/load ", 6) &&
-				       strncmp(rl_line_buffer, "/model ", 7) &&
-				       strncmp(rl_line_buffer, "/save ", 6) &&
-				       strncmp(rl_line_buffer, "/read ", 6);
+	rl_attempted_completion_over = !command_takes_file(rl_line_buffer);
 	return NULL;
+}
+
+static char *quote(char *name, int kind, char *open)
+{
+	(void)kind;
+	return file_name_quote(name, *open);
+}
+
+static char *unquote(char *name, int open)
+{
+	return file_name_unquote(name, (char)open);
+}
+
+static int is_quoted(char *line, int at)
+{
+	return file_name_is_quoted(line, (size_t)at);
+}
+
+static void complete_files(void)
+{
+	rl_completer_quote_characters = "\"'";
+	rl_filename_quote_characters = " \t\n\"'\\";
+	rl_filename_quoting_function = quote;
+	rl_filename_dequoting_function = unquote;
+	rl_char_is_quoted_p = is_quoted;
 }
 
 static int insert_newline(int count, int key)
@@ -109,6 +132,7 @@ void edit_open(void)
 	rl_input_available_hook = bytes_left;
 	rl_attempted_completion_function = complete;
 	rl_completer_word_break_characters = " \t\n";
+	complete_files();
 	rl_bind_keyseq("\\e\\C-m", insert_newline);
 	rl_initialize();
 	for (size_t i = 0; i < sizeof(whole_bytes) / sizeof(whole_bytes[0]); i++)

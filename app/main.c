@@ -6,6 +6,7 @@
 #include "app/calibrate.h"
 #include "app/charset.h"
 #include "app/eval.h"
+#include "app/file_name.h"
 #include "app/line.h"
 #include "app/model_path.h"
 #include "app/run.h"
@@ -92,6 +93,7 @@ static int configure(struct options *o, struct config *cfg, int argc, char **arg
 static int run(int argc, char **argv, char err[ERR_MAX])
 {
 	static struct config cfg;
+	struct file_names names = { .n = 0 };
 	struct options o;
 	int rc;
 
@@ -109,7 +111,11 @@ static int run(int argc, char **argv, char err[ERR_MAX])
 		return rc;
 	if (check_names(&o, err))
 		return 2;
-	return o.mode == MODE_CHAT ? chat(&o, &cfg, err) : with_model(&o, err);
+	rc = file_names_open(&names, &o, err);
+	if (!rc)
+		rc = o.mode == MODE_CHAT ? chat(&o, &cfg, err) : with_model(&o, err);
+	file_names_free(&names);
+	return rc;
 }
 
 /* Errors of usage go to those who asked for JSON too; run_once tells of all others itself. */

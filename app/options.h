@@ -21,19 +21,19 @@ enum option_where {
 	IN_RUN = IN_CHAT | IN_EVAL | IN_BENCH | IN_CALIBRATE,   /* whatever runs the model */
 	LIVE = 1 << MODE_N,                     /* /set may change it during a chat */
 };
-enum option_kind { OPT_BOOL, OPT_INT, OPT_LONG, OPT_FLOAT, OPT_TEXT, OPT_CHOICE };
+enum option_kind { OPT_BOOL, OPT_INT, OPT_LONG, OPT_FLOAT, OPT_TEXT, OPT_FILE, OPT_CHOICE };
 enum option_group { GROUP_MODEL, GROUP_ANSWER, GROUP_SAMPLING, GROUP_STRATEGY, GROUP_COMMANDS,
 	GROUP_GENERAL, GROUP_N };
 #define OPTION_GROUPS { "Model", "Prompt and answer", "Sampling", "Strategy", \
 	"For one command only", "General" }
 
 #define OPTIONS(_) \
-_(TEXT, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
+_(FILE, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
 	"GGUF model file (default: the one that ./start fetched)") \
-_(TEXT, model_draft, "model-draft", "md", "spec-draft-model", "FILE|none", "", 0, 0, \
+_(FILE, model_draft, "model-draft", "md", "spec-draft-model", "FILE|none", "", 0, 0, \
 	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts " \
 	"(default: NAME.little.gguf of the model NAME, if there is one)") \
-_(TEXT, sidecar, "sidecar", "", "", "FILE|none", "", 0, 0, IN_CHAT | IN_BENCH, MODEL, \
+_(FILE, sidecar, "sidecar", "", "", "FILE|none", "", 0, 0, IN_CHAT | IN_BENCH, MODEL, \
 	"what lets the model draft for itself: see calibrate (default: MODEL.s3d.gguf of the " \
 	"model MODEL.gguf, if there is one)") \
 _(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_CHAT | IN_EVAL | IN_BENCH, MODEL, \
@@ -59,7 +59,7 @@ _(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, \
 	"chat frame by name, instead of guessing it from the model file: " TEMPLATE_NAMES) \
 _(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
 	"answer TEXT on standard output and leave") \
-_(TEXT, file, "file", "f", "", "FILE", "", 0, 0, IN_CHAT, ANSWER, \
+_(FILE, file, "file", "f", "", "FILE", "", 0, 0, IN_CHAT, ANSWER, \
 	"the same with the contents of FILE (after the text of -p)") \
 _(TEXT, system, "system-prompt", "sys", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
 	"system prompt (default: the model file's own, if any)") \
@@ -116,7 +116,7 @@ _(CHOICE, bild, "bild", "", "", "improved|paper", "improved", 0, 0, IN_CHAT | IN
 _(TEXT, self_skip, "self-skip", "", "", "LO:HI|SET|auto", "auto", 0, 0, IN_CHAT | IN_BENCH, \
 	STRATEGY, "self: drafts leave out layers LO to HI-1, or a set such as a3,m3,a7 " \
 	"(attention and MLP of layers from 0); auto: a set that is searched for") \
-_(TEXT, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
+_(FILE, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
 _(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \
 	"score the first N chunks only; 0: all") \
@@ -138,13 +138,13 @@ _(BOOL, bild_grid, "bild-grid", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"only bild, over a grid of fallback and rollback: speed and quality") \
 _(BOOL, stages, "stages", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"also where the time of a pass goes, stage by stage") \
-_(TEXT, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \
+_(FILE, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \
 	"prompts from a folder's *.txt files, or one file (default: those built in)") \
-_(TEXT, calibrate_text, "text", "", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+_(FILE, calibrate_text, "text", "", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
 	"calibrate with the text of FILE instead of answers that the model writes") \
 _(FLOAT, minutes, "minutes", "", "", "M", "8", 0.05, 10000, IN_CALIBRATE, COMMANDS, \
 	"time for all of it; more text makes better drafts") \
-_(TEXT, output, "output", "o", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+_(FILE, output, "output", "o", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
 	"where the sidecar goes (default: NAME.s3d.gguf beside the model NAME.gguf)") \
 _(BOOL, progress, "progress", "", "", "", "", 0, 0, IN_CALIBRATE, COMMANDS, \
 	"progress as lines for programs on standard output") \
@@ -165,6 +165,7 @@ _(BOOL, help, "help", "h", "", "", "", 0, 0, IN_ALL, GENERAL, "show this help")
 #define OPTION_TYPE_LONG int64_t
 #define OPTION_TYPE_FLOAT float
 #define OPTION_TYPE_TEXT const char *           /* "": not given */
+#define OPTION_TYPE_FILE const char *           /* the same; a leading ~ is the home folder */
 #define OPTION_TYPE_CHOICE const char *
 #define OPTION_FIELD(kind, field, ...) OPTION_TYPE_##kind field;
 #define OPTION_ONE(...) + 1

@@ -182,7 +182,9 @@ static void command(struct tui *t, const struct command *c)
 		return;
 	}
 	if (c->id == COMMAND_THEME) {
-		tui_theme(t, c->arg);
+		text = command_argument(c);
+		tui_theme(t, text ? text : "");
+		free(text);
 		return;
 	}
 	out = open_memstream(&text, &n);

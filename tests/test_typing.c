@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <limits.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -24,7 +25,7 @@
 #define PASTE_END "\033[201~"
 enum { OUT_MOST = 1 << 22, KINDS = 2 };
 
-static char home[] = "/tmp/s3dchat-typing.XXXXXX", model[64], program[256], err[ERR_MAX];
+static char home[] = "/tmp/s3dchat-typing.XXXXXX", model[64], program[PATH_MAX], err[ERR_MAX];
 
 struct run {
 	bool line;              /* line chat */
@@ -325,15 +326,56 @@ static void test_slow_marks(void **state)
 	}
 }
 
+static void test_file_names(void **state)
+{
+	static const char *const typed[] = { "~/no\t", "~/note\\ o\t",
+		"'no\t", "\"note o\t", "note one.txt ", "note\\ one.txt" };
+	char path[96], here[PATH_MAX];
+	struct run r;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/note one.txt", home);
+	fclose(fopen(path, "w"));
+	assert_non_null(getcwd(here, sizeof(here)));
+	assert_int_equal(chdir(home), 0);
+	for (int line = 0; line < KINDS; line++) {
+		start(&r, line);
+		for (size_t i = 0; i < sizeof(typed) / sizeof(typed[0]); i++) {
+			type(&r, "/read ", 0);
+			type(&r, typed[i], 0.1);
+			type(&r, "\r", 0);
+			wait_for(&r, "go before");
+			type(&r, "/new\r", 0.1);
+		}
+		leave(&r);
+	}
+	assert_int_equal(chdir(here), 0);
+}
+
+static void test_home_in_configuration(void **state)
+{
+	char command[PATH_MAX + 128];
+
+	(void)state;
+	configure("set model ~/model.gguf\nset model-draft \"none\"\n");
+	snprintf(command, sizeof(command), "%s -p hi -n 1 -t 1 >%s/out 2>&1", program, home);
+	assert_int_equal(system(command), 0);
+	configure("");
+}
+
 static int set_up(void **state)
 {
 	const char *b = getenv("B");
 	struct mk_spec spec = MK_TINY;
+	char full[PATH_MAX];
 
 	(void)state;
 	if (!mkdtemp(home))
 		return -1;
 	snprintf(program, sizeof(program), "%s/s3dchat", b ? b : "build/release");
+	if (!realpath(program, full))
+		return -1;
+	strcpy(program, full);
 	snprintf(model, sizeof(model), "%s/model.gguf", home);
 	setenv("HOME", home, 1);
 	setenv("XDG_DATA_HOME", home, 1);
@@ -362,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_paste_without_end),
 		cmocka_unit_test(test_interrupt_ends_paste), cmocka_unit_test(test_rest_of_paste),
 		cmocka_unit_test(test_ended_while_pasting), cmocka_unit_test(test_locales),
+		cmocka_unit_test(test_file_names), cmocka_unit_test(test_home_in_configuration),
 		cmocka_unit_test(test_slow_keys), cmocka_unit_test(test_slow_marks),
 	};
 
