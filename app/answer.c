@@ -111,9 +111,10 @@ static int add_ids(int **ids, int *n, const struct chat_turn *t, char err[ERR_MA
 	return 0;
 }
 
-/* Ids of what the model is to see.  An answer that it goes on with stands there in its own tokens,
- * where they are known: what comes next is what would have come had it not been stopped. */
-static int render(struct answer *a, int **ids, int *n, char err[ERR_MAX])
+/* Ids of what the model is to see when the first from turns have left.  An answer that it goes on
+ * with stands there in its own tokens, where they are known: what comes next is what would have
+ * come had it not been stopped. */
+static int render(struct answer *a, int from, int **ids, int *n, char err[ERR_MAX])
 {
 	const struct engine *e = a->w->engine;
 	const struct chat *c = a->chat;
@@ -121,14 +122,14 @@ static int render(struct answer *a, int **ids, int *n, char err[ERR_MAX])
 	const char *system = c->system ? c->system : a->w->system;
 	size_t system_len = c->system ? c->system_len : system ? strlen(system) : 0;
 	bool spelt = last->who == CHAT_MODEL && is_spelt(e->tok, last);
-	struct turn *turns = calloc((size_t)(c->n - a->dropped) + 1, sizeof(*turns));
+	struct turn *turns = calloc((size_t)(c->n - from) + 1, sizeof(*turns));
 	int n_turns = 0, rc;
 
 	if (!turns)
 		return fail(err, "out of memory");
 	if (system_len)
 		turns[n_turns++] = (struct turn){ SPEAKER_SYSTEM, system, system_len };
-	for (int i = a->dropped; i < c->n - spelt; i++)
+	for (int i = from; i < c->n - spelt; i++)
 		turns[n_turns++] = (struct turn){
 			c->turn[i].who == CHAT_USER ? SPEAKER_USER : SPEAKER_ASSISTANT,
 			c->turn[i].text, c->turn[i].len,
@@ -139,30 +140,50 @@ static int render(struct answer *a, int **ids, int *n, char err[ERR_MAX])
 	return rc || !spelt ? rc : add_ids(ids, n, last, err);
 }
 
-/* Sets the prompt.  If it takes more than limit tokens, turns leave until there is some air. */
+/* The prompt, for which so many turns have to leave that it takes at most limit tokens and, if any
+ * leave, there is some air.  Where the last question does not fit alone, it alone: no turn leaves
+ * for a question that cannot be asked. */
+static int choose_prompt(struct answer *a, int limit, int *from, int **ids, int *n,
+			 char err[ERR_MAX])
+{
+	int n_ctx = a->w->engine->target.n_ctx, last_question = (a->chat->n - 1) & ~1;
+
+	*from = a->dropped;
+	if (render(a, *from, ids, n, err))
+		return -1;
+	if (*n <= limit || *from >= last_question)
+		return 0;
+	free(*ids);
+	if (render(a, last_question, ids, n, err))
+		return -1;
+	if (*n >= n_ctx)
+		return 0;               /* engine_prompt refuses it */
+	limit = limit < n_ctx * 2 / 3 ? limit : n_ctx * 2 / 3;
+	do {
+		free(*ids);
+		*from += 2;
+		if (render(a, *from, ids, n, err))
+			return -1;
+	} while (*n > limit && *from < last_question);
+	return 0;
+}
+
+/* Sets the prompt; when it cannot be set nothing has changed. */
 static int set_prompt(struct answer *a, int limit, char err[ERR_MAX])
 {
-	int n_ctx = a->w->engine->target.n_ctx, before = a->dropped;
-	int *ids, n, rc;
+	int *ids, n, from, rc;
 
-	for (;;) {
-		int last_question = (a->chat->n - 1) & ~1;
-
-		if (render(a, &ids, &n, err))
-			return -1;
-		if (n <= limit || a->dropped >= last_question)
-			break;
-		free(ids);
-		a->dropped += 2;
-		limit = limit < n_ctx * 2 / 3 ? limit : n_ctx * 2 / 3;
-	}
-	if (a->dropped > before)
-		msgq_put(&a->w->out, (struct msg){ .kind = MSG_DROPPED, .count = a->dropped });
+	if (choose_prompt(a, limit, &from, &ids, &n, err))
+		return -1;
 	rc = engine_prompt(a->w->engine, ids, n, err);
 	free(ids);
-	if (!rc)
-		a->stats.n_prompt += a->w->engine->target.n - a->w->engine->target.n_kv;
-	return rc;
+	if (rc)
+		return rc;
+	if (from > a->dropped)
+		msgq_put(&a->w->out, (struct msg){ .kind = MSG_DROPPED, .count = from });
+	a->dropped = from;
+	a->stats.n_prompt += a->w->engine->target.n - a->w->engine->target.n_kv;
+	return 0;
 }
 
 /* 0: ready to decode, 1: stopped, -1: error. */
@@ -266,12 +287,12 @@ static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
 
 	if (!e->tmpl) {
 		fail(err, "%s", e->tmpl_err);
-		return DONE_ERROR;
+		return DONE_REFUSED;
 	}
 	if (chat_last(a->chat)->who == CHAT_MODEL)      /* as if it had never been stopped */
 		air = 1;
 	if (set_prompt(a, n_ctx - air, err))
-		return DONE_ERROR;
+		return DONE_REFUSED;
 	start = clock_now();
 	rc = prefill(a, err);
 	a->decode = a->now = clock_now();
@@ -310,12 +331,13 @@ bool answer(struct worker *w, struct chat *chat, int64_t seed)
 		again = !a.stats.n_tokens && !w->quit && !atomic_load(&w->last);
 		tell_lost(&a, again, err);
 	}
-	if (why == DONE_ERROR)
+	if (why == DONE_ERROR || why == DONE_REFUSED)
 		worker_error(w, err, ERROR_NOTE);
 	if (again)
 		return false;
 	worker_look(w);
-	send_stats(&a);
+	if (why != DONE_REFUSED)
+		send_stats(&a);
 	msgq_put(&w->out, (struct msg){ .kind = MSG_DONE, .reason = why });
 	return true;
 }

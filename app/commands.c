@@ -159,8 +159,18 @@ static int undo(struct talk *t, FILE *out, char err[ERR_MAX])
 {
 	if (!chat_undo(t->chat))
 		return fail(err, "there is nothing to take back");
-	talk_autosave(t);
+	talk_taken_back(t);
 	fprintf(out, "took back the last question; %d turns are left\n", t->chat->n);
+	return 0;
+}
+
+static int drop(struct talk *t, FILE *out, char err[ERR_MAX])
+{
+	size_t n = talk_drop(t);
+
+	if (!n)
+		return fail(err, "nothing that was read waits for the next question");
+	fprintf(out, "%zu bytes that were read no longer go before the next question\n", n);
 	return 0;
 }
 
@@ -307,6 +317,8 @@ static int run(struct talk *t, const struct command *c, FILE *out, bool *leave, 
 		return load(t, c->arg, out, err);
 	case COMMAND_READ:
 		return read_file(t, c->arg, out, err);
+	case COMMAND_DROP:
+		return drop(t, out, err);
 	case COMMAND_EDIT:
 		return edit(t, c->arg, out, err);
 	case COMMAND_COPY:

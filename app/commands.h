@@ -33,7 +33,8 @@ _(SESSIONS, "sessions", "", "", "list the saved chats, the newest first") \
 _(RESUME, "resume", "", "[N|ID]", "go on with a saved chat (the newest)") \
 _(SAVE, "save", "", "[FILE]", "save the conversation") \
 _(LOAD, "load", "", "FILE", "load a saved conversation and its settings") \
-_(READ, "read", "", "FILE", "put a text file before the next question")
+_(READ, "read", "", "FILE", "put a text file before the next question") \
+_(DROP, "drop", "", "", "leave out again what /read would put there")
 
 #define COMMAND_ID(id, ...) COMMAND_##id,
 enum command_id { COMMANDS(COMMAND_ID) COMMAND_N };

@@ -22,6 +22,7 @@ static struct typed typed;      /* with editing: what readline has not been give
 static double typed_at;         /* when the last of it came */
 static double escape_time;
 static char *taken;             /* a finished line */
+static char *put_back;          /* for the next one */
 static bool have_line;
 static char *buf;               /* plain input that is not a whole line yet */
 static size_t buf_n, buf_cap;
@@ -55,6 +56,18 @@ void input_begin(void)
 		return;
 	rl_callback_handler_install("> ", on_line);
 	shown = true;
+	if (!put_back)
+		return;
+	rl_insert_text(put_back);
+	rl_redisplay();
+	free(put_back);
+	put_back = NULL;
+}
+
+void input_put_back(const char *text)
+{
+	free(put_back);
+	put_back = editing ? strdup(text) : NULL;
 }
 
 void input_end(void)
@@ -96,6 +109,8 @@ void input_close(void)
 		edit_end();
 	shown = false;
 	typed_free(&typed);
+	free(put_back);
+	put_back = NULL;
 	free(buf);
 	buf = NULL;
 	edit_close();

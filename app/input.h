@@ -11,6 +11,7 @@ void input_open(bool editing, double escape);
 void input_close(void);
 void input_begin(void);                 /* shows the prompt */
 void input_end(void);
+void input_put_back(const char *text);  /* to be edited when the prompt is shown next */
 /* readable: poll says that there is something.  true: *line is a malloc'ed line, or NULL at the
  * end of the input. */
 bool input_take(bool readable, char **line);

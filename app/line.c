@@ -100,10 +100,24 @@ static void end_line(struct line_chat *l)
 	l->last = '\n';
 }
 
+/* The text goes back to where it was typed. */
+static void refused(struct line_chat *l)
+{
+	const char *note = talk_refused_note(&l->talk);
+
+	if (l->terminal) {
+		say(l, note);
+		say(l, "\n");
+		input_put_back(l->talk.refused);
+	}
+	free(l->talk.refused);
+	l->talk.refused = NULL;
+}
+
 static void end_answer(struct line_chat *l, enum msg_reason why)
 {
 	static const char *const notes[] = {
-		[DONE_END] = "", [DONE_ERROR] = "",
+		[DONE_END] = "", [DONE_ERROR] = "", [DONE_REFUSED] = "",
 		[DONE_LIMIT] = "(the limit of --predict; /continue goes on)\n",
 		[DONE_STOPPED] = "(stopped; /continue goes on)\n",
 		[DONE_CONTEXT] = "(the context is full; see -c, or /new)\n",
@@ -112,6 +126,8 @@ static void end_answer(struct line_chat *l, enum msg_reason why)
 	end_line(l);
 	if (l->terminal && *notes[why])
 		say(l, notes[why]);
+	if (l->talk.refused)
+		refused(l);
 	if (l->talk.opt.verbose)
 		command_stats(&l->talk, stderr);
 	if (l->asked && l->talk.opt.single_turn)
@@ -261,8 +277,10 @@ static void on_line(struct line_chat *l, const char *line)
 		complain(err);
 	} else if (text[strspn(text, " \t\r\n")]) {
 		l->asked = true;
-		if (talk_ask(&l->talk, text, strlen(text), err))
+		if (talk_ask(&l->talk, text, strlen(text), err)) {
 			complain(err);
+			input_put_back(line);
+		}
 	}
 }
 

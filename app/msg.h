@@ -33,7 +33,10 @@ enum msg_kind {
 	MSG_CALIBRATING,        /* a calibration beside the chat has got on, or ended */
 };
 
-enum msg_reason { DONE_END, DONE_LIMIT, DONE_STOPPED, DONE_CONTEXT, DONE_ERROR };
+enum msg_reason {
+	DONE_END, DONE_LIMIT, DONE_STOPPED, DONE_CONTEXT, DONE_ERROR,
+	DONE_REFUSED,   /* it was not begun: model and context are as they were */
+};
 /* Only what concerns the model changes what the other side knows of it: a calibration or a save
  * that fails may come while one is being loaded. */
 enum msg_error {

@@ -85,6 +85,7 @@ static void put_answer(json_t *j, const struct talk *t, enum msg_reason why)
 	static const char *const ends[] = {
 		[DONE_END] = "end", [DONE_LIMIT] = "limit", [DONE_STOPPED] = "stopped",
 		[DONE_CONTEXT] = "context", [DONE_ERROR] = "error",
+		[DONE_REFUSED] = "error",
 	};
 	const struct chat_turn *last = t->chat ? chat_last(t->chat) : NULL;
 	const struct stats *s = &t->stats;

@@ -73,8 +73,10 @@ void talk_close(struct talk *t)
 	free(t->file);
 	free(t->next_file);
 	free(t->attached);
+	free(t->refused);
 	free(t->path);
 	free(t->place);
+	talk_forget(t);
 }
 
 static int request(struct talk *t, char err[ERR_MAX])
@@ -98,22 +100,34 @@ int talk_idle(const struct talk *t, char err[ERR_MAX])
 	return 0;
 }
 
+/* Another question follows one that has got no answer. */
+static void leave_unanswered(struct talk *t)
+{
+	static const char note[] = "the question before this one stays without an answer";
+	struct chat_turn *last = chat_last(t->chat);
+
+	if (!last || last->who != CHAT_USER || chat_add(t->chat, CHAT_MODEL, "", 0))
+		return;
+	chat_last(t->chat)->partial = true;
+	chat_last(t->chat)->seed = t->seed;
+	msgq_put_text(&t->worker->out, (struct msg){ .kind = MSG_NOTE }, note, strlen(note));
+}
+
 int talk_ask(struct talk *t, const char *text, size_t len, char err[ERR_MAX])
 {
-	struct chat_turn *last = chat_last(t->chat);
 	const char *first = t->attached ? t->attached : "";
 
-	if (talk_idle(t, err))
+	if (talk_idle(t, err) || talk_remember(t, text, len, err))
 		return -1;
-	if (last && last->who == CHAT_USER)     /* a question that failed gives way */
-		chat_undo(t->chat);
+	leave_unanswered(t);
 	if (chat_add(t->chat, CHAT_USER, first, strlen(first)) ||
-	    (*first && chat_append(t->chat, "\n\n", 2)) || chat_append(t->chat, text, len))
+	    (*first && chat_append(t->chat, "\n\n", 2)) || chat_append(t->chat, text, len) ||
+	    request(t, err)) {
+		talk_take_back(t);
 		return fail(err, "out of memory");
+	}
 	free(t->attached);
 	t->attached = NULL;
-	if (request(t, err))
-		return -1;
 	talk_autosave(t);
 	return 0;
 }
@@ -124,8 +138,10 @@ int talk_regen(struct talk *t, char err[ERR_MAX])
 		return -1;
 	if (!t->chat->n)
 		return fail(err, "there is no answer yet");
-	if (chat_unanswer(t->chat))
-		t->seed++;
+	if (talk_remember(t, NULL, 0, err))
+		return -1;
+	t->before.seeds = chat_unanswer(t->chat);
+	t->seed += t->before.seeds;
 	return request(t, err);
 }
 
@@ -135,6 +151,8 @@ int talk_continue(struct talk *t, char err[ERR_MAX])
 		return -1;
 	if (!t->chat->n)
 		return fail(err, "there is no answer yet");
+	if (talk_remember(t, NULL, 0, err))
+		return -1;
 	return request(t, err);
 }
 
@@ -231,10 +249,26 @@ char *talk_read_file(const char *path, size_t *n, char err[ERR_MAX])
 	return buf;
 }
 
+int talk_put_before(struct talk *t, const char *text, size_t len)
+{
+	size_t n = t->attached ? strlen(t->attached) : 0;
+	char *both = realloc(t->attached, n + len + 3);
+
+	if (!both)
+		return -1;
+	memcpy(both + n, "\n\n", n && len ? 2 : 0);
+	n += n && len ? 2 : 0;
+	memcpy(both + n, text, len);
+	both[n + len] = '\0';
+	t->attached = both;
+	return 0;
+}
+
 int talk_attach(struct talk *t, const char *path, size_t *n, char err[ERR_MAX])
 {
 	struct stat st;
-	char *text, *both;
+	char *text;
+	int rc = 0;
 
 	if (stat(path, &st))
 		return fail(err, "cannot read '%s': %s", path, strerror(errno));
@@ -243,22 +277,21 @@ int talk_attach(struct talk *t, const char *path, size_t *n, char err[ERR_MAX])
 	text = talk_read_file(path, n, err);
 	if (!text)
 		return -1;
-	if (memchr(text, 0, *n)) {
-		free(text);
-		return fail(err, "'%s' is not a text file: it holds zero bytes", path);
-	}
-	if (t->attached) {
-		both = realloc(t->attached, strlen(t->attached) + *n + 3);
-		if (!both) {
-			free(text);
-			return fail(err, "out of memory");
-		}
-		strcat(strcat(both, "\n\n"), text);
-		free(text);
-		text = both;
-	}
-	t->attached = text;
-	return 0;
+	if (memchr(text, 0, *n))
+		rc = fail(err, "'%s' is not a text file: it holds zero bytes", path);
+	else if (talk_put_before(t, text, *n))
+		rc = fail(err, "out of memory");
+	free(text);
+	return rc;
+}
+
+size_t talk_drop(struct talk *t)
+{
+	size_t n = t->attached ? strlen(t->attached) : 0;
+
+	free(t->attached);
+	t->attached = NULL;
+	return n;
 }
 
 void talk_new(struct talk *t)
@@ -269,8 +302,7 @@ void talk_new(struct talk *t)
 	t->path = NULL;
 	free(t->place);
 	t->place = NULL;
-	free(t->attached);
-	t->attached = NULL;
+	talk_drop(t);
 }
 
 void talk_stop(struct talk *t)
@@ -291,6 +323,11 @@ static void take_done(struct talk *t, enum msg_reason why)
 	struct chat_turn *last = chat_last(t->chat);
 
 	t->busy = false;
+	if (why == DONE_REFUSED) {
+		talk_take_back(t);
+		return;
+	}
+	talk_forget(t);
 	if (last && last->who == CHAT_USER && why != DONE_ERROR &&
 	    !chat_add(t->chat, CHAT_MODEL, "", 0))
 		last = chat_last(t->chat);
@@ -366,6 +403,8 @@ static void take_error(struct talk *t, enum msg_error error)
 	t->next_file = NULL;
 	t->failed |= error == ERROR_GONE;
 	t->busy = t->busy && !t->failed;
+	if (!t->busy)
+		talk_forget(t);
 }
 
 void talk_take(struct talk *t, const struct msg *m)

@@ -28,6 +28,14 @@ struct talk {
 	char *attached;         /* text that goes before the next question (/read) */
 	char *path;             /* where /save went last, or NULL */
 	bool keep;              /* save every turn, in a file of its own */
+	struct {                /* before the running request; see talk_refused.c */
+		struct chat *chat;
+		char *typed, *attached, *place;
+		struct saved_stamp stamp;
+		int seeds;      /* so many further is the seed */
+		bool branch;    /* place and stamp are of the chat that it left */
+	} before;
+	char *refused;          /* what was typed and not asked: the front end's to take; or NULL */
 	struct child child;     /* a calibration beside the chat: the front end polls child.fd */
 	char *place;            /* that file; NULL: the next turn begins one */
 	struct saved_stamp stamp;       /* of what we wrote or read there; zeroed: nothing */
@@ -52,6 +60,8 @@ int talk_save(struct talk *, const char *path, char err[ERR_MAX]);      /* "": i
 int talk_load(struct talk *, const char *path, char warning[ERR_MAX], char err[ERR_MAX]);
 /* A saved chat ("": the newest; see saved_path), which goes on in its own file. */
 int talk_resume(struct talk *, const char *what, char warning[ERR_MAX], char err[ERR_MAX]);
+/* Nothing that was read goes before the next question; the bytes it had. */
+size_t talk_drop(struct talk *);
 /* Question n (from 1; 0: the last) becomes text and is asked: a new branch, in a new file; what was
  * saved stays as it is. */
 int talk_edit(struct talk *, int n, const char *text, size_t len, char err[ERR_MAX]);
@@ -67,16 +77,27 @@ void talk_stop(struct talk *);          /* the running answer; async-signal-safe
 
 bool talk_waits(const struct talk *);   /* there is something to wait for */
 /* Takes what a message says into the state.  The message stays the caller's.  With MSG_DONE the
- * turn is on disk when this returns, or a MSG_ERROR is in the mailbox. */
+ * turn is on disk when this returns, or a MSG_ERROR is in the mailbox.  With DONE_REFUSED all is as
+ * before the request, and refused what was typed. */
 void talk_take(struct talk *, const struct msg *);
 const char *talk_place(const struct talk *);    /* where talk_save(t, "") goes; NULL: anew */
 void talk_autosave(struct talk *);      /* now, if turns are saved at all */
+void talk_taken_back(struct talk *);    /* the same, but a chat without turns has no file */
 int talk_keep(struct talk *, char err[ERR_MAX]);        /* the same, but tells how it went */
 
 /* The whole of a file (or "-": standard input), at most 16 MiB; malloc'ed and terminated. */
 char *talk_read_file(const char *path, size_t *n, char err[ERR_MAX]);
 
-/* Between talk.c and talk_file.c. */
+/* A remark for DONE_REFUSED, "" for nothing; before refused is taken. */
+const char *talk_refused_note(const struct talk *);
+
+/* Between talk.c, talk_file.c and talk_refused.c. */
+/* Before a request changes anything; typed: what to give back if it is refused, or NULL. */
+int talk_remember(struct talk *, const char *typed, size_t len, char err[ERR_MAX]);
+void talk_forget(struct talk *);
+void talk_take_back(struct talk *);
+/* Behind what waits to go before the next question. */
+int talk_put_before(struct talk *, const char *text, size_t len);
 int talk_idle(const struct talk *, char err[ERR_MAX]);          /* -1: it cannot be asked now */
 int talk_settings(struct talk *, char err[ERR_MAX]);            /* hands opt to the decode thread */
 int64_t talk_new_seed(const struct options *);

@@ -6,8 +6,10 @@
 #include "app/args.h"
 #include "app/talk.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void tell(struct talk *t, enum msg_kind kind, const char *text)
 {
@@ -62,6 +64,26 @@ void talk_autosave(struct talk *t)
 
 	if (talk_keep(t, err)) {
 		fail(note, "this turn is not saved: %s", err);
+		tell(t, MSG_ERROR, note);
+	}
+}
+
+/* Its only question was taken back: it would come back from the file. */
+static int remove_place(struct talk *t, char err[ERR_MAX])
+{
+	if (!t->keep || !t->place || is_foreign(t) || !unlink(t->place) || errno == ENOENT)
+		return 0;
+	return fail(err, "cannot remove '%s': %s", t->place, strerror(errno));
+}
+
+void talk_taken_back(struct talk *t)
+{
+	char err[ERR_MAX], note[ERR_MAX];
+
+	if (t->chat->n) {
+		talk_autosave(t);
+	} else if (remove_place(t, err)) {
+		fail(note, "what was taken back is still in the saved chat: %s", err);
 		tell(t, MSG_ERROR, note);
 	}
 }
@@ -190,11 +212,23 @@ const struct chat_turn *talk_turn(const struct talk *t, enum chat_who who, int n
 	return NULL;
 }
 
+/* A changed question that is refused comes back as the command that changes it. */
+static void remember_edit(struct talk *t, int n)
+{
+	char *line;
+
+	if (asprintf(&line, "/edit %d %s", n, t->before.typed) < 0)
+		return;
+	free(t->before.typed);
+	t->before.typed = line;
+}
+
 int talk_edit(struct talk *t, int n, const char *text, size_t len, char err[ERR_MAX])
 {
 	const struct chat_turn *old;
 	struct chat *branch, *before = t->chat;
 	char *place = t->place;
+	struct saved_stamp stamp = t->stamp;
 
 	if (talk_idle(t, err) || !(old = talk_turn(t, CHAT_USER, n, err)))
 		return -1;
@@ -205,12 +239,18 @@ int talk_edit(struct talk *t, int n, const char *text, size_t len, char err[ERR_
 	t->chat = branch;
 	t->place = NULL;
 	if (talk_ask(t, text, len, err)) {
+		chat_close(t->chat);
 		t->chat = before;
+		free(t->place);
 		t->place = place;
-		chat_close(branch);
+		t->stamp = stamp;
 		return -1;
 	}
-	free(place);
-	chat_close(before);
+	chat_close(t->before.chat);
+	t->before.chat = before;
+	t->before.place = place;
+	t->before.stamp = stamp;
+	t->before.branch = true;
+	remember_edit(t, (int)(old - before->turn) / 2 + 1);
 	return 0;
 }

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_turns(struct tui *);
+static void add_turns(struct tui *, int n);
 
 int tui_open(struct tui *t, char err[ERR_MAX])
 {
@@ -23,7 +23,7 @@ int tui_open(struct tui *t, char err[ERR_MAX])
 	t->progress = -1;
 	if (!t->log || prompt_open())
 		return fail(err, "out of memory");
-	add_turns(t);           /* of a saved chat */
+	add_turns(t, t->talk.chat->n);          /* of a saved chat */
 	if (!*t->talk.opt.theme)
 		return 0;
 	snprintf(t->theme, sizeof(t->theme), "%s", t->talk.opt.theme);
@@ -112,11 +112,12 @@ static void cut_turns(struct tui *t, int keep)
 	t->turns = keep;
 }
 
-static void add_turns(struct tui *t)
+/* Up to the first n turns. */
+static void add_turns(struct tui *t, int n)
 {
 	const struct chat *c = t->talk.chat;
 
-	while (t->turns < c->n) {
+	while (t->turns < n) {
 		const struct chat_turn *turn = &c->turn[t->turns];
 		int before = t->turns;
 
@@ -136,7 +137,20 @@ static void start_over(struct tui *t)
 	t->plain_n = t->plain_before_n = 0;
 	t->plain_s = t->plain_before_s = 0;
 	t->stats.plain_rate = -1;
-	add_turns(t);
+	add_turns(t, t->talk.chat->n);
+}
+
+/* What was refused goes before what has been typed since. */
+static void put_back(const char *text)
+{
+	struct input_view v;
+	char *both;
+
+	prompt_view(&v);
+	if (asprintf(&both, "%s%s%.*s", text, v.n ? "\n" : "", (int)v.n, v.text) < 0)
+		return;
+	prompt_set(both);
+	free(both);
 }
 
 static void ask(struct tui *t, const char *text)
@@ -145,9 +159,10 @@ static void ask(struct tui *t, const char *text)
 
 	if (talk_ask(&t->talk, text, strlen(text), err)) {
 		tui_say(t, BLOCK_ERROR, err);
+		put_back(text);
 		return;
 	}
-	cut_turns(t, t->talk.chat->n - 1);      /* a question that failed gave way */
+	add_turns(t, t->talk.chat->n - 1);      /* the answer that one before did not get */
 	add_turn(t, CHAT_USER, text, strlen(text));
 	transcript_scroll_to(t->log, false);
 }
@@ -164,7 +179,7 @@ static void after_command(struct tui *t, enum command_id id)
 	if (id == COMMAND_EDIT && t->talk.busy)         /* the changed question is the last turn */
 		cut_turns(t, t->talk.chat->n - 1);
 	cut_turns(t, t->talk.chat->n);
-	add_turns(t);
+	add_turns(t, t->talk.chat->n);
 	if (!t->talk.chat->first)       /* another model, or those turns are gone */
 		transcript_forget(t->log, 0);
 }
@@ -309,10 +324,32 @@ static void strategy_came(struct tui *t)
 	tui_flash(t, ROLE_NOTICE, note);
 }
 
+/* The conversation is what it was.  The question stays to be seen, but is no turn; of a branch that
+ * is given up nothing stays. */
+static void refused(struct tui *t)
+{
+	struct talk *k = &t->talk;
+
+	if (k->refused && t->turns <= k->chat->n) {
+		transcript_clear(t->log);
+		t->turns = 0;
+	} else if (t->turns > k->chat->n) {
+		t->turns = k->chat->n;
+	}
+	add_turns(t, k->chat->n);
+	say_later(t);
+	if (!k->refused)
+		return;
+	tui_say(t, BLOCK_NOTICE, talk_refused_note(k));
+	put_back(k->refused);
+	free(k->refused);
+	k->refused = NULL;
+}
+
 static void done(struct tui *t, enum msg_reason why)
 {
 	static const char *const notes[] = {
-		[DONE_END] = "", [DONE_ERROR] = "",
+		[DONE_END] = "", [DONE_ERROR] = "", [DONE_REFUSED] = "",
 		[DONE_LIMIT] = "(the limit of --predict; /continue goes on)",
 		[DONE_STOPPED] = "(stopped; /continue goes on)",
 		[DONE_CONTEXT] = "(the context is full; see -c, or /new)",
@@ -323,7 +360,11 @@ static void done(struct tui *t, enum msg_reason why)
 	t->plain_before_s += t->plain_s;
 	t->plain_n = 0;
 	t->plain_s = 0;
-	add_turns(t);
+	if (why == DONE_REFUSED) {
+		refused(t);
+		return;
+	}
+	add_turns(t, t->talk.chat->n);
 	say_later(t);
 	if (*notes[why])
 		tui_say(t, BLOCK_NOTICE, notes[why]);

@@ -281,7 +281,7 @@ static void test_full_context(void **state)
 	memset(text, 'a', sizeof(text));
 	assert_int_equal(talk_ask(&t, text, sizeof(text), err), 0);
 	drain(0);
-	assert_int_equal(reason, DONE_ERROR);
+	assert_int_equal(reason, DONE_REFUSED);
 	assert_non_null(strstr(last_error, "-c"));
 	talk_close(&t);
 }

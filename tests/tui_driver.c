@@ -220,14 +220,15 @@ static void do_stats(struct driver *d, char *arg)
 
 static void do_done(struct driver *d, char *arg)
 {
-	static const char *const names[] = { "end", "limit", "stopped", "context", "error" };
+	static const char *const names[] = { "end", "limit", "stopped", "context", "error",
+					"refused" };
 
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		if (!strcmp(arg, names[i])) {
 			message(d, (struct msg){ .kind = MSG_DONE, .reason = i }, NULL);
 			return;
 		}
-	stop(d, "done end|limit|stopped|context|error");
+	stop(d, "done end|limit|stopped|context|error|refused");
 }
 
 static void do_dropped(struct driver *d, char *arg)
