@@ -30,6 +30,7 @@ struct chat {
 	struct chat_turn *turn;
 	int n, cap;
 	int first;              /* turns before this one: the model no longer sees them */
+	bool damaged;           /* it was read from a file of which lines were left out */
 };
 
 struct options;
@@ -53,8 +54,10 @@ bool chat_unanswer(struct chat *);      /* the last answer goes, its question st
 /* JSON lines.  Written to a temporary file beside path and renamed, mode 0600. */
 int chat_save(const struct chat *, const struct options *, const char *model, const char *path,
 	      char err[ERR_MAX]);
-/* A new chat.  The settings of the file go into *options if not NULL.  warning (ERR_MAX) says
- * what had to be left out, or is "". */
+/* A new chat of what can be read: NULL when that is neither a head nor a turn.  The settings of the
+ * file go into *options if not NULL.  warning (ERR_MAX) says what had to be left out, or is "". */
 struct chat *chat_load(struct options *, const char *path, char warning[ERR_MAX],
 		       char err[ERR_MAX]);
+/* One more thing to say, behind a semicolon. */
+void chat_also(char text[ERR_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
 #endif

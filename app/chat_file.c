@@ -1,7 +1,7 @@
 /* chat_file.c - conversations as JSON lines: one object for the chat, then one for each turn.
  *
  * A file is replaced in one step (temporary file, fsync, rename), mode 0600.  What is read is
- * hostile: every field is checked; only a last line that was cut off is forgiven.
+ * hostile: every field is checked, and a line that is no turn is left out and told.
  * Invariant: a failed save leaves the old file as it was and nothing beside it. */
 #include "app/args.h"
 #include "app/chat.h"
@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -198,6 +199,19 @@ static char *read_file(const char *path, size_t *n, char err[ERR_MAX])
 	return buf;
 }
 
+enum { TOLD = 4 };
+
+/* A file that is being read, and what there is to say of it. */
+struct reading {
+	struct chat *c;
+	struct options *o;      /* NULL: settings are not asked for */
+	bool head;
+	int left_out, filled;   /* lines without their turn; turns that stand for missing ones */
+	int first_out[TOLD], first_filled[TOLD];        /* their lines */
+	char why[ERR_MAX];      /* of the first that was left out */
+	char warning[ERR_MAX];  /* of settings */
+};
+
 /* Settings that this version does not know, or whose values it refuses, keep their own. */
 static void take_settings(struct options *o, const json_t *settings, char warning[ERR_MAX])
 {
@@ -215,31 +229,30 @@ static void take_settings(struct options *o, const json_t *settings, char warnin
 	}
 }
 
-static int take_header(struct chat *c, struct options *o, const json_t *j, char warning[ERR_MAX],
-		       char err[ERR_MAX])
+/* 1: this is one of another format, which nobody here can read. */
+static int take_header(struct reading *r, const json_t *j, int line, char err[ERR_MAX])
 {
-	const json_t *version = json_object_get(j, "s3dchat");
-	char *system = NULL;
+	json_int_t version = json_integer_value(json_object_get(j, "s3dchat"));
+	char *system;
 	size_t n;
 	int rc;
 
-	if (!json_is_integer(version))
-		return fail(err, "line 1 is not the head of a chat");
-	if (json_integer_value(version) != FORMAT)
-		return fail(err, "format %lld is not known to this version (it knows %d)",
-			    (long long)json_integer_value(version), FORMAT);
-	if (json_object_get(j, "system")) {
-		system = json_text_get(j, "system", &n);
-		if (!system)
-			return fail(err, "line 1: \"system\" is not a text");
-		rc = chat_system(c, system, n);
-		free(system);
-		if (rc)
-			return fail(err, "out of memory");
+	if (version != FORMAT) {
+		fail(err, "format %lld is not known to this version (it knows %d)",
+		     (long long)version, FORMAT);
+		return 1;
 	}
-	if (o)
-		take_settings(o, json_object_get(j, "settings"), warning);
-	return 0;
+	r->head = true;
+	if (r->o)
+		take_settings(r->o, json_object_get(j, "settings"), r->warning);
+	if (!json_object_get(j, "system"))
+		return 0;
+	system = json_text_get(j, "system", &n);
+	if (!system)
+		return fail(err, "line %d: \"system\" is not a text", line);
+	rc = chat_system(r->c, system, n);
+	free(system);
+	return rc ? fail(err, "out of memory") : 0;
 }
 
 /* The tokens of the last turn, as far as they may be some: whoever goes on with it looks. */
@@ -256,10 +269,32 @@ static void take_ids(struct chat *c, const json_t *list)
 	}
 }
 
-static int take_turn(struct chat *c, const json_t *j, int line, char err[ERR_MAX])
+static void note_line(int lines[TOLD], int *n, int line)
+{
+	if (*n < TOLD)
+		lines[*n] = line;
+	++*n;
+}
+
+/* Turns alternate: where the other speaker's is missing an empty one stands for it. */
+static int fill(struct reading *r, enum chat_who who, int line)
+{
+	enum chat_who next = r->c->n % 2 ? CHAT_MODEL : CHAT_USER;
+
+	if (who == next)
+		return 0;
+	if (chat_add(r->c, next, "", 0))
+		return -1;
+	chat_last(r->c)->partial = next == CHAT_MODEL;
+	note_line(r->first_filled, &r->filled, line);
+	return 0;
+}
+
+static int take_turn(struct reading *r, const json_t *j, int line, char err[ERR_MAX])
 {
 	const char *role = json_string_value(json_object_get(j, "role"));
 	enum chat_who who = role && !strcmp(role, "user") ? CHAT_USER : CHAT_MODEL;
+	struct chat_turn *t;
 	char *text;
 	size_t n;
 	int rc;
@@ -269,59 +304,122 @@ static int take_turn(struct chat *c, const json_t *j, int line, char err[ERR_MAX
 	text = json_text_get(j, "text", &n);
 	if (!text)
 		return fail(err, "line %d: \"text\" is not a text", line);
-	rc = chat_add(c, who, text, n);
+	rc = fill(r, who, line) || chat_add(r->c, who, text, n);
 	free(text);
 	if (rc)
-		return fail(err, "line %d: two turns of the same speaker, or out of memory", line);
-	chat_last(c)->seed = json_integer_value(json_object_get(j, "seed"));
-	chat_last(c)->partial = json_is_true(json_object_get(j, "partial"));
-	if (chat_last(c)->partial)
-		take_ids(c, json_object_get(j, "tokens"));
+		return fail(err, "out of memory");
+	t = chat_last(r->c);
+	t->seed = json_integer_value(json_object_get(j, "seed"));
+	t->partial = json_is_true(json_object_get(j, "partial"));
+	if (t->partial)
+		take_ids(r->c, json_object_get(j, "tokens"));
 	return 0;
 }
 
-/* One line of the file; last: nothing follows it, so that it may have been cut off. */
-static int take_line(struct chat *c, struct options *o, const char *s, size_t n, int line,
-		     bool last, char warning[ERR_MAX], char err[ERR_MAX])
+/* One line of the file; last: nothing follows it, so that it may have been cut off.  1: the file
+ * cannot be read at all. */
+static int take_line(struct reading *r, const char *s, size_t n, int line, bool last,
+		     char err[ERR_MAX])
 {
 	json_error_t why;
 	json_t *j = json_loadb(s, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-	int rc = 0;
+	char reason[ERR_MAX];
+	int rc;
 
 	if (!j && last && line > 1)
-		fail(warning, "line %d was cut off and is left out", line);
+		rc = fail(reason, "line %d was cut off", line);
 	else if (!json_is_object(j))
-		rc = fail(err, "line %d is not a JSON object%s%s", line, j ? "" : ": ",
+		rc = fail(reason, "line %d is not a JSON object%s%s", line, j ? "" : ": ",
 			  j ? "" : why.text);
-	else if (line == 1)
-		rc = take_header(c, o, j, warning, err);
+	else if (!r->head && json_is_integer(json_object_get(j, "s3dchat")))
+		rc = take_header(r, j, line, reason);
 	else
-		rc = take_turn(c, j, line, err);
+		rc = take_turn(r, j, line, reason);
 	json_decref(j);
-	return rc;
+	if (rc < 0) {
+		if (!r->left_out)
+			snprintf(r->why, sizeof(r->why), "%s", reason);
+		note_line(r->first_out, &r->left_out, line);
+	}
+	if (rc > 0)
+		snprintf(err, ERR_MAX, "%s", reason);
+	return rc > 0;
 }
 
-static int take_lines(struct chat *c, struct options *o, const char *s, size_t n,
-		      char warning[ERR_MAX], char err[ERR_MAX])
+static bool is_blank(const char *s, size_t n)
 {
-	size_t at = 0;
+	while (n && strchr(" \t\r", s[n - 1]) && s[n - 1])
+		n--;
+	return !n;
+}
 
-	for (int line = 1; at < n || line == 1; line++) {
-		const char *nl = n > at ? memchr(s + at, '\n', n - at) : NULL;
+static int take_lines(struct reading *r, const char *s, size_t n, char err[ERR_MAX])
+{
+	static const char bom[] = "\xef\xbb\xbf";
+	size_t at = n >= 3 && !memcmp(s, bom, 3) ? 3 : 0;
+
+	for (int line = 1; at < n; line++) {
+		const char *nl = memchr(s + at, '\n', n - at);
 		size_t len = nl ? (size_t)(nl - s) - at : n - at;
 
-		if (take_line(c, o, s + at, len, line, !nl, warning, err))
+		if (!is_blank(s + at, len) && take_line(r, s + at, len, line, !nl, err))
 			return -1;
 		at += len + 1;
 	}
+	if (!r->head && !r->c->n)
+		return fail(err, "it is no saved chat: %s", r->left_out ? r->why : "it is empty");
 	return 0;
+}
+
+/* "line 3", or "lines 3, 5 and 2 more". */
+static int put_lines(char *out, size_t cap, const int *lines, int n)
+{
+	int at = snprintf(out, cap, n > 1 ? "lines %d" : "line %d", lines[0]);
+
+	for (int i = 1; i < n && i < TOLD; i++)
+		at += snprintf(out + at, cap - (size_t)at, ", %d", lines[i]);
+	if (n > TOLD)
+		at += snprintf(out + at, cap - (size_t)at, " and %d more", n - TOLD);
+	return at;
+}
+
+static void tell(const struct reading *r, char warning[ERR_MAX])
+{
+	char out[128], filled[128];
+
+	snprintf(warning, ERR_MAX, "%s", r->warning);
+	if (r->left_out) {
+		put_lines(out, sizeof(out), r->first_out, r->left_out);
+		chat_also(warning, "%s left out: %s", out, r->why);
+	}
+	if (r->filled) {
+		put_lines(filled, sizeof(filled), r->first_filled, r->filled);
+		chat_also(warning, "an empty turn stands for one that is missing before %s",
+			  filled);
+	}
+	if (!r->head)
+		chat_also(warning, "the settings are those of now: the file's are missing");
+}
+
+void chat_also(char text[ERR_MAX], const char *format, ...)
+{
+	size_t n = strlen(text);
+	va_list ap;
+
+	if (n)
+		n += (size_t)snprintf(text + n, ERR_MAX - n, "; ");
+	if (n >= ERR_MAX)
+		return;
+	va_start(ap, format);
+	vsnprintf(text + n, ERR_MAX - n, format, ap);
+	va_end(ap);
 }
 
 struct chat *chat_load(struct options *o, const char *path, char warning[ERR_MAX],
 		       char err[ERR_MAX])
 {
 	struct options changed;
-	struct chat *c = NULL;
+	struct reading r = { .o = o ? &changed : NULL };
 	char why[ERR_MAX];
 	size_t n = 0;
 	char *s = read_file(path, &n, err);
@@ -329,15 +427,18 @@ struct chat *chat_load(struct options *o, const char *path, char warning[ERR_MAX
 	warning[0] = '\0';
 	if (o)
 		changed = *o;
-	if (s && !(c = chat_open())) {
+	if (s && !(r.c = chat_open())) {
 		fail(err, "out of memory");
-	} else if (s && take_lines(c, o ? &changed : NULL, s, n, warning, why)) {
+	} else if (s && take_lines(&r, s, n, why)) {
 		fail(err, "'%s': %s", path, why);
-		chat_close(c);
-		c = NULL;
-	} else if (s && o) {
-		*o = changed;
+		chat_close(r.c);
+		r.c = NULL;
+	} else if (s) {
+		tell(&r, warning);
+		r.c->damaged = r.left_out > 0;
+		if (o)
+			*o = changed;
 	}
 	free(s);
-	return c;
+	return r.c;
 }

@@ -76,6 +76,7 @@ void talk_close(struct talk *t)
 	free(t->refused);
 	free(t->path);
 	free(t->place);
+	free(t->damaged);
 	talk_forget(t);
 }
 

@@ -38,6 +38,7 @@ struct talk {
 	char *refused;          /* what was typed and not asked: the front end's to take; or NULL */
 	struct child child;     /* a calibration beside the chat: the front end polls child.fd */
 	char *place;            /* that file; NULL: the next turn begins one */
+	char *damaged;          /* a file of which not all could be read: it is kept; or NULL */
 	struct saved_stamp stamp;       /* of what we wrote or read there; zeroed: nothing */
 	/* The front end's: a text through the user's editor, for /edit; malloc'ed, NULL with err.
 	 * It may be NULL. */

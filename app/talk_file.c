@@ -7,6 +7,9 @@
 #include "app/talk.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,11 +34,38 @@ static bool is_foreign(const struct talk *t)
 	return saved_stamp(t->place, &now) && !saved_same(&now, &t->stamp);
 }
 
+/* What could not be read is not lost: the file as it was stays under another name before its own is
+ * written to. */
+static int keep_damaged(struct talk *t, const char *to, char err[ERR_MAX])
+{
+	struct saved_stamp a, b;
+	char name[PATH_MAX], note[ERR_MAX];
+	int rc = -1;
+
+	if (!t->damaged || !saved_stamp(t->damaged, &a) || !saved_stamp(to, &b) ||
+	    a.ino != b.ino || a.dev != b.dev)
+		return 0;
+	errno = EEXIST;
+	for (int i = 1; i < 100 && rc && errno == EEXIST; i++) {
+		snprintf(name, sizeof(name), i > 1 ? "%s.damaged-%d" : "%s.damaged", to, i);
+		rc = linkat(AT_FDCWD, to, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+	}
+	if (rc && errno != EEXIST)      /* no such links here */
+		rc = rename(to, name);
+	if (rc)
+		return fail(err, "cannot keep '%s' as '%s': %s", to, name, strerror(errno));
+	fail(note, "what could not be read is still in '%s'", name);
+	tell(t, MSG_NOTE, note);
+	free(t->damaged);
+	t->damaged = NULL;
+	return 0;
+}
+
 static int save_turns(struct talk *t, char err[ERR_MAX])
 {
 	if (!t->place)
 		t->place = saved_new(err);
-	if (!t->place ||
+	if (!t->place || keep_damaged(t, t->place, err) ||
 	    chat_save(t->chat, &t->opt, t->model ? t->model : "", t->place, err))
 		return -1;
 	if (!saved_stamp(t->place, &t->stamp))
@@ -105,7 +135,8 @@ int talk_save(struct talk *t, const char *path, char err[ERR_MAX])
 	to = strdup(*path ? path : t->path);
 	if (!to)
 		return fail(err, "out of memory");
-	if (chat_save(t->chat, &t->opt, t->model ? t->model : "", to, err)) {
+	if (keep_damaged(t, to, err) ||
+	    chat_save(t->chat, &t->opt, t->model ? t->model : "", to, err)) {
 		free(to);
 		return -1;
 	}
@@ -149,6 +180,10 @@ static int take_file(struct talk *t, const char *path, bool first, char warning[
 		if (c->turn[i].who == CHAT_MODEL)
 			t->seed = c->turn[i].seed;
 	leave_place(t);
+	free(t->damaged);
+	t->damaged = c->damaged ? strdup(path) : NULL;
+	if (c->n % 2)
+		chat_also(warning, "its last question has no answer yet: /regen gives it one");
 	return 0;
 }
 

@@ -157,6 +157,27 @@ static inline int n_files(void)
 	return n;
 }
 
+/* In the folder of chats. */
+static inline void write_file(const char *name, const char *bytes, size_t n)
+{
+	char path[192];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", chats, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite(bytes, 1, n, f), n);
+	fclose(f);
+}
+
+static inline bool is_there(const char *name)
+{
+	char path[192];
+
+	snprintf(path, sizeof(path), "%s/%s", chats, name);
+	return !access(path, F_OK);
+}
+
 /* The file of the running chat holds what is said here, and nothing else. */
 static inline void assert_saved(void)
 {

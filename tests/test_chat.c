@@ -185,14 +185,9 @@ static void test_hostile_files(void **state)
 {
 	static const char *const bad[] = {
 		"", "\n", "x", "[]", "{}", "{\"s3dchat\":\"1\"}\n", "{\"s3dchat\":2}\n",
-		"{\"s3dchat\":1,\"system\":3}\n", "{\"s3dchat\":1}\n[]\n",
-		"{\"s3dchat\":1}\n{\"role\":\"user\"}\n",
-		"{\"s3dchat\":1}\n{\"role\":\"system\",\"text\":\"x\"}\n",
-		"{\"s3dchat\":1}\n{\"role\":3,\"text\":\"x\"}\n",
-		"{\"s3dchat\":1}\n{\"role\":\"assistant\",\"text\":\"x\"}\n",
-		"{\"s3dchat\":1}\n{\"role\":\"user\",\"role\":\"user\",\"text\":\"x\"}\n",
-		"{\"s3dchat\":1}\nbroken\n{\"role\":\"user\",\"text\":\"x\"}\n",
-		"{\"s3dchat\":1}\n{\"role\":\"user\",\"text\":\"\xff\"}\n{}\n",
+		"\xef\xbb\xbf", " \r\n\n", "{\"role\":\"system\",\"text\":\"x\"}\n",
+		"{\"role\":\"user\",\"content\":\"x\"}\n",
+		"{\"s3dchat\":2}\n{\"role\":\"user\",\"text\":\"x\"}\n",
 	};
 	static const char odd[] = "{\"s3dchat\":1,\"settings\":{\"temp\":\"hot\","
 		"\"model\":\"x\",\"top-k\":5}}";
@@ -218,6 +213,62 @@ static void test_hostile_files(void **state)
 	assert_string_not_equal(warning, "");
 	assert_true(opts.temp == 0.8f && opts.top_k == 40 && !*opts.model);
 	chat_close(c);
+}
+
+/* Of a file that is not whole all that can be read is, and the lines that cannot are named. */
+static void test_damaged_files(void **state)
+{
+#define HEAD "{\"s3dchat\":1,\"settings\":{\"top-k\":\"7\"}}\n"
+#define USER(s) "{\"role\":\"user\",\"text\":\"" s "\"}\n"
+#define MODEL(s) "{\"role\":\"assistant\",\"text\":\"" s "\",\"seed\":9}\n"
+	static const struct {
+		const char *bytes, *turns, *says;       /* turns: as user|model|... */
+		bool damaged;
+	} row[] = {
+		{ HEAD USER("a") MODEL("b"), "a|b", "", false },
+		{ "\xef\xbb\xbf" HEAD USER("a") MODEL("b"), "a|b", "", false },
+		{ "\n" HEAD "\r\n" USER("a") "  \n" MODEL("b") "\n\n", "a|b", "", false },
+		{ HEAD USER("a") "broken\n" MODEL("b"), "a|b", "line 3 left out: line 3 is not",
+			true },
+		{ HEAD "[]\n" USER("a") "{}\n{}\n{}\n{\"role\":3}\n" MODEL("b"), "a|b",
+			"lines 2, 4, 5, 6 and 1 more left out", true },
+		{ HEAD USER("a") "{\"role\":\"tool\",\"text\":\"x\"}\n" MODEL("b"), "a|b",
+			"line 3: \"role\"", true },
+		{ HEAD USER("a") "{\"role\":\"assistant\"}\n" USER("c"), "a||c",
+			"missing before line 4", true },
+		{ HEAD USER("\xff") MODEL("b"), "|b", "line 2 left out", true },
+		{ HEAD USER("a") USER("b") MODEL("c"), "a||b|c", "missing before line 3", false },
+		{ HEAD MODEL("b") MODEL("c"), "|b||c", "missing before lines 2, 3", false },
+		{ HEAD USER("a") MODEL("b") "{\"role\":\"us", "a|b", "line 4 was cut off", true },
+		{ "{\"s3d" "\n" USER("a") MODEL("b"), "a|b", "the settings are those of now",
+			true },
+		{ "{\"s3dchat\":1,\"system\":3}\n" USER("a"), "a", "line 1: \"system\"", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		char turns[64] = "";
+		struct chat *c;
+
+		args_defaults(&opts);
+		write_file(row[i].bytes, strlen(row[i].bytes));
+		c = chat_load(&opts, file, warning, err);
+		if (!c)
+			fail_msg("%s: %s", row[i].bytes, err);
+		for (int k = 0; k < c->n; k++) {
+			assert_int_equal(c->turn[k].who, k % 2 ? CHAT_MODEL : CHAT_USER);
+			if (k % 2 && !c->turn[k].len)
+				assert_true(c->turn[k].partial);
+			strcat(strcat(turns, k ? "|" : ""), c->turn[k].text);
+		}
+		assert_string_equal(turns, row[i].turns);
+		if (*row[i].says ? !strstr(warning, row[i].says) : *warning)
+			fail_msg("%s: said '%s'", row[i].bytes, warning);
+		assert_int_equal(c->damaged, row[i].damaged);
+		if (strstr(row[i].bytes, "top-k"))
+			assert_int_equal(opts.top_k, 7);
+		chat_close(c);
+	}
 }
 
 static void test_failed_save(void **state)
@@ -266,6 +317,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_file_keeps_everything, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut_off_anywhere, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hostile_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_damaged_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_failed_save, set_up, tear_down),
 	};
 

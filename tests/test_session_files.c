@@ -85,141 +85,6 @@ static void test_resume(void **state)
 	free(place);
 }
 
-static void write_file(const char *name, const char *bytes, size_t n)
-{
-	char path[192];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", chats, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(bytes, 1, n, f), n);
-	fclose(f);
-}
-
-/* A question that was taken back does not come back from the file. */
-static void test_undone(void **state)
-{
-	(void)state;
-	begin();
-	ask("only one");
-	run("/undo");
-	assert_int_equal(n_files(), 0);
-	assert_refused("/resume", "no saved chat");
-	ask("another");
-	ask("and one more");
-	run("/undo");
-	assert_saved();
-	talk_close(&t);
-	opts.resume = true;
-	begin();
-	assert_int_equal(t.chat->n, 2);
-	assert_string_equal(t.chat->turn[0].text, "another");
-	run("/undo");
-	assert_int_equal(n_files(), 0);
-	talk_close(&t);
-	opts.resume = false;
-	begin();
-	ask("of another program too");
-	write_file(strrchr(t.place, '/') + 1, "not ours", 8);
-	run("/undo");
-	assert_int_equal(n_files(), 1);
-	talk_close(&t);
-}
-
-/* All that a request can change, as one text. */
-static char *all_of_it(void)
-{
-	char *text, *out = NULL;
-	size_t n;
-	FILE *f = open_memstream(&out, &n);
-
-	fprintf(f, "first %d, seed %lld, system %s, reads %s, place %s, files %d\n", t.chat->first,
-		(long long)t.seed, t.chat->system ? t.chat->system : "-",
-		t.attached ? t.attached : "-", t.place ? t.place : "-", n_files());
-	for (int i = 0; i < t.chat->n; i++) {
-		text = text_utf8(t.chat->turn[i].text, t.chat->turn[i].len, NULL);
-		fprintf(f, "%d: %s %d\n", i, text, t.chat->turn[i].partial);
-		free(text);
-	}
-	fclose(f);
-	return out;
-}
-
-static void assert_given_back(const char *text)
-{
-	assert_non_null(strstr(last_error, "-c"));
-	if (!text)
-		assert_null(t.refused);
-	else
-		assert_string_equal(t.refused, text);
-	free(t.refused);
-	t.refused = NULL;
-	*last_error = '\0';
-}
-
-/* A question that does not fit the context even alone changes nothing, and is given back. */
-static void test_refused(void **state)
-{
-	static const char *const reads = "a text that is read";
-	char long_text[700], line[800], *before, *after;
-	long asked;
-
-	(void)state;
-	opts.ctx = 256;
-	memset(long_text, 'x', sizeof(long_text) - 1);
-	long_text[sizeof(long_text) - 1] = '\0';
-	begin();
-	ask(long_text);                 /* nothing was said before */
-	assert_given_back(long_text);
-	assert_int_equal(t.chat->n, 0);
-	assert_int_equal(n_files(), 0);
-	assert_true(t.stats.n_tokens < 0);
-	for (int i = 0; i < 3; i++)
-		ask("a question that takes some of the room there is");
-	assert_int_equal(t.chat->first, 0);
-	snprintf(line, sizeof(line), "%s/reads", home);
-	FILE *f = fopen(line, "w");
-	fputs(reads, f);
-	fclose(f);
-	snprintf(line, sizeof(line), "/read %s/reads", home);
-	run(line);
-	before = all_of_it();
-	asked = t.stats.n_prompt;
-	ask(long_text);
-	assert_given_back(long_text);
-	after = all_of_it();
-	assert_string_equal(before, after);
-	assert_int_equal(t.stats.n_prompt, asked);
-	assert_saved();
-	free(after);
-	snprintf(line, sizeof(line), "/edit 2 %s", long_text);
-	run(line);
-	assert_given_back(line);
-	after = all_of_it();
-	assert_string_equal(before, after);
-	assert_saved();
-	free(after);
-	free(before);
-	assert_prints("/drop", "19 bytes");
-	assert_refused("/drop", "nothing");
-	snprintf(line, sizeof(line), "/system %s", long_text);
-	run(line);
-	before = all_of_it();
-	run("/regen");
-	assert_given_back(NULL);
-	after = all_of_it();
-	assert_string_equal(before, after);
-	run("/system none");
-	ask("goes on");
-	assert_int_equal(t.chat->n, 8);
-	assert_string_equal(t.chat->turn[6].text, "goes on");
-	assert_saved();
-	talk_close(&t);
-	free(after);
-	free(before);
-}
-
 /* What does not belong in the folder, or is broken, is listed at most, and never obeyed. */
 static void test_hostile_folder(void **state)
 {
@@ -263,19 +128,56 @@ static void test_hostile_folder(void **state)
 	assert_int_equal(t.chat->n, 2);
 	ask("on");
 	assert_saved();
-	assert_refused("/resume empty", "not a JSON object");
+	assert_refused("/resume empty", "it is empty");
 	assert_refused("/resume big", "not a JSON object");
 	assert_refused("/resume \033", "not a JSON object");
 	assert_int_equal(t.chat->n, 4);         /* nothing has changed */
 	talk_close(&t);
 }
 
-static bool is_there(const char *name)
+/* A file with a line that nobody can read is gone on with; as it was it stays beside. */
+static void test_damaged(void **state)
 {
-	char path[192];
+	static const char bytes[] = "{\"s3dchat\":1}\n\n{\"role\":\"user\",\"text\":\"q\"}\n"
+		"precious\n{\"role\":\"assistant\",\"text\":\"a\"}\n"
+		"{\"role\":\"user\",\"text\":\"open\"}\n";
+	char path[192], got[sizeof(bytes)] = "", line[220];
+	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/%s", chats, name);
-	return !access(path, F_OK);
+	(void)state;
+	begin();
+	ask("x");
+	run("/new");
+	write_file("mine.jsonl", bytes, sizeof(bytes) - 1);
+	assert_prints("/resume mine", "line 4");
+	assert_int_equal(t.chat->n, 3);
+	assert_false(is_there("mine.jsonl.damaged"));   /* nothing has been written yet */
+	/* Its last question is kept and can be answered; another does not take its place. */
+	assert_prints("/resume mine", "/regen");
+	run("/regen");
+	assert_int_equal(t.chat->n, 4);
+	assert_string_equal(t.chat->turn[2].text, "open");
+	assert_saved();
+	assert_non_null(strstr(t.place, "/mine.jsonl"));
+	assert_non_null(strstr(last_note, "mine.jsonl.damaged"));
+	snprintf(path, sizeof(path), "%s/mine.jsonl.damaged", chats);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fread(got, 1, sizeof(got), f), sizeof(bytes) - 1);
+	fclose(f);
+	assert_string_equal(got, bytes);
+	snprintf(line, sizeof(line), "/load %s", path);
+	assert_prints(line, "/regen");
+	ask("second");
+	assert_non_null(strstr(last_note, "without an answer"));
+	assert_int_equal(t.chat->n, 6);
+	assert_string_equal(t.chat->turn[2].text, "open");
+	assert_string_equal(t.chat->turn[3].text, "");
+	assert_true(t.chat->turn[3].partial);
+	assert_string_equal(t.chat->turn[4].text, "second");
+	run("/save");
+	assert_true(is_there("mine.jsonl.damaged.damaged"));
+	talk_close(&t);
 }
 
 /* A save that was killed leaves its temporary file: old ones go at the next start, nothing else. */
@@ -459,7 +361,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
 		TEST(test_left_behind), TEST(test_save_in_place), TEST(test_left_in_mid_answer),
-		TEST(test_every_turn), TEST(test_undone), TEST(test_refused),
+		TEST(test_every_turn), TEST(test_damaged),
 		TEST(test_resume), TEST(test_hostile_folder),
 		TEST(test_resume_at_start), TEST(test_two_writers), TEST(test_full_disk),
 	};
