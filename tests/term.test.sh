@@ -89,6 +89,19 @@ reads_paste() {
 		soon shows '<paste a' && shows 'b paste>'
 }
 wide_text() { window && run && shows "$(printf '漢字|e\314\201|')"; }
+# Nothing of a grapheme is lost, and what comes after it stands where the grid has it: tmux joins a
+# family in 2 of its 6 columns, and shows the heart in one of its two.
+graphemes() {
+	window && run &&
+		shows 'कि|की|नमस्ते|மொழி|ကြောင်း|👍🏽|👨‍👩‍👧    |❤️ |1️⃣ |🇩🇪|🧑🏻‍💻  |' &&
+		shows "$(printf '|x\314\201\314\202\314\203\314\204\314\205\314\206|')"
+}
+redraws_graphemes() {
+	window && run && keys a b && soon shows 'a b' && tm resize-window -x 60 -y 20 &&
+		soon shows 'probe 20 x 60' && tm resize-window -x 80 -y 24 &&
+		soon shows 'probe 24' &&
+		shows 'कि|की|नमस्ते|மொழி|ကြောင်း|👍🏽|👨‍👩‍👧    |❤️ |1️⃣ |🇩🇪|'
+}
 # Not all of these have a second screen to come back from.
 colours() { window "$1" && run && shows "$2 colours" && keys q && same_modes; }
 # A terminal that takes any colour, described here since few systems bring one along.
@@ -123,6 +136,8 @@ check "follows the window's size" resizes
 check "keys come through" reads_keys
 check "a paste comes between marks" reads_paste
 check "wide and combined characters stand in place" wide_text
+check "vowel signs, skin tones, families and hearts are whole and in place" graphemes
+check "they are drawn again with all else" redraws_graphemes
 check "256 colours" colours tmux-256color 256
 check "any colour" direct_colour
 check "8 colours" colours linux 8

@@ -68,6 +68,8 @@ static void draw(struct probe *p)
 	say(p, 2, ROLE_CODE, p->keys);
 	snprintf(text, sizeof(text), "pid %ld", (long)getpid());
 	say(p, 3, ROLE_NOTICE, text);
+	say(p, 4, ROLE_TEXT, "कि|की|नमस्ते|மொழி|ကြောင်း|👍🏽|👨‍👩‍👧|❤️|1️⃣|🇩🇪|🧑🏻‍💻|"
+	    "x\u0301\u0302\u0303\u0304\u0305\u0306|");
 	p->g.cursor_y = rows - 1;
 	p->g.cursor_x = 3;
 	term_show(&p->g, &p->theme, false);

@@ -30,23 +30,21 @@ static void check_row(const struct grid *g, int y, const char *want)
 	assert_string_equal(got, want);
 }
 
-/* Widths add up, a wide cell is followed by its half, and nothing is a control character. */
+/* Widths add up, a wide cell is followed by its rest, and nothing is a control character. */
 static void check_whole(const struct grid *g)
 {
 	for (int y = 0; y < g->rows; y++)
 		for (int x = 0; x < g->cols; x++) {
 			const struct cell *c = grid_at(g, y, x);
 
-			assert_true(c->width <= 2);
-			if (c->width == 2) {
-				assert_true(x + 1 < g->cols);
-				assert_int_equal(c[1].width, 0);
+			assert_true(x + c->width <= g->cols);
+			assert_true(c->width || x > 0);
+			for (int i = 1; i < c->width; i++) {
+				assert_int_equal(c[i].width, 0);
+				assert_int_equal(c[i].text[0], '\0');
 			}
-			if (c->width == 0) {
-				assert_true(x > 0);
-				assert_int_equal(c[-1].width, 2);
-				assert_int_equal(c->text[0], '\0');
-			}
+			if (c->width && x + c->width < g->cols)
+				assert_true(c[c->width].width > 0);
 			assert_non_null(memchr(c->text, '\0', CELL_TEXT));
 			for (const unsigned char *p = (const unsigned char *)c->text; *p; p++)
 				assert_true(*p >= 0x20 && *p != 0x7F &&

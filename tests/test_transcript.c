@@ -134,6 +134,21 @@ static void test_brackets_and_fences(void **state)
 	transcript_close(t);
 }
 
+/* Letters with spacing marks are as wide as a Chinese character, but a word of them stays whole; an
+ * emoji may go to the next row, and nothing of it is left out. */
+static void test_words_with_spacing_marks(void **state)
+{
+	struct transcript *t = transcript_open();
+	struct grid g = { 0 };
+
+	(void)state;
+	add(t, BLOCK_MODEL, "हिन्दी की कविता 👨‍👩‍👧👍🏽 ကြောင်း");
+	draw(t, &g, 8, 13, &pretty);
+	CHECK_SCREEN(&g, "  हिन्दी की", "  कविता", "  👨‍👩‍👧👍🏽", "  ကြောင်း");
+	grid_free(&g);
+	transcript_close(t);
+}
+
 /* Lines of 16 KiB and more are wrapped in parts, which nobody sees. */
 static void test_part_of_a_line(void **state)
 {
@@ -380,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_words_and_speakers),
 		cmocka_unit_test(test_markdown),
 		cmocka_unit_test(test_brackets_and_fences),
+		cmocka_unit_test(test_words_with_spacing_marks),
 		cmocka_unit_test(test_part_of_a_line),
 		cmocka_unit_test(test_thinking),
 		cmocka_unit_test(test_origins),

@@ -1,17 +1,21 @@
 /* test_width.c - graphemes, their widths and their visible forms.
  *
  * Widths come from tests/vectors/widths.txt, which tests/tools/make_width_vectors.py made with
- * Python's wcwidth.  Visible forms are written out by hand from ui/width.h. */
+ * Python's wcwidth; those of clusters of several characters from the C library.  Visible forms are
+ * written out by hand from ui/width.h. */
 #include "tests/unsafe.h"
 #include "ui/width.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <locale.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
+#include <wchar.h>
 
 #define B(s) s, sizeof(s) - 1
 
@@ -135,23 +139,90 @@ static void test_zalgo_is_bounded(void **state)
 	assert_int_equal(strlen(g.text) % 2, 1);
 }
 
-/* Four people with skin tones take 41 bytes: some of them are drawn, whole, without a joiner at
- * the end. */
-static void test_long_family(void **state)
+/* The sum of what the C library gives for each character. */
+static int columns(const char *s)
 {
-	static const char family[] = "\xf0\x9f\x91\xa8\xf0\x9f\x8f\xbd\xe2\x80\x8d"
-		"\xf0\x9f\x91\xa9\xf0\x9f\x8f\xbd\xe2\x80\x8d"
-		"\xf0\x9f\x91\xa7\xf0\x9f\x8f\xbd\xe2\x80\x8d"
-		"\xf0\x9f\x91\xa6\xf0\x9f\x8f\xbd";
+	wchar_t text[32];
+	size_t n = mbstowcs(text, s, 32);
+	int sum = 0;
+
+	assert_true(n < 32);
+	for (size_t i = 0; i < n; i++)
+		sum += wcwidth(text[i]);
+	return sum;
+}
+
+/* One cluster, whole, with room for every character on a terminal that joins none (and one column
+ * more for each narrow emoji that the selector makes wide). */
+static void check_cluster(const char *s, int made_wide)
+{
 	struct glyph g;
 
+	text_glyph(s, strlen(s), &g);
+	assert_int_equal(g.bytes, strlen(s));
+	assert_string_equal(g.text, s);
+	assert_int_equal(g.width, columns(s) + made_wide);
+}
+
+static void test_emoji_sequences(void **state)
+{
+	static const struct { const char *text; int made_wide; } seq[] = {
+		{ "👍🏽", 0 }, { "☝🏿", 0 }, { "👨‍👩‍👧", 0 }, { "👨‍👩‍👧‍👦", 0 }, { "🧑🏻‍💻", 0 },
+		{ "👩🏿‍🤝‍👨🏻", 0 }, { "👩🏻‍❤️‍💋‍👨🏿", 1 }, { "❤️", 1 }, { "☀️", 1 }, { "❤️‍🔥", 1 },
+		{ "👁️‍🗨️", 2 }, { "🏳️‍🌈", 1 }, { "1️⃣", 1 }, { "#️⃣", 1 }, { "🇩🇪", 0 },
+		{ "🏴󠁧󠁢󠁥󠁮󠁧󠁿", 0 }, { "❤", 0 }, { "🔥", 0 },
+	};
+
 	(void)state;
-	text_glyph(B(family), &g);
-	assert_int_equal(g.bytes, sizeof(family) - 1);
-	assert_int_equal(g.width, 2);
-	assert_int_equal(strlen(g.text), 30);
-	assert_memory_equal(g.text, family, 30);
-	check(B("👨‍👩‍👧‍👦‍👦"), "👨‍👩‍👧‍👦", 2, 32);
+	if (!setlocale(LC_CTYPE, "C.UTF-8"))
+		skip();
+	for (size_t i = 0; i < sizeof(seq) / sizeof(seq[0]); i++)
+		check_cluster(seq[i].text, seq[i].made_wide);
+}
+
+/* Every spacing mark: with the letter before it, or as a cluster of its own, nothing is left out
+ * and it takes the column that the C library gives it. */
+static void test_every_spacing_mark(void **state)
+{
+	int marks = 0;
+
+	(void)state;
+	if (!setlocale(LC_CTYPE, "C.UTF-8"))
+		skip();
+	for (int32_t c = 0; c < 0x110000; c++) {
+		char text[16] = "क", shown[2 * GLYPH_MAX] = "";
+		size_t n = strlen(text);
+		struct glyph g;
+		int width = 0;
+
+		if (utf8proc_category(c) != UTF8PROC_CATEGORY_MC || wcwidth((wchar_t)c) < 0)
+			continue;
+		n += unsafe_utf8((uint32_t)c, text + n);
+		for (size_t i = 0; i < n; i += g.bytes) {
+			text_glyph(text + i, n - i, &g);
+			strcat(shown, g.text);
+			width += g.width;
+		}
+		assert_string_equal(shown, text);
+		assert_int_equal(width, 1 + wcwidth((wchar_t)c));
+		marks++;
+	}
+	assert_true(marks > 400);
+}
+
+/* Syllables with several marks, of scripts that have many. */
+static void test_syllables(void **state)
+{
+	static const char *const text[] = { "कि", "की", "कोः", "क्षि", "மொ", "மொ", "কো", "කෝ",
+		"కూ", "ಕೂ", "കോ", "កោះ", "ກຳ", "ကြောင်း", "ꦏꦺꦴ", "ᬓᭀ" };
+
+	(void)state;
+	if (!setlocale(LC_CTYPE, "C.UTF-8"))
+		skip();
+	for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++)
+		assert_int_equal(text_width(text[i], strlen(text[i])), columns(text[i]));
+	check(B("िx"), "◌ि", 2, 3);
+	check(B("क" "ािीुूाािीाााा"), "क" "ािीुूाािीाााा", 12, 42);
 }
 
 static void test_fit_and_tabs(void **state)
@@ -250,7 +321,9 @@ int main(void)
 		cmocka_unit_test(test_every_unsafe_character),
 		cmocka_unit_test(test_joiners),
 		cmocka_unit_test(test_zalgo_is_bounded),
-		cmocka_unit_test(test_long_family),
+		cmocka_unit_test(test_emoji_sequences),
+		cmocka_unit_test(test_every_spacing_mark),
+		cmocka_unit_test(test_syllables),
 		cmocka_unit_test(test_fit_and_tabs),
 		cmocka_unit_test(test_unfinished),
 		cmocka_unit_test(test_random_bytes),

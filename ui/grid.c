@@ -1,7 +1,7 @@
 /* grid.c - see grid.h.
  *
  * Every write goes through put_cell, which keeps rows whole: a wide grapheme that loses one of its
- * halves loses the other too, so that the widths of a row always add up to its columns. */
+ * cells loses the others too, so that the widths of a row always add up to its columns. */
 #include "ui/grid.h"
 #include "ui/width.h"
 
@@ -51,16 +51,17 @@ static void make_blank(struct cell *c)
 	c->width = 1;
 }
 
-/* The cell at x is about to change: a wide grapheme that it is a half of goes. */
+/* The cell at x is about to change: a wide grapheme that it is a part of goes. */
 static void split(struct grid *g, int y, int x)
 {
-	struct cell *c = grid_at(g, y, x), *mate;
+	struct cell *c = grid_at(g, y, x);
+	int n;
 
-	if (c->width == 1)
-		return;
-	mate = grid_at(g, y, c->width == 2 ? x + 1 : x - 1);
-	make_blank(c);
-	make_blank(mate);
+	while (!c->width)
+		c--;
+	n = c->width;
+	for (int i = 0; i < n && n > 1; i++)
+		make_blank(c + i);
 }
 
 /* width columns from x on are inside the grid. */
@@ -69,14 +70,15 @@ static void put_cell(struct grid *g, int y, int x, enum role role, int attr, con
 {
 	struct cell *c = grid_at(g, y, x);
 
-	split(g, y, x);
-	if (width == 2)
-		split(g, y, x + 1);
-	*c = (struct cell){ .width = (unsigned char)width, .role = (unsigned char)role,
-		.attr = (unsigned char)attr };
+	for (int i = 0; i < width; i++) {
+		split(g, y, x + i);
+		c[i] = (struct cell){ .role = (unsigned char)role, .attr = (unsigned char)attr,
+			.width = 1 };
+	}
+	for (int i = 1; i < width; i++)
+		c[i].width = 0;
+	c->width = (unsigned char)width;
 	memcpy(c->text, text, n);
-	if (width == 2)
-		c[1] = (struct cell){ .width = 0, .role = c->role, .attr = c->attr };
 }
 
 /* The part of r that is inside the grid. */
@@ -131,6 +133,8 @@ static void pen_glyph(const struct pen *p, int x, const struct glyph *g)
 		put_cell(p->g, p->y, x, p->role, p->attr, g->text, n, g->width);
 	} else {
 		pen_blanks(p, x, g->width);
+		if (g->width > 2 && x >= p->left && x < p->right)
+			put_cell(p->g, p->y, x, p->role, p->attr, "…", strlen("…"), 1);
 	}
 }
 

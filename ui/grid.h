@@ -1,7 +1,7 @@
 /* grid.h - the screen as a grid of cells, which panes draw into.
  *
  * A struct grid owns its cells.  Nothing here knows of curses: ui/term.c shows a grid in a
- * terminal, ui/headless.c prints one.  Invariant: a cell holds one grapheme (or the right half of
+ * terminal, ui/headless.c prints one.  Invariant: a cell holds one grapheme (or the rest of
  * a wide one, width 0), never a control character; the widths of a row add up to its columns; text
  * is cut at its rectangle's edge, never wrapped. */
 #ifndef S3D_UI_GRID_H
@@ -13,11 +13,11 @@
 
 struct rect { int y, x, h, w; };
 
-enum { CELL_TEXT = 32 };        /* bytes of a grapheme at most; a longer one is cut (ui/width.h) */
+enum { CELL_TEXT = 72 };        /* bytes of a grapheme at most (GLYPH_MAX of ui/width.h) */
 
 struct cell {
 	char text[CELL_TEXT];   /* terminated; "" is a blank */
-	unsigned char width;    /* 1, 2, or 0 for the right half of a wide grapheme */
+	unsigned char width;    /* columns; 0: a grapheme that began further left goes on here */
 	unsigned char role;     /* enum role */
 	unsigned char attr;     /* GRID_* */
 };

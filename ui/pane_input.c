@@ -32,7 +32,8 @@ static bool walk_look(struct walk *w)
 	w->glyph.bytes = 0;
 	if (w->at < w->v->n && *s != '\n') {
 		if (*s == '\t')
-			w->glyph = (struct glyph){ 1, 8 - (w->col - w->indent) % 8, "" };
+			w->glyph = (struct glyph){ .bytes = 1,
+				.width = 8 - (w->col - w->indent) % 8 };
 		else
 			text_glyph(s, w->v->n - w->at, &w->glyph);
 	}

@@ -173,7 +173,8 @@ static void print_row(FILE *f, const struct grid *g, const struct theme *t, int 
 			if (code_point(grid_at(g, y, end - 1)) != ' ')
 				last = end;
 		}
-		end = last + (last < g->cols && !grid_at(g, y, last)->width);
+		for (end = last; end < g->cols && !grid_at(g, y, end)->width; )
+			end++;
 		print_text(f, g, t, y, x, end);
 	}
 }

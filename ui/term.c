@@ -4,10 +4,10 @@
  * terminal back are made when it is opened, so that a crash handler has only bytes to write.
  * Invariant: `taken` is set exactly while the terminal's modes are ours. */
 #include "ui/term.h"
-#include "engine/utf8.h"
 
 #define NCURSES_WIDECHAR 1
-#include <curses.h>
+#include "ui/term_cell.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,8 +17,6 @@
 #include <term.h>
 #include <termios.h>
 #include <unistd.h>
-#include <wchar.h>
-#include <wctype.h>
 
 enum {
 	ROWS_MOST = 500, COLS_MOST = 1000,      /* a hostile window size must not eat the memory */
@@ -41,6 +39,7 @@ static struct {
 	struct { int fg, bg; } pair[PAIRS_MOST];        /* number 0 is the terminal's own */
 	int pair_n;
 	short role_pair[ROLE_N];
+	uint64_t over[ROWS_MOST];       /* hash of a row that was written over; 0: none */
 } term;
 
 static void put_raw(const char *s, size_t n)
@@ -222,10 +221,23 @@ int term_size(int *rows, int *cols)
 	return 0;
 }
 
+static void forget_over(void)
+{
+	memset(term.over, 0, sizeof(term.over));
+}
+
+/* All of it, with the next update. */
+static void redraw(void)
+{
+	forget_over();
+	clearok(curscr, TRUE);
+}
+
 void term_resize(void)
 {
 	int rows, cols;
 
+	forget_over();
 	if (term.screen && !term_size(&rows, &cols))
 		resizeterm(rows, cols);
 }
@@ -262,6 +274,7 @@ static void take_theme(const struct theme *t)
 		return;
 	term.theme = *t;
 	term.pair_n = 0;
+	forget_over();
 	for (int i = 0; i < ROLE_N; i++) {
 		int fg = -1, bg = -1;
 
@@ -278,93 +291,87 @@ static attr_t attributes(int attr)
 	       (attr & GRID_REVERSE ? A_REVERSE : 0);
 }
 
-/* What a locale without Unicode shows: frames and bars stay recognisable. */
-static wchar_t in_ascii(wchar_t c)
+/* How cell c looks in this terminal. */
+static attr_t look_of(const struct cell *c, short *pair)
 {
-	if (c < 0x80)
-		return c;
-	if (c >= 0x2580 && c < 0x25a0)
-		return '#';
-	if (c < 0x2500 || c >= 0x2580)
-		return '?';
-	return c == 0x2500 || c == 0x2501 ? '-' : c == 0x2502 || c == 0x2503 ? '|' : '+';
+	int role = c->role < ROLE_N ? c->role : 0;
+
+	*pair = term.role_pair[role];
+	return attributes(c->attr | term.theme.look[role].attr);
 }
 
-/* Code points of a grapheme, at most max; returns how many. */
-static int decode(const char *s, wchar_t *out, int max)
+/* Of all that a row shows; never 0. */
+static uint64_t row_hash(const struct grid *g, int y, int cols)
 {
-	size_t n = strlen(s);
-	int count = 0;
+	uint64_t h = (uint64_t)cols;
 
-	while (n && count < max) {
-		int k = utf8_next(s, n);
+	for (int x = 0; x < cols; x++) {
+		const struct cell *c = grid_at(g, y, x);
 
-		if (k <= 0)
-			break;
-		out[count++] = (wchar_t)utf8_value(s, k);
-		s += k;
-		n -= (size_t)k;
+		h = mix64(h ^ (uint64_t)(c->width << 16 | c->role << 8 | c->attr));
+		for (const char *s = c->text; *s; s++)
+			h = mix64(h ^ (unsigned char)*s);
 	}
-	return count;
+	return h | 1;
 }
 
-static void put_cell(cchar_t *out, const wchar_t *text, attr_t attr, short pair)
+/* True if there are blanks to write over. */
+static bool show_row(const struct grid *g, int y, int cols)
 {
-	if (setcchar(out, text, attr, pair, NULL) == ERR)
-		setcchar(out, L"?", attr, pair, NULL);
-}
-
-static bool is_flag_half(wchar_t c)
-{
-	return c >= 0x1f1e6 && c <= 0x1f1ff;
-}
-
-/* One grapheme as one or two cells of curses; returns how many were written to out.  curses takes
- * its widths from the C library: where that says otherwise than the grid, or where terminals
- * disagree, less is shown, but never in the wrong place. */
-static int put_grapheme(cchar_t *out, const struct cell *c, int width, attr_t attr, short pair)
-{
-	wchar_t text[CELL_TEXT + 1] = { L' ' }, second[2] = { L' ' };
-	int n = *c->text ? decode(c->text, text, CELL_TEXT) : 1, own, keep = 1;
-
-	if (!term.unicode)
-		for (int i = 0; i < n; i++)
-			text[i] = in_ascii(text[i]);
-	own = n && iswprint((wint_t)text[0]) ? wcwidth(text[0]) : -1;
-	if (own < 1 || own > width) {
-		text[0] = term.unicode ? 0xfffd : '?';
-		own = 1;
-		n = 1;
-	}
-	if (n > 1 && is_flag_half(text[0]) && is_flag_half(text[1]) && own == 1 && width == 2)
-		second[0] = text[1];
-	else
-		while (keep < n && keep < CCHARW_MAX && wcwidth(text[keep]) == 0 &&
-		       own == width && text[keep] != 0x200d)
-			keep++;
-	text[keep] = 0;
-	put_cell(out, text, attr, pair);
-	if (own == width)
-		return 1;
-	put_cell(out + 1, second, attr, pair);
-	return 2;
-}
-
-static void show_row(const struct grid *g, int y, int cols)
-{
-	static cchar_t line[COLS_MOST + 2];
+	static cchar_t line[COLS_MOST + UINT8_MAX];
+	bool any = false;
 	int n = 0;
 
 	for (int x = 0; x < cols;) {
 		const struct cell *c = grid_at(g, y, x);
-		const struct look *look = &term.theme.look[c->role < ROLE_N ? c->role : 0];
-		short pair = term.role_pair[c->role < ROLE_N ? c->role : 0];
-		int width = c->width == 2 && x + 1 < cols ? 2 : 1;
+		int width = x + c->width <= cols ? c->width : cols - x;
+		short pair;
+		attr_t attr = look_of(c, &pair);
+		bool over;
 
-		n += put_grapheme(line + n, c, width, attributes(c->attr | look->attr), pair);
+		width = width < 1 ? 1 : width;
+		n += term_cell(line + n, c, width, term.unicode, attr, pair, &over);
+		any |= over;
 		x += width;
 	}
 	mvadd_wchnstr(y, 0, line, n);
+	return any;
+}
+
+/* What curses has left blank in the row. */
+static void show_over(const struct grid *g, int y, int cols)
+{
+	for (int x = 0; x < cols; x++) {
+		const struct cell *c = grid_at(g, y, x);
+		cchar_t ignored[UINT8_MAX];
+		short pair;
+		attr_t attr = look_of(c, &pair);
+		bool over = false;
+
+		if (c->width && x + c->width <= cols)
+			term_cell(ignored, c, c->width, term.unicode, attr, pair, &over);
+		if (over)
+			term_cell_over(y, x, c, attr, pair);
+	}
+}
+
+/* After curses: the rows that it may have drawn anew. */
+static void show_rest(const struct grid *g, int rows, int cols, const bool *any)
+{
+	int done = 0, y, x;
+
+	for (int row = 0; row < rows; row++) {
+		uint64_t h = any[row] ? row_hash(g, row, cols) : 0;
+
+		if (h && h != term.over[row]) {
+			show_over(g, row, cols);
+			done++;
+		}
+		term.over[row] = h;
+	}
+	getyx(stdscr, y, x);
+	if (done)
+		term_cell_over_end(y, x);
 }
 
 static int least(int a, int b)
@@ -375,14 +382,16 @@ static int least(int a, int b)
 void term_show(const struct grid *g, const struct theme *t, bool redraw_all)
 {
 	int rows = least(g->rows, LINES), cols = least(least(g->cols, COLS), COLS_MOST);
+	bool any[ROWS_MOST];
 
+	rows = least(rows, ROWS_MOST);
 	if (!term.taken || term.gone)
 		return;
 	take_theme(t);
 	for (int y = 0; y < rows; y++)
-		show_row(g, y, cols);
+		any[y] = show_row(g, y, cols);
 	if (redraw_all)
-		clearok(curscr, TRUE);
+		redraw();
 	if (g->cursor_y >= 0 && g->cursor_y < rows && g->cursor_x >= 0 && g->cursor_x < cols) {
 		curs_set(1);
 		move(g->cursor_y, g->cursor_x);
@@ -391,6 +400,7 @@ void term_show(const struct grid *g, const struct theme *t, bool redraw_all)
 	}
 	wnoutrefresh(stdscr);
 	doupdate();
+	show_rest(g, rows, cols, any);
 }
 
 void term_bell(void)
@@ -442,7 +452,7 @@ void term_resume(void)
 		term.taken = 1;
 	}
 	term_resize();
-	clearok(curscr, TRUE);
+	redraw();
 }
 
 void term_write(const char *s, size_t n)

@@ -1,20 +1,26 @@
 /* width.c - see width.h.
  *
- * A cluster's width is the sum of its code points' widths, two at most: that gives 2 for flags,
- * skin tones, joined emoji and decomposed Hangul without a case for each; only the emoji
- * selector (VS16) needs one.  A cluster starts with a code point that has a width of its own;
- * any other first code point is spelt out, or gets a dotted circle to sit on. */
+ * A cluster starts with a code point that has a width of its own; any other first code point is
+ * spelt out, or gets a dotted circle to sit on. */
 #include "ui/width.h"
 #include "engine/utf8.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <utf8proc.h>
 
-enum { VS16 = 0xFE0F, BLACK_FLAG = 0x1F3F4, TAB = 8, CLUSTER_MAX = 64 };
+enum {
+	VS16 = 0xFE0F, BLACK_FLAG = 0x1F3F4, TAB = 8,
+	CLUSTER_MAX = 64,       /* bytes */
+	COLUMNS_MOST = 12,      /* of a cluster: room for two people and a heart, with skin tones */
+};
+
 #define DOTTED_CIRCLE "\xE2\x97\x8C"
+
+static_assert(sizeof(DOTTED_CIRCLE) + CLUSTER_MAX <= GLYPH_MAX, "a cluster is drawn whole");
 
 static bool is_ascii(char c)
 {
@@ -42,11 +48,24 @@ static bool is_tag(int32_t c)
 	return c >= 0xE0000 && c <= 0xE007F;
 }
 
+/* Sits on what is before it.  Some spacing marks (the vowel aa of Burmese) are clusters of their
+ * own by Unicode's rule. */
 static bool is_mark(int32_t c)
 {
 	utf8proc_category_t k = utf8proc_category(c);
 
-	return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+	return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_ME ||
+	       (k == UTF8PROC_CATEGORY_MC &&
+		utf8proc_get_property(c)->boundclass != UTF8PROC_BOUNDCLASS_OTHER);
+}
+
+/* Columns that c takes on a terminal that puts one character after the other.  utf8proc gives most
+ * spacing marks none. */
+static int columns(int32_t c)
+{
+	int width = utf8proc_charwidth(c);
+
+	return !width && utf8proc_category(c) == UTF8PROC_CATEGORY_MC ? 1 : width;
 }
 
 /* Not to be sent to a terminal as it is: what is unsafe there, what has no width, and what this
@@ -54,7 +73,7 @@ static bool is_mark(int32_t c)
 static bool is_spelt_out(int32_t c)
 {
 	return utf8_unsafe((uint32_t)c) || utf8proc_category(c) == UTF8PROC_CATEGORY_CN ||
-	       utf8proc_charwidth(c) == 0;
+	       columns(c) == 0;
 }
 
 static void spell(int32_t c, struct glyph *g)
@@ -79,39 +98,41 @@ static bool joins(int32_t base, int32_t prev, int32_t c, int32_t *state)
 	return utf8proc_category(c) != UTF8PROC_CATEGORY_CN;
 }
 
-static int width_with(int width, int32_t base, int32_t c)
+/* Columns that c adds behind prev.  The selector makes a narrow emoji wide; what follows the first
+ * letter of a syllable of Hangul goes into its square. */
+static int columns_more(int32_t prev, int32_t c)
 {
-	width += c == VS16 && is_emoji_base(base) ? 2 : utf8proc_charwidth(c);
-	return width > 2 ? 2 : width;
+	int class = (int)utf8proc_get_property(c)->boundclass;
+
+	if (c == VS16)
+		return is_emoji_base(prev) && columns(prev) == 1;
+	if (class == UTF8PROC_BOUNDCLASS_V || class == UTF8PROC_BOUNDCLASS_T)
+		return 0;
+	return columns(c);
 }
 
-/* Takes the cluster whose first code point has k bytes.  What does not fit into g->text is left
- * out of the picture at a code point's border, never in the middle of a joined pair. */
+/* Takes the cluster whose first code point has k bytes. */
 static void take_cluster(const char *s, size_t n, int k, struct glyph *g)
 {
 	int32_t base = (int32_t)utf8_value(s, k), prev = base, state = 0;
-	size_t used = strlen(g->text), bytes = (size_t)k;
-	bool full = false;
+	size_t bytes = (size_t)k, used = strlen(g->text);
 
-	memcpy(g->text + used, s, bytes);
-	used += bytes;
 	while (bytes < n && (k = utf8_next(s + bytes, n - bytes)) > 0) {
 		int32_t c = (int32_t)utf8_value(s + bytes, k);
+		int more;
 
 		if (bytes + (size_t)k > CLUSTER_MAX || !joins(base, prev, c, &state))
 			break;
-		full = full || used + (size_t)k >= GLYPH_MAX;
-		if (!full) {
-			memcpy(g->text + used, s + bytes, (size_t)k);
-			used += (size_t)k;
-		}
-		g->width = width_with(g->width, base, c);
+		more = columns_more(prev, c);
+		if (g->width + more > COLUMNS_MOST)
+			break;
+		g->width += more;
+		g->wide |= more && is_emoji_base(prev);
 		bytes += (size_t)k;
 		prev = c;
 	}
-	if (full && used > 3 && !memcmp(g->text + used - 3, "\xE2\x80\x8D", 3))
-		used -= 3;
-	g->text[used] = '\0';
+	memcpy(g->text + used, s, bytes);
+	g->text[used + bytes] = '\0';
 	g->bytes = bytes;
 }
 
@@ -139,12 +160,13 @@ static bool take(const char *s, size_t n, struct glyph *g)
 	c = (int32_t)utf8_value(s, k);
 	if (is_mark(c)) {
 		strcpy(g->text, DOTTED_CIRCLE);
-		g->width = 1;
+		g->width = 1 + columns(c);
 	} else if (is_spelt_out(c)) {
 		spell(c, g);
 		return false;
 	} else {
-		g->width = utf8proc_charwidth(c);
+		g->width = columns(c);
+		g->wide = g->width == 2 || (c >= 0x1F1E6 && c <= 0x1F1FF);      /* half a flag */
 	}
 	take_cluster(s, n, k, g);
 	return g->bytes == n || utf8_next(s + g->bytes, n - g->bytes) == 0;

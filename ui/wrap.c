@@ -61,18 +61,14 @@ struct before {
 
 static bool may_break(const struct before *b, const struct glyph *g, bool literal)
 {
-	bool wide = g->width == 2 && (unsigned char)g->text[0] >= 0x80;
-
 	if (literal)
 		return true;
-	return b->blank || ((wide || b->wide) && !b->holds && !strstr(NOT_FIRST, g->text));
+	return b->blank || ((g->wide || b->wide) && !b->holds && !strstr(NOT_FIRST, g->text));
 }
 
 static struct before seen(const struct glyph *g, bool blank)
 {
-	bool wide = g->width == 2 && (unsigned char)g->text[0] >= 0x80;
-
-	return (struct before){ true, blank, wide, wide && strstr(NOT_LAST, g->text) };
+	return (struct before){ true, blank, g->wide, g->wide && strstr(NOT_LAST, g->text) };
 }
 
 void wrap_row(const char *text, const struct spans *line, int cols, bool literal,

@@ -1,0 +1,117 @@
+/* term_cell.c - see term_cell.h. */
+#define NCURSES_WIDECHAR 1
+#include "ui/term_cell.h"
+#include "engine/utf8.h"
+#include "ui/term.h"
+
+#include <string.h>
+#include <term.h>
+#include <wchar.h>
+#include <wctype.h>
+
+enum { ZWJ = 0x200d };
+
+/* What a locale without Unicode shows: frames and bars stay recognisable. */
+static wchar_t in_ascii(wchar_t c)
+{
+	if (c < 0x80)
+		return c;
+	if (c >= 0x2580 && c < 0x25a0)
+		return '#';
+	if (c < 0x2500 || c >= 0x2580)
+		return '?';
+	return c == 0x2500 || c == 0x2501 ? '-' : c == 0x2502 || c == 0x2503 ? '|' : '+';
+}
+
+/* Code points of a grapheme; returns how many. */
+static int decode(const char *s, wchar_t out[CELL_TEXT])
+{
+	size_t n = strlen(s);
+	int count = 0;
+
+	while (n) {
+		int k = utf8_next(s, n);
+
+		if (k <= 0)
+			break;
+		out[count++] = (wchar_t)utf8_value(s, k);
+		s += k;
+		n -= (size_t)k;
+	}
+	return count;
+}
+
+static void put(cchar_t *out, const wchar_t *text, attr_t attr, short pair)
+{
+	if (setcchar(out, text, attr, pair, NULL) == ERR)
+		setcchar(out, L"?", attr, pair, NULL);
+}
+
+/* curses can hold it and no two terminals disagree on it: one character as wide as the grid says,
+ * and marks upon it. */
+static bool is_plain(const wchar_t *text, int n, int own, int width)
+{
+	if (own != width || n > CCHARW_MAX)
+		return false;
+	for (int i = 1; i < n; i++)
+		if (wcwidth(text[i]) != 0 || text[i] == ZWJ)
+			return false;
+	return true;
+}
+
+int term_cell(cchar_t *out, const struct cell *c, int width, bool unicode, attr_t attr, short pair,
+	      bool *over)
+{
+	wchar_t text[CELL_TEXT + 1] = { L' ' };
+	int n = *c->text ? decode(c->text, text) : 1, own, used = 1;
+
+	for (int i = 0; i < n && !unicode; i++)
+		text[i] = in_ascii(text[i]);
+	own = n && iswprint((wint_t)text[0]) ? wcwidth(text[0]) : -1;
+	*over = false;
+	if (own < 1 || own > width) {
+		text[0] = unicode ? 0xfffd : '?';
+		own = n = 1;
+	} else if (!unicode) {
+		n = 1;
+	} else if (!is_plain(text, n, own, width)) {
+		*over = true;
+		text[0] = ' ';
+		own = n = 1;
+	}
+	text[n] = 0;
+	put(out, text, attr, pair);
+	for (; own < width; own++)
+		put(out + used++, L" ", attr, pair);
+	return used;
+}
+
+static struct {
+	char bytes[4096];
+	size_t n;
+} out;
+
+static int add(int c)
+{
+	if (out.n == sizeof(out.bytes)) {
+		term_write(out.bytes, out.n);
+		out.n = 0;
+	}
+	out.bytes[out.n++] = (char)c;
+	return c;
+}
+
+void term_cell_over(int y, int x, const struct cell *c, attr_t attr, short pair)
+{
+	tputs(tparm(cursor_address, y, x), 1, add);
+	vid_puts(attr, pair, NULL, add);
+	for (const char *s = c->text; *s; s++)
+		add(*s);
+}
+
+void term_cell_over_end(int y, int x)
+{
+	tputs(tparm(cursor_address, y, x), 1, add);
+	term_write(out.bytes, out.n);
+	out.n = 0;
+}
