@@ -130,11 +130,11 @@ static void print_times(const struct calibrate_result *r)
 		r->vocab);
 }
 
-static void tell_stop(const struct options *o, const char *path)
+static void tell_stop(const struct calibrate_result *r, const char *path)
 {
 	fputs("calibrate: stopped; ", stderr);
-	if (*o->calibrate_text) {
-		fputs("nothing was written\n", stderr);
+	if (!r->kept) {
+		fputs("nothing was written, and nothing is kept of the text\n", stderr);
 		return;
 	}
 	fputs("the text so far is kept in ", stderr);
@@ -159,7 +159,7 @@ static int calibrate(const struct options *o, struct teller *t, const char *path
 	rc = calibrate_run(&c, &r, err);
 	end_line(t);
 	if (rc == 1) {
-		tell_stop(o, path);
+		tell_stop(&r, path);
 		return 128 + stopped;
 	}
 	if (rc == 0 && o->verbose)

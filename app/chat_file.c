@@ -7,6 +7,7 @@
 #include "app/chat.h"
 #include "app/json_text.h"
 #include "app/text.h"
+#include "engine/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,59 +96,20 @@ static int write_all(FILE *f, const struct chat *c, const struct options *o, con
 	for (int i = 0; i < c->n; i++)
 		if (put_object(f, turn_object(&c->turn[i])))
 			return -1;
-	return fflush(f) || fsync(fileno(f)) ? -1 : 0;
-}
-
-/* The rename is on disk only when its folder is. */
-static void sync_folder(const char *path)
-{
-	char *folder = strdup(path);
-	char *slash = folder ? strrchr(folder, '/') : NULL;
-	int fd;
-
-	if (slash)
-		slash[slash == folder] = '\0';
-	fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0) {
-		fsync(fd);
-		close(fd);
-	}
-	free(folder);
+	return 0;
 }
 
 static int replace(const char *path, const struct chat *c, const struct options *o,
 		   const char *model, char err[ERR_MAX])
 {
-	char *tmp = malloc(strlen(path) + 8);
-	int fd, rc = -1;
-	int why;
-	FILE *f;
+	struct file_new w;
 
-	if (!tmp)
-		return fail(err, "out of memory");
-	sprintf(tmp, "%s.XXXXXX", path);
-	fd = mkostemp(tmp, O_CLOEXEC);  /* mode 0600 */
-	f = fd >= 0 ? fdopen(fd, "w") : NULL;
-	if (!f) {
-		fail(err, "cannot write beside '%s': %s", path, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-	} else {
-		rc = write_all(f, c, o, model);
-		why = errno;
-		if (fclose(f) || (!rc && rename(tmp, path))) {
-			why = rc ? why : errno;
-			rc = -1;
-		}
-		if (rc)
-			fail(err, "cannot write '%s': %s", path, strerror(why));
-	}
-	if (rc && fd >= 0)
-		unlink(tmp);
-	free(tmp);
-	if (!rc)
-		sync_folder(path);
-	return rc;
+	if (file_begin(&w, path, FILE_PRIVATE, err))
+		return -1;
+	if (!write_all(w.f, c, o, model) || ferror(w.f))
+		return file_keep(&w, err);
+	file_drop(&w);
+	return fail(err, "cannot write '%s': out of memory", path);
 }
 
 int chat_save(const struct chat *c, const struct options *o, const char *model, const char *path,

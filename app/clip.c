@@ -4,9 +4,9 @@
 #include "app/clip.h"
 #include "app/model_path.h"
 #include "app/text.h"
+#include "engine/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,32 +47,20 @@ static char *file_place(void)
 	return path;
 }
 
-/* Never through a link: the folder may be one that others write to. */
 static int to_file(const char *text, size_t n, char note[ERR_MAX], char err[ERR_MAX])
 {
-	char *path = file_place(), *tmp = path ? malloc(strlen(path) + 8) : NULL;
-	int fd = -1, rc = -1;
+	char *path = file_place();
+	struct file_new w;
+	int rc = -1;
 
-	if (tmp) {
-		sprintf(tmp, "%s.XXXXXX", path);
-		fd = mkostemp(tmp, O_CLOEXEC);  /* mode 0600 */
-	}
-	if (fd >= 0)
-		rc = fd_write(fd, text, n);
-	if (fd >= 0 && (close(fd) || rc || rename(tmp, path))) {
-		int why = errno;
-
-		unlink(tmp);
-		errno = why;
-		rc = -1;
-	}
 	if (!path)
-		fail(err, "no place for the copy: neither HOME nor XDG_RUNTIME_DIR is set");
-	else if (rc)
-		fail(err, "cannot write '%s': %s", path, strerror(errno));
-	else
+		return fail(err, "no place for the copy: neither HOME nor XDG_RUNTIME_DIR is set");
+	if (file_begin(&w, path, FILE_PRIVATE, err) == 0) {
+		fwrite(text, 1, n, w.f);        /* file_keep tells of an error */
+		rc = file_keep(&w, err);
+	}
+	if (rc == 0)
 		fail(note, "copied %zu bytes into the file %s", n, path);
-	free(tmp);
 	free(path);
 	return rc;
 }

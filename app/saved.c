@@ -48,7 +48,7 @@ static bool take_name(struct saved *s, int folder, const char *name)
 	return true;
 }
 
-/* ID.jsonl.XXXXXX, as mkstemp names what chat_save writes first. */
+/* ID.jsonl.XXXXXX, as file_begin names what chat_save writes first. */
 static bool is_temporary(const char *name)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -4,12 +4,11 @@
  * weigh.  Between them the sums are solved and freed.
  * Invariant: before `begin` nothing that takes long has been done, and nothing was written. */
 #include "engine/calibrate_parts.h"
-#include <errno.h>
+#include "engine/file.h"
 #include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
 enum { OUT_ROWS = 32, LANES_LEAST = 4, LANES_FEW = 16, PASSES_LEAST = 110 };
@@ -257,13 +256,12 @@ static int open_state(struct calibrate *c, const char base[65], char err[ERR_MAX
 {
 	char *path = NULL, note[ERR_MAX];
 
-	if (c->o->text)
-		return 0;
 	if (asprintf(&path, "%s.part", c->o->out) < 0)
 		return fail(err, "out of memory");
-	c->state = state_open(path, base, c->e->model->cfg.n_vocab, c->context, note, err);
+	c->state = state_open(path, c->o->text ? NULL : base, c->e->model->cfg.n_vocab, c->context,
+			      note, err);
 	free(path);
-	if (!c->state && *err)
+	if (!c->state)
 		return -1;
 	if (*note)
 		calibrate_note(c, note);
@@ -273,18 +271,12 @@ static int open_state(struct calibrate *c, const char base[65], char err[ERR_MAX
 /* Minutes of work must not end at a folder that can not be written. */
 static int check_out(const char *out, char err[ERR_MAX])
 {
-	char *tmp = NULL;
-	FILE *f = NULL;
+	struct file_new w;
 
-	errno = 0;
-	if (asprintf(&tmp, "%s.tmp", out) < 0 || !(f = fopen(tmp, "wb")))
-		fail(err, "cannot write '%s': %s", out, strerror(errno ? errno : ENOMEM));
-	if (f)
-		fclose(f);
-	if (f)
-		remove(tmp);
-	free(tmp);
-	return f ? 0 : -1;
+	if (file_begin(&w, out, FILE_SHARED, err) != 0)
+		return -1;
+	file_drop(&w);
+	return 0;
 }
 
 static int open_first(struct calibrate *c, struct engine_opt *o, char err[ERR_MAX])
@@ -395,6 +387,7 @@ int calibrate_run(const struct calibrate_opt *o, struct calibrate_result *r, cha
 		built_free(&c->built[i]);
 	for (int i = 0; i < c->n_held; i++)
 		mem_free(c->held[i].ids);
+	r->kept = state_kept(c->state);
 	state_close(c->state, rc == 0);
 	sums_close(c->sums);
 	engine_close(c->e);

@@ -44,10 +44,10 @@ struct calibrate_result {
 	double step_s;
 	long rows, held;        /* positions that were summed up, and held out */
 	int vocab;              /* tokens that can be drafted; 0: all */
+	bool kept;              /* stopped or failed: OUT.part has text with which to go on */
 	double seconds, text_s, sums_s, solve_s;        /* all; text with sums; sums alone */
 };
 
-/* 0: the sidecar is written; 1: stopped as asked, and the text so far is kept beside `out` if the
- * model wrote it; -1: failed. */
+/* 0: the sidecar is written; 1: stopped as asked; -1: failed. */
 int calibrate_run(const struct calibrate_opt *, struct calibrate_result *, char err[ERR_MAX]);
 #endif

@@ -54,14 +54,17 @@ struct said {                   /* one conversation, or a window of a text */
 	int *ids;               /* (n) */
 };
 struct state;
-/* NULL without err's text: there can be none, and note has said why.  NULL with it: another
- * calibration has it. */
-struct state *state_open(const char *path, const char base[65], int n_vocab, int n_most,
+/* Until it is closed no other calibration gets it: NULL with err.  base NULL: nothing is kept, as
+ * where it can not be, which note then says. */
+struct state *state_open(const char *path, const char *base, int n_vocab, int n_most,
 			 char note[ERR_MAX], char err[ERR_MAX]);
 /* The next conversation of an earlier run; false: there is no more, write may follow. */
 bool state_read(struct state *, struct said *);
 /* -1: it can not be written any more; err says why. */
 int state_write(struct state *, const struct said *, char err[ERR_MAX]);
+/* Whether there are conversations with which a later run can go on. */
+bool state_kept(const struct state *);
+/* remove: those that were kept are not needed any more. */
 void state_close(struct state *, bool remove);
 
 /* ---- calibrate_talk.c, calibrate_text.c: what the model writes, or reads ---- */

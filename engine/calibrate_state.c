@@ -1,7 +1,8 @@
 /* calibrate_state.c - a file of conversations, with which an interrupted calibration goes on.
  *
  * A head (magic, hash of the model, size of its vocabulary) and records: number, n_prompt, n, a
- * check sum, and n ids, all u32 in the machine's byte order.  One process writes it at a time.
+ * check sum, and n ids, all u32 in the machine's byte order.  Whoever calibrates for the sidecar
+ * beside it holds its lock, also one that keeps nothing in it.
  * Invariant: what is behind the last record that is whole and right is cut off before more is
  * written, so the file is hostile only until it has been read. */
 #include "engine/calibrate_parts.h"
@@ -26,6 +27,7 @@ struct record {
 struct state {
 	char *path;
 	int fd;
+	bool used;              /* conversations are kept in it */
 	bool reading, failed;
 	off_t end;              /* of the last whole record */
 	uint32_t n_vocab, n_most;
@@ -82,11 +84,12 @@ static int check_head(struct state *s, const struct head *want, char note[ERR_MA
 	else if (st.st_size)
 		return 0;
 	s->reading = false;
-	if (ftruncate(s->fd, 0) != 0 || lseek(s->fd, 0, SEEK_SET) != 0 ||
-	    fd_write(s->fd, want, sizeof(*want)) != 0)
-		return fail(note, "%s: %s; this calibration can not be interrupted", s->path,
-			    strerror(errno));
-	return 0;
+	if (ftruncate(s->fd, 0) == 0 && lseek(s->fd, 0, SEEK_SET) == 0 &&
+	    fd_write(s->fd, want, sizeof(*want)) == 0)
+		return 0;
+	fail(note, "%s: %s; this calibration can not be interrupted", s->path, strerror(errno));
+	s->failed = ftruncate(s->fd, 0) != 0;   /* half a head would pass for a stranger's file */
+	return -1;
 }
 
 static struct state *state_new(const char *path, int n_vocab, int n_most, char err[ERR_MAX])
@@ -106,7 +109,27 @@ static struct state *state_new(const char *path, int n_vocab, int n_most, char e
 	return NULL;
 }
 
-struct state *state_open(const char *path, const char base[65], int n_vocab, int n_most,
+/* The file with its lock, or -1.  One that has lost its name meanwhile was removed by the one who
+ * had the lock before, and does not keep anybody else away. */
+static int open_locked(const char *path)
+{
+	for (int tries = 0; tries < 10; tries++) {
+		int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
+			      O_NOCTTY, 0666);
+		bool taken = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+		struct stat st;
+
+		if (fd < 0 || (!taken && fstat(fd, &st) == 0 && st.st_nlink > 0))
+			return fd;
+		close(fd);
+		if (taken)
+			break;
+	}
+	errno = EWOULDBLOCK;
+	return -1;
+}
+
+struct state *state_open(const char *path, const char *base, int n_vocab, int n_most,
 			 char note[ERR_MAX], char err[ERR_MAX])
 {
 	struct state *s = state_new(path, n_vocab, n_most, err);
@@ -114,19 +137,23 @@ struct state *state_open(const char *path, const char base[65], int n_vocab, int
 
 	if (!s)
 		return NULL;
-	*err = *note = '\0';
+	*note = '\0';
+	s->fd = open_locked(path);
+	if (s->fd < 0 && errno == EWOULDBLOCK) {
+		fail(err, "another calibration is at work on %s", path);
+		state_close(s, false);
+		return NULL;
+	}
+	if (!base)
+		return s;
 	memcpy(want.magic, magic, sizeof(magic));
 	memcpy(want.base, base, sizeof(want.base));
-	s->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
 	if (s->fd < 0)
 		fail(note, "%s: %s; this calibration can not be interrupted", path,
-		     strerror(errno));
-	else if (flock(s->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-		fail(err, "another calibration is at work on %s", path);
-	else if (check_head(s, &want, note) == 0)
-		return s;
-	state_close(s, false);
-	return NULL;
+		     errno == ELOOP ? "a link, which is left alone" : strerror(errno));
+	else
+		s->used = check_head(s, &want, note) == 0;
+	return s;
 }
 
 static bool is_right(const struct state *s, const struct record *r)
@@ -142,7 +169,7 @@ bool state_read(struct state *s, struct said *out)
 	struct record r;
 	bool right;
 
-	if (!s->reading)
+	if (!s->used || !s->reading)
 		return false;
 	right = read_all(s->fd, &r, sizeof(r)) && is_right(s, &r) &&
 		read_all(s->fd, s->ids, sizeof(*s->ids) * r.n) && check_sum(&r, s->ids) == r.check;
@@ -165,6 +192,8 @@ int state_write(struct state *s, const struct said *t, char err[ERR_MAX])
 {
 	struct record r = { (uint32_t)t->number, (uint32_t)t->n_prompt, (uint32_t)t->n, 0 };
 
+	if (!s->used)
+		return 0;
 	for (int i = 0; i < t->n; i++)
 		s->ids[i] = (uint32_t)t->ids[i];
 	r.check = check_sum(&r, s->ids);
@@ -181,11 +210,19 @@ int state_write(struct state *s, const struct said *t, char err[ERR_MAX])
 	return -1;
 }
 
+bool state_kept(const struct state *s)
+{
+	return s && s->used && s->end > (off_t)sizeof(struct head);
+}
+
 void state_close(struct state *s, bool remove)
 {
+	struct stat st;
+
 	if (!s)
 		return;
-	if (remove && s->fd >= 0)
+	if (s->used ? remove : s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_size == 0 &&
+	    S_ISREG(st.st_mode))
 		unlink(s->path);
 	if (s->fd >= 0)
 		close(s->fd);

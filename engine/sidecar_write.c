@@ -1,14 +1,12 @@
 /* sidecar_write.c - a sidecar to a file, as sidecar.c reads it.
  *
- * The file is mode 0644, like a model, made beside the place where it goes and renamed.  Invariant:
- * every byte is written in the order of the file, and offsets are known before. */
+ * The file is as open to others as a model, as the umask has it.  Invariant: every byte is written
+ * in the order of the file, and offsets are known before. */
+#include "engine/file.h"
 #include "engine/sidecar.h"
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { ALIGN = 32, TENSORS_MAX = 2 + 2 * ADAPTS * MODEL_MAX_LAYERS };
 
@@ -168,43 +166,20 @@ static void put_all(struct out *o, const struct model *base, const struct bridge
 	}
 }
 
-/* 0, or errno. */
-static int finish(FILE *f, const char *tmp, const char *path)
-{
-	int why = ferror(f) || fflush(f) || fsync(fileno(f)) ? errno ? errno : EIO : 0;
-
-	if (fclose(f) && !why)
-		why = errno;
-	if (!why && rename(tmp, path))
-		why = errno;
-	if (why)
-		remove(tmp);
-	return why;
-}
-
 int sidecar_write(const char *path, const struct model *base, const struct bridge *b,
 		  const double expected[BRIDGE_ROWS], const char *maker, char err[ERR_MAX])
 {
 	struct out o = { .tensor = mem_new(TENSORS_MAX, sizeof(*o.tensor), err) };
-	char *tmp = NULL;
-	int why;
+	struct file_new w;
+	int rc = -1;
 
-	if (!o.tensor)
-		return -1;
-	errno = 0;
-	if (asprintf(&tmp, "%s.tmp", path) < 0 || !(o.f = fopen(tmp, "wb"))) {
-		fail(err, "cannot write '%s': %s", path, strerror(errno ? errno : ENOMEM));
-	} else {
+	if (o.tensor && file_begin(&w, path, FILE_SHARED, err) == 0) {
+		o.f = w.f;
 		put_all(&o, base, b, expected, maker);
-		why = finish(o.f, tmp, path);
-		if (why)
-			fail(err, "cannot write '%s': %s", path, strerror(why));
-		else
-			*err = '\0';
+		rc = file_keep(&w, err);
 	}
-	free(tmp);
 	mem_free(o.tensor);
-	return *err ? -1 : 0;
+	return rc;
 }
 
 void sidecar_q8(const float *x, void *blocks, int64_t n)
