@@ -62,36 +62,18 @@ bad:
 	return NULL;
 }
 
-/* ids[0] is kept free for BOS; returns the number of ids behind it. */
-static int encode(struct eval *v, const char *text, size_t len, char err[ERR_MAX])
-{
-	int n, cap = (int)(len / 3 + 16);
-
-	for (;;) {
-		v->ids = mem_new((size_t)cap + 1, sizeof(*v->ids), err);
-		if (!v->ids)
-			return -1;
-		n = tokenizer_encode(v->e->tok, text, len, false, v->ids + 1, cap, err);
-		if (n <= cap)
-			return n;
-		mem_free(v->ids);
-		cap = n;
-	}
-}
-
 static int tokenize_text(struct eval *v, char err[ERR_MAX])
 {
 	int bos = tokenizer_add_bos(v->e->tok) ? tokenizer_bos(v->e->tok) : -1;
 	size_t len;
 	char *text = read_text(v->opt->text, &len, err);
-	int n = text ? encode(v, text, len, err) : -1;
+	int n = text ? tokenizer_encode_new(v->e->tok, text, len, false, bos >= 0, &v->ids, err) :
+		       -1;
 
 	free(text);
 	if (n < 0)
 		return -1;
 	v->n_ids = n + (bos >= 0);
-	if (bos < 0)
-		memmove(v->ids, v->ids + 1, (size_t)n * sizeof(*v->ids));
 	for (int i = 0; bos >= 0 && i < v->n_ids; i += v->chunk)
 		v->ids[i] = bos;
 	return 0;

@@ -39,13 +39,10 @@ static char *read_all(size_t *len, char err[ERR_MAX])
 static int print_ids(struct tokenizer *t, const char *text, size_t len, bool special,
 		     char err[ERR_MAX])
 {
-	int *ids = malloc((len + 1) * sizeof *ids);
-	if (!ids)
-		return fail(err, "out of memory for the ids of %zu bytes", len);
-	int n = tokenizer_encode(t, text, len, special, ids, len > INT32_MAX ? 0 : (int)len, err);
+	int *ids, n = tokenizer_encode_new(t, text, len, special, 0, &ids, err);
 	for (int i = 0; i < n; i++)
 		printf(i ? " %d" : "%d", ids[i]);
-	free(ids);
+	mem_free(ids);
 	if (n >= 0)
 		putchar('\n');
 	return n < 0 ? -1 : 0;

@@ -4,7 +4,8 @@
  * with which the model goes on itself.  It answers greedily in half of the conversations and at
  * temperature 0.7 in the others; after some answers comes one more question.  Where no chat
  * template is known the text just goes on.
- * Invariant: all depends on a conversation's number alone, but not what an interruption lost. */
+ * Invariant: all depends on a conversation's number alone, but not what an interruption lost; no
+ * conversation is longer than the context. */
 #include "engine/calibrate_parts.h"
 #include "engine/sampler.h"
 #include <stdlib.h>
@@ -92,9 +93,6 @@ static int open_frame(struct talks *s, char err[ERR_MAX])
 	if (rc != 0)
 		return -1;
 	f->next_from = last_end(e->tok, f->next, f->next_before) + 1;
-	if (f->n + QUESTION_MOST + ANSWER_LEAST > s->c->context)
-		return fail(err, "the model's context of %d tokens is too short for a question and "
-			    "an answer", s->c->context);
 	return 0;
 }
 
@@ -117,6 +115,16 @@ static size_t given(const char *line, int number)
 	return at;
 }
 
+static int put_ids(const struct talks *s, struct talk *t, const int *ids, int n, char err[ERR_MAX])
+{
+	if (n > s->c->context - t->n)
+		return fail(err, "a conversation is longer than the context of %d tokens",
+			    s->c->context);
+	memcpy(t->ids + t->n, ids, sizeof(*ids) * (size_t)n);
+	t->n += n;
+	return 0;
+}
+
 static int put_line(struct talks *s, struct talk *t, const char *line, size_t len,
 		    char err[ERR_MAX])
 {
@@ -124,16 +132,7 @@ static int put_line(struct talks *s, struct talk *t, const char *line, size_t le
 
 	if (n < 0)
 		return -1;
-	n = n < QUESTION_MOST ? n : QUESTION_MOST;
-	memcpy(t->ids + t->n, ids, sizeof(*ids) * (size_t)n);
-	t->n += n;
-	return 0;
-}
-
-static void put_ids(struct talk *t, const int *ids, int n)
-{
-	memcpy(t->ids + t->n, ids, sizeof(*ids) * (size_t)n);
-	t->n += n;
+	return put_ids(s, t, ids, n < QUESTION_MOST ? n : QUESTION_MOST, err);
 }
 
 static void begin_answer(const struct talks *s, struct talk *t)
@@ -147,17 +146,32 @@ static void begin_answer(const struct talks *s, struct talk *t)
 	t->law.top_k = 40;
 }
 
-static void end_question(const struct talks *s, struct talk *t)
+static int end_question(const struct talks *s, struct talk *t, char err[ERR_MAX])
 {
-	put_ids(t, s->frame.ids + s->frame.before, s->frame.n - s->frame.before);
+	const struct frame *f = &s->frame;
+
+	if (put_ids(s, t, f->ids + f->before, f->n - f->before, err) != 0)
+		return -1;
 	begin_answer(s, t);
+	return 0;
+}
+
+/* What stands before the question, and as much of it as is given. */
+static int put_head(struct talks *s, struct talk *t, char err[ERR_MAX])
+{
+	const char *line = calibrate_lines[(long)t->number * 7919 % calibrate_n_lines];
+	int bos = tokenizer_bos(s->c->e->tok), rc;
+
+	rc = s->frame.ids ? put_ids(s, t, s->frame.ids, s->frame.before, err) :
+	     put_ids(s, t, &bos, bos >= 0, err);
+	if (rc == 0)
+		rc = put_line(s, t, line, given(line, t->number), err);
+	return rc == 0 && !t->n ? put_ids(s, t, (int[]){ 0 }, 1, err) : rc;
 }
 
 static int begin(struct talks *s, struct talk *t, char err[ERR_MAX])
 {
-	struct tokenizer *tok = s->c->e->tok;
 	int before[CONTEXT], number = s->number++;
-	const char *line = calibrate_lines[(long)number * 7919 % calibrate_n_lines];
 
 	memcpy(before, t->ids, sizeof(before));
 	t->number = number;
@@ -168,20 +182,14 @@ static int begin(struct talks *s, struct talk *t, char err[ERR_MAX])
 	t->law.top_k = 100;
 	t->law.min_p = 0;
 	t->law.seed = (uint64_t)number;
-	if (s->frame.ids)
-		put_ids(t, s->frame.ids, s->frame.before);
-	else
-		put_ids(t, (int[]){ tokenizer_bos(tok) }, tokenizer_bos(tok) >= 0);
-	if (put_line(s, t, line, given(line, number), err) != 0)
+	if (put_head(s, t, err) != 0)
 		return -1;
-	if (!t->n)
-		put_ids(t, (int[]){ 0 }, 1);
 	t->from = t->n;
 	t->most = QUESTION_MOST;
 	if (!s->frame.ids)
 		begin_answer(s, t);
-	else if (number < calibrate_n_lines)
-		end_question(s, t);
+	else if (number < calibrate_n_lines && end_question(s, t, err) != 0)
+		return -1;
 	/* Whoever was in this cache before had the same frame; one token must be left to run. */
 	t->fed = common(before, t->fed, t->ids, t->n - 1);
 	if (t->fed < s->c->e->be->kv_back(t->at.kv))
@@ -197,10 +205,10 @@ static int follow(struct talks *s, struct talk *t, char err[ERR_MAX])
 	const char *line = calibrate_follow[mixed(t->number) / 8 % (uint64_t)calibrate_n_follow];
 
 	t->followed = true;
-	put_ids(t, f->next + f->next_from, f->next_before - f->next_from);
-	if (put_line(s, t, line, strlen(line), err) != 0)
+	if (put_ids(s, t, f->next + f->next_from, f->next_before - f->next_from, err) != 0 ||
+	    put_line(s, t, line, strlen(line), err) != 0 ||
+	    put_ids(s, t, f->next + f->next_before, f->n_next - f->next_before, err) != 0)
 		return -1;
-	put_ids(t, f->next + f->next_before, f->n_next - f->next_before);
 	begin_answer(s, t);
 	return 0;
 }
@@ -231,10 +239,8 @@ static int advance(struct talks *s, struct talk *t, const float *row, char err[E
 		return 0;
 	id = sampler_choose(s->sampler, &t->law, row, t->ids, t->n, 1);
 	ends = tokenizer_is_end(tok, id);
-	if (!t->answer && (ends || t->n - t->from >= QUESTION_MOST - 1)) {
-		end_question(s, t);
-		return 0;
-	}
+	if (!t->answer && (ends || t->n - t->from >= QUESTION_MOST - 1))
+		return end_question(s, t, err);
 	t->ids[t->n++] = id;
 	if (t->answer && t->number % HOLD_EACH)
 		s->c->count[id]++;
@@ -294,6 +300,11 @@ static int open_lanes(struct talks *s, char err[ERR_MAX])
 	s->sampler = sampler_open(e->target.n_out, NULL, err);
 	if (!s->sampler || (e->tmpl && open_frame(s, err) != 0))
 		return -1;
+	/* Of a question some words are given; where it has an end the model may add as many. */
+	if (s->frame.n + (e->tmpl ? 2 : 1) * QUESTION_MOST + ANSWER_LEAST > s->c->context)
+		return fail(err, "the context of %d tokens is too short for a question and an "
+			    "answer in a chat frame of %d, its system prompt included",
+			    s->c->context, s->frame.n);
 	for (int i = 0; i < s->c->lanes; i++) {
 		struct talk *t = &s->talk[i];
 

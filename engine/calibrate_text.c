@@ -81,13 +81,7 @@ static int *read_ids(const struct calibrate *c, int *n, char err[ERR_MAX])
 	char *text = read_file(c->o->text, &bytes, err);
 	int *ids = NULL;
 
-	*n = text ? tokenizer_encode(c->e->tok, text, bytes, false, NULL, 0, err) : -1;
-	if (*n >= 0)
-		ids = mem_new((size_t)*n + 1, sizeof(*ids), err);
-	if (ids && tokenizer_encode(c->e->tok, text, bytes, false, ids, *n, err) < 0) {
-		mem_free(ids);
-		ids = NULL;
-	}
+	*n = text ? tokenizer_encode_new(c->e->tok, text, bytes, false, 0, &ids, err) : -1;
 	mem_free(text);
 	return ids;
 }

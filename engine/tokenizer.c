@@ -358,6 +358,22 @@ int tokenizer_encode(struct tokenizer *t, const char *text, size_t len, bool spe
 	return ids.n;
 }
 
+int tokenizer_encode_new(struct tokenizer *t, const char *text, size_t len, bool special, int spare,
+			 int **ids, char err[ERR_MAX])
+{
+	int n, cap = len < INT_MAX / 2 ? (int)(len / 3) + 16 : 0;
+	for (;; cap = n) {
+		*ids = mem_new((size_t)cap + (size_t)spare, sizeof **ids, err);
+		n = *ids ? tokenizer_encode(t, text, len, special, *ids + spare, cap, err) : -1;
+		if (n >= 0 && n <= cap)
+			return n;
+		mem_free(*ids);
+		*ids = NULL;
+		if (n < 0)
+			return -1;
+	}
+}
+
 /* ---- ids to text ---- */
 
 struct text {           /* takes whole characters only; what does not fit is left out */

@@ -34,6 +34,12 @@ int tokenizer_find(const struct tokenizer *, const char *text);
 int tokenizer_encode(struct tokenizer *, const char *text, size_t len, bool special,
 		     int *out, int cap, char err[ERR_MAX]);
 
+/* All of them, behind `spare` ids that are the caller's to fill, who frees *ids with mem_free.
+ * Returns how many there are, without the spare ones; -1 with err, and nothing to free.  There may
+ * be more of them than bytes: of spaces put before a text and before what follows a token. */
+int tokenizer_encode_new(struct tokenizer *, const char *text, size_t len, bool special, int spare,
+			 int **ids, char err[ERR_MAX]);
+
 /* Whether tokenizer_encode puts a space of its own before a text, and before what follows a control
  * token in it, unless nothing stands there: SentencePiece vocabularies do (Llama 2, Mistral) where
  * the file does not forbid it (Gemma); byte-level ones never do.  That is what the makers' own code

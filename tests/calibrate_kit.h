@@ -57,7 +57,7 @@ static int calibrate(struct calibrate_opt o, struct calibrate_result *r, char er
 					.be = { .n_threads = 2, .kernels = "auto" } };
 	o.out = o.out ? o.out : out;
 	o.minutes = o.minutes > 0 ? o.minutes : 0.02;
-	o.lanes = 8;
+	o.lanes = o.lanes ? o.lanes : 8;
 	o.begin = on_begin;
 	o.progress = on_progress;
 	o.note = on_note;

@@ -158,6 +158,53 @@ static void test_expected(void **state)
 	fclose(f);
 }
 
+/* The model's template gets a system prompt of n letters: a whole number of 32 bytes is put into
+ * the file, so that its tensors lie as they should. */
+static void give_system(int n)
+{
+	static const char key[] = "tokenizer.chat_template";
+	static char all[1 << 20], more[1024];
+	FILE *f = fopen(model, "r+b");
+	size_t size = fread(all, 1, sizeof(all), f);
+	char *at = memmem(all, size, key, sizeof(key) - 1);
+	int len = sprintf(more, "{{ '<|im_start|>system\n%0*d<|im_end|>\n' }}", n, 0);
+	uint64_t text;
+
+	assert_non_null(at);
+	for (; len % 32; len++)
+		more[len] = ' ';
+	at += sizeof(key) - 1 + 4;
+	memcpy(&text, at, 8);
+	text += (uint64_t)len;
+	memcpy(at, &text, 8);
+	rewind(f);
+	at += 8;
+	fwrite(all, 1, (size_t)(at - all), f);
+	fwrite(more, 1, (size_t)len, f);
+	fwrite(at, 1, size - (size_t)(at - all), f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Behind the frame come the words of a question, those that the model adds when all lines have been
+ * asked, and an answer.  What would end behind the context is refused before. */
+static void test_long_system(void **state)
+{
+	static const struct { int n; bool fits; } all[] = {
+		{ 280, false }, { 260, false }, { 240, false }, { 180, true },
+	};
+	struct calibrate_opt o = { .lanes = 64, .minutes = 0.2 };
+	struct calibrate_result r;
+	char err[ERR_MAX] = "";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		make(&tiny);
+		give_system(all[i].n);
+		assert_int_equal(calibrate(o, &r, err), all[i].fits ? 0 : -1);
+		assert_true(all[i].fits || strstr(err, "too short for a question"));
+	}
+}
+
 static void test_refused(void **state)
 {
 	struct mk_spec one = MK_TINY, little = MK_TINY;
@@ -183,6 +230,7 @@ int main(void)
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_expected),
+		cmocka_unit_test(test_long_system),
 		cmocka_unit_test(test_refused),
 	};
 

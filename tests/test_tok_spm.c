@@ -227,13 +227,45 @@ static void test_ends(void **state)
 		}
 }
 
+/* There may be more ids than bytes, and an array of so many is not enough: a space stands before
+ * the text and behind every token that the text spells. */
+static void test_more_than_bytes(void **state)
+{
+	uint32_t kind[N_SP];
+	char text[801], err[ERR_MAX];
+	static const int each[] = { SP_D, SP_SPACE, SP_B };
+	int *ids, n = 0, least[800];
+	(void)state;
+	memcpy(kind, sp_kind, sizeof kind);
+	kind[SP_D] = VOCAB_CONTROL;
+	struct tokenizer *t = taken((struct spec){ .model = "llama", .token = sp, .kind = kind,
+						   .score = sp_score, .n_tokens = N_SP,
+						   .leave_out = "tokenizer.ggml.merges",
+						   .n_scores = N_SP });
+	assert_int_equal(tokenizer_encode_new(t, "b", 1, false, 0, &ids, err), 2);
+	assert_true(ids[0] == SP_SPACE && ids[1] == SP_B);
+	mem_free(ids);
+	for (; n < 800; n += 2)
+		memcpy(text + n, "db", 3);
+	memset(least, 0x55, sizeof least);
+	assert_int_equal(tokenizer_encode(t, text, 800, true, least, 5, err), 1200);
+	assert_int_equal(least[5], 0x55555555);
+	assert_int_equal(tokenizer_encode_new(t, text, 800, true, 2, &ids, err), 1200);
+	for (int i = 0; i < 1200; i++)
+		assert_int_equal(ids[2 + i], each[i % 3]);
+	mem_free(ids);
+	assert_int_equal(tokenizer_encode_new(t, "", 0, true, 0, &ids, err), 0);
+	mem_free(ids);
+	tokenizer_close(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spm), cmocka_unit_test(test_spm_space),
 		cmocka_unit_test(test_spm_arrays), cmocka_unit_test(test_spm_merges),
 		cmocka_unit_test(test_user_defined), cmocka_unit_test(test_html),
-		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_ends), cmocka_unit_test(test_more_than_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

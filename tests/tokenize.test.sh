@@ -46,6 +46,8 @@ check "text comes back" round_trip LICENSE
 check "bytes come back" round_trip "$tmp/binary"
 printf 'Hello  world\n <b>x</b> \303\251\377' >"$tmp/text"
 check "text comes back from SentencePiece" sentencepiece "$tmp/text"
+printf '1\n' >"$tmp/digit"             # three ids of two bytes
+check "a short text comes back from SentencePiece" sentencepiece "$tmp/digit"
 check "content is no control token" content
 check "--special lets control tokens through" special
 check "a word is refused" refuses '1 two' '"two"'

@@ -86,6 +86,9 @@ static int open_frame(struct self *s, char err[ERR_MAX])
 		if (tokenizer_is_end(s->tok, s->frame[s->before]))
 			break;
 	free(system);
+	if (rc == 0 && s->n_frame + QUESTION_MAX + ANSWER_MAX > CTX)
+		return fail(err, "%s: its chat frame of %d tokens leaves no room for a question "
+			    "and an answer", s->model, s->n_frame);
 	return rc;
 }
 
