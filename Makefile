@@ -164,7 +164,7 @@ $(EMULATED_TESTS): %_amx: %.o $(EMULATED_OBJ) $B/tests/mk.o $B/libapp.a $B/libs3
 $B/kernels/cpu/amx_emulated.o: kernels/cpu/amx.c Makefile
 	$(COMPILE) $(CC) $(CFLAGS) -DAMX_EMULATED -MMD -MP -c -o $@ $<
 # What stands for s3dcuda.so when its loading is tested.
-FAKES := $(addprefix $B/tests/fake_,$(addsuffix .so,works refuses old empty))
+FAKES := $(addprefix $B/tests/fake_,$(addsuffix .so,works refuses old empty slow))
 $(FAKES): $B/tests/fake_%.so: tests/fake_backend.c $(wildcard engine/*.h) Makefile
 	@mkdir -p $(@D)
 	$(COMPILE) $(CC) $(CFLAGS) -DFAKE_$* $(if $(filter old,$*),-US3D_VERSION \

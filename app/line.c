@@ -20,7 +20,7 @@ struct line_chat {
 	struct talk talk;
 	struct text_filter filter;      /* of the answer that is being written */
 	bool terminal;          /* someone is there to read notes */
-	bool leave, warned;     /* warned: Ctrl+C on an empty line was pressed once */
+	bool leave, warned;     /* warned: Ctrl+C was pressed once where twice leaves */
 	bool asked;             /* a question went out (for --single-turn) */
 	char last;              /* byte written of the answer */
 	int output_error;       /* errno of standard output */
@@ -286,16 +286,20 @@ static void on_line(struct line_chat *l, const char *line)
 
 static void on_interrupt(struct line_chat *l)
 {
-	if (l->talk.busy && l->talk.ready) {
+	bool loading = l->talk.busy && (!l->talk.ready || l->talk.next_file);
+
+	if (l->talk.busy && !loading) {
 		talk_stop(&l->talk);
 		l->warned = false;
 	} else if (!l->talk.busy && input_discard()) {
 		l->warned = false;
-	} else if (!l->warned && l->terminal && !l->talk.busy) {
+	} else if (!l->warned && l->terminal && (l->talk.ready || !loading)) {
 		input_end();
 		say(l, "(Ctrl+C once more, or Ctrl+D, leaves)\n");
 		l->warned = true;
 	} else {
+		if (loading)            /* what was wanted will not come */
+			got_end = SIGINT;
 		l->leave = true;
 	}
 }

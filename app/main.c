@@ -14,6 +14,7 @@
 #include "app/text.h"
 #include "app/tokenize.h"
 #include "app/tui_main.h"
+#include "app/worker.h"
 #include "engine/strategy.h"
 #include "engine/template.h"
 
@@ -142,5 +143,10 @@ int main(int argc, char **argv)
 		if (rc == 2 && wants_json(argc, argv))
 			run_json_error(stdout, err);
 	}
-	return rc < 0 ? 1 : rc;
+	rc = rc < 0 ? 1 : rc;
+	if (worker_left()) {            /* what exit takes down may be in use by that thread */
+		fflush(NULL);
+		_exit(rc);
+	}
+	return rc;
 }

@@ -124,6 +124,14 @@ static int take(struct output *out, struct msg *m, char err[ERR_MAX])
 	return rc;
 }
 
+static void catch_signals(void)
+{
+	struct sigaction act = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+}
+
 /* Waits until the model owes nothing; what it writes goes to out. */
 static int wait_for(struct output *out, char err[ERR_MAX])
 {
@@ -139,12 +147,14 @@ static int wait_for(struct output *out, char err[ERR_MAX])
 	return rc;
 }
 
+/* While the model loads there is nothing to finish: signals end the program at once. */
 static int ask(const char *prompt, size_t len, struct output *out, char err[ERR_MAX])
 {
 	int rc = wait_for(out, err);
 
-	if (rc || interrupted)
+	if (rc)
 		return rc;
+	catch_signals();
 	rc = talk_ask(&talk, prompt, len, err);
 	if (interrupted)
 		talk_stop(&talk);       /* it came while talk_ask cleared the flag */
@@ -167,7 +177,6 @@ static bool asks_for(const char *strategy, unsigned what)
 
 static int answer_prompt(const struct options *o, struct output *out, char err[ERR_MAX])
 {
-	struct sigaction act = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
 	static struct options one;
 	size_t len;
 	char *prompt = run_prompt(o, &len, err);
@@ -189,8 +198,6 @@ static int answer_prompt(const struct options *o, struct output *out, char err[E
 	if (!talk_open(&talk, &one, err)) {
 		atomic_store(&talk.worker->last, true);
 		talk.keep = talk.keep && talk.place;    /* only what goes on with a saved chat */
-		sigaction(SIGINT, &act, NULL);
-		sigaction(SIGTERM, &act, NULL);
 		rc = ask(prompt, len, out, err);
 		signal(SIGINT, SIG_DFL);
 		signal(SIGTERM, SIG_DFL);

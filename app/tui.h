@@ -17,6 +17,7 @@
 enum tui_want {
 	TUI_LEAVE = 1, TUI_SUSPEND = 2, TUI_EDITOR = 4, TUI_REDRAW = 8,
 	TUI_THEME = 16,         /* the theme has changed */
+	TUI_INTERRUPTED = 32,   /* leaves as after SIGINT */
 };
 
 enum { TUI_FLASH = 160, TUI_HELP_ROWS = 128 };

@@ -58,7 +58,7 @@ static void stop(struct tui *t, bool leaves)
 	} else if (!is_empty()) {
 		prompt_set("");
 	} else if (warned || t->stopping || !t->talk.ready) {
-		t->want |= TUI_LEAVE;
+		t->want |= t->talk.busy ? TUI_LEAVE | TUI_INTERRUPTED : TUI_LEAVE;
 	} else {
 		t->warned = true;
 		tui_flash(t, ROLE_NOTICE, "Ctrl+C once more, or Ctrl+D, leaves.");

@@ -101,6 +101,8 @@ static void do_wants(struct screen *s)
 	unsigned want = s->tui.want;
 
 	s->tui.want &= TUI_LEAVE;
+	if (want & TUI_INTERRUPTED)
+		s->end = SIGINT;
 	if (want & TUI_SUSPEND)
 		suspend(s);
 	if (want & TUI_EDITOR)

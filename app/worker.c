@@ -1,6 +1,6 @@
 /* worker.c - see worker.h: takes commands, loads the model, hands answers to answer.c.
  *
- * Invariant: only this thread touches the engine. */
+ * Invariant: only this thread touches the engine, and frees it if it was left behind. */
 #include "app/worker.h"
 #include "app/answer.h"
 #include "app/model_path.h"
@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static atomic_bool left;        /* a thread that was loading when its worker was closed */
 
 static void on_progress(void *ctx, double done)
 {
@@ -156,7 +158,7 @@ static void take_sidecar(struct worker *w, const char *path)
 		tell_strategy(w);
 }
 
-static int load(struct worker *w, char err[ERR_MAX])
+static int load_all(struct worker *w, char err[ERR_MAX])
 {
 	char *little = model_path_little(w->model, w->opt.model_draft);
 	char *sidecar = model_path_sidecar(w->model, w->opt.sidecar);
@@ -187,6 +189,16 @@ static int load(struct worker *w, char err[ERR_MAX])
 	note(w, w->engine->side_err);
 	note(w, w->engine->notes[NOTE_PAIR]);
 	return 0;
+}
+
+static int load(struct worker *w, char err[ERR_MAX])
+{
+	int rc;
+
+	atomic_store(&w->loading, true);
+	rc = load_all(w, err);
+	atomic_store(&w->loading, false);
+	return rc;
 }
 
 static void switch_strategy(struct worker *w, const char *name)
@@ -329,15 +341,14 @@ static void next_message(struct worker *w, struct msg *m)
 		msgq_wait(&w->in, m);
 }
 
-static void *run(void *arg)
+static void work(struct worker *w)
 {
-	struct worker *w = arg;
 	char err[ERR_MAX];
 	struct msg m;
 
 	if (load(w, err)) {
 		worker_error(w, err, ERROR_GONE);
-		return NULL;
+		return;
 	}
 	tell_ready(w, false);
 	while (!w->quit) {
@@ -350,6 +361,24 @@ static void *run(void *arg)
 		if (!w->quit && engine_lost(w->engine) && !atomic_load(&w->last))
 			go_on_with_cpu(w);
 	}
+}
+
+static void release(struct worker *w)
+{
+	if (atomic_fetch_sub(&w->owners, 1) > 1)
+		return;
+	engine_close(w->engine);
+	msgq_free(&w->in);
+	msgq_free(&w->out);
+	free(w->system);
+	free(w->model);
+	free(w);
+}
+
+static void *run(void *arg)
+{
+	work(arg);
+	release(arg);
 	return NULL;
 }
 
@@ -367,16 +396,6 @@ static int start(struct worker *w)
 	rc = pthread_create(&w->thread, NULL, run, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return rc;
-}
-
-static void release(struct worker *w)
-{
-	engine_close(w->engine);
-	msgq_free(&w->in);
-	msgq_free(&w->out);
-	free(w->system);
-	free(w->model);
-	free(w);
 }
 
 struct worker *worker_open(const struct options *o, const char *model, char err[ERR_MAX])
@@ -401,13 +420,33 @@ struct worker *worker_open(const struct options *o, const char *model, char err[
 		free(w);
 		return NULL;
 	}
+	atomic_store(&w->loading, true);
+	atomic_store(&w->owners, 2);
 	rc = start(w);
 	if (rc) {
+		atomic_store(&w->owners, 1);
 		fail(err, "cannot start the decode thread: %s", strerror(rc));
 		release(w);
 		return NULL;
 	}
 	return w;
+}
+
+/* Waits for the thread to end; false: it is loading, and goes on with that. */
+static bool wait_for(struct worker *w)
+{
+	enum { PATIENCE = 50 * 1000000, SECOND = 1000000000 };  /* ns */
+	struct timespec until;
+
+	if (!atomic_load(&w->loading)) {
+		pthread_join(w->thread, NULL);
+		return true;
+	}
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += PATIENCE;
+	until.tv_sec += until.tv_nsec / SECOND;
+	until.tv_nsec %= SECOND;
+	return pthread_timedjoin_np(w->thread, NULL, &until) == 0;
 }
 
 void worker_close(struct worker *w)
@@ -416,6 +455,14 @@ void worker_close(struct worker *w)
 		return;
 	atomic_store(&w->stop, true);
 	msgq_put(&w->in, (struct msg){ .kind = CMD_QUIT });
-	pthread_join(w->thread, NULL);
+	if (!wait_for(w)) {
+		pthread_detach(w->thread);
+		atomic_store(&left, true);
+	}
 	release(w);
+}
+
+bool worker_left(void)
+{
+	return atomic_load(&left);
 }

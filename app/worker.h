@@ -16,6 +16,8 @@ struct worker {
 	struct msgq in, out;
 	atomic_bool stop;       /* ends the running answer; whoever asks for the next clears it */
 	atomic_bool last;       /* nobody will ask again: a device that fails is not replaced */
+	atomic_bool loading;    /* which nothing cuts short */
+	atomic_int owners;      /* both threads: the last one frees */
 	pthread_t thread;
 	/* From here on the decode thread's own. */
 	struct options opt;
@@ -30,5 +32,8 @@ struct worker {
 
 /* Loads model in the new thread; .out tells how that goes. */
 struct worker *worker_open(const struct options *, const char *model, char err[ERR_MAX]);
-void worker_close(struct worker *);     /* stops, waits for the thread, frees; NULL allowed */
+/* Stops, waits for the thread, frees; NULL allowed.  A thread that is loading is not waited for
+ * long: it is left behind, and frees when it is done. */
+void worker_close(struct worker *);
+bool worker_left(void);                 /* one was: the program must end without exit's work */
 #endif

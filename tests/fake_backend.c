@@ -1,8 +1,9 @@
 /* fake_backend.c - stands for s3dcuda.so in tests of what loads it.
  *
  * Built into one file for each KIND: works, refuses, old (made for another program), empty
- * (something else altogether).  It computes nothing. */
+ * (something else altogether), slow (takes half a minute to find nothing).  It computes nothing. */
 #include "engine/backend.h"
+#include <unistd.h>
 
 #ifdef FAKE_empty
 int s3dcuda_open_not(void);
@@ -13,7 +14,10 @@ int s3dcuda_open_not(void)
 #else
 const struct backend *s3dcuda_open(const char *abi, char err[ERR_MAX])
 {
-#ifdef FAKE_refuses
+#ifdef FAKE_slow
+	sleep(30);
+#endif
+#if defined(FAKE_refuses) || defined(FAKE_slow)
 	static const struct backend *const fake;
 #else
 	static const struct backend table = { .name = "cuda" }, *const fake = &table;
