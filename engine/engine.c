@@ -7,6 +7,27 @@
 enum { CTX_DEFAULT = 4096, CALIBRATE_EVERY = 64, CALIBRATE_AT = 8,
 	READ_AHEAD = 512 };
 
+/* A sampler for rows of n logits of the tokens ids, which knows what ends a turn. */
+static struct sampler *open_sampler(const struct engine *e, int n, const int *ids,
+				    char err[ERR_MAX])
+{
+	struct sampler *s = sampler_open(n, ids, err);
+
+	if (s)
+		sampler_spare(s, tokenizer_ends(e->tok), tokenizer_size(e->tok));
+	return s;
+}
+
+/* What is no token in the big model's vocabulary nobody may choose. */
+static int mute(struct model *m, const struct tokenizer *tok, char err[ERR_MAX])
+{
+	for (int i = 0; i < m->cfg.n_out; i++)
+		if (!tokenizer_means(tok, m->out_id ? m->out_id[i] : i) &&
+		    model_mute(m, i, err) != 0)
+			return -1;
+	return 0;
+}
+
 static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
 	e->model = model_open(o->model, NULL, err);
@@ -17,6 +38,8 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 		return fail(err, "%s: %d tokens but only %d embeddings", o->model,
 			    tokenizer_size(e->tok), e->model->cfg.n_vocab);
 	tokenizer_note(e->tok, e->notes[NOTE_MODEL]);
+	if (mute(e->model, e->tok, err) != 0)
+		return -1;
 	if (skip_open(&e->skip, o->self_skip, e->model, err) != 0)
 		return -1;
 	if (!o->chat_template) {
@@ -83,7 +106,7 @@ static int find_little(struct engine *e, const struct engine_opt *o, struct setu
 {
 	struct model *m = e->draft_model = model_open(o->model_draft, e->model, err);
 
-	if (!m || pair_check(e->model, e->tok, m, err) != 0)
+	if (!m || pair_check(e->model, e->tok, m, err) != 0 || mute(m, e->tok, err) != 0)
 		return -1;
 	pair_note(e->model, m, s->n_ctx, e->notes[NOTE_PAIR]);
 	s->little_ctx = at_most(s->n_ctx, m->cfg.n_ctx_train);
@@ -240,7 +263,7 @@ static int open_little(struct engine *e, const struct setup *s, char err[ERR_MAX
 	e->draft_dev = e->be->open(m, &be, err);
 	if (!e->draft_dev)
 		return -1;
-	e->strat.draft_smp = sampler_open(m->cfg.n_out, m->out_id, err);
+	e->strat.draft_smp = open_sampler(e, m->cfg.n_out, m->out_id, err);
 	if (!e->strat.draft_smp ||
 	    session_open(&e->draft, e->be, e->draft_dev, &m->cfg, s->little_ctx, be.n_batch,
 			 err) != 0)
@@ -272,7 +295,7 @@ static int open_there(struct engine *e, const struct engine_opt *o, struct setup
 	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .pace = &e->pace,
 				   .skip = &e->skip,
 				   .law = SAMPLER_DEFAULTS, .opt = STRATEGY_DEFAULTS };
-	e->strat.smp = sampler_open(e->model->cfg.n_out, NULL, err);
+	e->strat.smp = open_sampler(e, e->model->cfg.n_out, NULL, err);
 	if (!e->strat.smp)
 		return -1;
 	if (e->draft_model && open_little(e, s, e->draft_err) != 0)

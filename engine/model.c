@@ -272,12 +272,23 @@ struct model *model_open(const char *path, const struct model *base, char err[ER
 	return file ? model_bind(file, base, err) : NULL;
 }
 
+int model_mute(struct model *m, int i, char err[ERR_MAX])
+{
+	if (!m->mute)
+		m->mute = mem_new((size_t)m->cfg.n_out + 3, 1, err);
+	if (!m->mute)
+		return -1;
+	m->mute[i] = 1;
+	return 0;
+}
+
 void model_close(struct model *m)
 {
 	if (!m)
 		return;
 	gguf_close(m->file);
 	mem_free(m->out_id);
+	mem_free(m->mute);
 	mem_free(m->used);
 	mem_free(m);
 }

@@ -78,6 +78,9 @@ struct model {
 	const struct gguf_tensor *output;       /* (n_out, n_embd); == embd when tied */
 	int *out_id;                            /* (n_out) token ids of the logits, ascending;
 						 * NULL: 0, 1, ... */
+	unsigned char *mute;                    /* (n_out, and up to a multiple of 4) 1: an output
+						 * that is no token, so its logit is -infinity;
+						 * NULL: there is none */
 	/* (n_rot/2) divisors of each set of speeds, or NULL */
 	const struct gguf_tensor *rope_freqs[ROPE_SETS];
 	struct layer layer[MODEL_MAX_LAYERS];
@@ -90,6 +93,8 @@ struct model *model_open(const char *path, const struct model *base, char err[ER
 /* The same from an open file, which the model then owns (it is closed on failure too). */
 struct model *model_bind(struct gguf *file, const struct model *base, char err[ERR_MAX]);
 void model_close(struct model *);
+/* Output i is no token: before a backend opens the model. */
+int model_mute(struct model *, int i, char err[ERR_MAX]);
 const char *model_architectures(void);          /* "llama (Llama ...), qwen2 ..." */
 
 #ifdef __cplusplus

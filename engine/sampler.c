@@ -21,6 +21,8 @@ struct sampler {
 	struct candidate *cand; /* (n) */
 	float *changed;         /* (n, and peaks) logits after penalties */
 	int *count;             /* (n) occurrences, all 0 between calls */
+	const unsigned char *ends;      /* (n_ends) by token id, 1: is not penalised */
+	int n_ends;
 };
 
 struct sampler *sampler_open(int n, const int *ids, char err[ERR_MAX])
@@ -38,6 +40,12 @@ struct sampler *sampler_open(int n, const int *ids, char err[ERR_MAX])
 		return s;
 	sampler_close(s);
 	return NULL;
+}
+
+void sampler_spare(struct sampler *s, const unsigned char *ends, int n)
+{
+	s->ends = ends;
+	s->n_ends = n;
 }
 
 void sampler_close(struct sampler *s)
@@ -101,7 +109,7 @@ static const float *penalise(struct sampler *s, const struct sampler_opt *o, con
 	for (int i = first; i < n; i++) {
 		int at = place_of(s, hist[i]);
 
-		if (at >= 0)
+		if (at >= 0 && !(hist[i] < s->n_ends && s->ends[hist[i]]))
 			s->count[at]++;
 	}
 	for (int i = first; i < n; i++) {
@@ -109,7 +117,7 @@ static const float *penalise(struct sampler *s, const struct sampler_opt *o, con
 		float *x, c;
 
 		if (at < 0 || s->count[at] == 0)
-			continue;       /* no logit, or done at an earlier occurrence */
+			continue;       /* no logit, spared, or done at an earlier occurrence */
 		x = &s->changed[at];
 		c = (float)s->count[at];
 		*x = *x > 0 ? *x / o->repeat_penalty : *x * o->repeat_penalty;

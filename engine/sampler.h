@@ -26,6 +26,9 @@ struct sampler;
  * A token that is not among them has probability 0. */
 struct sampler *sampler_open(int n, const int *ids, char err[ERR_MAX]);
 void sampler_close(struct sampler *);
+/* No penalty falls on the tokens whose byte in ends (n, kept by the caller) is 1: what ends a turn
+ * stands behind each of the text so far, and still must end this one. */
+void sampler_spare(struct sampler *, const unsigned char *ends, int n);
 
 /* The choice (a token id) for the position after hist[0..n-1], given its row of logits with the
  * peaks behind it (row_at in backend.h).  lambda scales the

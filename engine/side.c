@@ -38,7 +38,10 @@ static int attach(struct engine *e, char err[ERR_MAX])
 	e->bridged = (struct plan){ .bridge = b };
 	e->strat.bridge_smp = sampler_open(b->vocab ? b->n_vocab : e->model->cfg.n_out, b->vocab,
 					   err);
-	return e->strat.bridge_smp ? 0 : -1;
+	if (!e->strat.bridge_smp)
+		return -1;
+	sampler_spare(e->strat.bridge_smp, tokenizer_ends(e->tok), tokenizer_size(e->tok));
+	return 0;
 }
 
 void side_attach(struct engine *e)

@@ -288,6 +288,16 @@ bool tokenizer_is_control(const struct tokenizer *t, int id)
 	       (t->vocab.kind[id] == VOCAB_CONTROL || t->vocab.kind[id] == VOCAB_UNKNOWN);
 }
 
+bool tokenizer_means(const struct tokenizer *t, int id)
+{
+	return in_range(t, id) && (t->end[id] || vocab_piece(&t->vocab, id).n);
+}
+
+const unsigned char *tokenizer_ends(const struct tokenizer *t)
+{
+	return t->end;
+}
+
 int tokenizer_find(const struct tokenizer *t, const char *text)
 {
 	size_t n = strlen(text);

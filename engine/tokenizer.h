@@ -22,6 +22,11 @@ int tokenizer_eos(const struct tokenizer *);
 bool tokenizer_add_bos(const struct tokenizer *);       /* the file wants BOS before a prompt */
 bool tokenizer_is_end(const struct tokenizer *, int id);        /* EOS, EOT, EOM, <|im_end|> ... */
 bool tokenizer_is_control(const struct tokenizer *, int id);
+/* Whether an answer can do anything with this id: ids behind the vocabulary, which matrices are
+ * often padded for, and tokens without a text are none, but for those that end something. */
+bool tokenizer_means(const struct tokenizer *, int id);
+/* (tokenizer_size) by id, 1: tokenizer_is_end. */
+const unsigned char *tokenizer_ends(const struct tokenizer *);
 /* What is odd about the file, for the user to know; false: nothing, and note is "". */
 bool tokenizer_note(const struct tokenizer *, char note[ERR_MAX]);
 /* The id of exactly this token (a control token before any other), or -1. */

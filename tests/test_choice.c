@@ -207,6 +207,29 @@ static void test_greedy_and_penalties(void **state)
 	assert_int_equal(sampler_choose(smp, &o, logits, hist, 4, 1), 5);
 }
 
+/* What ends a turn is worth as much behind many turns as behind none; other penalties are as ever. */
+static void test_ends_are_spared(void **state)
+{
+	unsigned char ends[4] = { 0, 0, 1, 0 };         /* token 2, of a vocabulary of 4 */
+	struct sampler_opt o = SAMPLER_DEFAULTS;
+	int hist[6] = { 2, 5, 2, 2, 5, 2 };
+
+	(void)state;
+	o.temp = 0;
+	for (int kind = 0; kind < 3; kind++) {
+		o.repeat_penalty = kind == 0 ? 5 : 1;
+		o.frequency_penalty = kind == 1 ? 1 : 0;
+		o.presence_penalty = kind == 2 ? 1 : 0;
+		assert_int_equal(sampler_choose(smp, &o, logits, hist, 6, 1), 6);
+		sampler_spare(smp, ends, 4);
+		assert_int_equal(sampler_choose(smp, &o, logits, hist, 6, 1), 2);
+		ends[2] = 0;    /* token 5, behind what ends says, is penalised as before */
+		assert_int_equal(sampler_choose(smp, &o, logits, hist, 6, 1), 6);
+		ends[2] = 1;
+		sampler_spare(smp, NULL, 0);
+	}
+}
+
 /* A damaged model's NaN is never chosen while there is a number. */
 static void test_nan(void **state)
 {
@@ -382,6 +405,7 @@ int main(void)
 		cmocka_unit_test(test_gumbel),
 		cmocka_unit_test(test_filters),
 		cmocka_unit_test(test_greedy_and_penalties),
+		cmocka_unit_test(test_ends_are_spared),
 		cmocka_unit_test(test_nan),
 		cmocka_unit_test(test_top_k),
 		cmocka_unit_test(test_rule),

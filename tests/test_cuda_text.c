@@ -6,8 +6,7 @@
 #define LEN 24
 #include "tests/cuda_device.h"
 #include "tests/emu/emu.h"
-#include "tests/mk.h"
-#include "tests/strategy_kit.h"
+#include "tests/short_kit.h"
 #include <math.h>
 
 static const char BIG[] = "build/test-cuda-text.gguf", LITTLE[] = "build/test-cuda-little.gguf",
@@ -216,13 +215,21 @@ static void test_self(void **state)
 	remove(SELF);
 }
 
+/* Outputs that are no tokens: neither in rows that the host gets, whole or the best groups of them,
+ * nor in guesses. */
+static void test_short_vocabulary(void **state)
+{
+	(void)state;
+	check_short_vocabulary("cuda", 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ngram), cmocka_unit_test(test_draft),
 		cmocka_unit_test(test_bild), cmocka_unit_test(test_auto),
 		cmocka_unit_test(test_switching), cmocka_unit_test(test_self),
-		cmocka_unit_test(test_guesses),
+		cmocka_unit_test(test_guesses), cmocka_unit_test(test_short_vocabulary),
 		cmocka_unit_test(test_guess_law), cmocka_unit_test(test_best),
 	};
 	struct mk_spec big = { 2, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false, 1,

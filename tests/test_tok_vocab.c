@@ -174,6 +174,9 @@ static void test_odd_tokens(void **state)
 	NOTHING(t, "<|im_end|>", false);
 	assert_int_equal(tokenizer_find(t, "<|im_end|>"), 9);
 	assert_int_equal(tokenizer_piece(t, 4).n, 2);
+	/* No text: no choice for an answer. */
+	assert_true(tokenizer_means(t, 0) && tokenizer_means(t, 9) && !tokenizer_means(t, 2));
+	assert_false(tokenizer_means(t, 3) || tokenizer_means(t, 11) || tokenizer_means(t, -1));
 	GIVES(t, "ab", false, 7);       /* user-defined: whole before any merge */
 	tokenizer_close(t);
 	static const char *const user[] = { "a", "z1", "a", "z2", "a", "z3", "ab", "z4" };

@@ -134,6 +134,14 @@ static void gate_up(struct step *s, int t, int l, const struct act *a)
 	}
 }
 
+/* Of rows from..from+n-1 of the model's output, those that are no tokens. */
+static void silence(const unsigned char *mute, float *row, int from, int n)
+{
+	for (int i = from; i < from + n; i++)
+		if (mute[i])
+			row[i] = -INFINITY;
+}
+
 /* Logits and their peaks, a few units at a time so that the peaks find them in the cache. */
 static void output(const struct step *s, int t, const struct act *a, int n_out)
 {
@@ -141,6 +149,8 @@ static void output(const struct step *s, int t, const struct act *a, int n_out)
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
 	const struct mat *m = step_output(s);
+	/* Beside the model's output only a sidecar's, whose tokens answers were made of. */
+	const unsigned char *no_tokens = m == &d->output ? d->model->mute : NULL;
 	bool bent = c->logit_scale != 1 || c->logit_cap > 0;
 	int units = (m->rows + UNIT - 1) / UNIT, ld = m->rows + row_peaks(m->rows), from, to;
 
@@ -156,6 +166,8 @@ static void output(const struct step *s, int t, const struct act *a, int n_out)
 
 			if (bent)
 				d->k->bend(row + u * UNIT, c->logit_scale, c->logit_cap, rows);
+			if (no_tokens)
+				silence(no_tokens, row, u * UNIT, rows);
 			d->k->peaks(row + u * UNIT, rows, row + m->rows + u);
 		}
 	}

@@ -177,6 +177,7 @@ struct dev {
 
 	struct chain *chain;    /* (device) */
 	const int *out_id;      /* (device) (n_out) tokens of the logits; NULL: 0, 1, ... */
+	const uint8_t *mute;    /* (device) (n_out) 1: no token; NULL: all are */
 
 	struct mail *mail;      /* (pinned) */
 	const struct mail *mail_device;

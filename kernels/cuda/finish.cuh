@@ -278,6 +278,8 @@ static __device__ void finish_logits(const struct product *a, const float *y, in
 		for (int i = 0; i < TILE && tile * TILE + i < rows; i++) {
 			float v = bend(y[(c - c0) * TILE + i], a->scale, a->cap);
 
+			if (a->mute && a->mute[tile * TILE + i])
+				v = -INFINITY;
 			row[tile * TILE + i] = v;
 			top = v > top ? v : top;
 		}

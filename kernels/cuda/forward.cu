@@ -255,6 +255,8 @@ static int output(const struct step *s)
 	p.y = d->logits;
 	p.scale = d->model->cfg.logit_scale;
 	p.cap = d->model->cfg.logit_cap;
+	/* Beside the model's output only a sidecar's, whose tokens answers were made of. */
+	p.mute = output_of(d, s->plan) == &d->output ? d->mute : NULL;
 	p.ld = p.m[0].rows + row_peaks(p.m[0].rows);
 
 	return multiply(d, &p, "making logits");

@@ -74,6 +74,7 @@ void weights_place(struct dev *d)
 	d->norm = place_words(&device, m->cfg.n_embd);
 	d->inv_freq = place_words(&device, rope_sets(&m->cfg) * m->cfg.n_rot / 2);
 	d->out_id = m->out_id ? (const int *)place_words(&device, m->cfg.n_out) : NULL;
+	d->mute = m->mute ? (const uint8_t *)place_words(&device, (m->cfg.n_out + 3) / 4) : NULL;
 	d->output = shares_embd(d) && m->output == m->embd ? d->share->output :
 		    mat_place(&device, m->output);
 	d->embd = shares_embd(d) ? d->share->embd :
@@ -175,7 +176,8 @@ int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX]
 			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
 	}
 	if (load_vectors(d->norm, &m->norm, 1, err) != 0 || load_freqs(d, err) != 0 ||
-	    (m->out_id && load_words(d->out_id, m->out_id, (size_t)m->cfg.n_out, err) != 0))
+	    (m->out_id && load_words(d->out_id, m->out_id, (size_t)m->cfg.n_out, err) != 0) ||
+	    (m->mute && load_words(d->mute, m->mute, (size_t)(m->cfg.n_out + 3) / 4, err) != 0))
 		return -1;
 	if ((own_embd || m->output != m->embd) && mat_load(d, &d->output, m->output, err) != 0)
 		return -1;

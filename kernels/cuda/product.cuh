@@ -39,6 +39,7 @@ struct product {
 	int ld_add;
 	float scale;            /* of what is added to the residual stream; of logits */
 	float cap;              /* logits become cap * tanh(x / cap), unless it is 0 */
+	const uint8_t *mute;    /* (rows) logits that are to be -infinity; NULL: none */
 	enum activation act;
 	const float *w;         /* weights of the norm that follows the residual sum */
 	struct act out;         /* what the next product takes */
