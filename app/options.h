@@ -84,7 +84,7 @@ _(FLOAT, top_p, "top-p", "", "", "X", "0.95", 0, 1, IN_CHAT | LIVE, SAMPLING, \
 _(FLOAT, min_p, "min-p", "", "", "X", "0.05", 0, 1, IN_CHAT | LIVE, SAMPLING, \
 	"leave out what is less likely than X times the likeliest; 0: nothing") \
 _(FLOAT, repeat_penalty, "repeat-penalty", "", "", "X", "1.0", 0.01, 100, IN_CHAT | LIVE, \
-	SAMPLING, "makes repeated tokens less likely; 1: off") \
+	SAMPLING, "makes repeated tokens less likely, but what ends an answer; 1: off") \
 _(INT, repeat_last_n, "repeat-last-n", "", "", "N", "64", -1, 1 << 20, IN_CHAT | LIVE, SAMPLING, \
 	"tokens that the penalties look back on; 0: off, -1: the whole context") \
 _(FLOAT, frequency_penalty, "frequency-penalty", "", "", "X", "0.0", -100, 100, IN_CHAT | LIVE, \

@@ -207,7 +207,7 @@ static void test_greedy_and_penalties(void **state)
 	assert_int_equal(sampler_choose(smp, &o, logits, hist, 4, 1), 5);
 }
 
-/* What ends a turn is worth as much behind many turns as behind none; other penalties are as ever. */
+/* What ends a turn is worth as much behind many turns as behind none. */
 static void test_ends_are_spared(void **state)
 {
 	unsigned char ends[4] = { 0, 0, 1, 0 };         /* token 2, of a vocabulary of 4 */

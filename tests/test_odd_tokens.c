@@ -1,5 +1,6 @@
-/* test_odd_tokens.c - answers of models whose files are odd about tokens: outputs that are none, and
- * ends that the penalties or a wrong type would hide. */
+/* test_odd_tokens.c - answers of models whose files are odd about tokens: outputs that are none.
+ *
+ * Makes its own models. */
 #include "tests/short_kit.h"
 
 static void test_short_vocabulary(void **state)
