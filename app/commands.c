@@ -5,6 +5,7 @@
 #include "app/args.h"
 #include "app/clip.h"
 #include "app/file_name.h"
+#include "app/text.h"
 #include "engine/strategy.h"
 
 #include <math.h>
@@ -27,7 +28,8 @@ static bool is_named(const struct command_row *r, const char *name, size_t n)
 	return false;
 }
 
-int command_parse(const char *line, struct command *c, const char **text, char err[ERR_MAX])
+int command_parse(const char *line, size_t len, struct command *c, const char **text,
+		  char err[ERR_MAX])
 {
 	size_t n;
 
@@ -46,6 +48,9 @@ int command_parse(const char *line, struct command *c, const char **text, char e
 		return fail(err, "no command '/%.*s'; /help lists them (a text that begins with a "
 			    "slash: write two)", (int)(n < 40 ? n : 40), line + 1);
 	c->arg = line + 1 + n + strspn(line + 1 + n, " \t\n");
+	c->len = len - (size_t)(c->arg - line);
+	if (strlen(c->arg) < c->len && c->id != COMMAND_SYSTEM && c->id != COMMAND_EDIT)
+		return fail(err, "/%s cannot take a zero byte", command_rows[c->id].name);
 	if (*c->arg && !*command_rows[c->id].arg)
 		return fail(err, "/%s takes nothing behind it", command_rows[c->id].name);
 	if (!*c->arg && *command_rows[c->id].arg && *command_rows[c->id].arg != '[')
@@ -97,13 +102,13 @@ static int set(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 	return 0;
 }
 
-static int system_prompt(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
+static int system_prompt(struct talk *t, const struct command *c, FILE *out, char err[ERR_MAX])
 {
-	bool none = !strcmp(arg, "none");
+	const char *text = strcmp(c->arg, "default") ? c->arg : NULL;
 
-	if (!*arg)
+	if (!c->len)
 		command_system(t, out);
-	else if (chat_system(t->chat, !strcmp(arg, "default") ? NULL : arg, none ? 0 : strlen(arg)))
+	else if (chat_system(t->chat, text, strcmp(c->arg, "none") ? c->len : 0))
 		return fail(err, "out of memory");
 	return 0;
 }
@@ -187,25 +192,28 @@ static int leading_number(const char **arg)
 	return x;
 }
 
-static int edit(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
+static int edit(struct talk *t, const struct command *c, FILE *out, char err[ERR_MAX])
 {
+	const char *arg = c->arg;
 	int n = leading_number(&arg), rc;
 	const struct chat_turn *old = talk_idle(t, err) ? NULL : talk_turn(t, CHAT_USER, n, err);
+	size_t len = c->len - (size_t)(arg - c->arg);
 	char *text;
 
 	if (!old)
 		return -1;
-	if (*arg)
-		return talk_edit(t, n, arg, strlen(arg), err);
+	if (len)
+		return talk_edit(t, n, arg, len, err);
 	if (!t->edit)
 		return fail(err, "no editor can be used here; say /edit N TEXT");
-	text = t->edit(t->edit_ctx, old->text, err);
+	len = old->len;
+	text = t->edit(t->edit_ctx, old->text, &len, err);
 	if (!text)
 		return -1;
-	if (!text[strspn(text, " \t\r\n")] || !strcmp(text, old->text))
+	if (text_blank(text, len) || (len == old->len && !memcmp(text, old->text, len)))
 		rc = fputs("nothing was changed\n", out) == EOF;
 	else
-		rc = talk_edit(t, n, text, strlen(text), err);
+		rc = talk_edit(t, n, text, len, err);
 	free(text);
 	return rc;
 }
@@ -301,7 +309,7 @@ static int run(struct talk *t, const struct command *c, FILE *out, bool *leave, 
 	case COMMAND_CONTINUE:
 		return talk_continue(t, err);
 	case COMMAND_SYSTEM:
-		return system_prompt(t, c->arg, out, err);
+		return system_prompt(t, c, out, err);
 	case COMMAND_SET:
 		return set(t, c->arg, out, err);
 	case COMMAND_STRATEGY:
@@ -320,7 +328,7 @@ static int run(struct talk *t, const struct command *c, FILE *out, bool *leave, 
 	case COMMAND_DROP:
 		return drop(t, out, err);
 	case COMMAND_EDIT:
-		return edit(t, c->arg, out, err);
+		return edit(t, c, out, err);
 	case COMMAND_COPY:
 		return copy(t, c->arg, out, err);
 	case COMMAND_SHOW:
@@ -339,23 +347,33 @@ static int run(struct talk *t, const struct command *c, FILE *out, bool *leave, 
 	return fail(err, "no such command");
 }
 
-char *command_argument(const struct command *c)
+char *command_argument(const struct command *c, size_t *n)
 {
 	const char *kind = command_rows[c->id].arg;
-	size_t n = strlen(c->arg);
+	char *arg;
 
-	if (strstr(kind, "FILE"))
-		return file_name_typed(c->arg);
-	while (!strstr(kind, "TEXT") && n && strchr(" \t\n", c->arg[n - 1]))
-		n--;
-	return strndup(c->arg, n);
+	*n = c->len;
+	if (strstr(kind, "FILE")) {
+		arg = file_name_typed(c->arg);
+		*n = arg ? strlen(arg) : 0;
+		return arg;
+	}
+	while (!strstr(kind, "TEXT") && *n && strchr(" \t\n", c->arg[*n - 1]))
+		--*n;
+	arg = malloc(*n + 1);
+	if (arg) {
+		memcpy(arg, c->arg, *n);
+		arg[*n] = '\0';
+	}
+	return arg;
 }
 
 int command_run(struct talk *t, const struct command *c, FILE *out, bool *leave, char err[ERR_MAX])
 {
-	char *arg = command_argument(c);
-	int rc = arg ? run(t, &(struct command){ .id = c->id, .arg = arg }, out, leave, err) :
-		       fail(err, "out of memory");
+	size_t n;
+	char *arg = command_argument(c, &n);
+	int rc = arg ? run(t, &(struct command){ .id = c->id, .arg = arg, .len = n }, out, leave,
+			   err) : fail(err, "out of memory");
 
 	free(arg);
 	return rc;

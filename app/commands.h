@@ -47,15 +47,18 @@ extern const struct command_row command_rows[COMMAND_N];
 
 struct command {
 	enum command_id id;
-	const char *arg;        /* points into the line; "": none */
+	const char *arg;        /* points into the line, len bytes; "": none */
+	size_t len;
 };
 
-/* 1: a command; 0: text for the model, from *text on; -1: neither, with err. */
-int command_parse(const char *line, struct command *, const char **text, char err[ERR_MAX]);
+/* A line of n bytes, any, and terminated.  1: a command; 0: text for the model, from *text on;
+ * -1: neither, with err. */
+int command_parse(const char *line, size_t n, struct command *, const char **text,
+		  char err[ERR_MAX]);
 bool command_takes_file(const char *line);      /* the one that the line begins with */
 /* What is meant by the argument: a file's name out of its quotes, a word without the blanks behind
- * it, a text as it is; malloc'ed, NULL without memory. */
-char *command_argument(const struct command *);
+ * it, a text of *n bytes as it is; malloc'ed, NULL without memory. */
+char *command_argument(const struct command *, size_t *n);
 /* What it has to say goes to out (untrusted bytes included).  *leave: the chat is over. */
 int command_run(struct talk *, const struct command *, FILE *out, bool *leave, char err[ERR_MAX]);
 void command_stats(const struct talk *, FILE *out);

@@ -117,14 +117,19 @@ void input_close(void)
 }
 
 /* The first whole line of buf, or all of it at the end of the input. */
-static bool plain_line(char **line)
+static bool plain_line(char **line, size_t *len)
 {
 	char *nl = buf_n ? memchr(buf, '\n', buf_n) : NULL;
 	size_t n = nl ? (size_t)(nl - buf) : buf_n;
 
 	if (!nl && !ended)
 		return false;
-	*line = nl || n ? strndup(buf, n) : NULL;
+	*len = n;
+	*line = nl || n ? malloc(n + 1) : NULL;
+	if (*line) {
+		memcpy(*line, buf, n);
+		(*line)[n] = '\0';
+	}
 	buf_n -= nl ? n + 1 : n;
 	if (nl)
 		memmove(buf, nl + 1, buf_n);
@@ -163,14 +168,14 @@ static void typed_read(void)
 	typed_at = clock_now();
 }
 
-bool input_take(bool readable, char **line)
+bool input_take(bool readable, char **line, size_t *n)
 {
 	if (!editing) {
-		if (plain_line(line))
+		if (plain_line(line, n))
 			return true;
 		if (readable)
 			plain_read();
-		return plain_line(line);
+		return plain_line(line, n);
 	}
 	give(false);
 	if (readable && shown)
@@ -179,6 +184,7 @@ bool input_take(bool readable, char **line)
 	if (!have_line && !(ended && shown))
 		return false;
 	*line = have_line ? taken : NULL;
+	*n = *line ? strlen(*line) : 0;
 	have_line = false;
 	return true;
 }

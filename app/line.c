@@ -151,7 +151,7 @@ static void recap(struct line_chat *l)
 }
 
 /* For /edit: the terminal is the editor's until it ends. */
-static char *edit_text(void *ctx, const char *text, char err[ERR_MAX])
+static char *edit_text(void *ctx, const char *text, size_t *n, char err[ERR_MAX])
 {
 	sigset_t none, old;
 	char *changed;
@@ -160,7 +160,7 @@ static char *edit_text(void *ctx, const char *text, char err[ERR_MAX])
 	input_end();
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, &old);
-	changed = tui_editor(text, err);
+	changed = tui_editor(text, n, err);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	got_int = 0;            /* it was meant for the editor */
 	return changed;
@@ -263,21 +263,22 @@ static void run_command(struct line_chat *l, const struct command *c)
 	free(text);
 }
 
-static void on_line(struct line_chat *l, const char *line)
+static void on_line(struct line_chat *l, const char *line, size_t n)
 {
 	char err[ERR_MAX];
 	struct command c;
 	const char *text;
-	int kind = command_parse(line, &c, &text, err);
+	int kind = command_parse(line, n, &c, &text, err);
 
+	n -= (size_t)(text - line);
 	l->warned = false;
 	if (kind > 0) {
 		run_command(l, &c);
 	} else if (kind < 0) {
 		complain(err);
-	} else if (text[strspn(text, " \t\r\n")]) {
+	} else if (!text_blank(text, n)) {
 		l->asked = true;
-		if (talk_ask(&l->talk, text, strlen(text), err)) {
+		if (talk_ask(&l->talk, text, n, err)) {
 			complain(err);
 			input_put_back(line);
 		}
@@ -332,11 +333,12 @@ static void turn(struct line_chat *l, const sigset_t *during)
 	bool idle = !talk_waits(&l->talk);
 	struct timespec wait;
 	double left;
+	size_t len;
 	int n;
 
 	if (idle)
 		input_begin();
-	if (idle && input_take(false, &line)) {
+	if (idle && input_take(false, &line, &len)) {
 		n = 0;
 	} else {
 		left = idle ? input_patience() : -1;
@@ -347,13 +349,13 @@ static void turn(struct line_chat *l, const sigset_t *during)
 			talk_child(&l->talk);
 		if (n > 0 && fds[0].revents)
 			take_messages(l);
-		if (!idle || n < 0 || !input_take(n > 0 && fds[2].revents, &line)) {
+		if (!idle || n < 0 || !input_take(n > 0 && fds[2].revents, &line, &len)) {
 			take_signals(l);
 			return;
 		}
 	}
 	if (line)
-		on_line(l, line);
+		on_line(l, line, len);
 	else
 		l->leave = true;
 	if (!line && l->terminal)
@@ -362,13 +364,11 @@ static void turn(struct line_chat *l, const sigset_t *during)
 }
 
 /* With --line, -p and -f give the first question. */
-static int first_question(struct line_chat *l, char **text, char err[ERR_MAX])
+static int first_question(struct line_chat *l, char **text, size_t *n, char err[ERR_MAX])
 {
-	size_t n;
-
 	if (!*l->talk.opt.prompt && !*l->talk.opt.file)
 		return 0;
-	*text = run_prompt(&l->talk.opt, &n, err);
+	*text = run_prompt(&l->talk.opt, n, err);
 	return *text ? 0 : -1;
 }
 
@@ -376,14 +376,15 @@ static int loop(struct line_chat *l, char err[ERR_MAX])
 {
 	char *first = NULL;
 	sigset_t during;
+	size_t n = 0;
 
-	if (first_question(l, &first, err))
+	if (first_question(l, &first, &n, err))
 		return -1;
 	catch_signals(&during);
 	while (!l->leave) {
 		if (first && l->talk.ready && !l->talk.busy) {
 			l->asked = true;
-			if (talk_ask(&l->talk, first, strlen(first), err))
+			if (talk_ask(&l->talk, first, n, err))
 				complain(err);
 			free(first);
 			first = NULL;

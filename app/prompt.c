@@ -140,14 +140,14 @@ void prompt_delete(size_t from, size_t to)
 	rl_point = (int)from;
 }
 
-void prompt_set(const char *text)
+void prompt_set(const char *text, size_t n)
 {
 	if (prompt_searching())
 		prompt_feed("\033", 1);
 	/* Not rl_replace_line: it frees an undo list that the history may still use. */
 	rl_delete_text(0, rl_end);
 	rl_point = 0;
-	rl_insert_text(text);
+	prompt_insert(text, n);
 }
 
 char *prompt_take(void)

@@ -17,7 +17,7 @@ void prompt_insert(const char *text, size_t n);         /* as it is; bytes of 0 
 void prompt_view(struct input_view *);
 void prompt_move(size_t point);
 void prompt_delete(size_t from, size_t to);
-void prompt_set(const char *text);      /* instead of what is there */
+void prompt_set(const char *text, size_t n);    /* likewise, instead of what is there */
 char *prompt_take(void);                /* sent: into the history; malloc'ed, NULL: no memory */
 bool prompt_searching(void);            /* in the history, with Ctrl+R */
 /* The completions of the last Tab if there were several, once; else NULL.  Free it. */

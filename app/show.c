@@ -3,6 +3,7 @@
  * Invariant: a number that is not known shows as '-', never as 0. */
 #include "app/args.h"
 #include "app/commands.h"
+#include "app/text.h"
 #include "engine/memory.h"
 
 #include <string.h>
@@ -143,7 +144,7 @@ void command_system(const struct talk *t, FILE *out)
 	const struct chat *c = t->chat;
 
 	if (c->system_len)
-		fwrite(c->system, 1, c->system_len, out);
+		text_print_n(out, c->system, c->system_len);
 	else
 		fputs(c->system ? "(none)" : "(the model's own)", out);
 	fputc('\n', out);
@@ -184,6 +185,9 @@ void command_recap(const struct talk *t, FILE *out)
 	const struct chat *c = t->chat;
 	int i = c->n > 1 ? (c->n - 1) & ~1 : 0;
 
-	for (; i < c->n; i++)
-		fprintf(out, "%s%s\n", c->turn[i].who == CHAT_USER ? "> " : "", c->turn[i].text);
+	for (; i < c->n; i++) {
+		fputs(c->turn[i].who == CHAT_USER ? "> " : "", out);
+		text_print_n(out, c->turn[i].text, c->turn[i].len);
+		fputc('\n', out);
+	}
 }

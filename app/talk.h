@@ -40,9 +40,9 @@ struct talk {
 	char *place;            /* that file; NULL: the next turn begins one */
 	char *damaged;          /* a file of which not all could be read: it is kept; or NULL */
 	struct saved_stamp stamp;       /* of what we wrote or read there; zeroed: nothing */
-	/* The front end's: a text through the user's editor, for /edit; malloc'ed, NULL with err.
-	 * It may be NULL. */
-	char *(*edit)(void *ctx, const char *text, char err[ERR_MAX]);
+	/* The front end's: a text of *n bytes through the user's editor, for /edit; malloc'ed with
+	 * *n bytes, NULL with err.  It may be NULL. */
+	char *(*edit)(void *ctx, const char *text, size_t *n, char err[ERR_MAX]);
 	void *edit_ctx;
 };
 

@@ -40,6 +40,7 @@ static void bring_turns(struct talk *t)
 
 	t->before.chat = NULL;
 	c->system = t->chat->system;
+	c->system_len = t->chat->system_len;
 	t->chat->system = system;
 	chat_close(t->chat);
 	t->chat = c;

@@ -174,6 +174,11 @@ void text_print(FILE *f, const char *s)
 	print_owned(f, text_visible(s, strlen(s), NULL));
 }
 
+void text_print_n(FILE *f, const char *s, size_t n)
+{
+	print_owned(f, text_visible(s, n, NULL));
+}
+
 void text_print_line(FILE *f, const char *s)
 {
 	print_owned(f, text_line(s, strlen(s)));
@@ -184,4 +189,13 @@ void text_tell(const char *who, const char *text)
 	fprintf(stderr, "%s: ", who);
 	text_print(stderr, text);
 	fputc('\n', stderr);
+}
+
+bool text_blank(const char *s, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && s[i] && strchr(" \t\r\n", s[i]))
+		i++;
+	return i == n;
 }

@@ -38,4 +38,6 @@ void text_print(FILE *, const char *s);
 void text_print_line(FILE *, const char *s);
 /* "who: text" as a line of stderr, made visible. */
 void text_tell(const char *who, const char *text);
+void text_print_n(FILE *, const char *s, size_t n);
+bool text_blank(const char *s, size_t n);       /* nothing but blanks and line ends */
 #endif

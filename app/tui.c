@@ -4,6 +4,7 @@
 #include "app/tui.h"
 #include "app/commands.h"
 #include "app/prompt.h"
+#include "app/text.h"
 #include "engine/strategy.h"
 
 #include <stdlib.h>
@@ -149,7 +150,7 @@ static void put_back(const char *text)
 	prompt_view(&v);
 	if (asprintf(&both, "%s%s%.*s", text, v.n ? "\n" : "", (int)v.n, v.text) < 0)
 		return;
-	prompt_set(both);
+	prompt_set(both, strlen(both));
 	free(both);
 }
 
@@ -197,7 +198,7 @@ static void command(struct tui *t, const struct command *c)
 		return;
 	}
 	if (c->id == COMMAND_THEME) {
-		text = command_argument(c);
+		text = command_argument(c, &n);
 		tui_theme(t, text ? text : "");
 		free(text);
 		return;
@@ -224,13 +225,13 @@ void tui_send(struct tui *t, const char *line)
 	char err[ERR_MAX];
 	struct command c;
 	const char *text;
-	int kind = command_parse(line, &c, &text, err);
+	int kind = command_parse(line, strlen(line), &c, &text, err);
 
 	if (kind > 0)
 		command(t, &c);
 	else if (kind < 0)
 		tui_say(t, BLOCK_ERROR, err);
-	else if (text[strspn(text, " \t\r\n")])
+	else if (!text_blank(text, strlen(text)))
 		ask(t, text);
 }
 

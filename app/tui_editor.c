@@ -14,10 +14,8 @@
 
 extern char **environ;
 
-static int write_text(int fd, const char *text, char err[ERR_MAX])
+static int write_text(int fd, const char *text, size_t n, char err[ERR_MAX])
 {
-	size_t n = strlen(text);
-
 	while (n) {
 		ssize_t k = TEMP_FAILURE_RETRY(write(fd, text, n));
 
@@ -54,23 +52,22 @@ static int run_editor(char *path, char err[ERR_MAX])
 	return 0;
 }
 
-char *tui_editor(const char *text, char err[ERR_MAX])
+char *tui_editor(const char *text, size_t *n, char err[ERR_MAX])
 {
 	char path[] = "/tmp/s3dchat-XXXXXX";
 	int fd = mkstemp(path), rc;
 	char *got = NULL;
-	size_t n;
 
 	if (fd < 0) {
 		fail(err, "cannot make a file for the editor: %s", strerror(errno));
 		return NULL;
 	}
-	rc = write_text(fd, text, err);
+	rc = write_text(fd, text, *n, err);
 	close(fd);
 	if (!rc && !run_editor(path, err))
-		got = talk_read_file(path, &n, err);
+		got = talk_read_file(path, n, err);
 	unlink(path);
-	while (got && n && got[n - 1] == '\n')
-		got[--n] = '\0';
+	while (got && *n && got[*n - 1] == '\n')
+		got[--*n] = '\0';
 	return got;
 }

@@ -5,7 +5,7 @@
 #define S3D_APP_TUI_EDITOR_H
 #include "engine/util.h"
 
-/* Runs $VISUAL, else $EDITOR, else vi, on a file with text; the caller has given the terminal
- * back.  What is in it then, malloc'ed; NULL with err. */
-char *tui_editor(const char *text, char err[ERR_MAX]);
+/* Runs $VISUAL, else $EDITOR, else vi, on a file with *n bytes of text; the caller has given the
+ * terminal back.  What is in it then, malloc'ed, *n bytes and terminated; NULL with err. */
+char *tui_editor(const char *text, size_t *n, char err[ERR_MAX]);
 #endif

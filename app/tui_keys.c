@@ -56,7 +56,7 @@ static void stop(struct tui *t, bool leaves)
 	} else if (!leaves) {
 		transcript_scroll_to(t->log, false);
 	} else if (!is_empty()) {
-		prompt_set("");
+		prompt_set("", 0);
 	} else if (warned || t->stopping || !t->talk.ready) {
 		t->want |= t->talk.busy ? TUI_LEAVE | TUI_INTERRUPTED : TUI_LEAVE;
 	} else {

@@ -65,14 +65,14 @@ static void suspend(struct screen *s)
 }
 
 /* A text through the editor, which has the terminal meanwhile. */
-static char *edit_text(void *ctx, const char *text, char err[ERR_MAX])
+static char *edit_text(void *ctx, const char *text, size_t *n, char err[ERR_MAX])
 {
 	struct screen *s = ctx;
 	char *changed;
 
 	tui_signal_usual();
 	term_suspend();
-	changed = tui_editor(text, err);
+	changed = tui_editor(text, n, err);
 	term_resume();
 	tui_signal_ours();
 	resize(s);
@@ -87,9 +87,9 @@ static void edit(struct screen *s)
 
 	prompt_view(&v);
 	before = strndup(v.text, v.n);
-	after = before ? edit_text(s, before, err) : NULL;
+	after = before ? edit_text(s, before, &v.n, err) : NULL;
 	if (after)
-		prompt_set(after);
+		prompt_set(after, v.n);
 	else
 		tui_say(&s->tui, BLOCK_ERROR, err);
 	free(before);

@@ -306,6 +306,34 @@ wait_for() {
 	return 1
 }
 keys() { tm send-keys -t chat "$@"; }
+# What follows a zero byte counts as what follows any other: byte $1 in a question on every way in.
+asked_with() {
+	printf "one\\$1two three four\\n" >"$work/question"
+	export XDG_DATA_HOME=$work/zero
+	rm -rf "$work/zero"
+	(cat "$work/question"; echo /stats) | run_in 0 $tiny --line -n 2 -s 1 || return
+	sed -n 's/^prompt tokens  *//p' "$work/out"
+	echo /stats | run_in 0 $tiny --line -n 2 -s 1 -f "$work/question" || return
+	sed -n 's/^prompt tokens  *//p' "$work/out"
+	run 0 $tiny --json -n 2 -f "$work/question" || return
+	sed -n 's/.*"prompt_tokens":\([0-9]*\).*/\1/p' "$work/out"
+	run_in 0 $tiny --json -n 2 <"$work/question" || return
+	sed -n 's/.*"prompt_tokens":\([0-9]*\).*/\1/p' "$work/out"
+	grep -c '"text":"one.u000'"$1"'two three four"' "$work"/zero/s3dchat/chats/*.jsonl |
+		sed 's/.*://'
+}
+zero_bytes() {
+	before=$XDG_DATA_HOME
+	asked_with 0 >"$work/zeros"
+	asked_with 1 >"$work/ones"
+	export XDG_DATA_HOME=$before
+	[ "$(wc -l <"$work/zeros")" = 6 ] && [ "$(tail -2 "$work/zeros" | uniq)" = 1 ] &&
+	cmp "$work/zeros" "$work/ones" &&
+	printf '/sys\0tem x\n/system be\0brief\n/system\n/load a\0b\n' |
+		run_in 0 $tiny --line && grep -qxF 'be^@brief' "$work/out" &&
+	says "cannot take a zero byte"
+}
+t "zero bytes in a question, a system prompt, a command" zero_bytes
 start_chat() {
 	tm kill-server 2>/dev/null
 	server=$((server + 1))

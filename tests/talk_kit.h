@@ -106,7 +106,7 @@ static inline char *command(const char *line)
 	FILE *f;
 	int rc;
 
-	if (command_parse(line, &c, &text, err) != 1)
+	if (command_parse(line, strlen(line), &c, &text, err) != 1)
 		return NULL;
 	f = open_memstream(&out, &n);
 	rc = command_run(&t, &c, f, &leave, err);

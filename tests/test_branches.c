@@ -2,19 +2,29 @@
  * full context, another model; the saved file follows or stays, as it should. */
 #include "tests/talk_kit.h"
 
-static char *editor(void *ctx, const char *text, char why[ERR_MAX])
-{
-	char *new = NULL;
+struct edition {
+	const char *more;
+	size_t n;
+};
 
-	if (ctx && asprintf(&new, "%s%s", text, (const char *)ctx) < 0)
-		new = NULL;
-	if (!new)
+static char *editor(void *ctx, const char *text, size_t *n, char why[ERR_MAX])
+{
+	const struct edition *e = ctx;
+	char *new = e ? malloc(*n + e->n + 1) : NULL;
+
+	if (!new) {
 		snprintf(why, ERR_MAX, "no editor");
+		return NULL;
+	}
+	memcpy(new, text, *n);
+	memcpy(new + *n, e->more, e->n + 1);
+	*n += e->n;
 	return new;
 }
 
 static void test_edit(void **state)
 {
+	struct edition none = { "", 0 }, one = { "!", 1 }, zero = { "\0?", 2 };
 	char *before, warning[ERR_MAX];
 	struct chat *c;
 
@@ -44,13 +54,19 @@ static void test_edit(void **state)
 	assert_string_equal(t.chat->turn[2].text, "last");
 	t.edit = editor;
 	assert_refused("/edit", "no editor");
-	t.edit_ctx = "";
+	t.edit_ctx = &none;
 	assert_prints("/edit", "nothing was changed");
 	assert_string_equal(t.chat->turn[2].text, "last");
-	t.edit_ctx = "!";
+	t.edit_ctx = &one;
 	run("/edit 1");
 	assert_int_equal(t.chat->n, 2);
 	assert_string_equal(t.chat->turn[0].text, "one!");
+	t.edit_ctx = &zero;
+	for (int i = 0; i < 2; i++)     /* of a text with a zero byte the second time */
+		run("/edit 1");
+	assert_int_equal(t.chat->turn[0].len, 8);
+	assert_memory_equal(t.chat->turn[0].text, "one!\0?\0?", 9);
+	assert_saved();
 	talk_close(&t);
 	free(before);
 }

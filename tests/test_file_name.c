@@ -96,9 +96,11 @@ static void argument(const char *line, const char *want)
 	char err[ERR_MAX], *got;
 	struct command c;
 	const char *text;
+	size_t n;
 
-	assert_int_equal(command_parse(line, &c, &text, err), 1);
-	got = command_argument(&c);
+	assert_int_equal(command_parse(line, strlen(line), &c, &text, err), 1);
+	got = command_argument(&c, &n);
+	assert_int_equal(n, strlen(want));
 	assert_string_equal(got, want);
 	free(got);
 }

@@ -106,7 +106,7 @@ static char *command(const char *line)
 	bool leave = false;
 	FILE *f;
 
-	if (command_parse(line, &c, &text, err) != 1)
+	if (command_parse(line, strlen(line), &c, &text, err) != 1)
 		return NULL;
 	f = open_memstream(&out, &n);
 	if (command_run(&t, &c, f, &leave, err)) {
@@ -293,13 +293,13 @@ static void test_commands(void **state)
 	char *out;
 
 	(void)state;
-	assert_int_equal(command_parse("plain text", &c, &text, err), 0);
+	assert_int_equal(command_parse("plain text", 10, &c, &text, err), 0);
 	assert_string_equal(text, "plain text");
-	assert_int_equal(command_parse("//etc/passwd", &c, &text, err), 0);
+	assert_int_equal(command_parse("//etc/passwd", 12, &c, &text, err), 0);
 	assert_string_equal(text, "/etc/passwd");
-	assert_int_equal(command_parse("/quit", &c, &text, err), 1);
+	assert_int_equal(command_parse("/quit", 5, &c, &text, err), 1);
 	assert_int_equal(c.id, COMMAND_EXIT);
-	assert_int_equal(command_parse("/system  be brief ", &c, &text, err), 1);
+	assert_int_equal(command_parse("/system  be brief ", 18, &c, &text, err), 1);
 	assert_string_equal(c.arg, "be brief ");
 	begin(512, 4);
 	assert_refused("/", "no command");
