@@ -61,8 +61,6 @@ static void send_stats(struct answer *a)
 	s->ctx_used = a->w->engine->target.n;
 	s->ctx_size = a->w->engine->target.n_ctx;
 	s->device_used = a->w->device_used;
-	snprintf(s->strategy, sizeof(s->strategy), "%s", st->ops->name);
-	s->exact = strategy_exact(st);
 	a->w->shown = a->now;
 	msgq_put(&a->w->out, (struct msg){ .kind = MSG_STATS, .stats = *s });
 }
@@ -262,6 +260,9 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 	n = engine_step(a->w->engine, left < STEP_MAX ? (int)left : STEP_MAX, out, &done, err);
 	if (n == 0)
 		return make_room(a, why, err);
+	if (n > 0)
+		stats_helped(&a->stats, a->w->engine->strat.ops->name,
+			     strategy_exact(&a->w->engine->strat));
 	if (n == 1 && st->drafted == drafted) {
 		a->stats.plain_n++;
 		a->stats.plain_s += st->verify_s + st->choose_s - spent;
@@ -315,6 +316,20 @@ static void tell_lost(const struct answer *a, bool again, char err[ERR_MAX])
 		     "going on with --backend cpu (/continue finishes the answer)", err);
 }
 
+/* An answer that is gone on with is what it was so far; what nobody has recorded is not known to be
+ * exact. */
+static void take_record(struct answer *a)
+{
+	const struct chat_turn *last = chat_last(a->chat);
+
+	if (last->who != CHAT_MODEL || !last->len)
+		return;
+	snprintf(a->stats.strategy, sizeof(a->stats.strategy), "%s", last->stats.strategy);
+	a->stats.exact = last->stats.exact;
+	if (!*a->stats.strategy)
+		stats_helped(&a->stats, "-", false);
+}
+
 bool answer(struct worker *w, struct chat *chat, int64_t seed)
 {
 	struct answer a = { .w = w, .chat = chat, .dropped = chat->first, .asked = clock_now(),
@@ -326,6 +341,7 @@ bool answer(struct worker *w, struct chat *chat, int64_t seed)
 
 	s->law.seed = (uint64_t)seed;
 	memset(&s->stats, 0, sizeof(s->stats));
+	take_record(&a);
 	why = produce(&a, err);
 	if (why == DONE_ERROR && engine_lost(w->engine)) {
 		again = !a.stats.n_tokens && !w->quit && !atomic_load(&w->last);

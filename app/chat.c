@@ -82,7 +82,8 @@ int chat_add(struct chat *c, enum chat_who who, const char *text, size_t len)
 	copy = copy_bytes(text, len);
 	if (!copy)
 		return -1;
-	c->turn[c->n++] = (struct chat_turn){ .who = who, .text = copy, .len = len };
+	c->turn[c->n++] = (struct chat_turn){ .who = who, .text = copy, .len = len,
+					       .stats = STATS_NONE_YET };
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  * Invariant: turns alternate, beginning with the user's. */
 #ifndef S3D_APP_CHAT_H
 #define S3D_APP_CHAT_H
+#include "app/stats.h"
 #include "engine/util.h"
 
 #include <stdbool.h>
@@ -18,6 +19,8 @@ struct chat_turn {
 	size_t len;
 	int64_t seed;           /* of the model's turns */
 	bool partial;           /* the answer was stopped or cut off */
+	struct stats stats;     /* how the answer was written, since it was last gone on with; but
+				 * strategy and exact are of all of it */
 	/* (n_ids) the tokens that the model wrote, to go on behind them: another reading of the
 	 * text may be others.  They count while they spell the text; 0: not known. */
 	int *ids;

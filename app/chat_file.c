@@ -74,6 +74,8 @@ static json_t *turn_object(const struct chat_turn *t)
 	}
 	if (t->who == CHAT_MODEL)
 		json_object_set_new(j, "seed", json_integer(t->seed));
+	if (t->who == CHAT_MODEL)
+		stats_put(j, &t->stats);
 	if (t->partial)
 		json_object_set_new(j, "partial", json_true());
 	if (t->partial && t->n_ids)
@@ -273,6 +275,7 @@ static int take_turn(struct reading *r, const json_t *j, int line, char err[ERR_
 	t = chat_last(r->c);
 	t->seed = json_integer_value(json_object_get(j, "seed"));
 	t->partial = json_is_true(json_object_get(j, "partial"));
+	t->stats = stats_get(j);
 	if (t->partial)
 		take_ids(r->c, json_object_get(j, "tokens"));
 	return 0;

@@ -164,6 +164,7 @@ static int undo(struct talk *t, FILE *out, char err[ERR_MAX])
 {
 	if (!chat_undo(t->chat))
 		return fail(err, "there is nothing to take back");
+	talk_recall(t);
 	talk_taken_back(t);
 	fprintf(out, "took back the last question; %d turns are left\n", t->chat->n);
 	return 0;

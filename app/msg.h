@@ -46,27 +46,7 @@ enum msg_error {
 };
 enum msg_origin { MSG_PLAIN, MSG_ACCEPTED, MSG_CORRECTED };
 
-#define MSG_DRAFTS 16
 enum { MSG_PLAN_TEXT = 320 };    /* MSG_PLAN as one line, see command_plan */
-
-/* Of the running or the last answer; a negative number is unknown. */
-struct stats {
-	long n_tokens;          /* written */
-	long n_prompt;          /* tokens of the prompt that had to be run */
-	double rate, rate_now;  /* tokens/s: whole answer, last 2 s */
-	double prompt_rate;     /* prompt tokens/s */
-	double first_s;         /* from the request to the first token */
-	long rounds, drafted, tested, accepted;
-	long pos_tested[MSG_DRAFTS], pos_accepted[MSG_DRAFTS];
-	double draft_s, verify_s, choose_s;
-	long plain_n;           /* steps that tried no draft, their seconds in the big model */
-	double plain_s;
-	int ctx_used, ctx_size;
-	size_t device_used;     /* bytes of the GPU's memory that this process takes; 0: unknown */
-	int64_t seed;
-	char strategy[16];
-	bool exact;
-};
 
 struct model_info {
 	bool again;             /* the same model, after a device failed */

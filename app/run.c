@@ -197,6 +197,7 @@ static int answer_prompt(const struct options *o, struct output *out, char err[E
 		one.sidecar = "none";
 	if (!talk_open(&talk, &one, err)) {
 		atomic_store(&talk.worker->last, true);
+		talk.stats = STATS_NONE_YET;
 		talk.keep = talk.keep && talk.place;    /* only what goes on with a saved chat */
 		rc = ask(prompt, len, out, err);
 		signal(SIGINT, SIG_DFL);

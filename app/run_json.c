@@ -94,8 +94,8 @@ static void put_answer(json_t *j, const struct talk *t, enum msg_reason why)
 	json_text_set(j, "text", answered ? last->text : "", answered ? last->len : 0);
 	put_text(j, "ended_by", ends[why]);
 	put_text(j, "model", t->model);
-	put_text(j, "strategy", t->strategy);
-	json_object_set_new(j, "exact", *t->strategy ? json_boolean(t->exact) : json_null());
+	put_text(j, "strategy", s->strategy);
+	json_object_set_new(j, "exact", *s->strategy ? json_boolean(s->exact) : json_null());
 	put_count(j, "seed", true, t->seed);
 	put_count(j, "tokens", any, s->n_tokens);
 	put_number(j, "tokens_per_second", any && s->rate >= 0, s->rate);
@@ -103,7 +103,7 @@ static void put_answer(json_t *j, const struct talk *t, enum msg_reason why)
 	put_count(j, "prompt_tokens", any, s->n_prompt);
 	put_number(j, "prompt_tokens_per_second", any && s->prompt_rate >= 0, s->prompt_rate);
 	put_drafts(j, s, any);
-	put_count(j, "context_used", any, s->ctx_used);
+	put_count(j, "context_used", any && s->ctx_used >= 0, s->ctx_used);
 	put_count(j, "context_size", t->ready, t->info.ctx_size);
 	json_object_set_new(j, "memory", memory(t));
 }

@@ -42,10 +42,10 @@ void command_stats(const struct talk *t, FILE *out)
 	number(out, "tokens", any, "%.0f", (double)s->n_tokens);
 	number(out, "tokens/s", any && s->rate >= 0, "%.1f", s->rate);
 	number(out, "first token", any && s->first_s >= 0, "%.3f s", s->first_s);
-	number(out, "prompt tokens", any, "%.0f", (double)s->n_prompt);
+	number(out, "prompt tokens", any && s->n_prompt >= 0, "%.0f", (double)s->n_prompt);
 	number(out, "prompt tokens/s", any && s->prompt_rate >= 0, "%.1f", s->prompt_rate);
-	fprintf(out, "%-18s %s%s\n", "strategy", *t->strategy ? t->strategy : "-",
-		!*t->strategy ? "" : t->exact ? " (exact)" : " (approximate)");
+	fprintf(out, "%-18s %s%s\n", "strategy", *s->strategy ? s->strategy : "-",
+		!*s->strategy ? "" : s->exact ? " (exact)" : " (approximate)");
 	number(out, "acceptance", any && s->tested, "%.1f %%",
 	       s->tested ? 100.0 * (double)s->accepted / (double)s->tested : 0);
 	number(out, "tokens per round", any && s->rounds, "%.2f",
@@ -55,7 +55,7 @@ void command_stats(const struct talk *t, FILE *out)
 	       100 * s->draft_s / spent);
 	number(out, "verifying", spent > 0, "%.1f %%", 100 * s->verify_s / spent);
 	number(out, "choosing", spent > 0, "%.1f %%", 100 * s->choose_s / spent);
-	number(out, "context used", any, "%.0f", s->ctx_used);
+	number(out, "context used", any && s->ctx_used >= 0, "%.0f", s->ctx_used);
 	number(out, "context size", t->ready, "%.0f", t->info.ctx_size);
 	fprintf(out, "%-18s %lld\n", "seed", (long long)t->seed);
 }

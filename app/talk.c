@@ -32,7 +32,7 @@ static int begin(struct talk *t, const struct options *o, char warning[ERR_MAX],
 {
 	t->opt = *o;
 	t->seed = talk_new_seed(o);
-	t->stats.n_tokens = -1;
+	t->stats = STATS_NONE_YET;
 	t->keep = !o->no_save;
 	t->chat = chat_open();
 	if (!t->chat)
@@ -295,9 +295,17 @@ size_t talk_drop(struct talk *t)
 	return n;
 }
 
+void talk_recall(struct talk *t)
+{
+	int n = t->chat->n / 2;         /* answers */
+
+	t->stats = n ? t->chat->turn[2 * n - 1].stats : STATS_NONE_YET;
+}
+
 void talk_new(struct talk *t)
 {
 	chat_clear(t->chat);
+	talk_recall(t);
 	t->seed = talk_new_seed(&t->opt);
 	free(t->path);
 	t->path = NULL;
@@ -319,6 +327,15 @@ static void take_text(struct talk *t, const struct msg *m)
 		chat_token(t->chat, m->token);
 }
 
+static void take_stats(struct talk *t, const struct stats *s)
+{
+	struct chat_turn *last = chat_last(t->chat);
+
+	t->stats = *s;
+	if (last && last->who == CHAT_MODEL)
+		last->stats = *s;
+}
+
 static void take_done(struct talk *t, enum msg_reason why)
 {
 	struct chat_turn *last = chat_last(t->chat);
@@ -326,6 +343,7 @@ static void take_done(struct talk *t, enum msg_reason why)
 	t->busy = false;
 	if (why == DONE_REFUSED) {
 		talk_take_back(t);
+		talk_recall(t);
 		return;
 	}
 	talk_forget(t);
@@ -334,6 +352,7 @@ static void take_done(struct talk *t, enum msg_reason why)
 		last = chat_last(t->chat);
 	if (last && last->who == CHAT_MODEL) {
 		last->seed = t->seed;
+		last->stats = t->stats;
 		last->partial = why != DONE_END;
 	}
 	/* Where nothing came, what an answer could not replace is still in the file. */
@@ -428,7 +447,7 @@ void talk_take(struct talk *t, const struct msg *m)
 		t->chat->first = m->count;
 		break;
 	case MSG_STATS:
-		t->stats = m->stats;
+		take_stats(t, &m->stats);
 		t->info.used = m->stats.device_used;
 		break;
 	case MSG_STRATEGY:

@@ -18,7 +18,7 @@ struct talk {
 	int switching;          /* strategies asked for that are not in force yet */
 	bool ready;             /* the model is loaded */
 	bool failed;            /* the decode thread is gone */
-	struct stats stats;     /* of the last answer; n_tokens < 0: none yet */
+	struct stats stats;     /* of the running or the last answer; n_tokens < 0: none yet */
 	struct model_info info;
 	char *model;            /* its name: untrusted */
 	char *file, *next_file; /* its path; of the one that is being loaded */
@@ -74,6 +74,7 @@ int talk_calibrate(struct talk *, bool stop, char err[ERR_MAX]);
 /* child.fd is readable: messages about it go into the mailbox. */
 void talk_child(struct talk *);
 void talk_new(struct talk *);
+void talk_recall(struct talk *);        /* turns have gone or come: .stats of what is last now */
 void talk_stop(struct talk *);          /* the running answer; async-signal-safe */
 
 bool talk_waits(const struct talk *);   /* there is something to wait for */

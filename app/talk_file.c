@@ -179,6 +179,7 @@ static int take_file(struct talk *t, const char *path, bool first, char warning[
 	for (int i = 0; i < c->n && !seeded; i++)
 		if (c->turn[i].who == CHAT_MODEL)
 			t->seed = c->turn[i].seed;
+	talk_recall(t);
 	leave_place(t);
 	free(t->damaged);
 	t->damaged = c->damaged ? strdup(path) : NULL;

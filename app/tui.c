@@ -18,7 +18,7 @@ int tui_open(struct tui *t, char err[ERR_MAX])
 	t->view = (struct transcript_view){ .origins = true, .markdown = true,
 					    .fold_think = true };
 	t->panes = (struct layout_want){ .input_rows = 1, .stats = true, .hints = true };
-	t->stats.s.n_tokens = -1;
+	t->stats.s = t->talk.stats;     /* of a saved chat */
 	t->stats.rss = t->stats.weights = t->stats.draft = t->stats.kv = t->stats.work = -1;
 	t->stats.ctx_used = t->stats.ctx_size = -1;
 	t->progress = -1;
@@ -132,7 +132,7 @@ static void start_over(struct tui *t)
 {
 	transcript_clear(t->log);
 	t->turns = 0;
-	t->stats.s = (struct stats){ .n_tokens = -1 };
+	t->stats.s = t->talk.stats;
 	t->stats.ctx_used = -1;
 	t->stats.n_history = 0;
 	t->plain_n = t->plain_before_n = 0;
@@ -175,6 +175,7 @@ static void after_command(struct tui *t, enum command_id id)
 		start_over(t);
 		return;
 	}
+	t->stats.s = t->talk.stats;
 	if (id == COMMAND_CONTINUE && t->turns)
 		transcript_cut(t->log, t->block[t->turns - 1] + 1);
 	if (id == COMMAND_EDIT && t->talk.busy)         /* the changed question is the last turn */
@@ -361,6 +362,7 @@ static void done(struct tui *t, enum msg_reason why)
 	t->plain_before_s += t->plain_s;
 	t->plain_n = 0;
 	t->plain_s = 0;
+	t->stats.s = t->talk.stats;
 	if (why == DONE_REFUSED) {
 		refused(t);
 		return;

@@ -53,14 +53,25 @@ static void prompt(const struct stats_view *v, char *out)
 	number(out, any(v) && v->s.prompt_rate >= 0, "%.0f", v->s.prompt_rate);
 }
 
+/* The answer's own; what is in force now says nothing about it. */
+static const char *helpers(const struct stats_view *v)
+{
+	return *v->s.strategy ? v->s.strategy : v->strategy;
+}
+
+static bool exact(const struct stats_view *v)
+{
+	return *v->s.strategy ? v->s.exact : v->exact;
+}
+
 static void strategy(const struct stats_view *v, char *out)
 {
-	snprintf(out, VALUE_MAX, "%s", *v->strategy ? v->strategy : "-");
+	snprintf(out, VALUE_MAX, "%s", *helpers(v) ? helpers(v) : "-");
 }
 
 static void exactness(const struct stats_view *v, char *out)
 {
-	snprintf(out, VALUE_MAX, "%s", !*v->strategy ? "-" : v->exact ? "exact" : "approximate");
+	snprintf(out, VALUE_MAX, "%s", !*helpers(v) ? "-" : exact(v) ? "exact" : "approximate");
 }
 
 static void acceptance(const struct stats_view *v, char *out)
@@ -239,7 +250,7 @@ static void draw_value(struct grid *g, struct rect r, int y, int i, const struct
 {
 	char text[VALUE_MAX];
 	enum role role = rows[i].value == positions ? ROLE_GRAPH :
-			 rows[i].value == exactness && *v->strategy && !v->exact ?
+			 rows[i].value == exactness && *helpers(v) && !exact(v) ?
 			 ROLE_APPROXIMATE : ROLE_VALUE;
 	const char *name = label(i, v);
 	int room = r.w - text_width(name, strlen(name)) - 1, w;
@@ -292,7 +303,7 @@ static void draw_line(struct grid *g, struct rect r, const struct stats_view *v)
 		w = text_width(text, strlen(text));
 		if (x + w > r.w)
 			break;
-		grid_put(g, r, 0, x, part[i].value == exactness && *v->strategy && !v->exact ?
+		grid_put(g, r, 0, x, part[i].value == exactness && *helpers(v) && !exact(v) ?
 			 ROLE_APPROXIMATE : ROLE_VALUE, 0, text, strlen(text));
 		x += w + 2;
 	}

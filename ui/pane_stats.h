@@ -12,7 +12,7 @@ enum { STATS_HISTORY = 256 };
 
 struct stats_view {
 	struct stats s;         /* of the running or last answer; n_tokens < 0: none yet */
-	char strategy[16];      /* in force; "": unknown */
+	char strategy[16];      /* in force, shown until an answer has its own; "": unknown */
 	bool exact;
 	double plain_rate;      /* tokens/s of plain steps in this chat */
 	double rss, weights, draft, kv, work;   /* bytes */
