@@ -148,10 +148,15 @@ int talk_regen(struct talk *t, char err[ERR_MAX])
 
 int talk_continue(struct talk *t, char err[ERR_MAX])
 {
+	const struct chat_turn *last = chat_last(t->chat);
+
 	if (talk_idle(t, err))
 		return -1;
-	if (!t->chat->n)
+	if (!last)
 		return fail(err, "there is no answer yet");
+	if (last->who == CHAT_MODEL && !last->partial)
+		return fail(err, "the answer is finished: there is nothing to go on with (/regen "
+			    "answers again)");
 	if (talk_remember(t, NULL, 0, err))
 		return -1;
 	return request(t, err);

@@ -22,6 +22,7 @@ int tui_open(struct tui *t, char err[ERR_MAX])
 	t->stats.rss = t->stats.weights = t->stats.draft = t->stats.kv = t->stats.work = -1;
 	t->stats.ctx_used = t->stats.ctx_size = -1;
 	t->progress = -1;
+	t->hint = -1;
 	if (!t->log || prompt_open())
 		return fail(err, "out of memory");
 	add_turns(t, t->talk.chat->n);          /* of a saved chat */
@@ -111,6 +112,7 @@ static void cut_turns(struct tui *t, int keep)
 		return;
 	transcript_cut(t->log, t->block[keep]);
 	t->turns = keep;
+	t->hint = -1;
 }
 
 /* Up to the first n turns. */
@@ -132,6 +134,7 @@ static void start_over(struct tui *t)
 {
 	transcript_clear(t->log);
 	t->turns = 0;
+	t->hint = -1;
 	t->stats.s = t->talk.stats;
 	t->stats.ctx_used = -1;
 	t->stats.n_history = 0;
@@ -168,6 +171,15 @@ static void ask(struct tui *t, const char *text)
 	transcript_scroll_to(t->log, false);
 }
 
+/* The last answer grows again, above what has been said since; that it was stopped is no news. */
+static void go_on(struct tui *t)
+{
+	if (t->hint >= 0 && t->hint == transcript_blocks(t->log) - 1)
+		transcript_cut(t->log, t->hint);
+	t->hint = -1;
+	transcript_reopen(t->log, t->block[t->turns - 1]);
+}
+
 /* The screen after a command that went well. */
 static void after_command(struct tui *t, enum command_id id)
 {
@@ -177,7 +189,7 @@ static void after_command(struct tui *t, enum command_id id)
 	}
 	t->stats.s = t->talk.stats;
 	if (id == COMMAND_CONTINUE && t->turns)
-		transcript_cut(t->log, t->block[t->turns - 1] + 1);
+		go_on(t);
 	if (id == COMMAND_EDIT && t->talk.busy)         /* the changed question is the last turn */
 		cut_turns(t, t->talk.chat->n - 1);
 	cut_turns(t, t->talk.chat->n);
@@ -335,6 +347,7 @@ static void refused(struct tui *t)
 	if (k->refused && t->turns <= k->chat->n) {
 		transcript_clear(t->log);
 		t->turns = 0;
+		t->hint = -1;
 	} else if (t->turns > k->chat->n) {
 		t->turns = k->chat->n;
 	}
@@ -369,8 +382,10 @@ static void done(struct tui *t, enum msg_reason why)
 	}
 	add_turns(t, t->talk.chat->n);
 	say_later(t);
-	if (*notes[why])
-		tui_say(t, BLOCK_NOTICE, notes[why]);
+	if (!*notes[why])
+		return;
+	tui_say(t, BLOCK_NOTICE, notes[why]);
+	t->hint = transcript_blocks(t->log) - 1;
 }
 
 void tui_message(struct tui *t, const struct msg *m)

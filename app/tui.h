@@ -35,6 +35,7 @@ struct tui {
 	struct transcript_view view;
 	int *block;                     /* of each turn: its number in log */
 	int turns, cap;
+	int hint;                       /* block that says how to go on; -1: none */
 	struct { enum block_kind kind; char *text; } *later;    /* remarks for after the answer */
 	int n_later;
 

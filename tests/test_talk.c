@@ -240,6 +240,9 @@ static void test_stop_and_continue(void **state)
 	assert_int_equal(t.chat->n, 2);
 	assert_int_equal(t.stats.n_tokens, 4);
 	assert_true(chat_last(t.chat)->len > n);
+	chat_last(t.chat)->partial = false;
+	assert_refused("/continue", "the answer is finished");
+	assert_false(t.busy);
 	run("/set predict 0");
 	ask("nothing");
 	assert_int_equal(reason, DONE_LIMIT);

@@ -26,6 +26,7 @@ struct anchor {
 struct transcript {
 	struct block *block;
 	int n, cap;
+	int open;               /* block that takes what is appended */
 	int forgotten;
 	struct flow_room room;
 	int h, w;               /* of the last draw, 0: none yet */
@@ -49,6 +50,8 @@ void transcript_cut(struct transcript *t, int block)
 		block = 0;
 	while (t->n > block)
 		block_free(&t->block[--t->n]);
+	if (t->open >= t->n)
+		t->open = t->n - 1;
 	if (t->forgotten > t->n)
 		t->forgotten = t->n;
 	if (t->anchor.block >= t->n)
@@ -95,12 +98,19 @@ int transcript_add(struct transcript *t, enum block_kind kind, const char *text,
 		block_free(&t->block[t->n]);
 		return -1;
 	}
+	t->open = t->n;
 	return t->n++;
+}
+
+void transcript_reopen(struct transcript *t, int block)
+{
+	if (block >= 0 && block < t->n)
+		t->open = block;
 }
 
 int transcript_append(struct transcript *t, enum role origin, const char *text, size_t n)
 {
-	return t->n ? block_append(&t->block[t->n - 1], origin, text, n) : -1;
+	return t->n ? block_append(&t->block[t->open], origin, text, n) : -1;
 }
 
 void transcript_forget(struct transcript *t, int blocks)
@@ -140,7 +150,7 @@ static int rows_of(struct transcript *t, int i)
 	struct flow_view v = { .cols = t->w - gutter_of(t->w),
 		.role = (unsigned char)role_of(b->kind), .markdown = answer && t->view.markdown,
 		.fold = answer && t->view.fold_think, .think = answer };
-	uint32_t n = b->n - (answer && i == t->n - 1 ? unfinished(b) : 0);
+	uint32_t n = b->n - (answer && i == t->open ? unfinished(b) : 0);
 	int rows;
 
 	flow_update(&b->flow, &t->room, b->text, n, &v);

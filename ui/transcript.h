@@ -22,8 +22,10 @@ void transcript_close(struct transcript *);
 void transcript_clear(struct transcript *);
 /* A new block at the end.  Returns its number, -1 without memory. */
 int transcript_add(struct transcript *, enum block_kind, const char *text, size_t n);
-/* More text for the last block, with the role of where it came from (ROLE_MODEL, ROLE_ACCEPTED,
- * ROLE_CORRECTED); any bytes, cut anywhere. */
+/* An earlier block takes the text that is appended, until there is a new one. */
+void transcript_reopen(struct transcript *, int block);
+/* More text for the last block or the one that was reopened, with the role of where it came from
+ * (ROLE_MODEL, ROLE_ACCEPTED, ROLE_CORRECTED); any bytes, cut anywhere. */
 int transcript_append(struct transcript *, enum role origin, const char *text, size_t n);
 void transcript_cut(struct transcript *, int block);    /* this block and all behind it go */
 void transcript_forget(struct transcript *, int blocks);        /* the first ones are not seen */
