@@ -104,6 +104,8 @@ int args_set(struct options *o, const struct option_row *r, const char *value, c
 
 	switch (r->kind) {
 	case OPT_BOOL:
+		if (strcmp(value, "on") && strcmp(value, "off"))
+			return fail(err, "--%s: '%s' is not on or off", r->name, value);
 		*(bool *)field(o, r) = !strcmp(value, "on");
 		return 0;
 	case OPT_INT:
@@ -163,9 +165,10 @@ void args_defaults(struct options *o)
 {
 	char err[ERR_MAX];
 
-	memset(o, 0, sizeof(*o));
+	memset(o, 0, sizeof(*o));       /* every flag is off */
 	for (size_t i = 0; i < option_rows_n; i++)
-		args_set(o, &option_rows[i], option_rows[i].preset, err);
+		if (option_rows[i].kind != OPT_BOOL)
+			args_set(o, &option_rows[i], option_rows[i].preset, err);
 }
 
 static bool same_name(const char *a, const char *b)
@@ -183,6 +186,33 @@ const struct option_row *args_find(const char *name)
 		    is_word_of(name, option_rows[i].also, " "))
 			return &option_rows[i];
 	return NULL;
+}
+
+const struct option_row *args_setting(const char *key, bool change, char err[ERR_MAX])
+{
+	static const char *const command[][2] = {
+		{ "model", "/model FILE" }, { "system-prompt", "/system TEXT" },
+		{ "strategy", "/strategy NAME" }, { "theme", "/theme NAME" },
+		{ "resume", "/resume" }, { "session", "/resume ID" }, { "file", "/read FILE" },
+		{ "help", "/help" },
+	};
+	const struct option_row *r = args_find(key);
+
+	if (!r || !(r->where & IN_CHAT)) {
+		fail(err, "there is no setting '%s'; /set alone lists them", key);
+		return NULL;
+	}
+	for (size_t i = 0; i < sizeof(command) / sizeof(command[0]); i++)
+		if (!strcmp(command[i][0], r->name)) {
+			fail(err, "%s is not for /set; see %s", r->name, command[i][1]);
+			return NULL;
+		}
+	if (change && !(r->where & LIVE)) {
+		fail(err, "%s can only be set at the start: s3dchat --%s%s%s", r->name, r->name,
+		     *r->value ? " " : "", r->value);
+		return NULL;
+	}
+	return r;
 }
 
 /* The row that an argument names; *value is set to what follows '=' or to NULL. */
@@ -256,6 +286,14 @@ static int take_text(struct options *o, const char *arg, char err[ERR_MAX])
 	return 0;
 }
 
+int args_check(const struct options *o, char err[ERR_MAX])
+{
+	if (o->draft_min > o->draft_max)
+		return fail(err, "--draft-min %d is more than --draft-max %d", o->draft_min,
+			    o->draft_max);
+	return 0;
+}
+
 int args_parse(struct options *o, int argc, char *const *argv, char err[ERR_MAX])
 {
 	args_defaults(o);
@@ -287,10 +325,7 @@ int args_parse_over(struct options *o, int argc, char *const *argv, char err[ERR
 	}
 	if (o->mode == MODE_EVAL && !o->text && !o->help && !o->version)
 		return fail(err, "which text? s3dchat eval [options] TEXT-FILE");
-	if (o->draft_min > o->draft_max)
-		return fail(err, "--draft-min %d is more than --draft-max %d", o->draft_min,
-			    o->draft_max);
-	return 0;
+	return args_check(o, err);
 }
 
 /* Help text in a column of its own, wrapped at 80. */

@@ -18,7 +18,12 @@ int args_parse_over(struct options *, int argc, char *const *argv, char err[ERR_
 
 /* By any long name, '_' and '-' alike; NULL if there is none. */
 const struct option_row *args_find(const char *name);
+/* The same for /set; change: one that may change in a chat.  NULL with err, which says what is to
+ * be done instead. */
+const struct option_row *args_setting(const char *name, bool change, char err[ERR_MAX]);
 int args_set(struct options *, const struct option_row *, const char *value, char err[ERR_MAX]);
+/* Values that are good each may not go together: -1. */
+int args_check(const struct options *, char err[ERR_MAX]);
 /* The value as text that args_set takes; returns buf. */
 const char *args_show(const struct options *, const struct option_row *, char *buf, size_t cap);
 

@@ -83,7 +83,7 @@ static void help(FILE *out)
 
 static int set(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 {
-	char key[64], value[64];
+	char key[64], value[64], now[64];
 	size_t n = strcspn(arg, " \t=");
 	const char *rest = arg + n + strspn(arg + n, " \t=");
 	const struct option_row *one;
@@ -93,11 +93,16 @@ static int set(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 		snprintf(value, sizeof(value), "%s", rest);
 		for (size_t end = strlen(value); end && strchr(" \t\n", value[end - 1]); end--)
 			value[end - 1] = '\0';
-		return talk_set(t, key, value, err);
+		if (talk_set(t, key, value, err))
+			return -1;
+		one = args_find(key);
+		fprintf(out, "%s is now %s\n", one->name,
+			args_show(&t->opt, one, now, sizeof(now)));
+		return 0;
 	}
-	one = *key ? args_find(key) : NULL;
-	if (*key && (!one || !(one->where & LIVE)))
-		return fail(err, "there is no setting '%s'; /set alone lists them", key);
+	one = *key ? args_setting(key, false, err) : NULL;
+	if (*key && !one)
+		return -1;
 	command_settings(t, one, out);
 	return 0;
 }
@@ -106,10 +111,12 @@ static int system_prompt(struct talk *t, const struct command *c, FILE *out, cha
 {
 	const char *text = strcmp(c->arg, "default") ? c->arg : NULL;
 
-	if (!c->len)
-		command_system(t, out);
-	else if (chat_system(t->chat, text, strcmp(c->arg, "none") ? c->len : 0))
-		return fail(err, "out of memory");
+	if (c->len) {
+		if (chat_system(t->chat, text, strcmp(c->arg, "none") ? c->len : 0))
+			return fail(err, "out of memory");
+		fputs("the system prompt is now: ", out);
+	}
+	command_system(t, out);
 	return 0;
 }
 

@@ -152,8 +152,6 @@ static int set(struct reading *rd, const struct line *l, char err[ERR_MAX])
 			    "quotes)");
 	if (!r || !config_settable(r))
 		return fail(err, "there is no setting '%s'; man 5 s3dchat lists them", l->word[1]);
-	if (r->kind == OPT_BOOL && strcmp(l->word[2], "on") && strcmp(l->word[2], "off"))
-		return fail(err, "%s is on or off, not '%s'", r->name, l->word[2]);
 	/* The value must be good before it takes room. */
 	args_defaults(&scratch);
 	if (args_set(&scratch, r, l->word[2], err))

@@ -203,6 +203,12 @@ static void on_message(struct line_chat *l, const struct msg *m)
 	case MSG_READY:
 		greet(l);
 		break;
+	case MSG_STRATEGY:
+		snprintf(note, sizeof(note), "(strategy %s, %s)\n", l->talk.strategy,
+			 l->talk.exact ? "exact" : "approximate");
+		if (l->terminal && l->talk.ready && !l->talk.busy)
+			say(l, note);
+		break;
 	case MSG_TEXT:
 		show_text(l, m->text, m->len);
 		break;

@@ -55,6 +55,7 @@ struct model_info {
 	char no_cuda[256];      /* why cuda does not do the arithmetic; "": it does, or must not */
 	double load_s;
 	bool calibrates;        /* the backend takes sidecars */
+	unsigned lacking;       /* bit i: strategies[i] needs what is not there */
 	size_t sidecar;         /* of weights and kv what the sidecar takes */
 	size_t weights, draft, kv, work;        /* bytes; 0: none set aside.  draft: all that the
 						 * little model has */

@@ -171,12 +171,10 @@ int talk_settings(struct talk *t, char err[ERR_MAX])
 
 int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MAX])
 {
-	const struct option_row *r = args_find(key);
+	const struct option_row *r = args_setting(key, true, err);
 	struct options changed = t->opt;
 
-	if (!r || !(r->where & LIVE))
-		return fail(err, "there is no setting '%s'; /set alone lists them", key);
-	if (args_set(&changed, r, value, err))
+	if (!r || args_set(&changed, r, value, err) || args_check(&changed, err))
 		return -1;
 	t->opt = changed;
 	if (r->offset == offsetof(struct options, seed))

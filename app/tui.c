@@ -324,11 +324,12 @@ static void stats_came(struct tui *t, const struct stats *s)
 
 static void strategy_came(struct tui *t)
 {
+	bool same = !strcmp(t->stats.strategy, t->talk.strategy);
 	char note[64];
 
 	snprintf(t->stats.strategy, sizeof(t->stats.strategy), "%s", t->talk.strategy);
 	t->stats.exact = t->talk.exact;
-	for (int i = 0; strategies[i]; i++)
+	for (int i = 0; strategies[i] && !same; i++)    /* the same: what was tried failed */
 		if (!strcmp(strategies[i]->name, t->talk.strategy))
 			t->strategy_at = i;
 	if (!t->talk.ready)

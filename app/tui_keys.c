@@ -107,14 +107,17 @@ static void strategy(struct tui *t, const char *name)
 	tui_send(t, line);
 }
 
-/* The one behind the last that was tried: one that cannot be had is passed over. */
+/* The one behind the last that was tried; one that cannot be had is passed over. */
 static void next_strategy(struct tui *t)
 {
-	int n = 0;
+	int n = 0, at = t->strategy_at;
 
 	while (strategies[n])
 		n++;
-	strategy(t, strategies[(t->strategy_at + 1) % n]->name);
+	do
+		at = (at + 1) % n;
+	while (t->talk.info.lacking >> at & 1 && at != t->strategy_at);
+	strategy(t, strategies[at]->name);
 }
 
 /* Moves a threshold by a step.  Below the least number is the word, where the row has one. */

@@ -99,6 +99,15 @@ static size_t little_bytes(const struct engine *e)
 	return mem.weights + mem.work + e->be->kv_bytes(e->draft.kv);
 }
 
+static unsigned lacking(const struct strat *s)
+{
+	unsigned bits = 0;
+
+	for (unsigned i = 0; strategies[i]; i++)
+		bits |= strategy_lacks(s, strategies[i]) ? 1u << i : 0;
+	return bits;
+}
+
 void worker_look(struct worker *w)
 {
 	w->device_used = w->engine->plan.device ? w->engine->be->used() : 0;
@@ -120,6 +129,7 @@ static void tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 	m.info.work = mem.work;
 	m.info.draft = little_bytes(e);
 	m.info.calibrates = e->be->bridge != NULL;
+	m.info.lacking = lacking(&e->strat);
 	m.info.sidecar = e->strat.bridged ? e->plan.sidecar : 0;
 	m.info.kv = e->be->kv_bytes(e->target.kv);
 	worker_look(w);

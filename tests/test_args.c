@@ -201,6 +201,41 @@ static void test_show_and_set_agree(void **state)
 	}
 }
 
+/* A flag takes no value on the command line; where it has one, it is on or off. */
+static void test_flags(void **state)
+{
+	static const char *const bad[] = { "", "maybe", "true", "1", "On" };
+	char argument[64];
+	int flags = 0;
+
+	(void)state;
+	for (size_t i = 0; i < option_rows_n; i++) {
+		const struct option_row *r = &option_rows[i];
+		struct options o;
+		const bool *now = (const void *)((const char *)&o + r->offset);
+
+		if (r->kind != OPT_BOOL)
+			continue;
+		args_defaults(&o);
+		assert_false(*now);
+		for (size_t k = 0; k < sizeof(bad) / sizeof(bad[0]); k++) {
+			assert_int_equal(args_set(&o, r, bad[k], err), -1);
+			assert_false(*now);
+		}
+		assert_int_equal(args_set(&o, r, "on", err), 0);
+		assert_true(*now);
+		assert_int_equal(args_set(&o, r, bad[1], err), -1);
+		assert_true(*now);
+		assert_int_equal(args_set(&o, r, "off", err), 0);
+		assert_false(*now);
+		snprintf(argument, sizeof(argument), "--%s=maybe", r->name);
+		if (r->where & IN_CHAT)
+			assert_refused(argument, "takes no value");
+		flags++;
+	}
+	assert_true(flags > 10);
+}
+
 /* Two rows with one name would hide an option without a word. */
 static void test_names_are_unique(void **state)
 {
@@ -279,7 +314,7 @@ int main(void)
 		cmocka_unit_test(test_commands), cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_settings_by_name), cmocka_unit_test(test_show_and_set_agree),
 		cmocka_unit_test(test_names_are_unique), cmocka_unit_test(test_help),
-		cmocka_unit_test(test_gpu),
+		cmocka_unit_test(test_gpu), cmocka_unit_test(test_flags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
  * Invariant: the same script prints the same bytes anywhere. */
 #include "app/args.h"
 #include "app/tui.h"
+#include "engine/strategy.h"
 #include "ui/headless.h"
 #include "ui/svg.h"
 
@@ -164,6 +165,17 @@ static void do_again(struct driver *d, char *arg)
 	message(d, m, arg);
 }
 
+/* The strategies of these names cannot be had. */
+static void do_lacks(struct driver *d, char *arg)
+{
+	struct msg m = { .kind = MSG_SIDECAR, .info = usual };
+
+	for (char *name = strtok(arg, " "); name; name = strtok(NULL, " "))
+		for (unsigned i = 0; strategies[i]; i++)
+			m.info.lacking |= strcmp(strategies[i]->name, name) ? 0 : 1u << i;
+	message(d, m, NULL);
+}
+
 static void do_loading(struct driver *d, char *arg)
 {
 	message(d, (struct msg){ .kind = MSG_LOADING, .share = strtod(arg, NULL) }, NULL);
@@ -309,6 +321,7 @@ static const struct {
 	{ "dropped", do_dropped }, { "error", do_error }, { "fatal", do_fatal },
 	{ "tick", do_tick }, { "rss", do_rss }, { "gpu", do_gpu }, { "dump", do_dump },
 	{ "roles", do_roles }, { "sent", do_sent }, { "again", do_again },
+	{ "lacks", do_lacks },
 };
 
 static void run_line(struct driver *d, char *line)
