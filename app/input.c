@@ -15,7 +15,10 @@
 
 #include <readline/readline.h>
 
-enum { KEYS_AT_ONCE = 64, PASTE_AT_ONCE = 65536 };
+enum {
+	KEYS_AT_ONCE = 64, PASTE_AT_ONCE = 65536,
+	LONG_TEXT = 16384, STRIDE = 4096, WINDOW = 3 * STRIDE,
+};
 
 static bool editing, shown, ended;
 static struct typed typed;      /* with editing: what readline has not been given yet */
@@ -37,6 +40,39 @@ static void on_line(char *line)
 		edit_remember(line);
 }
 
+static size_t border(size_t at)
+{
+	while (at && (rl_line_buffer[at] & 0xc0) == 0x80)
+		at--;
+	return at;
+}
+
+/* readline lays out the whole text for every key, and would send all of a long one again for a
+ * letter at its start.  So of a long text it sees a window round the cursor. */
+static void redisplay(void)
+{
+	static const char cut[] = "...";
+	char part[WINDOW + 2 * sizeof(cut)], *whole = rl_line_buffer, *p = part;
+	size_t point = (size_t)rl_point, end = (size_t)rl_end, from, to;
+
+	if (end < LONG_TEXT) {
+		rl_redisplay();
+		return;
+	}
+	from = point < 2 * STRIDE ? 0 : border(point / STRIDE * STRIDE - STRIDE);
+	to = from + WINDOW < end ? border(from + WINDOW) : end;
+	p = stpcpy(p, from ? cut : "");
+	rl_point = (int)(p - part) + (int)(point - from);
+	p = mempcpy(p, whole + from, to - from);
+	p = stpcpy(p, to < end ? cut : "");
+	rl_line_buffer = part;
+	rl_end = (int)(p - part);
+	rl_redisplay();
+	rl_line_buffer = whole;
+	rl_end = (int)end;
+	rl_point = (int)point;
+}
+
 void input_open(bool with_editing, double escape)
 {
 	editing = with_editing;
@@ -44,6 +80,7 @@ void input_open(bool with_editing, double escape)
 	if (!editing)
 		return;
 	rl_variable_bind("enable-bracketed-paste", "on");
+	rl_redisplay_function = redisplay;
 	edit_open();
 	/* Questions of its own would have to wait for an answer. */
 	rl_variable_bind("completion-query-items", "0");
@@ -98,7 +135,7 @@ static void give(bool final)
 			      rl_outstream);
 			rl_on_new_line();
 		}
-		rl_redisplay();
+		redisplay();
 	}
 }
 
@@ -211,7 +248,7 @@ bool input_discard(void)
 	fputs("^C\n", rl_outstream);
 	rl_replace_line("", 1);
 	rl_on_new_line();
-	rl_redisplay();
+	redisplay();
 	return any;
 }
 

@@ -363,6 +363,81 @@ static void test_home_in_configuration(void **state)
 	configure("");
 }
 
+/* Seconds of a processor that the program has used. */
+static double used(const struct run *r)
+{
+	char path[64], line[1024] = "", *p;
+	long user = 0, kernel = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)r->pid);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	p = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
+	fclose(f);
+	assert_non_null(p);
+	assert_int_equal(sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %ld %ld", &user,
+				&kernel), 2);
+	return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* So many keys, each of which shows before the next: what one takes, without the other programs of
+ * this machine. */
+static double key_cost(struct run *r, const char *key)
+{
+	enum { KEYS = 10 };
+	double before = used(r);
+
+	for (int i = 0; i < KEYS; i++) {
+		size_t was = r->n;
+
+		type(r, key, 0.001);
+		for (int k = 0; k < 200 && r->n == was; k++)
+			take(r, 0.005);
+	}
+	take(r, 0.1);
+	return (used(r) - before) / KEYS;
+}
+
+/* A million bytes, as one line and as many: each key costs little, wherever the cursor is, and
+ * Ctrl+C leads out. */
+static void test_long_pastes(void **state)
+{
+	static const char *const pieces[] = { "the quick brown fox jumps over the lazy dog ",
+		"the quick brown fox jumps over the lazy dog\n", "漢字" };
+	const char *b = getenv("B");
+	bool timed = !b || strstr(b, "release");
+	char *text = malloc(1 << 20);
+	struct run r;
+
+	(void)state;
+	assert_non_null(text);
+	for (int i = 0; i < 3 * KINDS; i++) {
+		static const char *const keys[] = { "x", "\177", "\033[D", "\001y" };
+		size_t n = 0;
+
+		while (n < 1000000)
+			n += (size_t)(stpcpy(text + n, pieces[i / KINDS]) - (text + n));
+		start(&r, i % KINDS);
+		type(&r, PASTE_BEGIN, 0);
+		type_n(&r, text, n);
+		type(&r, PASTE_END, 0.5);
+		for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
+			double cost = key_cost(&r, keys[k]);
+
+			if (timed && cost > 0.05)
+				fail_msg("%s: %.0f ms for a key (%zu) behind '%s'", r.line ?
+					 "line chat" : "full screen", 1000 * cost, k,
+					 pieces[i / KINDS]);
+		}
+		type(&r, "\003", 0.3);
+		type(&r, "\003", 0.3);
+		type(&r, "\003", 0);
+		assert_int_equal(finish(&r), 0);
+	}
+	free(text);
+}
+
 static int set_up(void **state)
 {
 	const char *b = getenv("B");
@@ -404,8 +479,10 @@ int main(void)
 		cmocka_unit_test(test_paste_without_end),
 		cmocka_unit_test(test_interrupt_ends_paste), cmocka_unit_test(test_rest_of_paste),
 		cmocka_unit_test(test_ended_while_pasting), cmocka_unit_test(test_locales),
-		cmocka_unit_test(test_file_names), cmocka_unit_test(test_home_in_configuration),
-		cmocka_unit_test(test_slow_keys), cmocka_unit_test(test_slow_marks),
+		cmocka_unit_test(test_file_names),
+		cmocka_unit_test(test_home_in_configuration),
+		cmocka_unit_test(test_long_pastes), cmocka_unit_test(test_slow_keys),
+		cmocka_unit_test(test_slow_marks),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -3,6 +3,7 @@
  * Widths come from tests/vectors/widths.txt, which tests/tools/make_width_vectors.py made with
  * Python's wcwidth; those of clusters of several characters from the C library.  Visible forms are
  * written out by hand from ui/width.h. */
+#include "engine/utf8.h"
 #include "tests/unsafe.h"
 #include "ui/width.h"
 
@@ -240,6 +241,70 @@ static void test_fit_and_tabs(void **state)
 	assert_int_equal(text_fit(B("abc"), 80, NULL), 3);
 }
 
+/* Letters beside each other, by what utf8proc says of each pair. */
+static void test_neighbours(void **state)
+{
+	static const uint32_t next[] = { 'a', ' ', 0xE9, 0x301, 0x416, 0x6F22, 0x3042, 0x3099,
+		0xAC00, 0x11A8, 0xAC01, 0x1F468, 0x200D, 0x10FFFF };
+
+	(void)state;
+	for (uint32_t c = 0xA0; c < 0x20000; c++)
+		for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++) {
+			char text[16];
+			utf8proc_category_t kind = utf8proc_category((int32_t)c);
+			size_t k, n;
+			struct glyph g;
+
+			if ((c >= 0xD800 && c < 0xE000) || utf8_unsafe(c) ||
+			    kind == UTF8PROC_CATEGORY_CN || kind == UTF8PROC_CATEGORY_MC ||
+			    utf8proc_charwidth((int32_t)c) == 0)
+				continue;
+			k = (size_t)utf8proc_encode_char((int32_t)c, (uint8_t *)text);
+			n = k + (size_t)utf8proc_encode_char((int32_t)next[i], (uint8_t *)text + k);
+			text_glyph(text, n, &g);
+			if (utf8proc_grapheme_break((int32_t)c, (int32_t)next[i])) {
+				assert_int_equal(g.bytes, k);
+				assert_int_equal(g.width, utf8proc_charwidth((int32_t)c));
+			} else if (next[i] < 0x2000) {
+				assert_int_equal(g.bytes, n);
+			}
+		}
+}
+
+/* A border is one of the places that a walk from the start comes by. */
+static void test_border(void **state)
+{
+	static const char *const bits[] = { "a", " ", "\xC3\xA9", "\xE6\xBC\xA2", "e\xCC\x81",
+		"\xF0\x9F\x87\xA9", "\xF0\x9F\x91\xA8\xE2\x80\x8D\xF0\x9F\x91\xA9", "\xFF",
+		"\xC3", "\xE2\x80\x8D", "\xE0\xA4\x95\xE0\xA5\x8D\xE0\xA4\xB7",
+		"\xE1\x84\x80\xE1\x85\xA1", "\xEF\xB8\x8F", "\x1B", "\xE2\x80\xAE" };
+	unsigned seed = 7;
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		char text[512];
+		bool begins[513] = { false };
+		size_t n = 0;
+		struct glyph g;
+
+		for (int i = 0; i < 24; i++) {
+			seed = seed * 1664525 + 1013904223;
+			n += (size_t)(stpcpy(text + n, bits[(seed >> 8) % 15]) - (text + n));
+		}
+		for (size_t i = 0; i < n; i += g.bytes) {
+			begins[i] = true;
+			text_glyph(text + i, n - i, &g);
+		}
+		begins[n] = true;
+		for (size_t at = 0; at <= n; at++) {
+			size_t b = text_border(text, n, at);
+
+			assert_true(b <= at && begins[b]);
+		}
+	}
+	assert_int_equal(text_border("\xE6\xBC\xA2\xE6\xBC\xA2\xE6\xBC\xA2", 9, 7), 6);
+}
+
 static void test_unfinished(void **state)
 {
 	(void)state;
@@ -325,6 +390,7 @@ int main(void)
 		cmocka_unit_test(test_every_spacing_mark),
 		cmocka_unit_test(test_syllables),
 		cmocka_unit_test(test_fit_and_tabs),
+		cmocka_unit_test(test_neighbours), cmocka_unit_test(test_border),
 		cmocka_unit_test(test_unfinished),
 		cmocka_unit_test(test_random_bytes),
 	};

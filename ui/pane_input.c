@@ -1,11 +1,15 @@
 /* pane_input.c - see pane_input.h.
  *
- * Text is laid out once from its start: a place (row, column) for every grapheme.  Later lines are
- * indented like the first, behind the label.  Invariant: layout and drawing walk the same way. */
+ * A place (row, column) is found for every grapheme, row by row; later lines are indented like the
+ * first, behind the label.  Only what lies between the first row that is drawn and the cursor is
+ * looked at, and the line of the first row from its start: a text may have a million bytes.
+ * Invariant: layout and drawing walk the same way. */
 #include "ui/pane_input.h"
 #include "ui/width.h"
 
 #include <string.h>
+
+enum { ROWS_MOST = 512 };       /* no screen has more */
 
 struct walk {
 	const struct input_view *v;
@@ -41,6 +45,8 @@ static bool walk_look(struct walk *w)
 	if (w->col + (w->glyph.bytes ? w->glyph.width : 1) > w->cols && w->col > w->indent) {
 		w->row++;
 		w->col = w->indent;
+		if (w->glyph.bytes && *s == '\t')
+			w->glyph.width = 8;     /* as where the row begins with it */
 	}
 	return w->at < w->v->n;
 }
@@ -57,51 +63,105 @@ static void walk_on(struct walk *w)
 	w->col = w->indent;
 }
 
-/* All rows; *cursor gets the row of the cursor. */
-static int count_rows(const struct input_view *v, int cols, int *cursor)
+static size_t line_start(const struct input_view *v, size_t at)
 {
-	struct walk w;
-	bool more = true;
+	const char *nl = at ? memrchr(v->text, '\n', at) : NULL;
 
-	*cursor = -1;
-	for (walk_begin(&w, v, cols); more; ) {
-		more = walk_look(&w);
-		if (*cursor < 0 && w.at + w.glyph.bytes > v->point)
-			*cursor = w.row;
-		if (*cursor < 0 && (w.at >= v->point || !more))
-			*cursor = w.row;
-		if (more)
-			walk_on(&w);
+	return nl ? (size_t)(nl - v->text) + 1 : 0;
+}
+
+/* Over plain letters that end in this row and before `stop`: of a long text most are. */
+static void walk_run(struct walk *w, size_t stop)
+{
+	const char *s = w->v->text;
+	size_t most = w->at + (size_t)(w->col < w->cols ? w->cols - w->col : 0);
+
+	most = most < stop ? most : stop;
+	/* What stands behind a letter decides what it is. */
+	while (w->at < most && w->at + 1 < w->v->n && s[w->at] >= ' ' && s[w->at] < 0x7f &&
+	       (unsigned char)s[w->at + 1] < 0x80) {
+		w->at++;
+		w->col++;
 	}
-	return w.row + 1;
+}
+
+/* The cursor stands on the glyph that was looked at. */
+static bool at_cursor(const struct walk *w, bool more)
+{
+	return !more || w->at + w->glyph.bytes > w->v->point || w->at >= w->v->point;
 }
 
 int pane_input_rows(const struct input_view *v, int cols)
 {
-	int cursor, rows = count_rows(v, cols, &cursor);
+	struct walk w;
 
-	return rows < INPUT_ROWS_MAX ? rows : INPUT_ROWS_MAX;
+	for (walk_begin(&w, v, cols); w.row + 1 < INPUT_ROWS_MAX; walk_on(&w)) {
+		walk_run(&w, v->n);
+		if (!walk_look(&w))
+			break;
+	}
+	return w.row + 1 < INPUT_ROWS_MAX ? w.row + 1 : INPUT_ROWS_MAX;
 }
 
-static void draw_text(struct grid *g, struct rect r, const struct input_view *v, int top)
+struct rows {                   /* where the last rows of a walk begin, at most `most` */
+	size_t begin[ROWS_MOST];
+	int n, most;
+};
+
+/* Rows of the line at `from`, up to the cursor or its end. */
+static int line_rows(const struct input_view *v, int cols, size_t from, struct rows *r)
+{
+	struct walk w;
+	bool more;
+
+	walk_begin(&w, v, cols);
+	w.at = r->begin[0] = from;
+	for (r->n = 1; ; walk_on(&w)) {
+		walk_run(&w, v->point);
+		more = walk_look(&w);
+		if (w.row == r->n)
+			r->begin[r->n++ % r->most] = w.at;
+		if (at_cursor(&w, more) || !w.glyph.bytes)
+			return r->n;
+	}
+}
+
+/* Where the row that is drawn first begins: the last of h rows is the cursor's, if there are as
+ * many before it. */
+static size_t find_top(const struct input_view *v, int cols, int h)
+{
+	struct rows r = { .most = h < ROWS_MOST ? h : ROWS_MOST };
+	size_t from = line_start(v, v->point);
+	int need = r.most, n;
+
+	for (;;) {
+		n = line_rows(v, cols, from, &r);
+		if (n >= need)
+			return r.begin[(n - need) % r.most];
+		need -= n;
+		if (!from)
+			return 0;
+		from = line_start(v, from - 1);
+	}
+}
+
+static void draw_text(struct grid *g, struct rect r, const struct input_view *v, size_t top)
 {
 	struct walk w;
 	bool more = true, placed = false;
 
-	for (walk_begin(&w, v, r.w); more && w.row < top + r.h; ) {
-		int y;
-
+	walk_begin(&w, v, r.w);
+	for (w.at = top; more && w.row < r.h; ) {
 		more = walk_look(&w);
-		y = w.row - top;
-		if (y >= r.h)
+		if (w.row >= r.h)
 			break;
-		if (!placed && (!more || w.at + w.glyph.bytes > v->point || w.at >= v->point)) {
+		if (!placed && at_cursor(&w, more)) {
 			placed = true;
-			g->cursor_y = r.y + y;
+			g->cursor_y = r.y + w.row;
 			g->cursor_x = r.x + (w.col < r.w ? w.col : r.w - 1);
 		}
-		if (more && y >= 0 && w.glyph.bytes)
-			grid_put(g, r, y, w.col, ROLE_INPUT, 0, w.glyph.text,
+		if (more && w.glyph.bytes)
+			grid_put(g, r, w.row, w.col, ROLE_INPUT, 0, w.glyph.text,
 				 strlen(w.glyph.text));
 		if (more)
 			walk_on(&w);
@@ -110,15 +170,12 @@ static void draw_text(struct grid *g, struct rect r, const struct input_view *v,
 
 void pane_input_draw(struct grid *g, struct rect r, const struct input_view *v)
 {
-	int cursor, rows, top;
 	struct walk w;
+	size_t top;
 
 	if (r.h < 1 || r.w < 1)
 		return;
-	rows = count_rows(v, r.w, &cursor);
-	top = cursor < r.h ? 0 : cursor - r.h + 1;
-	if (top > rows - r.h)
-		top = rows > r.h ? rows - r.h : 0;
+	top = find_top(v, r.w, r.h);
 	grid_clear(g, r, ROLE_INPUT);
 	walk_begin(&w, v, r.w);
 	if (!top)
@@ -127,18 +184,11 @@ void pane_input_draw(struct grid *g, struct rect r, const struct input_view *v)
 	draw_text(g, r, v, top);
 }
 
-static size_t line_start(const struct input_view *v, size_t at)
-{
-	while (at && v->text[at - 1] != '\n')
-		at--;
-	return at;
-}
-
 size_t pane_input_move(const struct input_view *v, int by)
 {
 	size_t start = line_start(v, v->point), to, end;
-	int col = text_width(v->text + start, v->point - start), used;
 	const char *nl;
+	int used;
 
 	if (by < 0) {
 		if (!start)
@@ -153,22 +203,23 @@ size_t pane_input_move(const struct input_view *v, int by)
 		nl = v->n > to ? memchr(v->text + to, '\n', v->n - to) : NULL;
 		end = nl ? (size_t)(nl - v->text) : v->n;
 	}
-	return to + text_fit(v->text + to, end - to, col, &used);
+	return to + text_fit(v->text + to, end - to,
+			     text_width(v->text + start, v->point - start), &used);
 }
 
 size_t pane_input_step(const struct input_view *v, int by)
 {
-	size_t at = line_start(v, v->point), before = at ? at - 1 : 0;
-	struct glyph g = { .bytes = 1 };
+	size_t at = text_border(v->text, v->n, v->point && by < 0 ? v->point - 1 : v->point);
+	size_t before = at;
+	struct glyph g;
 
-	/* Clusters are found from the start of the line: there is no walking back in them. */
+	/* There is no walking back in clusters: it begins where one surely does. */
 	while (at < v->n && (by < 0 ? at < v->point : at <= v->point)) {
-		if (v->text[at] == '\n')
-			g.bytes = 1;
-		else
+		g.bytes = 1;
+		if (v->text[at] != '\n')
 			text_glyph(v->text + at, v->n - at, &g);
 		before = at;
 		at += g.bytes;
 	}
-	return by < 0 ? (v->point ? before : 0) : at;
+	return by < 0 ? before : at;
 }

@@ -13,7 +13,7 @@
 #include <utf8proc.h>
 
 enum {
-	VS16 = 0xFE0F, BLACK_FLAG = 0x1F3F4, TAB = 8,
+	ZWJ = 0x200D, VS16 = 0xFE0F, BLACK_FLAG = 0x1F3F4, TAB = 8,
 	CLUSTER_MAX = 64,       /* bytes */
 	COLUMNS_MOST = 12,      /* of a cluster: room for two people and a heart, with skin tones */
 };
@@ -141,6 +141,36 @@ static void replace(size_t bytes, struct glyph *g)
 	*g = (struct glyph){ .bytes = bytes, .width = 1, .text = UTF8_REPLACEMENT };
 }
 
+/* The width of a letter that no neighbour of its kind, nor ASCII, can join: of Latin, Cyrillic,
+ * kana, ideographs and Hangul syllables most.  0: this is not for here to say. */
+static int plain_width(uint32_t c)
+{
+	if ((c >= 0xC0 && c <= 0x24F) || (c >= 0x400 && c <= 0x481))
+		return 1;
+	return (c >= 0x3041 && c <= 0x3096) || (c >= 0x30A1 && c <= 0x30FA) ||
+	       (c >= 0x4E00 && c <= 0x9FA5) || (c >= 0xAC00 && c <= 0xD7A3) ? 2 : 0;
+}
+
+/* Two such letters, or one before ASCII: the glyph of the first, without a look into tables. */
+static bool take_plain(const char *s, size_t n, int k, struct glyph *g)
+{
+	int width = plain_width(utf8_value(s, k)), m;
+
+	if (!width || n == (size_t)k)
+		return false;
+	if (!is_ascii(s[k])) {
+		m = utf8_next(s + k, n - (size_t)k);
+		if (m <= 0 || !plain_width(utf8_value(s + k, m)))
+			return false;
+	}
+	g->bytes = (size_t)k;
+	g->width = width;
+	g->wide = width == 2;
+	memcpy(g->text, s, (size_t)k);
+	g->text[k] = '\0';
+	return true;
+}
+
 /* Returns true if bytes that come after it can change it. */
 static bool take(const char *s, size_t n, struct glyph *g)
 {
@@ -156,6 +186,8 @@ static bool take(const char *s, size_t n, struct glyph *g)
 		replace(k ? (size_t)-k : n, g);
 		return k == 0;
 	}
+	if (take_plain(s, n, k, g))
+		return false;
 	*g = (struct glyph){ .bytes = (size_t)k };
 	c = (int32_t)utf8_value(s, k);
 	if (is_mark(c)) {
@@ -217,14 +249,31 @@ size_t text_fit(const char *s, size_t n, int cols, int *used)
 	return i;
 }
 
-/* A place near the end where a cluster certainly begins: an ASCII byte after an ASCII byte. */
-static size_t sure_border(const char *s, size_t n)
+/* Whether a cluster begins at i > 0 whatever else there is: between two ASCII bytes, or between two
+ * characters of which the first can join nothing. */
+static bool is_border(const char *s, size_t n, size_t i)
 {
-	size_t i = n - 1;
+	size_t k = 1;
+	int32_t a;
+	int m;
 
-	while (i > 0 && !(is_ascii(s[i]) && is_ascii(s[i - 1])))
-		i--;
-	return i;
+	if (is_ascii(s[i]) && is_ascii(s[i - 1]))
+		return true;
+	while (k < 4 && k < i && (s[i - k] & 0xC0) == 0x80)
+		k++;
+	m = utf8_next(s + i, n - i);
+	if (m <= 0 || utf8_next(s + i - k, k) != (int)k)
+		return false;
+	a = (int32_t)utf8_value(s + i - k, (int)k);
+	return a != ZWJ && !is_mark(a) &&
+	       utf8proc_grapheme_break(a, (int32_t)utf8_value(s + i, m));
+}
+
+size_t text_border(const char *s, size_t n, size_t at)
+{
+	while (at > 0 && at < n && !is_border(s, n, at))
+		at--;
+	return at;
 }
 
 size_t text_unfinished(const char *s, size_t n)
@@ -233,7 +282,7 @@ size_t text_unfinished(const char *s, size_t n)
 
 	if (!n)
 		return 0;
-	for (size_t i = sure_border(s, n); i < n;) {
+	for (size_t i = text_border(s, n, n - 1); i < n;) {
 		struct glyph g;
 		bool open = take(s + i, n - i, &g);
 

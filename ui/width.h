@@ -31,6 +31,8 @@ void text_glyph(const char *s, size_t n, struct glyph *);
 int text_width(const char *s, size_t n);        /* columns of a text without newlines; tab: to 8s */
 /* Bytes of s that fit into cols columns; *used gets the columns taken (NULL allowed). */
 size_t text_fit(const char *s, size_t n, int cols, int *used);
+/* The last place in s, at <= n, where a glyph certainly begins, whatever stands before it. */
+size_t text_border(const char *s, size_t n, size_t at);
 /* How many bytes at the end of s may still change meaning when more text comes (an unfinished
  * UTF-8 sequence or grapheme cluster): a stream holds these back or redraws them. */
 size_t text_unfinished(const char *s, size_t n);
