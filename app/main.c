@@ -17,6 +17,7 @@
 #include "app/worker.h"
 #include "engine/strategy.h"
 #include "engine/template.h"
+#include "ui/term.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -43,13 +44,26 @@ static int check_names(const struct options *o, char err[ERR_MAX])
 	return 0;
 }
 
+/* On a terminal that cannot do it the chat goes on line by line. */
+static bool is_full_screen(const struct options *o)
+{
+	char why[ERR_MAX];
+
+	if (o->line || o->single_turn || !isatty(STDOUT_FILENO))
+		return false;
+	if (!term_able(getenv("TERM"), why))
+		return true;
+	fputs("s3dchat: ", stderr);
+	text_print(stderr, why);
+	fputs(", so this is the line chat\n", stderr);
+	return false;
+}
+
 static int chat(const struct options *o, const struct config *cfg, char err[ERR_MAX])
 {
 	if (is_one_answer(o))
 		return run_once(o, err);
-	if (!o->line && !o->single_turn && isatty(STDOUT_FILENO))
-		return tui_main(o, cfg, err);
-	return line_main(o, err);
+	return is_full_screen(o) ? tui_main(o, cfg, err) : line_main(o, err);
 }
 
 /* Commands that take a model get the default one when none is named. */

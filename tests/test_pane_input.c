@@ -42,7 +42,7 @@ static void test_window(void **state)
 	char text[512];
 
 	(void)state;
-	for (int round = 0; round < 20000; round++) {
+	for (int round = 0; round < 3000; round++) {
 		struct input_view v = { .label = "> ", .text = text };
 		int h = 1 + (int)dice(12), w = 4 + (int)dice(30), top;
 

@@ -121,6 +121,22 @@ static void start_colours(void)
 		term.defaults = use_default_colors() != ERR;
 }
 
+int term_able(const char *name, char why[ERR_MAX])
+{
+	int found = 0, rc = 0;
+
+	if (!name || !*name)
+		return fail(why, "TERM is not set");
+	if (setupterm(name, STDOUT_FILENO, &found) == ERR)
+		return fail(why, found == 1 ? "the terminal '%s' only prints" :
+			    found == 0 ? "the terminal '%s' is not known here" :
+			    "there is no description of the terminal '%s', nor of any", name);
+	if (!tigetstr("cup"))
+		rc = fail(why, "the terminal '%s' cannot move its cursor", name);
+	del_curterm(cur_term);
+	return rc;
+}
+
 int term_open(char err[ERR_MAX])
 {
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))

@@ -10,6 +10,8 @@
 #include "ui/grid.h"
 #include "ui/theme.h"
 
+/* Whether the terminal (what TERM says, or NULL) can do a full screen; -1: it cannot, and why. */
+int term_able(const char *name, char why[ERR_MAX]);
 int term_open(char err[ERR_MAX]);
 void term_close(void);
 /* The last resort: async-signal-safe, for crash handlers; does nothing when not open. */
