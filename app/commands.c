@@ -109,11 +109,9 @@ static int set(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 
 static int system_prompt(struct talk *t, const struct command *c, FILE *out, char err[ERR_MAX])
 {
-	const char *text = strcmp(c->arg, "default") ? c->arg : NULL;
-
 	if (c->len) {
-		if (chat_system(t->chat, text, strcmp(c->arg, "none") ? c->len : 0))
-			return fail(err, "out of memory");
+		if (talk_system(t, c->arg, c->len, err))
+			return -1;
 		fputs("the system prompt is now: ", out);
 	}
 	command_system(t, out);

@@ -17,7 +17,7 @@ _(REGEN, "regen", "", "", "answer the last question again, with the next seed") 
 _(UNDO, "undo", "", "", "take back the last question and its answer") \
 _(CONTINUE, "continue", "", "", "go on with an answer that was stopped or cut off") \
 _(SYSTEM, "system", "", "[TEXT]", \
-	"set the system prompt from now on; none: without; default: the model's own") \
+	"set the system prompt from now on; none or '': without; default: the model's own") \
 _(EDIT, "edit", "", "[N] [TEXT]", "change question N (the last) and branch from there; without " \
 	"TEXT in $VISUAL or $EDITOR") \
 _(COPY, "copy", "", "[N]", "copy answer N (the last) to the terminal's clipboard, else to a file") \

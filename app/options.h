@@ -61,8 +61,8 @@ _(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
 	"answer TEXT on standard output and leave") \
 _(FILE, file, "file", "f", "", "FILE", "", 0, 0, IN_CHAT, ANSWER, \
 	"the same with the contents of FILE (after the text of -p)") \
-_(TEXT, system, "system-prompt", "sys", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
-	"system prompt (default: the model file's own, if any)") \
+_(TEXT, system, "system-prompt", "sys", "", "TEXT", "default", 0, 0, IN_CHAT, ANSWER, \
+	"system prompt; none or '': without, default: the model file's own, if any") \
 _(INT, predict, "predict", "n", "n-predict", "N", "-1", -1, 1 << 20, IN_CHAT | LIVE, ANSWER, \
 	"longest answer in tokens; -1: until it is done") \
 _(BOOL, single_turn, "single-turn", "st", "", "", "", 0, 0, IN_CHAT, ANSWER, \

@@ -27,6 +27,17 @@ int64_t talk_new_seed(const struct options *o)
 	return n;
 }
 
+int talk_system(struct talk *t, const char *text, size_t len, char err[ERR_MAX])
+{
+	static const char *const none[] = { "", "none", "''", "\"\"" };
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		len = strcmp(text, none[i]) || strlen(text) != len ? len : 0;
+	if (chat_system(t->chat, strcmp(text, "default") ? text : NULL, len))
+		return fail(err, "out of memory");
+	return 0;
+}
+
 static int begin(struct talk *t, const struct options *o, char warning[ERR_MAX],
 		 char err[ERR_MAX])
 {
@@ -41,8 +52,9 @@ static int begin(struct talk *t, const struct options *o, char warning[ERR_MAX],
 		saved_tidy();
 	if ((o->resume || *o->session) && talk_resume_first(t, warning, err))
 		return -1;
-	if (*o->system && chat_system(t->chat, o->system, strlen(o->system)))
-		return fail(err, "out of memory");
+	/* A chat that goes on keeps its own, unless one is asked for. */
+	if (strcmp(o->system, "default") || o->given[args_find("system-prompt") - option_rows])
+		return talk_system(t, o->system, strlen(o->system), err);
 	return 0;
 }
 

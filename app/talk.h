@@ -55,6 +55,8 @@ int talk_ask(struct talk *, const char *text, size_t len, char err[ERR_MAX]);
 int talk_regen(struct talk *, char err[ERR_MAX]);       /* with the next seed */
 int talk_continue(struct talk *, char err[ERR_MAX]);
 int talk_set(struct talk *, const char *key, const char *value, char err[ERR_MAX]);
+/* From now on: default is the model file's own; none, or nothing between two quotes, is none. */
+int talk_system(struct talk *, const char *text, size_t len, char err[ERR_MAX]);
 int talk_strategy(struct talk *, const char *name, char err[ERR_MAX]);
 int talk_attach(struct talk *, const char *path, size_t *n, char err[ERR_MAX]);
 int talk_save(struct talk *, const char *path, char err[ERR_MAX]);      /* "": its own place */

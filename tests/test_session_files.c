@@ -1,5 +1,6 @@
 /* test_session_files.c - saved chats: every turn is on disk when its end is told, what is resumed
  * is what was said, and nobody's file is lost. */
+#include "tests/gguf_edit.h"
 #include "tests/talk_kit.h"
 
 #include <fcntl.h>
@@ -295,6 +296,64 @@ static void test_resume_at_start(void **state)
 }
 
 /* Two programs that go on with the same chat: neither writes over the other's turns. */
+/* Opens a chat, asks one question and returns how many tokens the model got to read. */
+static int prompt_of(const char *system)
+{
+	int n;
+
+	opts.system = system;
+	opts.given[args_find("system-prompt") - option_rows] = true;
+	begin();
+	ask("hi");
+	n = (int)t.stats.n_prompt;
+	talk_close(&t);
+	opts.given[args_find("system-prompt") - option_rows] = false;
+	opts.system = "default";
+	return n;
+}
+
+/* A model whose template has a system prompt of its own: it is switched off by nothing and by none,
+ * on the command line, in a saved chat and in a command. */
+static void test_no_system_prompt(void **state)
+{
+	static const char frame[] =
+		"{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
+		"{{ '<|im_start|>system\nBe kind.<|im_end|>\n' }}{% endif %}"
+		"{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + "
+		"'\n'}}{% endfor %}";
+	static const char *const none[] = { "", "none", "''" };
+	char kind[96];
+	struct buf more = { 0 };
+	int own, without;
+
+	(void)state;
+	put_key_str(&more, "tokenizer.chat_template", frame);
+	snprintf(kind, sizeof(kind), "%s.kind", model);
+	gguf_edit_file(kind, model, &(struct edit){ .drop = "tokenizer.chat_template",
+						    .more = &more, .n_more = 1 });
+	buf_free(&more);
+	opts.model = kind;
+	own = prompt_of("default");
+	without = prompt_of("");
+	/* <|im_start|>, six bytes and a break, as many of the prompt, <|im_end|> and a break */
+	assert_in_range(own - without, 8, 18);
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		char *out;
+
+		assert_int_equal(prompt_of(none[i]), without);
+		opts.resume = true;
+		begin();
+		assert_string_equal(t.chat->system, "");
+		out = command("/show system");
+		assert_non_null(strstr(out, "(none)"));
+		free(out);
+		talk_close(&t);
+		opts.resume = false;
+	}
+	assert_int_equal(prompt_of("default"), own);
+	remove(kind);
+}
+
 static void test_two_writers(void **state)
 {
 	struct talk first;
@@ -363,7 +422,8 @@ int main(void)
 		TEST(test_left_behind), TEST(test_save_in_place), TEST(test_left_in_mid_answer),
 		TEST(test_every_turn), TEST(test_damaged),
 		TEST(test_resume), TEST(test_hostile_folder),
-		TEST(test_resume_at_start), TEST(test_two_writers), TEST(test_full_disk),
+		TEST(test_no_system_prompt), TEST(test_resume_at_start),
+		TEST(test_two_writers), TEST(test_full_disk),
 	};
 
 	return cmocka_run_group_tests(tests, write_model, remove_all);

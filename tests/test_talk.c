@@ -327,6 +327,11 @@ static void test_commands(void **state)
 	assert_string_equal(t.chat->system, "");
 	run("/system default");
 	assert_null(t.chat->system);
+	run("/system ''");
+	assert_string_equal(t.chat->system, "");
+	run("/system default");
+	run("/system \"\"");
+	assert_string_equal(t.chat->system, "");
 	out = command("/set top_k 9");
 	assert_int_equal(t.opt.top_k, 9);
 	free(out);
