@@ -60,7 +60,7 @@ _(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, \
 _(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
 	"answer TEXT on standard output and leave") \
 _(FILE, file, "file", "f", "", "FILE", "", 0, 0, IN_CHAT, ANSWER, \
-	"the same with the contents of FILE (after the text of -p)") \
+	"the same with the contents of FILE (after the text of -p), as with those of a pipe") \
 _(TEXT, system, "system-prompt", "sys", "", "TEXT", "default", 0, 0, IN_CHAT, ANSWER, \
 	"system prompt; none or '': without, default: the model file's own, if any") \
 _(INT, predict, "predict", "n", "n-predict", "N", "-1", -1, 1 << 20, IN_CHAT | LIVE, ANSWER, \

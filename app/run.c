@@ -9,10 +9,14 @@
 #include "engine/strategy.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+enum { SILENCE_MS = 10000 };
 
 static struct talk talk;
 static volatile sig_atomic_t interrupted;
@@ -23,12 +27,29 @@ static void on_interrupt(int sig)
 	talk_stop(&talk);
 }
 
+/* Whether there is text on standard input beside -p.  A terminal is the user's, other devices and
+ * what is closed hold none; a pipe may be nobody's (of a service, a remote shell, a loop), which
+ * only its silence tells. */
+static bool beside_prompt(const struct options *o)
+{
+	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct stat st;
+
+	if (o->line || fstat(STDIN_FILENO, &st) || S_ISCHR(st.st_mode) || S_ISDIR(st.st_mode))
+		return false;
+	if (TEMP_FAILURE_RETRY(poll(&in, 1, SILENCE_MS)))
+		return true;
+	fprintf(stderr, "s3dchat: nothing came through standard input in %d seconds, so -p is "
+		"answered alone (-f - waits for as long as it takes)\n", SILENCE_MS / 1000);
+	return false;
+}
+
 char *run_prompt(const struct options *o, size_t *len, char err[ERR_MAX])
 {
 	size_t n = 0, p = strlen(o->prompt);
 	char *text, *both;
 
-	if (*o->prompt && !*o->file) {
+	if (*o->prompt && !*o->file && !beside_prompt(o)) {
 		*len = p;
 		text = strdup(o->prompt);
 		if (!text)

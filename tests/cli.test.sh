@@ -197,6 +197,28 @@ run_in() {
 }
 t "a chat goes on where it was: --resume, --session, --no-save" resumed
 
+# What stands in a pipe beside -p follows it as -f - has it; what is no text there is left alone.
+# shellcheck disable=SC2086
+pipe_beside() {
+	one="$tiny -s 3 -n 24 --no-save -p Summarise:"
+	run 0 $one && cp "$work/out" "$work/alone" &&
+	printf 'some words\n' | run_in 0 $one -f - && cp "$work/out" "$work/want" &&
+	! cmp -s "$work/want" "$work/alone" &&
+	printf 'some words\n' | run_in 0 $one && cmp "$work/out" "$work/want" &&
+	printf 'some words' >"$work/words" &&
+	run_in 0 $one <"$work/words" && cmp "$work/out" "$work/want" &&
+	{ sleep 2; echo some words; } | run_in 0 $one && cmp "$work/out" "$work/want" &&
+	echo other | run_in 0 $one -f "$work/words" && cmp "$work/out" "$work/want" &&
+	: | run_in 0 $one && cmp "$work/out" "$work/alone" &&
+	run_in 0 $one <&- && cmp "$work/out" "$work/alone" &&
+	run_in 0 $one </dev/zero && cmp "$work/out" "$work/alone" && [ ! -s "$work/err" ] &&
+	mkfifo "$work/idle" && run_in 0 $one <>"$work/idle" && cmp "$work/out" "$work/alone" &&
+	says "-f - waits" &&
+	echo two | run_in 0 $tiny --line -n 4 -p one && grep -q '"text":"one"' "$(newest)" &&
+	grep -q '"text":"two"' "$(newest)"
+}
+t "a pipe beside -p" pipe_beside
+
 # shellcheck disable=SC2086
 empty_prompt() { run 1 $tiny && says "prompt is empty"; }
 t "an empty prompt is an error" empty_prompt
