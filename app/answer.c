@@ -260,9 +260,10 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 	n = engine_step(a->w->engine, left < STEP_MAX ? (int)left : STEP_MAX, out, &done, err);
 	if (n == 0)
 		return make_room(a, why, err);
-	if (n > 0)
-		stats_helped(&a->stats, a->w->engine->strat.ops->name,
-			     strategy_exact(&a->w->engine->strat));
+	/* Told before the text: what is saved of an answer is never called exact for too long. */
+	if (n > 0 && stats_helped(&a->stats, a->w->engine->strat.ops->name,
+				  strategy_exact(&a->w->engine->strat)))
+		send_stats(a);
 	if (n == 1 && st->drafted == drafted) {
 		a->stats.plain_n++;
 		a->stats.plain_s += st->verify_s + st->choose_s - spent;

@@ -36,13 +36,15 @@ static bool is_listed(const char *list, const char *name)
 	return false;
 }
 
-void stats_helped(struct stats *s, const char *strategy, bool exact)
+bool stats_helped(struct stats *s, const char *strategy, bool exact)
 {
 	size_t n = strlen(s->strategy);
+	bool before = s->exact, listed = is_listed(s->strategy, strategy);
 
-	s->exact = exact && (s->exact || !n);
-	if (!is_listed(s->strategy, strategy))
+	s->exact = exact && (before || !n);
+	if (!listed)
 		snprintf(s->strategy + n, sizeof(s->strategy) - n, "%s%s", n ? ", " : "", strategy);
+	return !listed || s->exact != before;
 }
 
 void stats_put(json_t *to, const struct stats *s)

@@ -34,8 +34,8 @@ struct stats {
 
 #define STATS_NONE_YET (struct stats){ .n_tokens = -1 }
 
-/* A strategy has written something. */
-void stats_helped(struct stats *, const char *strategy, bool exact);
+/* A strategy has written something.  true: that is news. */
+bool stats_helped(struct stats *, const char *strategy, bool exact);
 /* As members of a turn in a saved chat; what is not known is left out, and unknown again when it is
  * read.  Nothing that is read is believed to be fit for more than being shown. */
 void stats_put(json_t *, const struct stats *);

@@ -336,8 +336,11 @@ void talk_stop(struct talk *t)
 
 static void take_text(struct talk *t, const struct msg *m)
 {
-	if (chat_last(t->chat)->who == CHAT_USER && chat_add(t->chat, CHAT_MODEL, "", 0))
-		return;
+	if (chat_last(t->chat)->who == CHAT_USER) {
+		if (chat_add(t->chat, CHAT_MODEL, "", 0))
+			return;
+		chat_last(t->chat)->stats = t->stats;
+	}
 	if (!chat_append(t->chat, m->text, m->len))
 		chat_token(t->chat, m->token);
 }

@@ -98,6 +98,9 @@ static void test_in_mid_answer(void **state)
 			talk_take(&t, &m);
 			if (m.kind == MSG_TEXT && ++n == 2)
 				assert_int_equal(talk_strategy(&t, "plain", err), 0);
+			if (m.kind == MSG_TEXT)         /* should this be the last that comes */
+				assert_int_equal(strncmp(chat_last(t.chat)->stats.strategy, "bild",
+							 4), 0);
 		}
 		assert_string_equal(t.strategy, n < 2 ? "bild" : "plain");
 		assert_false(chat_last(t.chat)->stats.exact);
