@@ -150,6 +150,10 @@ _(BOOL, progress, "progress", "", "", "", "", 0, 0, IN_CALIBRATE, COMMANDS, \
 	"progress as lines for programs on standard output") \
 _(TEXT, theme, "theme", "", "", "NAME", "", 0, 0, IN_CHAT, GENERAL, \
 	"theme of the full screen: default, light, mono, high-contrast, solarized, dusk") \
+_(CHOICE, mouse, "mouse", "", "", "on|off", "on", 0, 0, IN_CHAT, GENERAL, \
+	"full screen: on: the wheel scrolls, and a click gives the mouse to the terminal, to " \
+	"select text, until the next key (Shift mostly does so at any time); off: it is the " \
+	"terminal's, which may make Up and Down of the wheel") \
 _(INT, escape_time, "escape-time", "", "", "MS", "-1", -1, 10000, IN_CHAT, GENERAL, \
 	"milliseconds within which the rest of a key must follow its ESC, else it was the key " \
 	"Esc; -1: 50, and 500 over SSH") \

@@ -26,6 +26,7 @@ int tui_open(struct tui *t, char err[ERR_MAX])
 	if (!t->log || prompt_open())
 		return fail(err, "out of memory");
 	add_turns(t, t->talk.chat->n);          /* of a saved chat */
+	t->mouse = !strcmp(t->talk.opt.mouse, "on");
 	if (!*t->talk.opt.theme)
 		return 0;
 	snprintf(t->theme, sizeof(t->theme), "%s", t->talk.opt.theme);

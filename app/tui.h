@@ -54,6 +54,8 @@ struct tui {
 	struct help_row row[TUI_HELP_ROWS];
 	char *page_text;                /* what the rows point into */
 
+	bool mouse;                     /* the wheel is read now */
+	bool multiplexed;               /* by tmux or screen, which may keep the mouse to itself */
 	struct typed typed;             /* what is not a whole key yet, or a whole paste */
 	bool stopping, warned;          /* warned: the next Ctrl+C leaves */
 	int strategy_at;                /* the last one that was tried */

@@ -5,10 +5,13 @@
 #include "app/prompt.h"
 #include "app/tui.h"
 #include "engine/strategy.h"
+#include "ui/mouse.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+
+enum { WHEEL_ROWS = 3 };
 
 static bool is_empty(void)
 {
@@ -73,6 +76,14 @@ static void scroll(struct tui *t, int by)
 		t->page.top -= by * page;
 	else
 		transcript_scroll(t->log, by * page);
+}
+
+static void scroll_rows(struct tui *t, int by)
+{
+	if (t->page_open)
+		t->page.top -= by;
+	else
+		transcript_scroll(t->log, by);
 }
 
 static void scroll_to(struct tui *t, bool top)
@@ -161,6 +172,8 @@ static bool act_view(struct tui *t, int action)
 	switch (action) {
 	case ACTION_SCROLL_UP: scroll(t, 1); return true;
 	case ACTION_SCROLL_DOWN: scroll(t, -1); return true;
+	case ACTION_ROWS_UP: scroll_rows(t, WHEEL_ROWS); return true;
+	case ACTION_ROWS_DOWN: scroll_rows(t, -WHEEL_ROWS); return true;
 	case ACTION_SCROLL_TOP: scroll_to(t, true); return true;
 	case ACTION_SCROLL_END: scroll_to(t, false); return true;
 	case ACTION_HELP:
@@ -268,12 +281,30 @@ static bool page_key(struct tui *t, unsigned key)
 	return true;
 }
 
+/* A click is meant to select or to paste, which is the terminal's to do. */
+static void click(struct tui *t)
+{
+	t->mouse = false;
+	tui_flash(t, ROLE_NOTICE, "The mouse is the terminal's until the next key: select again. "
+		  "(Shift selects at any time.)");
+}
+
+static bool is_wheel(unsigned key)
+{
+	return key == KEYSYM_WHEEL_UP || key == KEYSYM_WHEEL_DOWN;
+}
+
 void tui_key(struct tui *t, unsigned key, const char *bytes, size_t n)
 {
 	int action = keymap_find(&t->cfg.keys, key);
 
+	if (key == KEYSYM_CLICK) {
+		click(t);
+		return;
+	}
 	if (page_key(t, key) || key == KEYSYM_UNKNOWN)
 		return;
+	t->mouse = !strcmp(t->talk.opt.mouse, "on");
 	if (action != ACTION_STOP)
 		t->warned = false;
 	if (action == ACTION_SEND)
@@ -284,7 +315,7 @@ void tui_key(struct tui *t, unsigned key, const char *bytes, size_t n)
 		stop(t, n == 1 && *bytes == ('C' & 0x1f));
 	else if (action == ACTION_LEAVE && is_empty())
 		t->want |= TUI_LEAVE;
-	else if (!act_view(t, action) && !act_model(t, action))
+	else if (!act_view(t, action) && !act_model(t, action) && !is_wheel(key))
 		edit(t, key, bytes, n);
 }
 
@@ -298,10 +329,23 @@ static void take(struct tui *t, const struct typed_event *e)
 		tui_flash(t, ROLE_ERROR, "The pasted text was over 1 MiB; /read takes a file.");
 }
 
+/* Where the mouse is not ours though it should be, its wheel may come as Up and Down. */
+static bool wheel_as_keys(struct tui *t, const char *s, size_t n)
+{
+	bool wanted = !strcmp(t->talk.opt.mouse, "on") && (!t->mouse || t->multiplexed);
+	int rows = wanted && !t->typed.n ? mouse_as_keys(s, n) : 0;
+
+	if (rows)
+		scroll_rows(t, rows);
+	return rows != 0;
+}
+
 void tui_input(struct tui *t, const char *s, size_t n, bool final)
 {
 	struct typed_event e;
 
+	if (wheel_as_keys(t, s, n))
+		return;
 	if (typed_put(&t->typed, s, n)) {
 		tui_flash(t, ROLE_ERROR, "Out of memory: what was typed last is lost.");
 		return;

@@ -207,6 +207,7 @@ static void loop(struct screen *s)
 
 	while (!s->end && !(s->tui.want & TUI_LEAVE)) {
 		s->tui.now = clock_now();
+		term_mouse(s->tui.mouse);
 		show(s);
 		fds[3] = (struct pollfd){ .fd = s->tui.talk.child.fd, .events = POLLIN };
 		if (poll(fds, 4, patience(s)) < 0)
@@ -240,12 +241,18 @@ static void keep(struct screen *s)
 	fputc('\n', stderr);
 }
 
+static bool is_multiplexed(const char *term)
+{
+	return term && (!strncmp(term, "tmux", 4) || !strncmp(term, "screen", 6));
+}
+
 static int run(struct screen *s, char err[ERR_MAX])
 {
 	int rc;
 
 	if (tui_open(&s->tui, err) || tui_signal_open(err))
 		return -1;
+	s->tui.multiplexed = is_multiplexed(getenv("TERM"));
 	rc = term_open(err);            /* from here on a signal must not leave it as it is */
 	if (!rc) {
 		resize(s);

@@ -58,7 +58,7 @@ static bool scan_sgr(const int *p, int n)
 
 static bool scan_mode(struct scan *s, const int *p, int n, char final)
 {
-	static const int known[] = { 7, 12, 25, 1049, 2004 };
+	static const int known[] = { 7, 12, 25, 1000, 1006, 1049, 2004 };
 
 	if (n == 1 && p[0] == 1)        /* cursor keys as usual */
 		return final == 'l';

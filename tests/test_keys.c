@@ -99,7 +99,17 @@ static void test_ends_and_rubbish(void **state)
 	decodes("\033[200~", 6, false, 6, KEYSYM_PASTE_BEGIN);
 	decodes("\033[201~", 6, false, 6, KEYSYM_PASTE_END);
 	decodes("\033[201;5~", 8, false, 8, KEYSYM_PASTE_END);
-	decodes("\033[<0;10;20M", 11, false, 11, KEYSYM_UNKNOWN);
+	decodes("\033[<0;10;20M", 11, false, 11, KEYSYM_CLICK);
+	decodes("\033[<0;10;20m", 11, false, 11, KEYSYM_UNKNOWN);
+	decodes("\033[<64;10;20Mx", 13, false, 12, KEYSYM_WHEEL_UP);
+	decodes("\033[<69;1;2M", 10, false, 10, KEYSYM_WHEEL_DOWN);    /* with Shift */
+	decodes("\033[<35;1;2M", 10, false, 10, KEYSYM_UNKNOWN);       /* moved */
+	decodes("\033[<64;10;2", 10, false, 0, 0);
+	decodes("\033[<64;10;2", 10, true, 10, KEYSYM_UNKNOWN);
+	decodes("\033[<64\033", 6, false, 5, KEYSYM_UNKNOWN);
+	decodes("\033[M\x60!\xff" "x", 7, false, 6, KEYSYM_WHEEL_UP);
+	decodes("\033[Ma!", 5, false, 0, 0);
+	decodes("\033[M !!", 6, false, 6, KEYSYM_CLICK);
 	decodes("\033[?62;c", 7, false, 7, KEYSYM_UNKNOWN);
 	decodes("\033[99999999999999999999~", 23, false, 23, KEYSYM_UNKNOWN);
 	decodes("\033[55296u", 8, false, 8, KEYSYM_UNKNOWN);

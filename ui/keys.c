@@ -4,6 +4,7 @@
  * difference, and what a terminal cannot tell apart (Ctrl+M, Enter) is one key. */
 #include "ui/keys.h"
 #include "engine/utf8.h"
+#include "ui/mouse.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ static const struct { const char *name; unsigned key; } named[] = {
 	{ "End", KEYSYM_END }, { "PgUp", KEYSYM_PGUP }, { "PageUp", KEYSYM_PGUP },
 	{ "PgDn", KEYSYM_PGDN }, { "PageDown", KEYSYM_PGDN }, { "Insert", KEYSYM_INSERT },
 	{ "Ins", KEYSYM_INSERT }, { "Delete", KEYSYM_DELETE }, { "Del", KEYSYM_DELETE },
+	{ "WheelUp", KEYSYM_WHEEL_UP }, { "WheelDown", KEYSYM_WHEEL_DOWN },
 };
 enum { NAMED_N = sizeof(named) / sizeof(named[0]) };
 
@@ -255,6 +257,8 @@ static size_t decode_sequence(const char *s, size_t n, bool final, unsigned *key
 		*key = KEY_ALT | (unsigned char)s[1];
 		return 2;
 	}
+	if (mouse_report(s, n))
+		return mouse_decode(s, n, final, key);
 	if (s[1] == '[')
 		return decode_csi(s, n, final, key);
 	ss3 = decode_ss3(s + 2, n - 2, final, key);

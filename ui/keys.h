@@ -14,6 +14,8 @@ _(STOP, "stop", "Esc Ctrl+C", "stop the answer and keep it; Ctrl+C twice leaves"
 _(LEAVE, "leave", "Ctrl+D", "leave, on an empty line") \
 _(SCROLL_UP, "scroll-up", "PgUp", "scroll back a page") \
 _(SCROLL_DOWN, "scroll-down", "PgDn", "scroll on a page") \
+_(ROWS_UP, "scroll-rows-up", "WheelUp", "scroll back three rows") \
+_(ROWS_DOWN, "scroll-rows-down", "WheelDown", "scroll on three rows") \
 _(SCROLL_TOP, "scroll-top", "Ctrl+Home", "to the first line") \
 _(SCROLL_END, "scroll-end", "Ctrl+End", "to the last line") \
 _(HELP, "help", "F1", "help") \
@@ -50,6 +52,7 @@ extern const struct action_row action_rows[ACTION_N];
 enum {
 	KEYSYM_F1 = 0x200000, KEYSYM_UP = 0x200100, KEYSYM_DOWN, KEYSYM_LEFT, KEYSYM_RIGHT,
 	KEYSYM_HOME, KEYSYM_END, KEYSYM_PGUP, KEYSYM_PGDN, KEYSYM_INSERT, KEYSYM_DELETE,
+	KEYSYM_WHEEL_UP, KEYSYM_WHEEL_DOWN, KEYSYM_CLICK,
 	KEYSYM_PASTE_BEGIN, KEYSYM_PASTE_END, KEYSYM_UNKNOWN,
 	KEY_ALT = 1 << 28, KEY_CTRL = 1 << 29, KEY_SHIFT = 1 << 30,
 };

@@ -4,6 +4,7 @@
  * terminal back are made when it is opened, so that a crash handler has only bytes to write.
  * Invariant: `taken` is set exactly while the terminal's modes are ours. */
 #include "ui/term.h"
+#include "ui/mouse.h"
 
 #define NCURSES_WIDECHAR 1
 #include "ui/term_cell.h"
@@ -31,6 +32,7 @@ static struct {
 	struct termios before;
 	volatile sig_atomic_t taken;
 	bool gone;
+	bool mouse;             /* the wheel is read */
 	bool defaults;          /* the terminal has default colours */
 	bool unicode;           /* the locale can say more than ASCII */
 	char reset[RESET_MOST];
@@ -75,6 +77,7 @@ static void make_reset(void)
 {
 	term.reset_n = 0;
 	add_reset(paste_off);
+	add_reset(tigetstr("kmous") ? MOUSE_OFF : NULL);
 	add_reset(tigetstr("sgr0"));
 	add_reset(tigetstr("op"));
 	add_reset(tigetstr("cnorm"));
@@ -144,7 +147,7 @@ int term_open(char err[ERR_MAX])
 			    "--line does without");
 	if (tcgetattr(STDIN_FILENO, &term.before))
 		return fail(err, "the terminal's modes: %s", strerror(errno));
-	term.gone = false;
+	term.gone = term.mouse = false;
 	term.screen = open_screen();
 	if (!term.screen)
 		return fail(err, "TERM names no terminal that is known here; set it, for example "
@@ -174,6 +177,8 @@ static void give_modes(void)
 	if (!term.taken)
 		return;
 	put_raw(paste_off, sizeof(paste_off) - 1);
+	if (term.mouse)
+		put_raw(MOUSE_OFF, sizeof(MOUSE_OFF) - 1);
 	endwin();
 	tcsetattr(STDIN_FILENO, TCSADRAIN, &term.before);
 	term.taken = 0;
@@ -465,10 +470,20 @@ void term_resume(void)
 		reset_prog_mode();
 		/* curses takes the alternate screen back at the next update. */
 		put_raw(paste_on, sizeof(paste_on) - 1);
+		if (term.mouse)
+			put_raw(MOUSE_ON, sizeof(MOUSE_ON) - 1);
 		term.taken = 1;
 	}
 	term_resize();
 	redraw();
+}
+
+void term_mouse(bool on)
+{
+	if (!term.taken || on == term.mouse || !tigetstr("kmous"))
+		return;
+	term.mouse = on;
+	put_raw(on ? MOUSE_ON : MOUSE_OFF, sizeof(MOUSE_ON) - 1);
 }
 
 void term_write(const char *s, size_t n)

@@ -28,6 +28,7 @@ void term_bell(void);
 size_t term_read(char *buf, size_t n);
 bool term_gone(void);                   /* hung up */
 
+void term_mouse(bool on);                /* whether its wheel and clicks are read, if it has any */
 void term_suspend(void);                /* give the terminal back (before a stop, or $EDITOR) */
 void term_resume(void);                 /* take it again; the next term_show redraws all */
 /* Raw bytes from the program itself (OSC 52); the caller vouches for them. */
