@@ -3,6 +3,7 @@
  * Invariant: signals arrive only inside ppoll, so none is lost between a test and the wait. */
 #include "app/line.h"
 #include "app/commands.h"
+#include "app/crash.h"
 #include "app/input.h"
 #include "app/run.h"
 #include "app/text.h"
@@ -418,9 +419,11 @@ int line_main(const struct options *o, char err[ERR_MAX])
 	if (terminal)
 		l.talk.edit = edit_text;
 	atomic_store(&l.talk.worker->last, o->single_turn);
+	crash_line(terminal);
 	input_open(terminal, typed_escape_time(o->escape_time));
 	rc = loop(&l, err);
 	input_close();
+	crash_line(false);
 	talk_close(&l.talk);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #include "app/bench.h"
 #include "app/calibrate.h"
 #include "app/charset.h"
+#include "app/crash.h"
 #include "app/eval.h"
 #include "app/file_name.h"
 #include "app/line.h"
@@ -147,6 +148,7 @@ int main(int argc, char **argv)
 	char err[ERR_MAX] = "";
 	int rc;
 
+	crash_open();
 	charset_open();
 	signal(SIGPIPE, SIG_IGN);
 	rc = run(argc, argv, err);

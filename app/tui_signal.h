@@ -1,7 +1,7 @@
-/* tui_signal.h - signals as bytes in a pipe, and the terminal saved from crashes.
+/* tui_signal.h - signals as bytes in a pipe.
  *
  * Process-wide state, one user.  Invariant: between open and close no signal that can be caught
- * ends the program without the terminal being restored. */
+ * ends the program without the terminal being restored (for those of a crash see crash.h). */
 #ifndef S3D_APP_TUI_SIGNAL_H
 #define S3D_APP_TUI_SIGNAL_H
 #include "engine/util.h"

@@ -5,6 +5,7 @@
 #include "app/answer.h"
 #include "app/model_path.h"
 #include "app/setup.h"
+#include "engine/altstack.h"
 
 #include <errno.h>
 #include <math.h>
@@ -356,6 +357,7 @@ static void work(struct worker *w)
 	char err[ERR_MAX];
 	struct msg m;
 
+	altstack_use();
 	if (load(w, err)) {
 		worker_error(w, err, ERROR_GONE);
 		return;

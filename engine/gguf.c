@@ -178,15 +178,6 @@ static bool load_float(enum gguf_type type, const uint8_t *p, double *out)
 	return true;
 }
 
-/* The string whose length word is at p. */
-static struct gguf_str load_string(const uint8_t *p)
-{
-	uint64_t n;
-
-	memcpy(&n, p, sizeof(n));
-	return (struct gguf_str){ (const char *)p + sizeof(n), (size_t)n };
-}
-
 int64_t gguf_n_keys(const struct gguf *g)
 {
 	return g->n_kv;
@@ -232,7 +223,7 @@ bool gguf_string(const struct gguf *g, const char *key, struct gguf_str *out)
 
 	if (!kv || kv->type != GGUF_STRING)
 		return false;
-	*out = load_string(kv->at);
+	*out = kv->text;
 	return true;
 }
 
@@ -247,28 +238,26 @@ bool gguf_array(const struct gguf *g, const char *key, enum gguf_type *type, int
 	return true;
 }
 
-/* Element i of array key, NULL when there is no such thing. */
+struct gguf_str gguf_array_string(const struct gguf *g, const char *key, int64_t i)
+{
+	const struct gguf_kv *kv = kv_find(g, key);
+
+	if (!kv || !kv->str || i < 0 || i >= kv->n)
+		return (struct gguf_str){ "", 0 };
+	return kv->str[i];
+}
+
+/* Element i of an array of numbers, NULL when there is no such thing. */
 static const uint8_t *element(const struct gguf *g, const char *key, int64_t i,
 			      enum gguf_type *type)
 {
 	const struct gguf_kv *kv = kv_find(g, key);
+	size_t size = kv && kv->type == GGUF_ARRAY ? gguf_value_size(kv->elem) : 0;
 
-	if (!kv || kv->type != GGUF_ARRAY || kv->elem == GGUF_ARRAY || i < 0 || i >= kv->n)
+	if (!size || i < 0 || i >= kv->n)
 		return NULL;
 	*type = kv->elem;
-	if (kv->elem == GGUF_STRING)
-		return kv->at + kv->str[i];
-	return kv->at + (size_t)i * gguf_value_size(kv->elem);
-}
-
-struct gguf_str gguf_array_string(const struct gguf *g, const char *key, int64_t i)
-{
-	enum gguf_type type;
-	const uint8_t *p = element(g, key, i, &type);
-
-	if (!p || type != GGUF_STRING)
-		return (struct gguf_str){ "", 0 };
-	return load_string(p);
+	return kv->at + (size_t)i * size;
 }
 
 int64_t gguf_array_int(const struct gguf *g, const char *key, int64_t i)

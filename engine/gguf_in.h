@@ -1,6 +1,7 @@
 /* gguf_in.h - what gguf.c (files, look-ups) and gguf_parse.c (bytes to tables) share.
  *
- * struct gguf owns its tables and, when mapped, the mapping.  at pointers lead into the file. */
+ * struct gguf owns its tables and, when mapped, the mapping.  at pointers lead into the file.
+ * Invariant: every length is read once, when it is checked; somebody else may write to the file. */
 #ifndef S3D_GGUF_IN_H
 #define S3D_GGUF_IN_H
 #include "engine/gguf.h"
@@ -13,7 +14,8 @@ struct gguf_kv {
 	enum gguf_type elem;
 	int64_t n;
 	const uint8_t *at;      /* first byte of the value or of element 0 */
-	uint64_t *str;          /* (n) offsets from at of string elements, or NULL */
+	struct gguf_str text;   /* of a string */
+	struct gguf_str *str;   /* (n) string elements, or NULL */
 };
 
 struct gguf_name {              /* sorted by name, to find entry i */

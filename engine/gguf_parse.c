@@ -196,9 +196,9 @@ static void take_array(struct cursor *c, struct gguf_kv *kv, int depth)
 			take_array(c, NULL, depth + 1);
 			continue;
 		}
+		struct gguf_str s = take_string(c, "array string");
 		if (kv)
-			kv->str[i] = c->at - start;
-		take_string(c, "array string");
+			kv->str[i] = s;
 	}
 }
 
@@ -214,7 +214,7 @@ static void take_kv(struct cursor *c, struct gguf_kv *kv)
 	if (kv->type == GGUF_ARRAY)
 		take_array(c, kv, 1);
 	else if (kv->type == GGUF_STRING)
-		take_string(c, "string");
+		kv->text = take_string(c, "string");
 	else
 		take(c, gguf_value_size(kv->type), "value");
 }

@@ -4,6 +4,7 @@
  * does, all tiles are made in turn.  Threads take such groups of panels one by one.
  * Invariant: a tile is computed by one thread alone. */
 #include "engine/product.h"
+#include "engine/altstack.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -105,6 +106,7 @@ static void *work(void *arg)
 	const struct product *p = w->p;
 	int groups = (p->a_panels + GROUP - 1) / GROUP, g;
 
+	altstack_use();
 	while ((g = atomic_fetch_add(&w->next, 1)) < groups) {
 		int from = g * GROUP, to = from + GROUP;
 

@@ -4,6 +4,7 @@
  * follows the last one within microseconds) and then sleep on a condition variable.
  * Invariant: the barrier counts exactly n arrivals per phase. */
 #include "kernels/threads.h"
+#include "engine/altstack.h"
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -113,6 +114,7 @@ static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 
+	altstack_use();
 	for (unsigned seen = 0; wait_generation(w->pool, seen); seen++) {
 		w->pool->fn(w->pool->arg, w->n);
 		pool_sync(w->pool);

@@ -366,12 +366,53 @@ static void drop(void **state)
 	munmap(p, size);
 }
 
+/* Somebody writes to the file while it is in use: lengths are those that were checked. */
+static void written_to(void **state)
+{
+	struct buf b = { 0 };
+	char err[ERR_MAX];
+	struct gguf_str s = { "", 0 };
+	struct gguf *g;
+	const uint64_t huge = (uint64_t)1 << 40;
+	size_t n = 0;
+
+	(void)state;
+	put_head(&b, 3, 0, 2);
+	put_key_str(&b, "a", "first");
+	put_key(&b, "b", GGUF_ARRAY);
+	put_array(&b, GGUF_STRING, 2);
+	put_str(&b, "second");
+	put_str(&b, "third");
+	put_pad(&b, 32);
+	g = gguf_parse(b.p, b.n, "test", err);
+	assert_non_null(g);
+	/* Every length that can be told by its text. */
+	for (size_t i = 0; i + 8 <= b.n; i++) {
+		static const char *const texts[] = { "first", "second", "third" };
+
+		for (int k = 0; k < 3; k++)
+			if (i + 8 + strlen(texts[k]) <= b.n &&
+			    !memcmp(b.p + i + 8, texts[k], strlen(texts[k]))) {
+				memcpy(b.p + i, &huge, sizeof(huge));
+				n++;
+			}
+	}
+	assert_int_equal(n, 3);
+	assert_true(gguf_string(g, "a", &s));
+	assert_str(s, "first");
+	assert_str(gguf_array_string(g, "b", 0), "second");
+	assert_str(gguf_array_string(g, "b", 1), "third");
+	gguf_close(g);
+	buf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(from_python), cmocka_unit_test(wrong_questions),
 		cmocka_unit_test(arrays),      cmocka_unit_test(many_names),
 		cmocka_unit_test(alignment),   cmocka_unit_test(drop),
+		cmocka_unit_test(written_to),
 	};
 
 	return cmocka_run_group_tests_name("gguf", tests, NULL, NULL);
