@@ -135,6 +135,7 @@ static int load(struct bench *b, char err[ERR_MAX])
 	if (!b->e)
 		return -1;
 	note(b->e->notes[NOTE_BACKEND]);
+	note(b->e->notes[NOTE_MEMORY]);
 	note(b->e->side_err);
 	note(*b->e->draft_err ? b->e->draft_err : b->e->notes[NOTE_PAIR]);
 	b->token_bytes = needed_bytes(b->e->model);

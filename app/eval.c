@@ -118,6 +118,8 @@ static int open_engine(struct eval *v, char err[ERR_MAX])
 	v->e = engine_open(&eo, err);
 	if (v->e && *v->e->notes[NOTE_BACKEND])
 		text_tell("eval", v->e->notes[NOTE_BACKEND]);
+	if (v->e && *v->e->notes[NOTE_MEMORY])
+		text_tell("eval", v->e->notes[NOTE_MEMORY]);
 	return v->e ? 0 : -1;
 }
 

@@ -51,6 +51,9 @@ _(INT, gpu_layers, "gpu-layers", "ngl", "n-gpu-layers", "N", "-1", -1, 1 << 20, 
 	"from where the GPU, which computes them too, reads them; -1: all that fit, 0: none") \
 _(INT, vram, "vram", "", "", "MiB", "0", 0, 1 << 24, IN_RUN, MODEL, \
 	"cuda: memory of the GPU that the models may take; 0: what is free, less a margin") \
+_(BOOL, force, "force", "", "", "", "", 0, 0, IN_RUN, MODEL, \
+	"load a model that does not fit into the memory that is free: the system may swap, " \
+	"become very slow, or end this program or others") \
 _(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "auto", 0, 0, \
 	IN_RUN, MODEL, "dot products of the cpu backend, which this chooses too; auto: " \
 	"the fastest that processor and system allow; float: slow and exact, for reference") \

@@ -194,6 +194,7 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 		w->system = template_default_system(w->engine->tmpl, w->engine->model->file);
 	apply_settings(w);
 	note(w, w->engine->notes[NOTE_MODEL]);
+	note(w, w->engine->notes[NOTE_MEMORY]);
 	note(w, w->engine->notes[NOTE_BACKEND]);
 	note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :
 						   w->engine->draft_err);

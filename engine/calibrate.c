@@ -140,9 +140,12 @@ static int fit(struct calibrate *c, const struct model *m, bool device, struct n
 		else if (c->lanes > LANES_LEAST && c->shape.k == 2)
 			c->lanes = LANES_LEAST;
 	}
+	if (c->o->engine.force)
+		return 0;
 	return fail(err, "calibration needs %zu MiB even for one bridge (weights and buffers %zu, "
 		    "caches %zu, sums %zu, their solution %zu), and of the %zu MiB that are free "
-		    "it takes nine tenths at most; end other programs, or take a smaller model",
+		    "it takes nine tenths at most; end other programs, take a smaller model, or "
+		    "try it all the same with --force",
 		    all / MIB, n->model / MIB, n->lanes / MIB, n->sums / MIB, n->room / MIB,
 		    free / MIB);
 }

@@ -132,25 +132,45 @@ static size_t all_of_little(const struct engine *e, const struct setup *s,
 	       memory_kv(e->draft_model, &s->little_be, memory_rows(s->little_ctx));
 }
 
+/* Whether it fits; with force only a note says that it does not. */
+static int check_here(struct engine *e, const struct engine_opt *o, const struct model *m,
+		      const struct backend_opt *be, int n_ctx, const struct memory_host *host,
+		      char err[ERR_MAX])
+{
+	char why[ERR_MAX];
+
+	if (memory_check(m, be, n_ctx, host, why) == 0)
+		return 0;
+	if (!o->force)
+		return fail(err, "%s", why);
+	fail(e->notes[NOTE_MEMORY], "%.160s does not fit into the %zu MiB of memory that are free: "
+	     "the system may swap, become slow, or end this program or others",
+	     gguf_path(m->file), host->free >> 20);
+	return 0;
+}
+
 /* In the memory of the process: the big model first, the little one if there is room left. */
 static int plan_here(struct engine *e, const struct engine_opt *o, struct setup *s,
 		     char err[ERR_MAX])
 {
 	struct memory_plan *p = &e->plan;
+	struct memory_host host = memory_here();
 	struct backend_memory mem;
-	size_t big, left;
+	size_t big;
 
-	p->free = memory_free();
-	if (memory_check(e->model, &s->be, s->n_ctx, p->free, err) != 0 ||
+	host.free = o->free ? o->free : host.free;
+	p->free = host.free;
+	if (check_here(e, o, e->model, &s->be, s->n_ctx, &host, err) != 0 ||
 	    e->be->plan(e->model, &s->be, s->n_ctx, &mem, err) != 0)
 		return -1;
 	set_big(p, e, s, &mem);
 	if (!o->model_draft)
 		return 0;
 	big = p->weights + p->work + p->kv;
-	left = p->free > big ? p->free - big : 0;
+	host.free = p->free > big ? p->free - big : 0;
 	if (find_little(e, o, s, e->draft_err) != 0 ||
-	    memory_check(e->draft_model, &s->little_be, s->little_ctx, left, e->draft_err) != 0 ||
+	    check_here(e, o, e->draft_model, &s->little_be, s->little_ctx, &host,
+		       e->draft_err) != 0 ||
 	    e->be->plan(e->draft_model, &s->little_be, s->little_ctx, &mem, e->draft_err) != 0)
 		close_little(e);
 	else
@@ -176,20 +196,21 @@ static int fit_little(struct engine *e, struct setup *s, const struct memory_roo
 }
 
 static int fit_big(struct engine *e, struct setup *s, const struct memory_room *all, size_t little,
-		   char err[ERR_MAX])
+		   bool force, char err[ERR_MAX])
 {
 	struct memory_room r = { .budget = all->budget > little ? all->budget - little : 0,
 				 .most = all->most > little ? all->most - little : 0,
 				 .others = all->others + little };
 	struct backend_memory mem;
+	size_t free = memory_free();
 
 	if (memory_fit(e->be, e->model, &s->be, s->n_ctx, &r, &mem, err) != 0)
 		return -1;
-	if (mem.host > memory_free())
+	if (mem.host > free && !force)
 		return fail(err, "%s: %zu MiB of its weights do not fit the GPU's memory, and only "
 			    "%zu MiB of host memory are free; a larger --vram, a smaller -c, a "
-			    "smaller model or --backend cpu needs less", gguf_path(e->model->file),
-			    mem.host >> 20, memory_free() >> 20);
+			    "smaller model or --backend cpu needs less; --force loads it all the "
+			    "same", gguf_path(e->model->file), mem.host >> 20, free >> 20);
 	set_big(&e->plan, e, s, &mem);
 	if (mem.host_layers)
 		e->plan.bus = memory_bus(e->be, e->model, &s->be, s->n_ctx, &mem);
@@ -218,9 +239,9 @@ static int plan_there(struct engine *e, const struct engine_opt *o, struct setup
 	if (o->model_draft && (find_little(e, o, s, e->draft_err) != 0 ||
 			       fit_little(e, s, &r, e->draft_err) != 0))
 		close_little(e);
-	if (fit_big(e, s, &r, p->little, err) == 0)
+	if (fit_big(e, s, &r, p->little, o->force, err) == 0)
 		return 0;
-	if (!e->draft_model || fit_big(e, s, &r, 0, err) != 0)
+	if (!e->draft_model || fit_big(e, s, &r, 0, o->force, err) != 0)
 		return -1;
 	fail(e->draft_err, "%s is left out: its %zu MiB would leave too little of the GPU's memory "
 	     "for the big model", gguf_path(e->draft_model->file), p->little >> 20);

@@ -25,14 +25,17 @@ struct engine_opt {
 	 * there; and be.budget, 0: what is free there, less a margin. */
 	bool limit_layers;
 	int gpu_layers;
+	size_t free;                    /* host memory that may be taken; 0: what there is */
+	bool force;                     /* load what does not fit into it, with a note */
 	void (*planned)(void *ctx, const struct memory_plan *); /* before weights load, or NULL */
 	void *planned_ctx;
 	struct backend_opt be;
 };
 
 /* Of the pair (pair_note), why the strategy is plain, why the cpu computes though a better backend
- * is there, what is odd about the model file. */
-enum engine_note { NOTE_PAIR, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL, NOTES };
+ * is there, what is odd about the model file, that it does not fit into memory. */
+enum engine_note { NOTE_PAIR, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL,
+	NOTE_MEMORY, NOTES };
 
 struct engine {
 	struct model *model;

@@ -1,5 +1,7 @@
 /* memory.c - see memory.h.  No state. */
 #include "engine/memory.h"
+#include "engine/cgroup.h"
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -26,61 +28,108 @@ size_t memory_kv(const struct model *m, const struct backend_opt *be, int n_ctx)
 	return each * rings.all;
 }
 
-static size_t number_in(const char *path, const char *format)
+/* What a group and all within it may still take: page cache that nobody has looked at for a while
+ * is dropped before anything is refused. */
+static void see_group(void *ctx, const char *folder)
 {
-	unsigned long long n = 0;
-	char line[256];
-	FILE *f = fopen(path, "r");
-	bool found = false;
+	struct memory_host *h = ctx;
+	uint64_t max = UINT64_MAX, high = UINT64_MAX, used, cache = 0, left;
 
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, format, &n) == 1;
-	if (f)
-		fclose(f);
-	return found ? (size_t)n : SIZE_MAX;
+	if (cgroup_number(folder, "memory.current", "", &used)) {       /* version 2 */
+		cgroup_number(folder, "memory.max", "", &max);
+		cgroup_number(folder, "memory.high", "", &high);
+		cgroup_number(folder, "memory.stat", "inactive_file", &cache);
+	} else if (cgroup_number(folder, "memory.usage_in_bytes", "", &used)) {
+		cgroup_number(folder, "memory.limit_in_bytes", "", &max);
+		cgroup_number(folder, "memory.stat", "total_inactive_file", &cache);
+	} else {
+		return;
+	}
+	max = max < high ? max : high;
+	if (max == UINT64_MAX)
+		return;
+	used -= cache < used ? cache : used;
+	left = max > used ? max - used : 0;
+	if (left < h->free) {
+		h->free = (size_t)left;
+		h->group = true;
+	}
+}
+
+struct memory_host memory_host(const char *proc, const char *root)
+{
+	struct memory_host h = { .free = SIZE_MAX };
+	char groups[PATH_MAX];
+	uint64_t kib;
+
+	if (cgroup_number(proc, "meminfo", "MemAvailable", &kib))
+		h.free = (size_t)kib * 1024;
+	if (cgroup_number(proc, "meminfo", "SwapFree", &kib))
+		h.swap = (size_t)kib * 1024;
+	if (snprintf(groups, sizeof(groups), "%s/self/cgroup", proc) < (int)sizeof(groups))
+		cgroup_walk(groups, root, "memory", see_group, &h);
+	return h;
+}
+
+struct memory_host memory_here(void)
+{
+	return memory_host("/proc", "/sys/fs/cgroup");
 }
 
 size_t memory_free(void)
 {
-	size_t kib = number_in("/proc/meminfo", "MemAvailable: %llu");
-	size_t limit = number_in("/sys/fs/cgroup/memory.max", "%llu");
-	size_t used = number_in("/sys/fs/cgroup/memory.current", "%llu");
-	size_t system = kib == SIZE_MAX ? SIZE_MAX : kib * 1024;
-	size_t group = limit == SIZE_MAX || used == SIZE_MAX ? SIZE_MAX :
-		       limit > used ? limit - used : 0;
-
-	return system < group ? system : group;
+	return memory_here().free;
 }
 
 size_t memory_now(void)
 {
-	size_t pages = number_in("/proc/self/statm", "%*u %llu");
+	unsigned long long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
 
-	return pages == SIZE_MAX ? 0 : pages * (size_t)sysconf(_SC_PAGESIZE);
+	if (f && fscanf(f, "%*u %llu", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-int memory_check(const struct model *m, const struct backend_opt *be, int n_ctx, size_t free,
-		 char err[ERR_MAX])
+/* Each part of what is needed and of what there is, and what helps. */
+static int refuse(const struct model *m, const struct backend_opt *be, int n_ctx,
+		  const struct memory_host *h, const char *advice, char err[ERR_MAX])
+{
+	size_t weights = gguf_size(m->file), kv = memory_kv(m, be, n_ctx);
+	char swap[64] = "";
+
+	if (h->swap >= MIB)
+		snprintf(swap, sizeof(swap), " (%zu MiB of swap are too slow to count)",
+			 h->swap / MIB);
+	return fail(err, "%.160s needs %zu MiB of memory: weights %zu, cache for a context of %d "
+		    "%zu, buffers and a reserve %zu; %zu MiB are free%s%s; %s; --force loads it "
+		    "all the same", gguf_path(m->file), (weights + kv + WORK + MIB - 1) / MIB,
+		    weights / MIB, n_ctx, kv / MIB, WORK / MIB, h->free / MIB,
+		    h->group ? " in the control group" : "", swap, advice);
+}
+
+int memory_check(const struct model *m, const struct backend_opt *be, int n_ctx,
+		 const struct memory_host *h, char err[ERR_MAX])
 {
 	const struct quant_info *q8 = quant_find("q8_0");
 	struct backend_opt small = { .cache_k = q8, .cache_v = q8 };
-	size_t fixed = gguf_size(m->file) + WORK, kv = memory_kv(m, be, n_ctx);
+	size_t fixed = gguf_size(m->file) + WORK, kv = memory_kv(m, be, n_ctx), left;
 	int fits = n_ctx;
-	bool other;
+	char advice[80];
 
-	if (fixed <= free && kv <= free - fixed)
+	if (fixed <= h->free && kv <= h->free - fixed)
 		return 0;
-	if (fixed >= free || memory_kv(m, be, 1) > free - fixed)
-		return fail(err, "%s needs %zu MiB for its weights, %zu MiB are free; a smaller "
-			    "model or a harder quantised file would fit", gguf_path(m->file),
-			    fixed / MIB, free / MIB);
-	while (memory_kv(m, be, fits) > free - fixed)
+	left = fixed < h->free ? h->free - fixed : 0;
+	if (memory_kv(m, be, 1) > left)
+		return refuse(m, be, n_ctx, h, "a smaller model or a harder quantised file would "
+			      "fit", err);
+	while (memory_kv(m, be, fits) > left)
 		fits = fits > 256 ? (fits - 1) / 256 * 256 : fits - 1;
-	other = memory_kv(m, &small, n_ctx) <= free - fixed;
-	return fail(err, "%s with a context of %d needs %zu MiB (weights and buffers %zu, cache "
-		    "%zu), %zu MiB are free; -c %d would fit%s", gguf_path(m->file), n_ctx,
-		    (fixed + kv) / MIB, fixed / MIB, kv / MIB, free / MIB, fits,
-		    other ? ", and so would -ctk q8_0 -ctv q8_0" : "");
+	snprintf(advice, sizeof(advice), "-c %d would fit%s", fits,
+		 memory_kv(m, &small, n_ctx) <= left ? ", and so would -ctk q8_0 -ctv q8_0" : "");
+	return refuse(m, be, n_ctx, h, advice, err);
 }
 
 size_t memory_budget(size_t free, size_t asked)

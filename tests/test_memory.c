@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <errno.h>
+#include <sys/stat.h>
 #include <cmocka.h>
 
 static struct model *model;
 static const struct backend_opt plain;
+static char err[ERR_MAX];
 
 static void test_kv(void **state)
 {
@@ -27,8 +30,6 @@ static void test_kv(void **state)
 static void test_kv_is_as_planned(void **state)
 {
 	const struct quant_info *type[] = { NULL, quant_find("q8_0") };
-	char err[ERR_MAX];
-
 	(void)state;
 	for (int i = 0; i < 4; i++) {
 		struct backend_opt o = { .n_threads = 1, .cache_k = type[i & 1],
@@ -43,41 +44,44 @@ static void test_kv_is_as_planned(void **state)
 	}
 }
 
+static int check(const struct backend_opt *o, int n_ctx, size_t free)
+{
+	return memory_check(model, o, n_ctx, &(struct memory_host){ .free = free }, err);
+}
+
 static void test_cache_advice(void **state)
 {
 	struct backend_opt q8 = { .cache_k = quant_find("q8_0"), .cache_v = quant_find("q8_0") };
 	size_t fixed = gguf_size(model->file) + ((size_t)64 << 20);
-	char err[ERR_MAX];
-
 	(void)state;
-	assert_int_equal(memory_check(model, &plain, 1000, fixed + 216000, err), -1);
+	assert_int_equal(check(&plain, 1000, fixed + 216000), -1);
 	assert_non_null(strstr(err, "-ctk q8_0 -ctv q8_0"));
-	assert_int_equal(memory_check(model, &q8, 1000, fixed + 216000, err), 0);
-	assert_int_equal(memory_check(model, &q8, 1000, fixed + 215999, err), -1);
+	assert_int_equal(check(&q8, 1000, fixed + 216000), 0);
+	assert_int_equal(check(&q8, 1000, fixed + 215999), -1);
 	assert_null(strstr(err, "-ctk"));
-	assert_int_equal(memory_check(model, &plain, 1000, fixed + 215999, err), -1);
+	assert_int_equal(check(&plain, 1000, fixed + 215999), -1);
 	assert_null(strstr(err, "-ctk"));
 }
 
 static void test_check(void **state)
 {
 	size_t fixed = gguf_size(model->file) + ((size_t)64 << 20), fits;
-	char err[ERR_MAX], *c;
+	char *c;
 
 	(void)state;
-	assert_int_equal(memory_check(model, &plain, 1000, fixed + 384000, err), 0);
-	assert_int_equal(memory_check(model, &plain, 1000, fixed + 383999, err), -1);
+	assert_int_equal(check(&plain, 1000, fixed + 384000), 0);
+	assert_int_equal(check(&plain, 1000, fixed + 383999), -1);
 	c = strstr(err, "-c ");
 	assert_non_null(c);
 	fits = strtoul(c + 3, NULL, 10);
 	assert_true(fits > 0 && fits < 1000);
-	assert_int_equal(memory_check(model, &plain, (int)fits, fixed + 383999, err), 0);
+	assert_int_equal(check(&plain, (int)fits, fixed + 383999), 0);
 	/* fewer than 256 fit: -c 0 would be no advice, it means the default */
-	assert_int_equal(memory_check(model, &plain, 1000, fixed + 100 * 384, err), -1);
+	assert_int_equal(check(&plain, 1000, fixed + 100 * 384), -1);
 	assert_non_null(strstr(err, "-c 100 "));
-	assert_int_equal(memory_check(model, &plain, 1000, fixed + 383, err), -1);
+	assert_int_equal(check(&plain, 1000, fixed + 383), -1);
 	assert_null(strstr(err, "-c"));
-	assert_int_equal(memory_check(model, &plain, 1, fixed, err), -1);
+	assert_int_equal(check(&plain, 1, fixed), -1);
 	assert_non_null(strstr(err, "smaller model"));
 }
 
@@ -97,7 +101,6 @@ static void test_plan(void **state)
 				.be = { .n_threads = 2, .n_batch = 40 } };
 	struct backend_memory mem, little;
 	struct engine *e;
-	char err[ERR_MAX];
 
 	(void)state;
 	spec.type = "Q8_0";
@@ -124,7 +127,6 @@ static void test_plan_mapped(void **state)
 {
 	struct backend_opt o = { .n_threads = 1 };
 	struct backend_memory mem;
-	char err[ERR_MAX];
 
 	(void)state;
 	assert_int_equal(backend_cpu.plan(model, &o, 64, &mem, err), 0);
@@ -138,6 +140,124 @@ static void test_what_is_free(void **state)
 	assert_true(memory_free() > 0);
 }
 
+static char root[] = "/tmp/s3d-memory-XXXXXX";
+
+/* Writes text into root/path, making folders as needed. */
+static void put(const char *path, const char *text)
+{
+	char full[512];
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	for (char *s = full + strlen(root) + 1; (s = strchr(s, '/')); s++) {
+		*s = 0;
+		assert_true(mkdir(full, 0700) == 0 || errno == EEXIST);
+		*s = '/';
+	}
+	f = fopen(full, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void host_is(const char *groups, size_t free, bool group)
+{
+	char proc[64], folder[64];
+	struct memory_host h;
+
+	put("proc/self/cgroup", groups);
+	snprintf(proc, sizeof(proc), "%s/proc", root);
+	snprintf(folder, sizeof(folder), "%s/cgroup", root);
+	h = memory_host(proc, folder);
+	assert_int_equal(h.free, free);
+	assert_int_equal(h.group, group);
+	assert_int_equal(h.swap, 7000 * 1024);
+}
+
+/* The whole of a group's page cache is never counted as free: what is in use is not dropped. */
+static void test_groups(void **state)
+{
+	const size_t system = (size_t)4000000 * 1024, gib = (size_t)1 << 30;
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	put("proc/meminfo", "MemTotal:       8000000 kB\nMemFree:  10 kB\n"
+	    "MemAvailable:   4000000 kB\nSwapTotal:  9000 kB\nSwapFree:       7000 kB\n");
+	host_is("0::/user/shell/app\n", system, false);
+	put("cgroup/user/shell/app/memory.max", "max\n");
+	put("cgroup/user/shell/app/memory.current", "500000000\n");
+	host_is("0::/user/shell/app\n", system, false);
+	put("cgroup/user/memory.max", "2147483648\n");
+	put("cgroup/user/memory.current", "1610612736\n");
+	put("cgroup/user/memory.stat", "anon 5\nfile 1600000000\nactive_file 9\n"
+	    "inactive_file 1073741824\n");
+	host_is("0::/user/shell/app\n", gib + gib / 2, true);
+	put("cgroup/user/shell/memory.high", "1073741824\n");
+	put("cgroup/user/shell/memory.max", "3000000000\n");
+	put("cgroup/user/shell/memory.current", "268435456\n");
+	host_is("0::/user/shell/app\n", gib / 4 * 3, true);
+	host_is("0::/user\n", gib + gib / 2, true);
+	host_is("0::/elsewhere\n", system, false);
+	put("cgroup/user/memory.max", "1000\n");       /* below what is used */
+	host_is("0::/user/shell/app\n", 0, true);
+	put("cgroup/memory/box/memory.limit_in_bytes", "9223372036854771712\n");
+	put("cgroup/memory/box/memory.usage_in_bytes", "1000\n");
+	host_is("3:cpuset:/\n4:cpu,memory:/box/in\n", system, false);
+	put("cgroup/memory/memory.limit_in_bytes", "1073741824\n");
+	put("cgroup/memory/memory.usage_in_bytes", "1073741824\n");
+	put("cgroup/memory/memory.stat", "inactive_file 3\ntotal_inactive_file 4096\n");
+	host_is("3:cpuset:/\n4:cpu,memory:/box/in\n", 4096, true);
+}
+
+static size_t said(const char *before)
+{
+	char *at = strstr(err, before);
+
+	if (!at)
+		fail_msg("no '%s' in: %s", before, err);
+	return strtoul(at + strlen(before), NULL, 10);
+}
+
+/* The parts of a refusal add up, and the reserve is none of the weights. */
+static void test_refusal(void **state)
+{
+	struct memory_host h = { .free = 30 << 20, .swap = (size_t)900 << 20, .group = true };
+	size_t mib = 1 << 20;
+
+	(void)state;
+	assert_int_equal(memory_check(model, &plain, 200000, &h, err), -1);
+	assert_int_equal(said("weights "), gguf_size(model->file) / mib);
+	assert_int_equal(said("200000 "), 200000 * 384 / mib);
+	assert_int_equal(said("reserve "), 64);
+	assert_int_equal(said("needs "), (gguf_size(model->file) + 200000 * 384 + 65 * mib - 1) /
+			 mib);
+	assert_non_null(strstr(err, "; 30 MiB are free in the control group (900 MiB of swap"));
+	assert_non_null(strstr(err, "--force"));
+}
+
+/* What does not fit is loaded when that is asked for, with a note that says what may come of it. */
+static void test_force(void **state)
+{
+	struct engine_opt o = { .model = "build/test-memory.gguf", .n_ctx = 100, .free = 1000,
+				.model_draft = "build/test-memory.gguf",
+				.be = { .n_threads = 1 } };
+	struct engine *e;
+
+	(void)state;
+	assert_null(engine_open(&o, err));
+	assert_non_null(strstr(err, "0 MiB are free"));
+	for (int i = 0; i < 2; i++) {
+		o.force = true;
+		o.free = i ? 0 : 1000;
+		e = engine_open(&o, err);
+		if (!e || !e->strat.draft)
+			fail_msg("%s", e ? e->draft_err : err);
+		assert_true(i ? !*e->notes[NOTE_MEMORY] :
+			    strstr(e->notes[NOTE_MEMORY], "may swap") != NULL);
+		engine_close(e);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,11 +266,14 @@ int main(void)
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_cache_advice),
 		cmocka_unit_test(test_what_is_free),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_refusal),
+		cmocka_unit_test(test_force),
 		cmocka_unit_test(test_plan),
 		cmocka_unit_test(test_plan_mapped),
 	};
 	struct mk_spec spec = MK_TINY;
-	char err[ERR_MAX];
+	char command[sizeof(root) + 16];
 	int rc;
 
 	if (mk_write("build/test-memory.gguf", &spec, err) != 0 ||
@@ -161,5 +284,6 @@ int main(void)
 	rc = cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 	model_close(model);
 	remove("build/test-memory.gguf");
-	return rc;
+	snprintf(command, sizeof(command), "rm -rf %s", root);
+	return system(command) ? 1 : rc;
 }

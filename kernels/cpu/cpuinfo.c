@@ -3,6 +3,7 @@
  * GCC's cpu model asks the operating system (XGETBV) as well as the processor, so a feature that
  * is listed but not granted is not used.  No state. */
 #include "kernels/cpu/cpu.h"
+#include "engine/cgroup.h"
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -54,18 +55,9 @@ static int cores_of(long quota, long period)
 
 static long number_in(const char *folder, const char *file)
 {
-	char path[PATH_MAX];
-	long x = 0;
-	FILE *f;
+	uint64_t n = 0;
 
-	if (snprintf(path, sizeof(path), "%s/%s", folder, file) >= (int)sizeof(path))
-		return 0;
-	f = fopen(path, "r");
-	if (f && fscanf(f, "%ld", &x) != 1)
-		x = 0;
-	if (f)
-		fclose(f);
-	return x;
+	return cgroup_number(folder, file, "", &n) && n < LONG_MAX ? (long)n : 0;
 }
 
 /* The limit of one group: "QUOTA PERIOD" in cpu.max (version 2), or two files (version 1). */
@@ -87,50 +79,19 @@ static int folder_cores(const char *folder)
 	return cores_of(quota, period);
 }
 
-/* The least limit of the group at root/own and all above it. */
-static int least_cores(const char *root, const char *own)
+static void see_group(void *least, const char *folder)
 {
-	char folder[PATH_MAX];
-	int least = 0;
+	int n = folder_cores(folder), *to = least;
 
-	if (snprintf(folder, sizeof(folder), "%s%s", root, own) >= (int)sizeof(folder))
-		return 0;
-	for (;;) {
-		int n = folder_cores(folder);
-		char *slash = strrchr(folder, '/');
-
-		if (n > 0 && (!least || n < least))
-			least = n;
-		if (!slash || (size_t)(slash - folder) < strlen(root))
-			return least;
-		*slash = 0;
-	}
+	if (n > 0 && (!*to || n < *to))
+		*to = n;
 }
 
 int cpu_quota_cores(const char *groups, const char *root)
 {
-	FILE *f = fopen(groups, "r");
-	char line[PATH_MAX], v1[PATH_MAX];
 	int least = 0;
 
-	snprintf(v1, sizeof(v1), "%s/cpu", root);
-	while (f && fgets(line, sizeof(line), f)) {
-		char *names = strchr(line, ':'), *own = names ? strchr(names + 1, ':') : NULL;
-		int n = 0;
-
-		if (!own)
-			continue;
-		*own++ = 0;
-		own[strcspn(own, "\n")] = 0;
-		if (!names[1])
-			n = least_cores(root, own);
-		else if (!strcmp(names + 1, "cpu") || !strncmp(names + 1, "cpu,", 4))
-			n = least_cores(v1, own);
-		if (n > 0 && (!least || n < least))
-			least = n;
-	}
-	if (f)
-		fclose(f);
+	cgroup_walk(groups, root, "cpu", see_group, &least);
 	return least;
 }
 
