@@ -3,6 +3,7 @@
  *
  * Invariant: a relative XDG variable is ignored, as the standard asks. */
 #include "app/model_path.h"
+#include "engine/gguf.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,13 +69,19 @@ static bool names_type(const char *s)
 	return strchr("QqFf", *s) && *s && s[1] >= '0' && s[1] <= '9';
 }
 
+/* NAME.gguf, or NAME-00001-of-00003.gguf, without what is behind NAME. */
+static size_t stem_length(const char *file)
+{
+	size_t n = strlen(file), stem = gguf_stem(file);
+
+	return stem ? stem : n > 5 && !strcasecmp(file + n - 5, ".gguf") ? n - 5 : n;
+}
+
 /* Length of NAME in NAME.Q4_1.gguf, NAME-Q4_K_M.gguf or NAME.gguf. */
 static size_t base_length(const char *file)
 {
-	size_t n = strlen(file);
+	size_t n = stem_length(file);
 
-	if (n > 5 && !strcasecmp(file + n - 5, ".gguf"))
-		n -= 5;
 	for (size_t i = n; i > 1; i--)
 		if (file[i - 1] == '.' || file[i - 1] == '-')
 			return names_type(file + i) ? i - 1 : n;
@@ -157,10 +164,8 @@ char *model_path_little(const char *model, const char *given)
 /* NAME.s3d.gguf for NAME.gguf; false: too long. */
 static bool sidecar_name(const char *file, char out[512])
 {
-	int n = (int)strlen(file);
+	int n = (int)stem_length(file);
 
-	if (n > 5 && !strcasecmp(file + n - 5, ".gguf"))
-		n -= 5;
 	return snprintf(out, 512, "%.*s.s3d.gguf", n, file) < 512;
 }
 

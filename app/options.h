@@ -29,7 +29,7 @@ enum option_group { GROUP_MODEL, GROUP_ANSWER, GROUP_SAMPLING, GROUP_STRATEGY, G
 
 #define OPTIONS(_) \
 _(FILE, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
-	"GGUF model file (default: the one that ./start fetched)") \
+	"GGUF model file, or any part of a split one (default: the one that ./start fetched)") \
 _(FILE, model_draft, "model-draft", "md", "spec-draft-model", "FILE|none", "", 0, 0, \
 	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts " \
 	"(default: NAME.little.gguf of the model NAME, if there is one)") \

@@ -67,7 +67,7 @@ static int map_path(struct gguf *g, char err[ERR_MAX])
 	return rc;
 }
 
-struct gguf *gguf_open(const char *path, char err[ERR_MAX])
+struct gguf *gguf_open_one(const char *path, char err[ERR_MAX])
 {
 	struct gguf *g = gguf_new(path, err);
 
@@ -76,6 +76,25 @@ struct gguf *gguf_open(const char *path, char err[ERR_MAX])
 		return NULL;
 	}
 	return g;
+}
+
+struct gguf *gguf_open(const char *path, char err[ERR_MAX])
+{
+	struct gguf *g = gguf_open_one(path, err), *first;
+	int no, count, rc = g ? gguf_parts(g, &no, &count, err) : -1;
+
+	if (rc == 0 && no > 0) {        /* any part stands for the whole */
+		first = gguf_part(g, 0, count, err);
+		gguf_close(g);
+		g = first;
+		rc = g ? 0 : -1;
+	}
+	if (rc == 0 && count > 1)
+		rc = gguf_join(g, count, err);
+	if (rc == 0)
+		return g;
+	gguf_close(g);
+	return NULL;
 }
 
 struct gguf *gguf_parse(const void *bytes, size_t n, const char *name, char err[ERR_MAX])
@@ -103,6 +122,9 @@ void gguf_close(struct gguf *g)
 	mem_free(g->kv_name);
 	mem_free(g->tensor);
 	mem_free(g->tensor_name);
+	for (int i = 0; i < g->n_more; i++)
+		gguf_close(g->more[i]);
+	free(g->more);
 	if (g->mapped)
 		munmap((void *)(uintptr_t)g->p, g->n);
 	mem_free(g->path);
@@ -116,7 +138,11 @@ const char *gguf_path(const struct gguf *g)
 
 size_t gguf_size(const struct gguf *g)
 {
-	return g->n;
+	size_t n = g->n;
+
+	for (int i = 0; i < g->n_more; i++)
+		n += g->more[i]->n;
+	return n;
 }
 
 static int by_name(const void *name, const void *entry)
@@ -307,15 +333,25 @@ void gguf_drop(const struct gguf *g, const void *data, size_t bytes)
 		madvise((void *)first, last - first, MADV_DONTNEED);
 }
 
-void gguf_drop_all(const struct gguf *g)
+/* The tensors of g whose bytes lie in one of its files, which may be g itself. */
+static void drop_file(const struct gguf *g, const struct gguf *file)
 {
 	const uint8_t *from = NULL, *to = NULL;
 
 	for (int64_t i = 0; i < g->n_tensors; i++) {
 		const uint8_t *data = g->tensor[i].data, *end = data + g->tensor[i].bytes;
 
+		if (data < file->p || data >= file->p + file->n)
+			continue;
 		from = !from || data < from ? data : from;
 		to = !to || end > to ? end : to;
 	}
 	gguf_drop(g, from, (size_t)(to - from));
+}
+
+void gguf_drop_all(const struct gguf *g)
+{
+	drop_file(g, g);
+	for (int i = 0; i < g->n_more; i++)
+		drop_file(g, g->more[i]);
 }

@@ -1,8 +1,9 @@
-/* gguf.h - read-only view of a GGUF v2/v3 file, memory-mapped and treated as hostile.
+/* gguf.h - read-only view of a GGUF v2/v3 file, or of all parts of a split one, memory-mapped and
+ * treated as hostile.
  *
- * struct gguf owns the mapping; every string and pointer handed out points into it and lives
+ * struct gguf owns the mappings; every string and pointer handed out points into it and lives
  * until gguf_close.  Strings are NOT terminated and may hold any byte.
- * Invariant: after gguf_open succeeds, every tensor's bytes lie inside the mapping, its type is
+ * Invariant: after gguf_open succeeds, every tensor's bytes lie inside a mapping, its type is
  * known, its first dimension is a multiple of the type's block, and no product overflowed. */
 #ifndef S3D_GGUF_H
 #define S3D_GGUF_H
@@ -33,12 +34,15 @@ struct gguf_tensor {
 	size_t bytes;
 };
 
+/* path: of a file, or of any part of a model in several; they lie in one folder. */
 struct gguf *gguf_open(const char *path, char err[ERR_MAX]);
+/* Bytes of NAME in a path NAME-00001-of-00003.gguf; 0: it is not named as a part is. */
+size_t gguf_stem(const char *path);
 /* The same over bytes in memory (kept by the caller), for tests and fuzzer; name: for errors. */
 struct gguf *gguf_parse(const void *bytes, size_t n, const char *name, char err[ERR_MAX]);
 void gguf_close(struct gguf *);
-const char *gguf_path(const struct gguf *);
-size_t gguf_size(const struct gguf *);          /* bytes of the whole file */
+const char *gguf_path(const struct gguf *);     /* of the first part */
+size_t gguf_size(const struct gguf *);          /* bytes of all files */
 
 /* Metadata by key.  A missing key returns false and leaves *out alone; so does a wrong type
  * (integers of every width convert when the value fits; f32 and f64 convert to double). */

@@ -1,6 +1,7 @@
 /* gguf_in.h - what gguf.c (files, look-ups) and gguf_parse.c (bytes to tables) share.
  *
- * struct gguf owns its tables and, when mapped, the mapping.  at pointers lead into the file.
+ * struct gguf owns its tables, its further parts and, when mapped, the mapping.  at pointers lead
+ * into the file.
  * Invariant: every length is read once, when it is checked; somebody else may write to the file. */
 #ifndef S3D_GGUF_IN_H
 #define S3D_GGUF_IN_H
@@ -34,7 +35,18 @@ struct gguf {
 	struct gguf_tensor *tensor;
 	int64_t n_tensors;
 	struct gguf_name *kv_name, *tensor_name;
+	struct gguf **more;     /* (n_more) malloc'ed: the other parts of a split model */
+	int n_more;
 };
+
+/* A file by itself, part of something or not. */
+struct gguf *gguf_open_one(const char *path, char err[ERR_MAX]);
+/* Which part of how many it says to be: number 0 of 1, if it says nothing. */
+int gguf_parts(const struct gguf *, int *no, int *count, char err[ERR_MAX]);
+/* Part no of those that g, a file among them, is part of. */
+struct gguf *gguf_part(const struct gguf *g, int no, int count, char err[ERR_MAX]);
+/* g is the first part: it becomes the whole. */
+int gguf_join(struct gguf *g, int count, char err[ERR_MAX]);
 
 /* Fills the tables of g from g->p[0..n-1]. */
 int gguf_read(struct gguf *g, char err[ERR_MAX]);
