@@ -69,6 +69,23 @@ static void test_rest_of_paste(void **state)
 	}
 }
 
+/* The input line holds no zero bytes; what stands behind one is not lost. */
+static void test_zero_byte_in_paste(void **state)
+{
+	static const char paste[] = PASTE_BEGIN "one\0\0two" PASTE_END;
+	struct run r;
+
+	(void)state;
+	for (int line = 0; line < KINDS; line++) {
+		start(&r, line);
+		type_n(&r, paste, sizeof(paste) - 1);
+		type(&r, "", 0.1);
+		type(&r, "X\r", 0);
+		asked(&r, "onetwoX");
+		leave(&r);
+	}
+}
+
 static void test_ended_while_pasting(void **state)
 {
 	struct run r;
@@ -276,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paste_without_end),
 		cmocka_unit_test(test_interrupt_ends_paste), cmocka_unit_test(test_rest_of_paste),
+		cmocka_unit_test(test_zero_byte_in_paste),
 		cmocka_unit_test(test_ended_while_pasting), cmocka_unit_test(test_locales),
 		cmocka_unit_test(test_file_names),
 		cmocka_unit_test(test_home_in_configuration),
