@@ -61,6 +61,8 @@ int chat_save(const struct chat *, const struct options *, const char *model, co
  * file go into *options if not NULL.  warning (ERR_MAX) says what had to be left out, or is "". */
 struct chat *chat_load(struct options *, const char *path, char warning[ERR_MAX],
 		       char err[ERR_MAX]);
+/* Whether what is there begins as a saved chat does. */
+bool chat_is_saved(const char *path);
 /* One more thing to say, behind a semicolon. */
 void chat_also(char text[ERR_MAX], const char *format, ...) __attribute__((format(printf, 2, 3)));
 #endif

@@ -318,10 +318,14 @@ static bool is_blank(const char *s, size_t n)
 	return !n;
 }
 
+static size_t bom_length(const char *s, size_t n)
+{
+	return n >= 3 && !memcmp(s, "\xef\xbb\xbf", 3) ? 3 : 0;
+}
+
 static int take_lines(struct reading *r, const char *s, size_t n, char err[ERR_MAX])
 {
-	static const char bom[] = "\xef\xbb\xbf";
-	size_t at = n >= 3 && !memcmp(s, bom, 3) ? 3 : 0;
+	size_t at = bom_length(s, n);
 
 	for (int line = 1; at < n; line++) {
 		const char *nl = memchr(s + at, '\n', n - at);
@@ -378,6 +382,22 @@ void chat_also(char text[ERR_MAX], const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text + n, ERR_MAX - n, format, ap);
 	va_end(ap);
+}
+
+bool chat_is_saved(const char *path)
+{
+	char err[ERR_MAX];
+	size_t n = 0;
+	char *s = read_file(path, &n, err);
+	const char *nl = n ? memchr(s, '\n', n) : NULL;
+	size_t bom = s ? bom_length(s, n) : 0;
+	json_t *j = nl ? json_loadb(s + bom, (size_t)(nl - s) - bom,
+				    JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL) : NULL;
+	bool is = json_is_integer(json_object_get(j, "s3dchat"));
+
+	json_decref(j);
+	free(s);
+	return is;
 }
 
 struct chat *chat_load(struct options *o, const char *path, char warning[ERR_MAX],

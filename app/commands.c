@@ -135,9 +135,9 @@ static int strategy(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX
 	return 0;
 }
 
-static int save(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
+static int save(struct talk *t, const char *arg, bool over, FILE *out, char err[ERR_MAX])
 {
-	if (talk_save(t, arg, err))
+	if (talk_save(t, arg, over, err))
 		return -1;
 	fprintf(out, "saved as %s\n", talk_place(t));
 	return 0;
@@ -326,7 +326,9 @@ static int run(struct talk *t, const struct command *c, FILE *out, bool *leave, 
 		command_stats(t, out);
 		return 0;
 	case COMMAND_SAVE:
-		return save(t, c->arg, out, err);
+		return save(t, c->arg, false, out, err);
+	case COMMAND_SAVE_OVER:
+		return save(t, c->arg, true, out, err);
 	case COMMAND_LOAD:
 		return load(t, c->arg, out, err);
 	case COMMAND_READ:

@@ -31,7 +31,8 @@ _(CALIBRATE, "calibrate", "", "[stop]", "let the model draft for itself (strateg
 _(MODEL, "model", "", "FILE", "go on with another model") \
 _(SESSIONS, "sessions", "", "", "list the saved chats, the newest first") \
 _(RESUME, "resume", "", "[N|ID]", "go on with a saved chat (the newest)") \
-_(SAVE, "save", "", "[FILE]", "save the conversation") \
+_(SAVE, "save", "", "[FILE]", "save the conversation; of files only a saved chat is replaced") \
+_(SAVE_OVER, "save!", "", "[FILE]", "save it in place of any file") \
 _(LOAD, "load", "", "FILE", "load a saved conversation and its settings") \
 _(READ, "read", "", "FILE", "put a text file before the next question") \
 _(DROP, "drop", "", "", "leave out again what /read would put there")

@@ -59,7 +59,8 @@ int talk_set(struct talk *, const char *key, const char *value, char err[ERR_MAX
 int talk_system(struct talk *, const char *text, size_t len, char err[ERR_MAX]);
 int talk_strategy(struct talk *, const char *name, char err[ERR_MAX]);
 int talk_attach(struct talk *, const char *path, size_t *n, char err[ERR_MAX]);
-int talk_save(struct talk *, const char *path, char err[ERR_MAX]);      /* "": its own place */
+/* "": its own place.  over: in place of a file that is no saved chat, too. */
+int talk_save(struct talk *, const char *path, bool over, char err[ERR_MAX]);
 int talk_load(struct talk *, const char *path, char warning[ERR_MAX], char err[ERR_MAX]);
 /* A saved chat ("": the newest; see saved_path), which goes on in its own file. */
 int talk_resume(struct talk *, const char *what, char warning[ERR_MAX], char err[ERR_MAX]);

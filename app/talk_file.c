@@ -123,8 +123,9 @@ const char *talk_place(const struct talk *t)
 	return t->path ? t->path : t->place;
 }
 
-int talk_save(struct talk *t, const char *path, char err[ERR_MAX])
+int talk_save(struct talk *t, const char *path, bool over, char err[ERR_MAX])
 {
+	struct stat st;
 	char *to;
 
 	if (!*path && !t->path) {
@@ -135,6 +136,11 @@ int talk_save(struct talk *t, const char *path, char err[ERR_MAX])
 	to = strdup(*path ? path : t->path);
 	if (!to)
 		return fail(err, "out of memory");
+	if (!over && !stat(to, &st) && S_ISREG(st.st_mode) && !chat_is_saved(to)) {
+		fail(err, "'%s' is there and is no saved chat; /save! %s replaces it", to, to);
+		free(to);
+		return -1;
+	}
 	if (keep_damaged(t, to, err) ||
 	    chat_save(t->chat, &t->opt, t->model ? t->model : "", to, err)) {
 		free(to);

@@ -268,6 +268,51 @@ static void test_save_in_place(void **state)
 	free(place);
 }
 
+/* /save replaces a saved chat, and nothing else unless it is told to. */
+static void test_save_over(void **state)
+{
+	static const char *const others[] = { "", "my notes\n", "[]\n", "\n\n",
+		"{\"role\":\"user\",\"text\":\"x\"}\n", "{\"s3dchat\":\"no\"}\n" };
+	char path[160], line[200], got[64] = "";
+	FILE *f;
+
+	(void)state;
+	begin();
+	ask("x");
+	snprintf(path, sizeof(path), "%s/notes", home);
+	snprintf(line, sizeof(line), "/save %s", path);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		size_t n = strlen(others[i]);
+
+		f = fopen(path, "w");
+		fputs(others[i], f);
+		fclose(f);
+		assert_refused(line, "/save!");
+		f = fopen(path, "r");
+		assert_int_equal(fread(got, 1, sizeof(got), f), n);
+		fclose(f);
+		assert_memory_equal(got, others[i], n);
+		assert_null(t.path);
+	}
+	snprintf(line, sizeof(line), "/save! %s", path);
+	run(line);
+	run("/save");
+	ask("more");
+	snprintf(line, sizeof(line), "/save %s", path);
+	run(line);
+	f = fopen(path, "w");
+	fputs("now another's", f);
+	fclose(f);
+	assert_refused("/save", "/save!");
+	run("/save!");
+	run("/new");
+	ask("another chat");
+	snprintf(line, sizeof(line), "/load %s", path);
+	run(line);
+	assert_int_equal(t.chat->n, 4);
+	talk_close(&t);
+}
+
 /* The command line wins over the file; the cut line of a file that is resumed is told. */
 static void test_resume_at_start(void **state)
 {
@@ -420,7 +465,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
 		TEST(test_left_behind), TEST(test_save_in_place), TEST(test_left_in_mid_answer),
-		TEST(test_every_turn), TEST(test_damaged),
+		TEST(test_every_turn), TEST(test_damaged), TEST(test_save_over),
 		TEST(test_resume), TEST(test_hostile_folder),
 		TEST(test_no_system_prompt), TEST(test_resume_at_start),
 		TEST(test_two_writers), TEST(test_full_disk),

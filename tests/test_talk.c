@@ -357,11 +357,11 @@ static void test_save_load_read(void **state)
 	ask("again");
 	assert_string_equal(t.chat->turn[2].text, "again");
 	run("/regen");
-	snprintf(line, sizeof(line), "/save %s", name);
+	snprintf(line, sizeof(line), "/save! %s", name);        /* of what was read */
 	run(line);
 	run("/new");
 	run("/set temp 3");
-	memcpy(line, "/load", 5);
+	memcpy(line, "/load ", 6);
 	run(line);
 	assert_int_equal(t.chat->n, 4);
 	assert_int_equal(t.seed, 6);
