@@ -278,6 +278,24 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 	return n < 0 ? -1 : done;
 }
 
+static void no_frame(const struct engine *e, char err[ERR_MAX])
+{
+	fail(err, "%s (in the chat: /set chat-template NAME)", e->tmpl_err);
+}
+
+void answer_frame(struct worker *w)
+{
+	const struct engine *e = w->engine;
+	char err[ERR_MAX];
+
+	free(w->system);
+	w->system = e->tmpl ? template_default_system(e->tmpl, e->model->file) : NULL;
+	if (e->tmpl)
+		return;
+	no_frame(e, err);
+	msgq_put_text(&w->out, (struct msg){ .kind = MSG_NOTE }, err, strlen(err));
+}
+
 static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
 {
 	struct engine *e = a->w->engine;
@@ -288,7 +306,7 @@ static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
 	int rc;
 
 	if (!e->tmpl) {
-		fail(err, "%s", e->tmpl_err);
+		no_frame(e, err);
 		return DONE_REFUSED;
 	}
 	if (chat_last(a->chat)->who == CHAT_MODEL)      /* as if it had never been stopped */

@@ -10,6 +10,10 @@
  * false: the device failed before anything came out; to be called again with another one. */
 bool answer(struct worker *, struct chat *, int64_t seed);
 
+/* Behind every change of model or frame: the default system prompt is the frame's; and without a
+ * frame nothing can be asked, which is said now and not with the first question. */
+void answer_frame(struct worker *);
+
 /* From worker.c: takes the settings that wait, in the middle of an answer. */
 void worker_settings(struct worker *);
 /* How much of the GPU's memory is taken: asking the driver takes its time. */

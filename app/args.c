@@ -98,6 +98,11 @@ static int set_int(struct options *o, const struct option_row *r, const char *va
 	return 0;
 }
 
+bool args_is_of_chat(const struct option_row *r)
+{
+	return (r->where & (LIVE | OF_MODEL)) == LIVE;
+}
+
 int args_set(struct options *o, const struct option_row *r, const char *value, char err[ERR_MAX])
 {
 	double x;

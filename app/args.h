@@ -21,6 +21,7 @@ const struct option_row *args_find(const char *name);
 /* The same for /set; change: one that may change in a chat.  NULL with err, which says what is to
  * be done instead. */
 const struct option_row *args_setting(const char *name, bool change, char err[ERR_MAX]);
+bool args_is_of_chat(const struct option_row *);        /* a saved chat holds it */
 int args_set(struct options *, const struct option_row *, const char *value, char err[ERR_MAX]);
 /* Values that are good each may not go together: -1. */
 int args_check(const struct options *, char err[ERR_MAX]);

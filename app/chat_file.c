@@ -28,7 +28,7 @@ static json_t *settings_object(const struct options *o)
 	char value[64];
 
 	for (size_t i = 0; i < option_rows_n; i++)
-		if (option_rows[i].where & LIVE)
+		if (args_is_of_chat(&option_rows[i]))
 			json_object_set_new(j, option_rows[i].name, json_string(args_show(o,
 					    &option_rows[i], value, sizeof(value))));
 	return j;
@@ -186,7 +186,7 @@ static void take_settings(struct options *o, const json_t *settings, char warnin
 	json_object_foreach((json_t *)settings, key, value) {
 		const struct option_row *r = args_find(key);
 
-		if (!r || !(r->where & LIVE) || !json_is_string(value))
+		if (!r || !args_is_of_chat(r) || !json_is_string(value))
 			fail(warning, "setting '%s' of the file was left out", key);
 		else if (args_set(o, r, json_string_value(value), err))
 			fail(warning, "setting of the file was left out: %s", err);

@@ -191,6 +191,15 @@ static void greet(struct line_chat *l)
 		    "minutes beside the chat\n");
 }
 
+/* Whoever is there can name another one. */
+static void no_model(struct line_chat *l)
+{
+	if (l->terminal && !l->talk.opt.single_turn)
+		say(l, "(there is no model: /model FILE loads one, Ctrl+D leaves)\n");
+	else
+		l->leave = true;
+}
+
 static void on_message(struct line_chat *l, const struct msg *m)
 {
 	char note[MSG_PLAN_TEXT];
@@ -228,7 +237,8 @@ static void on_message(struct line_chat *l, const struct msg *m)
 	case MSG_ERROR:
 		end_line(l);
 		complain(m->text);
-		l->leave |= m->error == ERROR_GONE;
+		if (m->error == ERROR_GONE)
+			no_model(l);
 		break;
 	default:
 		break;

@@ -29,7 +29,7 @@ enum msg_kind {
 	MSG_DONE,       /* reason; the stats came before */
 	MSG_ERROR,      /* text; error: what it has ended */
 	MSG_NOTE,       /* text: something to know */
-	MSG_SIDECAR,    /* info: of the same model, a sidecar in use */
+	MSG_SIDECAR,    /* info: of the same model, another sidecar or chat frame in use */
 	MSG_CALIBRATING,        /* a calibration beside the chat has got on, or ended */
 };
 
@@ -42,7 +42,7 @@ enum msg_reason {
 enum msg_error {
 	ERROR_NOTE,     /* what was asked for; the model is as it was */
 	ERROR_LOAD,     /* loading another model; the one before is coming back */
-	ERROR_GONE,     /* there is no model, and no thread any more */
+	ERROR_GONE,     /* there is no model; CMD_MODEL may give one */
 };
 enum msg_origin { MSG_PLAIN, MSG_ACCEPTED, MSG_CORRECTED };
 

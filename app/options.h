@@ -20,6 +20,7 @@ enum option_where {
 	IN_BENCH = 1 << MODE_BENCH, IN_CALIBRATE = 1 << MODE_CALIBRATE, IN_ALL = (1 << MODE_N) - 1,
 	IN_RUN = IN_CHAT | IN_EVAL | IN_BENCH | IN_CALIBRATE,   /* whatever runs the model */
 	LIVE = 1 << MODE_N,                     /* /set may change it during a chat */
+	OF_MODEL = 1 << (MODE_N + 1),   /* LIVE, but the model's: no saved chat holds it */
 };
 enum option_kind { OPT_BOOL, OPT_INT, OPT_LONG, OPT_FLOAT, OPT_TEXT, OPT_FILE, OPT_CHOICE };
 enum option_group { GROUP_MODEL, GROUP_ANSWER, GROUP_SAMPLING, GROUP_STRATEGY, GROUP_COMMANDS,
@@ -58,7 +59,7 @@ _(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "aut
 	IN_RUN, MODEL, "dot products of the cpu backend, which this chooses too; auto: " \
 	"the fastest that processor and system allow; float: slow and exact, for reference") \
 _(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, \
-	IN_CHAT | IN_BENCH | IN_CALIBRATE, MODEL, \
+	IN_CHAT | IN_BENCH | IN_CALIBRATE | LIVE | OF_MODEL, MODEL, \
 	"chat frame by name, instead of guessing it from the model file: " TEMPLATE_NAMES) \
 _(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
 	"answer TEXT on standard output and leave") \

@@ -109,7 +109,8 @@ static int request(struct talk *t, char err[ERR_MAX])
 int talk_idle(const struct talk *t, char err[ERR_MAX])
 {
 	if (t->failed || t->busy)
-		return fail(err, t->failed ? "there is no model" : "the model is busy");
+		return fail(err, t->failed ? "there is no model; /model FILE loads one" :
+					     "the model is busy");
 	return 0;
 }
 
@@ -181,12 +182,29 @@ int talk_settings(struct talk *t, char err[ERR_MAX])
 	return 0;
 }
 
+/* The table's own string, for value is only lent; "": by fingerprint again. */
+static const char *frame_name(const char *value, char err[ERR_MAX])
+{
+	const struct template *frame = template_find(value);
+
+	if (!strcmp(value, "default"))
+		return "";
+	if (!frame)
+		fail(err, "no chat template '%s'; there are default and: " TEMPLATE_NAMES, value);
+	return frame ? template_name(frame) : NULL;
+}
+
 int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MAX])
 {
 	const struct option_row *r = args_setting(key, true, err);
 	struct options changed = t->opt;
 
-	if (!r || args_set(&changed, r, value, err) || args_check(&changed, err))
+	if (!r)
+		return -1;
+	if (r->offset == offsetof(struct options, chat_template) &&
+	    (t->busy || !(value = frame_name(value, err))))
+		return t->busy ? fail(err, "the model is busy") : -1;
+	if (args_set(&changed, r, value, err) || args_check(&changed, err))
 		return -1;
 	t->opt = changed;
 	if (r->offset == offsetof(struct options, seed))
@@ -207,8 +225,8 @@ int talk_strategy(struct talk *t, const char *name, char err[ERR_MAX])
 
 int talk_model(struct talk *t, const char *path, char err[ERR_MAX])
 {
-	if (talk_idle(t, err))
-		return -1;
+	if (t->busy)
+		return fail(err, "the model is busy");
 	if (access(path, R_OK))
 		return fail(err, "cannot read '%s': %s", path, strerror(errno));
 	if (!msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_MODEL }, path, strlen(path)))
@@ -216,7 +234,7 @@ int talk_model(struct talk *t, const char *path, char err[ERR_MAX])
 	free(t->next_file);
 	t->next_file = strdup(path);
 	t->chat->first = 0;
-	t->ready = false;
+	t->failed = t->ready = false;
 	t->busy = true;
 	return 0;
 }
@@ -395,14 +413,15 @@ int talk_calibrate(struct talk *t, bool stop, char err[ERR_MAX])
  * for when its own is. */
 static void take_made(struct talk *t, const char *path)
 {
-	char *own = model_path_sidecar_new(t->next_file ? t->next_file : t->file);
+	const char *file = t->next_file ? t->next_file : t->file;
+	char *own = file ? model_path_sidecar_new(file) : NULL;
 	char text[2 * ERR_MAX];
 
-	if (own && !strcmp(own, path)) {
+	if (own && !t->failed && !strcmp(own, path)) {
 		msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_SIDECAR }, path,
 			      strlen(path));
 	} else {
-		snprintf(text, sizeof(text), "%s is made, for another model than this", path);
+		snprintf(text, sizeof(text), "%s is made, for a model that is not loaded", path);
 		msgq_put_text(&t->worker->out, (struct msg){ .kind = MSG_NOTE }, text,
 			      strlen(text));
 	}
@@ -439,10 +458,13 @@ static void take_error(struct talk *t, enum msg_error error)
 		return;
 	free(t->next_file);             /* the one before stays */
 	t->next_file = NULL;
-	t->failed |= error == ERROR_GONE;
-	t->busy = t->busy && !t->failed;
-	if (!t->busy)
-		talk_forget(t);
+	if (error != ERROR_GONE)
+		return;
+	if (t->ready && t->busy)
+		take_done(t, DONE_ERROR);       /* what there is of the answer is kept */
+	t->failed = true;
+	t->busy = t->ready = false;
+	t->switching = 0;
 }
 
 void talk_take(struct talk *t, const struct msg *m)
@@ -450,6 +472,7 @@ void talk_take(struct talk *t, const struct msg *m)
 	switch (m->kind) {
 	case MSG_READY:
 		t->info = m->info;
+		t->failed = false;
 		if (!m->info.again) {   /* else another question may have been asked meanwhile */
 			t->ready = true;
 			t->busy = false;

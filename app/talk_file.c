@@ -161,7 +161,7 @@ static void keep_given(struct options *o, const struct options *first)
 	for (size_t i = 0; i < option_rows_n; i++) {
 		const struct option_row *r = &option_rows[i];
 
-		if (r->where & LIVE && first->given[i])
+		if (args_is_of_chat(r) && first->given[i])
 			args_set(o, r, args_show(first, r, value, sizeof(value)), err);
 	}
 }

@@ -193,6 +193,8 @@ static void after_command(struct tui *t, enum command_id id)
 		go_on(t);
 	if (id == COMMAND_EDIT && t->talk.busy)         /* the changed question is the last turn */
 		cut_turns(t, t->talk.chat->n - 1);
+	if (id == COMMAND_MODEL)
+		t->progress = -1;
 	cut_turns(t, t->talk.chat->n);
 	add_turns(t, t->talk.chat->n);
 	if (!t->talk.chat->first)       /* another model, or those turns are gone */
@@ -427,8 +429,11 @@ void tui_message(struct tui *t, const struct msg *m)
 		break;
 	case MSG_ERROR:
 		tui_say(t, BLOCK_ERROR, m->text);
-		if (m->error == ERROR_GONE)
-			say_later(t);
+		if (m->error != ERROR_GONE)
+			break;
+		say_later(t);
+		tui_say(t, BLOCK_NOTICE,
+			"There is no model: /model FILE loads one, Ctrl+D leaves.");
 		break;
 	default:
 		break;

@@ -26,6 +26,8 @@ static const char *file_name(const char *path)
 
 static const char *model_name(const struct tui *t)
 {
+	if (t->talk.next_file)          /* being loaded */
+		return file_name(t->talk.next_file);
 	if (t->talk.model)
 		return t->talk.model;
 	return *t->talk.opt.model ? file_name(t->talk.opt.model) : MODEL_DEFAULT;

@@ -190,8 +190,7 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	free(sidecar);
 	if (!w->engine)
 		return -1;
-	if (w->engine->tmpl)
-		w->system = template_default_system(w->engine->tmpl, w->engine->model->file);
+	answer_frame(w);
 	apply_settings(w);
 	note(w, w->engine->notes[NOTE_MODEL]);
 	note(w, w->engine->notes[NOTE_MEMORY]);
@@ -235,7 +234,7 @@ static void unload(struct worker *w)
 }
 
 /* What was loaded before; if need be on the cpu. */
-static void load_again(struct worker *w)
+static void load_again(struct worker *w, bool again)
 {
 	char err[ERR_MAX];
 	int rc = load(w, err);
@@ -244,31 +243,37 @@ static void load_again(struct worker *w)
 		w->on_cpu = true;
 		rc = load(w, err);
 	}
-	if (rc) {
-		worker_error(w, err, ERROR_GONE);
-		w->quit = true;
+	if (!rc) {
+		tell_ready(w, again);
+		return;
 	}
+	w->on_cpu = false;
+	worker_error(w, err, ERROR_GONE);
 }
 
-/* Another model; when it cannot be loaded, the one before again. */
+/* Another model; when it cannot be loaded, the one before again if there was one. */
 static void change_model(struct worker *w, const char *path)
 {
 	char *before = w->model, err[ERR_MAX];
+	bool had = w->engine != NULL;
+	int rc = (w->model = strdup(path)) ? 0 : fail(err, "out of memory");
 
-	w->model = strdup(path);
-	if (w->model)
+	if (!rc && had)
 		unload(w);
-	if (!w->model || load(w, err)) {
-		worker_error(w, w->model ? err : "out of memory", ERROR_LOAD);
-		free(w->model);
-		w->model = before;
-		if (!w->engine)
-			load_again(w);
-	} else {
+	if (!rc)
+		rc = load(w, err);
+	if (!rc) {
 		free(before);
-	}
-	if (!w->quit)
 		tell_ready(w, false);
+		return;
+	}
+	free(w->model);
+	w->model = before;
+	worker_error(w, err, had ? ERROR_LOAD : ERROR_GONE);
+	if (w->engine)
+		tell_ready(w, false);
+	else if (had)
+		load_again(w, false);
 }
 
 /* A device has failed.  The conversation is the other thread's; only the engine is made anew. */
@@ -276,18 +281,28 @@ static void go_on_with_cpu(struct worker *w)
 {
 	w->on_cpu = true;
 	unload(w);
-	load_again(w);
-	if (!w->quit)
-		tell_ready(w, true);
+	load_again(w, true);
+}
+
+static void change_frame(struct worker *w)
+{
+	engine_template(w->engine, *w->opt.chat_template ? w->opt.chat_template : NULL);
+	answer_frame(w);
+	tell_loaded(w, MSG_SIDECAR, true);
 }
 
 /* A setting may make the strategy in force exact, or end that. */
 static void change_settings(struct worker *w, const struct options *o)
 {
-	bool before = strategy_exact(&w->engine->strat);
+	bool before, frame = strcmp(w->opt.chat_template, o->chat_template) != 0;
 
 	w->opt = *o;
+	if (!w->engine)
+		return;
+	before = strategy_exact(&w->engine->strat);
 	apply_settings(w);
+	if (frame)
+		change_frame(w);
 	if (strategy_exact(&w->engine->strat) != before)
 		msgq_put(&w->out, (struct msg){ .kind = MSG_EXACT, .exact = !before });
 }
@@ -297,12 +312,13 @@ static bool take_setting(struct worker *w, struct msg *m)
 {
 	if (m->kind == CMD_SET) {
 		change_settings(w, &m->options);
-	} else if (m->kind == CMD_STRATEGY) {
-		switch_strategy(w, m->text);
-	} else if (m->kind == CMD_SIDECAR) {
-		take_sidecar(w, m->text);
 	} else if (m->kind == CMD_QUIT) {
 		w->quit = true;
+	} else if (m->kind == CMD_STRATEGY || m->kind == CMD_SIDECAR) {
+		if (w->engine && m->kind == CMD_STRATEGY)
+			switch_strategy(w, m->text);
+		else if (w->engine)
+			take_sidecar(w, m->text);
 	} else {
 		return false;
 	}
@@ -319,14 +335,14 @@ void worker_settings(struct worker *w)
 	}
 }
 
-/* By the cpu, if the device fails at once. */
+/* By the cpu, if the device fails at once.  Without a model ERROR_GONE is on its way. */
 static void answer_somehow(struct worker *w, const struct msg *m)
 {
-	bool done = answer(w, m->chat, m->seed);
+	bool done = !w->engine || answer(w, m->chat, m->seed);
 
 	while (!done) {
 		go_on_with_cpu(w);
-		done = w->quit || answer(w, m->chat, m->seed);
+		done = !w->engine || answer(w, m->chat, m->seed);
 	}
 }
 
@@ -337,7 +353,7 @@ static void next_message(struct worker *w, struct msg *m)
 	int rc = 1;
 
 	while (rc > 0 && !msgq_get(&w->in, m)) {
-		rc = atomic_load(&w->last) ? 0 : engine_idle(w->engine, err);
+		rc = atomic_load(&w->last) || !w->engine ? 0 : engine_idle(w->engine, err);
 		if (rc == 0)
 			msgq_wait(&w->in, m);
 	}
@@ -359,11 +375,10 @@ static void work(struct worker *w)
 	struct msg m;
 
 	altstack_use();
-	if (load(w, err)) {
+	if (load(w, err))
 		worker_error(w, err, ERROR_GONE);
-		return;
-	}
-	tell_ready(w, false);
+	else
+		tell_ready(w, false);
 	while (!w->quit) {
 		next_message(w, &m);
 		if (m.kind == CMD_MODEL)
@@ -371,7 +386,7 @@ static void work(struct worker *w)
 		else if (!take_setting(w, &m))
 			answer_somehow(w, &m);
 		msg_free(&m);
-		if (!w->quit && engine_lost(w->engine) && !atomic_load(&w->last))
+		if (!w->quit && w->engine && engine_lost(w->engine) && !atomic_load(&w->last))
 			go_on_with_cpu(w);
 	}
 }

@@ -28,6 +28,13 @@ static int mute(struct model *m, const struct tokenizer *tok, char err[ERR_MAX])
 	return 0;
 }
 
+void engine_template(struct engine *e, const char *name)
+{
+	*e->tmpl_err = '\0';
+	e->tmpl = name ? template_named(name, e->tok, e->tmpl_err) :
+			 template_guess(e->model->file, e->tok, e->tmpl_err);
+}
+
 static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
 	e->model = model_open(o->model, NULL, err);
@@ -42,14 +49,9 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 		return -1;
 	if (skip_open(&e->skip, o->self_skip, e->model, err) != 0)
 		return -1;
-	if (!o->chat_template) {
-		e->tmpl = template_guess(e->model->file, e->tok, e->tmpl_err);
-		return 0;
-	}
-	e->tmpl = template_find(o->chat_template);
-	if (!e->tmpl)
-		return fail(err, "no chat template '%s'; there are: %s", o->chat_template,
-			    TEMPLATE_NAMES);
+	engine_template(e, o->chat_template);
+	if (o->chat_template && !template_find(o->chat_template))
+		return fail(err, "%s", e->tmpl_err);
 	return 0;
 }
 

@@ -68,6 +68,8 @@ void engine_close(struct engine *);
 bool engine_lost(const struct engine *);
 /* Another sidecar, or the first one: between steps.  When it fails the one before stays in use. */
 int engine_sidecar(struct engine *, const char *path, char err[ERR_MAX]);
+/* Another chat frame, by name (NULL: by fingerprint); tmpl_err when that cannot be used. */
+void engine_template(struct engine *, const char *name);
 /* Between steps; when it fails the strategy before goes on. */
 int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);
 

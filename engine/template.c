@@ -106,6 +106,17 @@ const struct template *template_guess(const struct gguf *g, const struct tokeniz
 	return NULL;
 }
 
+const struct template *template_named(const char *name, const struct tokenizer *tok,
+				      char err[ERR_MAX])
+{
+	const struct template *t = template_find(name);
+	int id[TOKENS_MAX];
+
+	if (!t)
+		fail(err, "no chat template '%s'; there are: " TEMPLATE_NAMES, name);
+	return t && !find_tokens(t, tok, id, err) ? t : NULL;
+}
+
 /* ---- text and ids ---- */
 
 struct render {

@@ -29,6 +29,9 @@ const struct template *template_find(const char *name);         /* NULL: no such
  * names that --chat-template takes when it has none that is known. */
 const struct template *template_guess(const struct gguf *, const struct tokenizer *,
 				      char err[ERR_MAX]);
+/* The one named; NULL with err: there is none, or the vocabulary lacks one of its tokens. */
+const struct template *template_named(const char *name, const struct tokenizer *,
+				      char err[ERR_MAX]);
 const char *template_name(const struct template *);
 /* The system prompt which the file's own template (or, where the file has none, the family's)
  * puts in when the user gives none, with today's date where it has one, or ""; NULL: no memory.

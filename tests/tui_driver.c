@@ -299,7 +299,8 @@ static void do_roles(struct driver *d, char *arg)
 /* What the decode thread was asked, what the caller is asked for, and whether to stop. */
 static void do_sent(struct driver *d, char *arg)
 {
-	static const char *const names[] = { "answer", "set", "strategy", "quit" };
+	static const char *const names[] = { "answer", "set", "strategy", "model", "sidecar",
+					     "quit" };
 	struct msg m;
 
 	printf("== sent %s\n", arg);
