@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 static char model[] = "/tmp/s3dchat-talk.XXXXXX", err[ERR_MAX], last_error[ERR_MAX];
-static char notes[ERR_MAX];    /* the last one */
 static struct options opts;
 static struct talk t;
 static enum msg_reason reason;
@@ -56,8 +55,6 @@ static void drain(int stop_after)
 		}
 		if (m.kind == MSG_DONE)
 			reason = m.reason;
-		if (m.kind == MSG_NOTE)
-			snprintf(notes, sizeof(notes), "%s", m.text);
 		if (m.kind == MSG_ERROR)
 			snprintf(last_error, sizeof(last_error), "%s", m.text);
 		msg_free(&m);
@@ -398,103 +395,6 @@ static void test_first_space(void **state)
 	unlink(path);
 }
 
-static void test_no_model(void **state)
-{
-	(void)state;
-	args_defaults(&opts);
-	opts.model = "/no/such/file.gguf";
-	assert_int_equal(talk_open(&t, &opts, err), 0);
-	drain(0);
-	assert_true(t.failed && !t.ready);
-	assert_non_null(strstr(last_error, "/no/such/file.gguf"));
-	assert_int_equal(talk_ask(&t, "x", 1, err), -1);
-	assert_non_null(strstr(err, "/model"));
-	assert_refused("/strategy plain", "no model");
-	run("/set temp 0.5");
-	run("/show");
-	/* /model is the way out, also behind one more that fails. */
-	assert_int_equal(talk_model(&t, "Makefile", err), 0);
-	drain(0);
-	assert_true(t.failed && !t.ready && !t.busy);
-	assert_non_null(strstr(last_error, "Makefile"));
-	assert_int_equal(talk_model(&t, model, err), 0);
-	drain(0);
-	assert_true(t.ready && !t.failed);
-	run("/set predict 3");
-	ask("x");
-	assert_int_equal(t.stats.n_tokens, 3);
-	assert_true(t.worker->opt.temp == 0.5f);
-	talk_close(&t);
-}
-
-/* When the model before has gone from the disk too there is none, until /model names one. */
-static void test_model_gone(void **state)
-{
-	struct mk_spec spec = MK_TINY;
-	char path[64];
-
-	(void)state;
-	snprintf(path, sizeof(path), "%s.gone", model);
-	assert_int_equal(mk_write(path, &spec, err), 0);
-	begin_with(path, 256, 3);
-	ask("x");
-	unlink(path);
-	assert_int_equal(talk_model(&t, "Makefile", err), 0);
-	drain(0);
-	assert_true(t.failed && !t.ready);
-	assert_non_null(strstr(last_error, ".gone"));
-	assert_int_equal(talk_model(&t, model, err), 0);
-	drain(0);
-	assert_true(t.ready && !t.failed);
-	ask("y");
-	assert_int_equal(t.chat->n, 4);
-	talk_close(&t);
-}
-
-/* A model whose frame is not known says so when it is loaded, and takes one in the chat. */
-static void test_no_frame(void **state)
-{
-	static const char key[] = "tokenizer.chat_template";
-	struct mk_spec spec = MK_TINY;
-	char path[64], *buf = malloc(1 << 20), *at;
-	size_t n;
-	FILE *f;
-
-	(void)state;
-	snprintf(path, sizeof(path), "%s.frame", model);
-	assert_int_equal(mk_write(path, &spec, err), 0);
-	f = fopen(path, "r+");
-	assert_non_null(f);
-	n = fread(buf, 1, 1 << 20, f);
-	at = memmem(buf, n, key, strlen(key));
-	assert_non_null(at);
-	fseek(f, at - buf, SEEK_SET);
-	fputc('T', f);
-	fclose(f);
-	free(buf);
-	begin_with(path, 256, 3);
-	assert_non_null(strstr(notes, "/set chat-template"));
-	assert_string_equal(t.info.frame, "none");
-	ask("x");
-	assert_int_equal(reason, DONE_REFUSED);
-	assert_int_equal(t.chat->n, 0);
-	assert_non_null(strstr(last_error, "/set chat-template"));
-	assert_refused("/set chat-template magic", "chatml");
-	run("/set chat-template llama3");
-	ask("x");
-	assert_int_equal(reason, DONE_REFUSED);
-	assert_non_null(strstr(last_error, "lacks"));
-	run("/set chat-template chatml");
-	ask("x");
-	assert_int_equal(t.chat->n, 2);
-	assert_string_equal(t.info.frame, "chatml");
-	run("/set chat-template default");
-	ask("x");
-	assert_int_equal(reason, DONE_REFUSED);
-	talk_close(&t);
-	unlink(path);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,8 +403,7 @@ int main(void)
 		cmocka_unit_test(test_switch_while_answering),
 		cmocka_unit_test(test_stop_and_continue), cmocka_unit_test(test_full_context),
 		cmocka_unit_test(test_commands), cmocka_unit_test(test_save_load_read),
-		cmocka_unit_test(test_first_space), cmocka_unit_test(test_no_model),
-		cmocka_unit_test(test_model_gone), cmocka_unit_test(test_no_frame),
+		cmocka_unit_test(test_first_space),
 	};
 
 	return cmocka_run_group_tests(tests, write_model, remove_model);
