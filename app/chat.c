@@ -32,7 +32,25 @@ void chat_close(struct chat *c)
 	chat_clear(c);
 	free(c->turn);
 	free(c->system);
+	free(c->model);
+	free(c->model_file);
 	free(c);
+}
+
+int chat_model(struct chat *c, const char *name, const char *file)
+{
+	char *a = name ? strdup(name) : NULL, *b = file ? strdup(file) : NULL;
+
+	if ((name && !a) || (file && !b)) {
+		free(a);
+		free(b);
+		return -1;
+	}
+	free(c->model);
+	free(c->model_file);
+	c->model = a;
+	c->model_file = b;
+	return 0;
 }
 
 struct chat_turn *chat_last(struct chat *c)
@@ -137,7 +155,8 @@ struct chat *chat_copy(const struct chat *c)
 {
 	struct chat *d = chat_open();
 
-	if (!d || chat_system(d, c->system, c->system_len))
+	if (!d || chat_system(d, c->system, c->system_len) ||
+	    chat_model(d, c->model, c->model_file))
 		goto failed;
 	for (int i = 0; i < c->n; i++) {
 		const struct chat_turn *t = &c->turn[i];

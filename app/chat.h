@@ -30,6 +30,7 @@ struct chat_turn {
 struct chat {
 	char *system;           /* NULL: the model file's own; "": none */
 	size_t system_len;
+	char *model, *model_file;       /* it was had with; NULL: not known */
 	struct chat_turn *turn;
 	int n, cap;
 	int first;              /* turns before this one: the model no longer sees them */
@@ -43,6 +44,8 @@ void chat_close(struct chat *);
 struct chat *chat_copy(const struct chat *);
 void chat_clear(struct chat *);                         /* turns go, the system prompt stays */
 int chat_system(struct chat *, const char *text, size_t len);   /* NULL: the model's own again */
+
+int chat_model(struct chat *, const char *name, const char *file);      /* NULL: not known */
 
 /* Both return -1 without memory or when the invariant forbids it. */
 int chat_add(struct chat *, enum chat_who, const char *text, size_t len);

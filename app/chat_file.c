@@ -48,6 +48,8 @@ static json_t *header_object(const struct chat *c, const struct options *o, cons
 		json_object_set_new(j, "title", json_string(title));
 	free(title);
 	json_text_set(j, "model", model, strlen(model));
+	if (c->model_file)
+		json_text_set(j, "model_file", c->model_file, strlen(c->model_file));
 	json_object_set_new(j, "settings", settings_object(o));
 	if (c->system)
 		json_text_set(j, "system", c->system, c->system_len);
@@ -193,6 +195,18 @@ static void take_settings(struct options *o, const json_t *settings, char warnin
 	}
 }
 
+static int take_model(struct chat *c, const json_t *j)
+{
+	size_t n, m;
+	char *name = json_text_get(j, "model", &n), *file = json_text_get(j, "model_file", &m);
+	bool is_path = file && *file == '/' && strlen(file) == m;
+	int rc = chat_model(c, name && *name ? name : NULL, is_path ? file : NULL);
+
+	free(name);
+	free(file);
+	return rc;
+}
+
 /* 1: this is one of another format, which nobody here can read. */
 static int take_header(struct reading *r, const json_t *j, int line, char err[ERR_MAX])
 {
@@ -209,6 +223,8 @@ static int take_header(struct reading *r, const json_t *j, int line, char err[ER
 	r->head = true;
 	if (r->o)
 		take_settings(r->o, json_object_get(j, "settings"), r->warning);
+	if (take_model(r->c, j))
+		return fail(err, "out of memory");
 	if (!json_object_get(j, "system"))
 		return 0;
 	system = json_text_get(j, "system", &n);

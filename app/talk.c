@@ -60,15 +60,13 @@ static int begin(struct talk *t, const struct options *o, char warning[ERR_MAX],
 
 int talk_open(struct talk *t, const struct options *o, char err[ERR_MAX])
 {
-	char *model = model_path(o->model, err), warning[ERR_MAX] = "";
+	char warning[ERR_MAX] = "";
 
 	memset(t, 0, sizeof(*t));
 	child_init(&t->child);
-	if (!model)
+	if (begin(t, o, warning, err) || !(t->next_file = talk_first_model(t, err)))
 		return -1;
-	if (!begin(t, o, warning, err))
-		t->worker = worker_open(&t->opt, model, err);
-	t->next_file = model;
+	t->worker = worker_open(&t->opt, t->next_file, err);
 	t->busy = t->worker != NULL;
 	if (t->worker && *warning)
 		msgq_put_text(&t->worker->out, (struct msg){ .kind = MSG_NOTE }, warning,
@@ -480,6 +478,8 @@ void talk_take(struct talk *t, const struct msg *m)
 		free(t->model);
 		t->model = strdup(m->text);
 		take_file(t);
+		if (t->compare)
+			talk_compare(t);
 		break;
 	case MSG_TEXT:
 		take_text(t, m);

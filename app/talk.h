@@ -38,6 +38,7 @@ struct talk {
 	char *refused;          /* what was typed and not asked: the front end's to take; or NULL */
 	struct child child;     /* a calibration beside the chat: the front end polls child.fd */
 	char *place;            /* that file; NULL: the next turn begins one */
+	bool compare;           /* the chat's model with the one that is being loaded */
 	char *damaged;          /* a file of which not all could be read: it is kept; or NULL */
 	struct saved_stamp stamp;       /* of what we wrote or read there; zeroed: nothing */
 	/* The front end's: a text of *n bytes through the user's editor, for /edit; malloc'ed with
@@ -107,5 +108,9 @@ int talk_idle(const struct talk *, char err[ERR_MAX]);          /* -1: it cannot
 int talk_settings(struct talk *, char err[ERR_MAX]);            /* hands opt to the decode thread */
 int64_t talk_new_seed(const struct options *);
 /* At the start, before there is a decode thread. */
+/* The file to begin with: that of the model which the resumed chat was had with, where none was
+ * named.  malloc'ed, NULL with err. */
+char *talk_first_model(struct talk *, char err[ERR_MAX]);
+void talk_compare(struct talk *);       /* says when the chat was had with another model */
 int talk_resume_first(struct talk *, char warning[ERR_MAX], char err[ERR_MAX]);
 #endif

@@ -4,6 +4,7 @@
  * Invariant: the file of a saved chat is replaced only by us, and only while nobody else has
  * written to it: otherwise the chat goes on in a new one. */
 #include "app/args.h"
+#include "app/model_path.h"
 #include "app/talk.h"
 
 #include <errno.h>
@@ -34,16 +35,21 @@ static bool is_foreign(const struct talk *t)
 	return saved_stamp(t->place, &now) && !saved_same(&now, &t->stamp);
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+	struct saved_stamp x, y;
+
+	return saved_stamp(a, &x) && saved_stamp(b, &y) && x.dev == y.dev && x.ino == y.ino;
+}
+
 /* What could not be read is not lost: the file as it was stays under another name before its own is
  * written to. */
 static int keep_damaged(struct talk *t, const char *to, char err[ERR_MAX])
 {
-	struct saved_stamp a, b;
 	char name[PATH_MAX], note[ERR_MAX];
 	int rc = -1;
 
-	if (!t->damaged || !saved_stamp(t->damaged, &a) || !saved_stamp(to, &b) ||
-	    a.ino != b.ino || a.dev != b.dev)
+	if (!t->damaged || !is_same_file(t->damaged, to))
 		return 0;
 	errno = EEXIST;
 	for (int i = 1; i < 100 && rc && errno == EEXIST; i++) {
@@ -61,12 +67,23 @@ static int keep_damaged(struct talk *t, const char *to, char err[ERR_MAX])
 	return 0;
 }
 
+/* With the model that it is had with now, if one is loaded. */
+static int write_chat(struct talk *t, const char *to, char err[ERR_MAX])
+{
+	char *file = t->ready && t->file ? realpath(t->file, NULL) : NULL;
+	int rc = keep_damaged(t, to, err);
+
+	if (!rc && t->ready && chat_model(t->chat, t->model, file))
+		rc = fail(err, "out of memory");
+	free(file);
+	return rc ? rc : chat_save(t->chat, &t->opt, t->chat->model ? t->chat->model : "", to, err);
+}
+
 static int save_turns(struct talk *t, char err[ERR_MAX])
 {
 	if (!t->place)
 		t->place = saved_new(err);
-	if (!t->place || keep_damaged(t, t->place, err) ||
-	    chat_save(t->chat, &t->opt, t->model ? t->model : "", t->place, err))
+	if (!t->place || write_chat(t, t->place, err))
 		return -1;
 	if (!saved_stamp(t->place, &t->stamp))
 		memset(&t->stamp, 0, sizeof(t->stamp));
@@ -141,8 +158,7 @@ int talk_save(struct talk *t, const char *path, bool over, char err[ERR_MAX])
 		free(to);
 		return -1;
 	}
-	if (keep_damaged(t, to, err) ||
-	    chat_save(t->chat, &t->opt, t->model ? t->model : "", to, err)) {
+	if (write_chat(t, to, err)) {
 		free(to);
 		return -1;
 	}
@@ -189,21 +205,98 @@ static int take_file(struct talk *t, const char *path, bool first, char warning[
 	leave_place(t);
 	free(t->damaged);
 	t->damaged = c->damaged ? strdup(path) : NULL;
+	t->compare = c->model || c->model_file;
 	if (c->n % 2)
 		chat_also(warning, "its last question has no answer yet: /regen gives it one");
 	return 0;
+}
+
+static bool is_given(const struct talk *t)
+{
+	return t->opt.given[args_find("model") - option_rows];
+}
+
+/* What a saved chat names may be anything by now. */
+static bool is_model_there(const struct chat *c)
+{
+	struct stat st;
+
+	return c->model_file && !stat(c->model_file, &st) && S_ISREG(st.st_mode) &&
+	       !access(c->model_file, R_OK);
+}
+
+char *talk_first_model(struct talk *t, char err[ERR_MAX])
+{
+	if (is_given(t) || !is_model_there(t->chat))
+		return model_path(t->opt.model, err);
+	return model_path(t->chat->model_file, err);
+}
+
+static const char *last_part(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* One file may be in another folder by now; of one name there are several files. */
+static bool is_another(const struct talk *t)
+{
+	const struct chat *c = t->chat;
+
+	if (c->model_file && is_same_file(c->model_file, t->file))
+		return false;
+	return (c->model && strcmp(c->model, t->model) != 0) ||
+	       (c->model_file && strcmp(last_part(c->model_file), last_part(t->file)) != 0);
+}
+
+void talk_compare(struct talk *t)
+{
+	const struct chat *c = t->chat;
+	char note[ERR_MAX];
+
+	t->compare = false;
+	if (!t->model || !t->file || !is_another(t))
+		return;
+	fail(note, "this chat was had with %s (%s%s) and goes on with %s (%s)%s",
+	     c->model ? c->model : "another model",
+	     c->model_file ? c->model_file : "file not known",
+	     c->model_file && !is_model_there(c) ? ", not there" : "", t->model, t->file,
+	     is_model_there(c) ? "; /model changes that" : "");
+	tell(t, MSG_NOTE, note);
+}
+
+/* The chat goes on with the model that it was had with, if that is there and no other was named
+ * when the program was started. */
+static int bring_model(struct talk *t, char err[ERR_MAX])
+{
+	const struct chat *c = t->chat;
+	char note[ERR_MAX];
+
+	if (talk_settings(t, err))
+		return -1;
+	if (is_given(t) || !is_model_there(c) ||
+	    (t->ready && is_same_file(c->model_file, t->file))) {
+		talk_compare(t);
+		return 0;
+	}
+	fail(note, "loading the model of this chat: %s", c->model_file);
+	tell(t, MSG_NOTE, note);
+	return talk_model(t, c->model_file, err);
 }
 
 int talk_load(struct talk *t, const char *path, char warning[ERR_MAX], char err[ERR_MAX])
 {
 	char *copy;
 
-	if (talk_idle(t, err) || take_file(t, path, false, warning, err))
+	if (t->busy)
+		return fail(err, "the model is busy");
+	if (take_file(t, path, false, warning, err))
 		return -1;
 	copy = strdup(path);
 	free(t->path);
 	t->path = copy;
-	return talk_settings(t, err);
+	return bring_model(t, err);
 }
 
 static int resume(struct talk *t, const char *what, bool first, char warning[ERR_MAX],
@@ -229,9 +322,11 @@ static int resume(struct talk *t, const char *what, bool first, char warning[ERR
 
 int talk_resume(struct talk *t, const char *what, char warning[ERR_MAX], char err[ERR_MAX])
 {
-	if (talk_idle(t, err) || resume(t, what, false, warning, err))
+	if (t->busy)
+		return fail(err, "the model is busy");
+	if (resume(t, what, false, warning, err))
 		return -1;
-	return talk_settings(t, err);
+	return bring_model(t, err);
 }
 
 int talk_resume_first(struct talk *t, char warning[ERR_MAX], char err[ERR_MAX])
