@@ -3,7 +3,6 @@
  * Invariant: the conversation here is the only one that counts; the decode thread gets copies. */
 #include "app/talk.h"
 #include "app/args.h"
-#include "app/model_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -392,53 +391,6 @@ static void take_done(struct talk *t, enum msg_reason why)
 	/* Where nothing came, what an answer could not replace is still in the file. */
 	if (why != DONE_ERROR || (last && last->who == CHAT_MODEL))
 		talk_autosave(t);
-}
-
-int talk_calibrate(struct talk *t, bool stop, char err[ERR_MAX])
-{
-	if (!stop && !t->ready)
-		return fail(err, "the model is not loaded yet");
-	if (!stop)
-		return child_start(&t->child, t->file, t->opt.threads, t->opt.backend, err);
-	if (!t->child.pid)
-		return fail(err, "no calibration is running");
-	child_stop(&t->child);
-	msgq_put(&t->worker->out, (struct msg){ .kind = MSG_CALIBRATING });
-	return 0;
-}
-
-/* The sidecar is for the model of the chat, or of the one that is being loaded; else it lies ready
- * for when its own is. */
-static void take_made(struct talk *t, const char *path)
-{
-	const char *file = t->next_file ? t->next_file : t->file;
-	char *own = file ? model_path_sidecar_new(file) : NULL;
-	char text[2 * ERR_MAX];
-
-	if (own && !t->failed && !strcmp(own, path)) {
-		msgq_put_text(&t->worker->in, (struct msg){ .kind = CMD_SIDECAR }, path,
-			      strlen(path));
-	} else {
-		snprintf(text, sizeof(text), "%s is made, for a model that is not loaded", path);
-		msgq_put_text(&t->worker->out, (struct msg){ .kind = MSG_NOTE }, text,
-			      strlen(text));
-	}
-	free(own);
-}
-
-void talk_child(struct talk *t)
-{
-	struct msgq *out = &t->worker->out;
-	enum child_state state = child_read(&t->child);
-	char text[2 * ERR_MAX];
-
-	msgq_put(out, (struct msg){ .kind = MSG_CALIBRATING });
-	if (state == CHILD_DONE)
-		take_made(t, t->child.path);
-	if (state != CHILD_FAILED)
-		return;
-	snprintf(text, sizeof(text), "calibration: %s", t->child.line);
-	msgq_put_text(out, (struct msg){ .kind = MSG_ERROR }, text, strlen(text));
 }
 
 static void take_file(struct talk *t)
