@@ -30,7 +30,6 @@ static int mute(struct model *m, const struct tokenizer *tok, char err[ERR_MAX])
 
 void engine_template(struct engine *e, const char *name)
 {
-	*e->tmpl_err = '\0';
 	e->tmpl = name ? template_named(name, e->tok, e->tmpl_err) :
 			 template_guess(e->model->file, e->tok, e->tmpl_err);
 }
@@ -50,9 +49,8 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 	if (skip_open(&e->skip, o->self_skip, e->model, err) != 0)
 		return -1;
 	engine_template(e, o->chat_template);
-	if (o->chat_template && !template_find(o->chat_template))
-		return fail(err, "%s", e->tmpl_err);
-	return 0;
+	return !o->chat_template || template_find(o->chat_template) ? 0 :
+	       fail(err, "%s", e->tmpl_err);
 }
 
 /* What is settled before anything is loaded. */
