@@ -106,7 +106,7 @@ static int find_little(struct engine *e, const struct engine_opt *o, struct setu
 {
 	struct model *m = e->draft_model = model_open(o->model_draft, e->model, err);
 
-	if (!m || pair_check(e->model, e->tok, m, err) != 0 || mute(m, e->tok, err) != 0)
+	if (!m || pair_check(e->model, e->tok, e->tmpl, m, err) != 0 || mute(m, e->tok, err) != 0)
 		return -1;
 	pair_note(e->model, m, s->n_ctx, e->notes[NOTE_PAIR]);
 	s->little_ctx = at_most(s->n_ctx, m->cfg.n_ctx_train);

@@ -1,6 +1,8 @@
-/* pair.c - see pair.h: the same rule as llama.cpp's users know, but refused instead of warned. */
+/* pair.c - see pair.h: the rule that llama.cpp's users know, but refused instead of warned, and of
+ * the first ids those are compared that the big model's conversations have. */
 #include "engine/pair.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SIZE_APART = 128, FIRST_COMPARED = 5 };
@@ -25,34 +27,50 @@ static int same_key(const struct model *a, const struct model *b, const char *ke
 		    gguf_path(a->file));
 }
 
+static int same_token(const struct tokenizer *a, const struct tokenizer *b, int id,
+		      const char *path, char err[ERR_MAX])
+{
+	struct gguf_str x = tokenizer_piece(a, id), y = tokenizer_piece(b, id);
+
+	if (x.n == y.n && !memcmp(x.s, y.s, x.n))
+		return 0;
+	return fail(err, "%s: token %d is '%.*s' there and '%.*s' in the big model", path, id,
+		    y.n > 40 ? 40 : (int)y.n, y.s, x.n > 40 ? 40 : (int)x.n, x.s);
+}
+
+/* The first ids are often other marks in models whose words are the same.  The big model's ids are
+ * what both read, so of these its conversations' own must be the same: a BOS that only the little
+ * model would begin with is all the same. */
+static int same_marks(struct tokenizer *a, const struct tokenizer *b, const struct template *frame,
+		      const char *path, char err[ERR_MAX])
+{
+	const struct turn turns[] = { { SPEAKER_SYSTEM, "", 0 }, { SPEAKER_USER, "", 0 },
+				      { SPEAKER_ASSISTANT, "", 0 }, { SPEAKER_USER, "", 0 } };
+	int *ids, n, rc = 0;
+
+	if (!frame)
+		return tokenizer_add_bos(a) ? same_token(a, b, tokenizer_bos(a), path, err) : 0;
+	if (template_render(frame, a, turns, 4, true, &ids, &n, err) != 0)
+		return -1;
+	for (int i = 0; i < n && rc == 0; i++)
+		rc = same_token(a, b, ids[i], path, err);
+	free(ids);
+	return rc;
+}
+
 static int same_tokens(const struct tokenizer *a, const struct tokenizer *b, const char *path,
 		       char err[ERR_MAX])
 {
 	int n = tokenizer_size(a) < tokenizer_size(b) ? tokenizer_size(a) : tokenizer_size(b);
 
-	for (int i = FIRST_COMPARED; i < n; i++) {
-		struct gguf_str x = tokenizer_piece(a, i), y = tokenizer_piece(b, i);
-
-		if (x.n != y.n || memcmp(x.s, y.s, x.n))
-			return fail(err, "%s: token %d is '%.*s' there and '%.*s' in the big model",
-				    path, i, y.n > 40 ? 40 : (int)y.n, y.s,
-				    x.n > 40 ? 40 : (int)x.n, x.s);
-	}
+	for (int i = FIRST_COMPARED; i < n; i++)
+		if (same_token(a, b, i, path, err) != 0)
+			return -1;
 	return 0;
 }
 
-static int same_ends(const struct tokenizer *a, const struct tokenizer *b, const char *path,
-		     char err[ERR_MAX])
-{
-	if (tokenizer_bos(a) != tokenizer_bos(b) || tokenizer_eos(a) != tokenizer_eos(b) ||
-	    tokenizer_add_bos(a) != tokenizer_add_bos(b))
-		return fail(err, "%s: BOS %d and EOS %d there, %d and %d in the big model", path,
-			    tokenizer_bos(b), tokenizer_eos(b), tokenizer_bos(a), tokenizer_eos(a));
-	return 0;
-}
-
-int pair_check(const struct model *big, const struct tokenizer *big_tok, const struct model *little,
-	       char err[ERR_MAX])
+int pair_check(const struct model *big, struct tokenizer *big_tok, const struct template *frame,
+	       const struct model *little, char err[ERR_MAX])
 {
 	const char *path = gguf_path(little->file);
 	struct tokenizer *tok;
@@ -66,7 +84,8 @@ int pair_check(const struct model *big, const struct tokenizer *big_tok, const s
 	tok = tokenizer_open(little->file, err);
 	if (!tok)
 		return -1;
-	rc = same_ends(big_tok, tok, path, err) || same_tokens(big_tok, tok, path, err) ? -1 : 0;
+	rc = same_marks(big_tok, tok, frame, path, err) || same_tokens(big_tok, tok, path, err) ?
+	     -1 : 0;
 	tokenizer_close(tok);
 	return rc;
 }

@@ -2,12 +2,13 @@
 #ifndef S3D_PAIR_H
 #define S3D_PAIR_H
 #include "engine/model.h"
-#include "engine/tokenizer.h"
+#include "engine/template.h"
 
-/* 0, or -1 with the first reason: kind of tokenizer, sizes more than 128 apart, BOS or EOS, or the
- * first token from id 5 on whose text differs (with both texts). */
-int pair_check(const struct model *big, const struct tokenizer *big_tok, const struct model *little,
-	       char err[ERR_MAX]);
+/* 0, or -1 with the first reason: kind of tokenizer, sizes more than 128 apart, or the first token
+ * whose text differs (with both texts), of those that the frame (NULL: none is known) puts into a
+ * conversation, BOS and EOS among them, and of all from id 5 on. */
+int pair_check(const struct model *big, struct tokenizer *big_tok, const struct template *frame,
+	       const struct model *little, char err[ERR_MAX]);
 /* What is worth knowing of a pair that passed, for a chat of n_ctx tokens: a little model larger
  * than the big one, a shorter context.  Empty text: nothing. */
 void pair_note(const struct model *big, const struct model *little, int n_ctx,
