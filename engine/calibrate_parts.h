@@ -84,14 +84,19 @@ struct calibrate {
 	double all_s;           /* that the whole may take */
 	double told, most;      /* when progress was told, and the most that was */
 	double weighs;          /* when weighing began, 0: not yet */
+	double holds;           /* when bridges were first held against text, 0: not yet */
+	double left;            /* seconds that were told to be left, 0: nothing was */
 	struct shape shape;
 	struct built built[CALIBRATE_MOST];
 	int *vocab, n_vocab;
 };
 bool calibrate_stop(const struct calibrate *);
 void calibrate_note(const struct calibrate *, const char *text);
-/* done: 0..1 of weighing; -1: before it, where time alone says how much is done. */
+/* done: 0..1 of holding bridges against text; -1: before it, where time alone says how much is
+ * done.  What is told to be left never grows, but by work that was found. */
 void calibrate_tell(struct calibrate *, double done, const char *what);
+/* It is known now how much is left to hold, and how many seconds that takes. */
+void calibrate_found(struct calibrate *, double left);
 /* Conversations or a file until c->end, at least so long that there is enough of them.  0, 1:
  * stopped, -1. */
 int talk_run(struct calibrate *, char err[ERR_MAX]);

@@ -388,6 +388,7 @@ static int hold_all(struct weigh *w, char err[ERR_MAX])
 	int few = affordable(w, POSITIONS, each * both, r->n);
 
 	w->all = r->n * few * both;
+	calibrate_found(w->c, each * w->all);
 	for (int i = 0; i < r->n && rc == 0; i++) {
 		rc = hold(w, i, few, err);
 		set_gain(&r->row[i], r->verify, k);
@@ -396,6 +397,7 @@ static int hold_all(struct weigh *w, char err[ERR_MAX])
 		each = (clock_now() - start) / w->done;
 	few = affordable(w, POSITIONS_MORE, each, best);
 	w->all = w->done + best * few;
+	calibrate_found(w->c, each * best * few);
 	return rc ? rc : hold_best(w, few, err);
 }
 

@@ -75,6 +75,26 @@ goes_on() {
 }
 t "the next run goes on" goes_on
 
+stranger() {    # a file of somebody else keeps nothing of ours, and nothing is promised
+	rm -f "$side" "$side.part"
+	echo mine >"$side.part"
+	"$s3dchat" calibrate -t 1 --backend cpu -m "$model" --minutes 10 --progress >"$tmp/out" \
+		2>"$tmp/err" &
+	pid=$!
+	for _ in $(seq 600); do
+		[ -s "$tmp/out" ] && break
+		sleep 0.1
+	done
+	kill -TERM $pid
+	wait $pid
+	[ $? -eq 143 ] && says 'left alone' && says 'nothing is kept' && ! says 'goes on from' &&
+		[ "$(cat "$side.part")" = mine ]
+	rc=$?
+	rm -f "$side.part"
+	return $rc
+}
+t "a stranger's file in the place of ours" stranger
+
 elsewhere() {   # named without a folder
 	ln -s "$model" "$HOME/link.gguf" && (cd "$HOME" && run 0 -m link.gguf --minutes 0.05) &&
 	[ -s "$HOME/link.s3d.gguf" ]

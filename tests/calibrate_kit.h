@@ -28,7 +28,7 @@ static void on_note(void *ctx, const char *text)
 }
 
 static long asked, stop_at, told;
-static double begin_s;
+static double begin_s, told_left;
 static size_t begin_bytes;
 static bool stop(void *ctx)
 {
@@ -40,6 +40,7 @@ static void on_progress(void *ctx, double done, double left, const char *what)
 {
 	(void)ctx, (void)what;
 	assert_true(done >= 0 && done < 1 && left > 0);
+	told_left = left;
 	told++;
 }
 

@@ -205,6 +205,44 @@ static void test_long_system(void **state)
 	}
 }
 
+/* What is told after `gone` of 1000 seconds, the last of them spent on timing (100) and on holding
+ * (10). */
+static double left(struct calibrate *c, double gone, double done)
+{
+	double now = clock_now();
+
+	c->start = now - gone;
+	c->end = c->start + 700;
+	c->weighs = now - 110;
+	c->holds = now - 10;
+	c->told = 0;
+	calibrate_tell(c, done, "test");
+	return told_left;
+}
+
+/* Time that went into other things does not count for what is left, which never grows by itself. */
+static void test_left(void **state)
+{
+	const struct calibrate_opt o = { .progress = on_progress };
+	struct calibrate_result r = { .n = 0 };
+	struct calibrate c = { .o = &o, .r = &r, .all_s = 1000 };
+
+	(void)state;
+	assert_true(fabs(left(&c, 600, -1) - 400) < 1);
+	assert_true(fabs(left(&c, 650, -1) - 350) < 1);
+	assert_true(fabs(left(&c, 800, -1) - 300) < 1); /* the text is late */
+	r.text_s = 800;
+	assert_true(fabs(left(&c, 900, -1) - 100) < 1);
+	assert_true(fabs(left(&c, 901, 0.1) - 90) < 1); /* a tenth took 10 seconds */
+	assert_true(fabs(left(&c, 902, 0.09) - 90) < 1);        /* slower: it waits */
+	assert_true(fabs(left(&c, 903, 0.5) - 10) < 1);
+	calibrate_found(&c, 40);
+	assert_true(fabs(left(&c, 904, 0.2) - 40) < 1);
+	calibrate_found(&c, 20);                        /* less than was known */
+	assert_true(fabs(left(&c, 905, 0.1) - 40) < 1);
+	assert_true(fabs(left(&c, 906, 0.9) - 1.1) < 0.2);
+}
+
 static void test_refused(void **state)
 {
 	struct mk_spec one = MK_TINY, little = MK_TINY;
@@ -231,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_expected),
 		cmocka_unit_test(test_long_system),
+		cmocka_unit_test(test_left),
 		cmocka_unit_test(test_refused),
 	};
 
