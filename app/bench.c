@@ -3,6 +3,7 @@
  * Everything is measured once per repetition, one after the other, so that a slow minute of the
  * machine hits all of them alike. */
 #include "app/bench.h"
+#include "app/args.h"
 #include "app/bench_parts.h"
 #include "app/model_path.h"
 #include "app/setup.h"
@@ -181,8 +182,10 @@ static int measure(struct bench *b, char err[ERR_MAX])
 
 int bench_run(const struct options *o, FILE *out, char err[ERR_MAX])
 {
+	bool reps = o->given[args_find("reps") - option_rows];
 	struct bench b = {
-		.opt = o, .reps = o->reps, .prompt_step = o->quick && !*o->prompts ? 3 : 1,
+		.opt = o, .reps = o->quick && !reps ? 1 : o->reps,
+		.prompt_step = o->quick && !*o->prompts ? 3 : 1,
 		.n_predict = o->quick ? 48 : 128, .n_decode = o->quick ? 16 : 64,
 	};
 	int rc = bench_open(&b, err);
@@ -191,8 +194,8 @@ int bench_run(const struct options *o, FILE *out, char err[ERR_MAX])
 		rc = measure(&b, err);
 	if (!rc)
 		bench_report(&b, out);
-	if (!rc && fflush(out))
-		rc = fail(err, "writing the result: %s", strerror(errno));
+	if (!rc)
+		rc = text_flush(out, err);
 	if (!rc && !o->probes)
 		rc = bench_strategy_check(&b, err);
 	bench_close(&b);

@@ -77,13 +77,14 @@ static void describe(const struct bench *b, FILE *f)
 
 	cpu_name(cpu, sizeof(cpu));
 	text_row(f, "program", "s3dchat " S3D_VERSION, b->opt->csv);
-	snprintf(line, sizeof(line), "%s, %d of %ld cores, %.1f GiB", cpu, usable_cores(),
-		 sysconf(_SC_NPROCESSORS_CONF), gib);
+	snprintf(line, sizeof(line), "%s, %d of %ld core%s, %.1f GiB", cpu, usable_cores(),
+		 sysconf(_SC_NPROCESSORS_CONF), text_s(sysconf(_SC_NPROCESSORS_CONF)), gib);
 	text_row(f, "machine", line, b->opt->csv);
 	snprintf(line, sizeof(line), "%s: %s", b->e->be->name, b->e->be->describe(b->e->dev));
 	text_row(f, "kernels", line, b->opt->csv);
-	snprintf(line, sizeof(line), "%.300s (%s, %d layers of width %d, %.1f MB a token)",
-		 file_name(b), c->arch, c->n_layers, c->n_embd, (double)b->token_bytes / 1e6);
+	snprintf(line, sizeof(line), "%.300s (%s, %d layer%s of width %d, %.1f MB a token)",
+		 file_name(b), c->arch, c->n_layers, text_s(c->n_layers), c->n_embd,
+		 (double)b->token_bytes / 1e6);
 	text_row(f, "model", line, b->opt->csv);
 }
 

@@ -2,6 +2,7 @@
  *
  * Invariant: every number is a series or made of series of the CSV. */
 #include "app/bench_parts.h"
+#include "app/text.h"
 
 #include <math.h>
 #include <string.h>
@@ -58,8 +59,8 @@ static void head(const struct bench *b, FILE *f)
 {
 	int used = (b->prompts.n + b->prompt_step - 1) / b->prompt_step;
 
-	fprintf(f, "\n%d prompts, answers of at most %d tokens, %d repetitions, in turn\n", used,
-		b->n_predict, b->reps);
+	fprintf(f, "\n%d prompt%s, answers of at most %d tokens, %d repetition%s, in turn\n", used,
+		text_s(used), b->n_predict, b->reps, text_s(b->reps));
 }
 
 /* What self left out, in the form that --self-skip takes. */

@@ -119,7 +119,7 @@ static int print_table(FILE *f, const struct calibrate_result *r, const char *pa
 	fputs("written: ", f);
 	text_print_line(f, path);
 	fputc('\n', f);
-	return fflush(f) ? fail(err, "writing the result: %s", strerror(errno)) : 0;
+	return text_flush(f, err);
 }
 
 static void print_times(const struct calibrate_result *r)

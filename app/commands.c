@@ -151,7 +151,8 @@ static int load(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 		return -1;
 	if (*warning)
 		fprintf(out, "note: %s\n", warning);
-	fprintf(out, "loaded %d turns and the settings from %s\n", t->chat->n, arg);
+	fprintf(out, "loaded %d turn%s and the settings from %s\n", t->chat->n,
+		text_s(t->chat->n), arg);
 	return 0;
 }
 
@@ -161,17 +162,22 @@ static int read_file(struct talk *t, const char *arg, FILE *out, char err[ERR_MA
 
 	if (talk_attach(t, arg, &n, err))
 		return -1;
-	fprintf(out, "%zu bytes of %s go before the next question\n", n, arg);
+	fprintf(out, "%zu byte%s of %s go%s before the next question\n", n, text_s((long)n), arg,
+		n == 1 ? "es" : "");
 	return 0;
 }
 
 static int undo(struct talk *t, FILE *out, char err[ERR_MAX])
 {
+	int left;
+
 	if (!chat_undo(t->chat))
 		return fail(err, "there is nothing to take back");
 	talk_recall(t);
 	talk_taken_back(t);
-	fprintf(out, "took back the last question; %d turns are left\n", t->chat->n);
+	left = (t->chat->n + 1) / 2;    /* with its answer a question is two turns */
+	fprintf(out, "took back the last question; %d question%s left\n", left,
+		left == 1 ? " is" : "s are");
 	return 0;
 }
 
@@ -257,11 +263,11 @@ static int sessions(FILE *out, char err[ERR_MAX])
 			strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
 		if (s->turns >= 0)
 			snprintf(turns, sizeof(turns), "%d", s->turns);
-		fprintf(out, "%3d  %-20s  %s  %3s turns  %s\n", i + 1, s->id, when, turns,
-			*s->title ? s->title : "-");
+		fprintf(out, "%3d  %-20s  %s  %3s turn%-3s%s\n", i + 1, s->id, when, turns,
+			text_s(s->turns), *s->title ? s->title : "-");
 	}
 	if (n > SHOWN)
-		fprintf(out, "and %d older ones\n", n - SHOWN);
+		fprintf(out, "and %d older one%s\n", n - SHOWN, text_s(n - SHOWN));
 	free(list);
 	return 0;
 }
@@ -276,7 +282,7 @@ static int resume(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX])
 		return -1;
 	if (*warning)
 		fprintf(out, "note: %s\n", warning);
-	fprintf(out, "going on with a chat of %d turns\n", t->chat->n);
+	fprintf(out, "going on with a chat of %d turn%s\n", t->chat->n, text_s(t->chat->n));
 	return 0;
 }
 

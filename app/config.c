@@ -271,8 +271,13 @@ int config_line(struct config *c, const char *line, const char *where, char err[
 
 static void warn(const struct reading *rd, const char *text)
 {
-	if (rd->c->warn)
-		rd->c->warn(rd->c->ctx, text);
+	struct config *c = rd->c;
+	size_t n = strlen(c->warnings), more = strlen(text);
+
+	if (c->warn)
+		c->warn(c->ctx, text);
+	else if (n + more + 2 <= sizeof(c->warnings))
+		snprintf(c->warnings + n, sizeof(c->warnings) - n, "%s\n", text);
 }
 
 /* text[0..n-1], terminated, line by line. */

@@ -19,9 +19,11 @@ struct config {
 	struct options *opt;    /* NULL: set lines are checked but change nothing */
 	struct theme theme;
 	struct keymap keys;
-	/* Takes a warning ("FILE:LINE: what"); ctx is the caller's. */
+	/* Takes a warning ("FILE:LINE: what"); ctx is the caller's.  Without it they are kept in
+	 * warnings, a line each, as far as there is room. */
 	void (*warn)(void *ctx, const char *text);
 	void *ctx;
+	char warnings[8192];
 	char text[4096];        /* values of set lines; text_n bytes are taken */
 	size_t text_n;
 };

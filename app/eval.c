@@ -83,8 +83,9 @@ static int choose_chunks(struct eval *v, char err[ERR_MAX])
 {
 	v->n_chunks = v->n_ids / v->chunk;
 	if (!v->n_chunks)
-		return fail(err, "%s: %d tokens are less than one chunk of %d; give a longer text "
-			    "or a smaller -c", v->opt->text, v->n_ids, v->chunk);
+		return fail(err, "%s: %d token%s, less than one chunk of %d; give a longer text "
+			    "or a smaller -c", v->opt->text, v->n_ids, text_s(v->n_ids),
+			    v->chunk);
 	if (v->opt->chunks && v->opt->chunks < v->n_chunks)
 		v->n_chunks = v->opt->chunks;
 	if (v->ref.f && v->ref.n_chunks < v->n_chunks)
@@ -246,8 +247,9 @@ static void report(struct eval *v, FILE *out)
 	if (v->ref.f)
 		report_kl(v, out);
 	else
-		fprintf(out, "perplexity %.4f +- %.4f over %d chunks of %d tokens (%ld scored)\n",
-			ppl, ppl * standard_error(v), v->n_chunks, v->chunk, v->n);
+		fprintf(out, "perplexity %.4f +- %.4f over %d chunk%s of %d tokens (%ld scored)\n",
+			ppl, ppl * standard_error(v), v->n_chunks, text_s(v->n_chunks), v->chunk,
+			v->n);
 	fprintf(stderr, "%.1f s\n", clock_now() - v->start);
 }
 
@@ -272,8 +274,8 @@ int eval_run(const struct options *o, FILE *out, char err[ERR_MAX])
 		rc = run_chunks(&v, err);
 	if (!rc)
 		report(&v, out);
-	if (!rc && fflush(out))
-		rc = fail(err, "writing the result: %s", strerror(errno));
+	if (!rc)
+		rc = text_flush(out, err);
 	eval_close(&v);
 	return rc;
 }

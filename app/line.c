@@ -184,7 +184,7 @@ static void greet(struct line_chat *l)
 	printf(" - %s (%s)\n/help lists the commands, Ctrl+C stops an answer, Ctrl+D leaves.\n",
 	       t->strategy, t->exact ? "exact" : "approximate");
 	if (t->chat->n)
-		printf("going on with a chat of %d turns\n", t->chat->n);
+		printf("going on with a chat of %d turn%s\n", t->chat->n, text_s(t->chat->n));
 	recap(l);
 	if (t->info.calibrates && !t->info.sidecar)
 		say(l, "this model cannot draft for itself yet; /calibrate makes it, in some "
@@ -224,7 +224,7 @@ static void on_message(struct line_chat *l, const struct msg *m)
 		break;
 	case MSG_DROPPED:
 		snprintf(note, sizeof(note), "(the context is full: the model no longer sees the "
-			 "first %d turns)\n", m->count);
+			 "first %d turn%s)\n", m->count, text_s(m->count));
 		if (l->terminal)
 			say(l, note);
 		break;
@@ -410,7 +410,7 @@ static int loop(struct line_chat *l, char err[ERR_MAX])
 	}
 	free(first);
 	if (l->output_error)
-		return fail(err, "cannot write to standard output: %s", strerror(l->output_error));
+		return text_unwritten(l->output_error, err);
 	if (got_end || (l->talk.busy && l->talk.ready))
 		talk_autosave(&l->talk);        /* with what there is of the answer */
 	return got_end ? 128 + got_end : l->talk.failed;

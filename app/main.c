@@ -50,7 +50,7 @@ static bool is_full_screen(const struct options *o)
 {
 	char why[ERR_MAX];
 
-	if (o->line || o->single_turn || !isatty(STDOUT_FILENO))
+	if (is_one_answer(o) || o->line || o->single_turn || !isatty(STDOUT_FILENO))
 		return false;
 	if (!term_able(getenv("TERM"), why))
 		return true;
@@ -60,11 +60,22 @@ static bool is_full_screen(const struct options *o)
 	return false;
 }
 
-static int chat(const struct options *o, const struct config *cfg, char err[ERR_MAX])
+static int chat(const struct options *o, const struct config *cfg, bool full, char err[ERR_MAX])
 {
 	if (is_one_answer(o))
 		return run_once(o, err);
-	return is_full_screen(o) ? tui_main(o, cfg, err) : line_main(o, err);
+	return full ? tui_main(o, cfg, err) : line_main(o, err);
+}
+
+/* What was wrong in the configuration. */
+static void tell_warnings(const struct config *cfg)
+{
+	for (const char *p = cfg->warnings; *p; p += strcspn(p, "\n") + 1) {
+		char line[ERR_MAX];
+
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(p, "\n"), p);
+		text_tell("s3dchat", line);
+	}
 }
 
 /* Commands that take a model get the default one when none is named. */
@@ -88,19 +99,12 @@ static int with_model(struct options *o, char err[ERR_MAX])
 	return rc;
 }
 
-static void on_warning(void *ctx, const char *text)
-{
-	(void)ctx;
-	text_tell("s3dchat", text);
-}
-
 /* The user's configuration below what the command line says. */
 static int configure(struct options *o, struct config *cfg, int argc, char **argv,
 		     char err[ERR_MAX])
 {
 	args_defaults(o);
 	config_default(cfg, o);
-	cfg->warn = on_warning;
 	if (config_user(cfg, err))
 		return -1;
 	return args_parse_over(o, argc, argv, err) ? 2 : 0;
@@ -111,6 +115,7 @@ static int run(int argc, char **argv, char err[ERR_MAX])
 	static struct config cfg;
 	struct file_names names = { .n = 0 };
 	struct options o;
+	bool full;
 	int rc;
 
 	if (args_parse(&o, argc, argv, err))
@@ -120,16 +125,19 @@ static int run(int argc, char **argv, char err[ERR_MAX])
 			args_help(stdout, o.mode);
 		else
 			printf("s3dchat %s\n", S3D_VERSION);
-		return fflush(stdout) ? fail(err, "cannot write to standard output") : 0;
+		return text_flush(stdout, err);
 	}
 	rc = o.mode == MODE_CHAT ? configure(&o, &cfg, argc, argv, err) : 0;
+	if (!rc && check_names(&o, err))
+		rc = 2;
+	full = !rc && o.mode == MODE_CHAT && is_full_screen(&o);
+	if (!full)              /* which would cover them, and shows them itself */
+		tell_warnings(&cfg);
 	if (rc)
 		return rc;
-	if (check_names(&o, err))
-		return 2;
 	rc = file_names_open(&names, &o, err);
 	if (!rc)
-		rc = o.mode == MODE_CHAT ? chat(&o, &cfg, err) : with_model(&o, err);
+		rc = o.mode == MODE_CHAT ? chat(&o, &cfg, full, err) : with_model(&o, err);
 	file_names_free(&names);
 	return rc;
 }

@@ -133,7 +133,7 @@ _(BOOL, csv, "csv", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 _(INT, reps, "reps", "r", "repetitions", "N", "3", 1, 1000, IN_BENCH, COMMANDS, \
 	"repetitions of each measurement") \
 _(BOOL, quick, "quick", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
-	"fewer prompts and tokens: well under a minute") \
+	"a third of the prompts, answers of 48 tokens, and one repetition unless -r says more") \
 _(BOOL, probes, "probes", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"only what does not depend on the strategy, for models that do not chat too") \
 _(BOOL, strategies, "strategies", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \

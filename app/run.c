@@ -184,7 +184,7 @@ static int ask(const char *prompt, size_t len, struct output *out, char err[ERR_
 	if (!out->json)
 		put_end(out);
 	if (out->error)
-		return fail(err, "cannot write the answer: %s", strerror(out->error));
+		return text_unwritten(out->error, err);
 	return rc;
 }
 
@@ -233,12 +233,13 @@ int run_once(const struct options *o, char err[ERR_MAX])
 	struct output out = { .visible = isatty(STDOUT_FILENO), .last = '\n', .json = o->json,
 			      .why = DONE_STOPPED };
 	char why[ERR_MAX];
-	int rc;
+	int rc, told;
 
 	memset(&talk, 0, sizeof(talk));
 	rc = answer_prompt(o, &out, err);
-	if (o->json && run_json(stdout, &talk, out.why, rc ? err : NULL, why) && !rc)
-		rc = fail(err, "%s", why);
+	told = o->json ? run_json(stdout, &talk, out.why, rc ? err : NULL, why) : 0;
+	if (told && !rc)
+		rc = told < 0 ? fail(err, "%s", why) : told;
 	if (!rc && o->verbose)
 		command_stats(&talk, stderr);
 	talk_close(&talk);

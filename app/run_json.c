@@ -1,6 +1,7 @@
 /* run_json.c - see run_json.h.  The numbers are those of /stats; one that is not known is null. */
 #include "app/run_json.h"
 #include "app/json_text.h"
+#include "app/text.h"
 #include "engine/memory.h"
 
 #include <errno.h>
@@ -138,7 +139,7 @@ int run_json(FILE *f, const struct talk *t, enum msg_reason why, const char *err
 	if (!error || t->stats.n_tokens > 0)
 		put_answer(j, t, why);
 	if (put_object(f, j))
-		return fail(err, "cannot write the answer: %s", strerror(errno));
+		return text_unwritten(errno, err);
 	return 0;
 }
 

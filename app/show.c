@@ -76,8 +76,9 @@ void command_plan(const struct model_info *i, char *out, size_t cap)
 	if (i->free && (size_t)n < cap)
 		n += snprintf(out + n, cap - (size_t)n, ", %.0f MiB free", (double)i->free / mib);
 	if (i->host_layers && (size_t)n < cap)
-		snprintf(out + n, cap - (size_t)n, "; %d of %d layers stay in host memory, %.1f "
+		snprintf(out + n, cap - (size_t)n, "; %d of %d layers stay%s in host memory, %.1f "
 			 "MiB that every pass reads over the bus", i->host_layers, i->n_layers,
+			 i->host_layers == 1 ? "s" : "",
 			 (double)i->bus / mib);
 }
 
@@ -113,10 +114,10 @@ static void show_memory(const struct talk *t, FILE *out)
 	const struct model_info *i = &t->info;
 	size_t now = memory_now();
 
-	mebibytes(out, "weights", t->ready && i->weights, i->weights);
 	mebibytes(out, "little model", t->ready && i->draft, i->draft);
+	mebibytes(out, "weights", t->ready && i->weights, i->weights);
 	mebibytes(out, "KV cache", t->ready, i->kv);
-	mebibytes(out, "  of these sidecar", t->ready && i->sidecar, i->sidecar);
+	mebibytes(out, "  sidecar, of both", t->ready && i->sidecar, i->sidecar);
 	mebibytes(out, "work buffers", t->ready, i->work);
 	mebibytes(out, "planned", t->ready && i->planned, i->planned);
 	if (t->ready && i->gpu)

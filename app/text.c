@@ -5,6 +5,8 @@
 #include "app/text.h"
 #include "engine/utf8.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,4 +200,23 @@ bool text_blank(const char *s, size_t n)
 	while (i < n && s[i] && strchr(" \t\r\n", s[i]))
 		i++;
 	return i == n;
+}
+
+int text_unwritten(int why, char err[ERR_MAX])
+{
+	*err = '\0';
+	if (why == EPIPE)
+		return 128 + SIGPIPE;
+	return fail(err, "cannot write to standard output: %s", strerror(why));
+}
+
+int text_flush(FILE *f, char err[ERR_MAX])
+{
+	errno = 0;
+	return fflush(f) || ferror(f) ? text_unwritten(errno, err) : 0;
+}
+
+const char *text_s(long n)
+{
+	return n == 1 ? "" : "s";
 }

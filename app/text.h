@@ -5,6 +5,8 @@
  * utf8_unsafe names but joiners in their place, however the input was cut into pieces. */
 #ifndef S3D_APP_TEXT_H
 #define S3D_APP_TEXT_H
+#include "engine/util.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,6 +38,12 @@ char *text_line(const char *s, size_t n);       /* a name: newlines and tabs are
 /* Prints s, made visible; a name: on one line. */
 void text_print(FILE *, const char *s);
 void text_print_line(FILE *, const char *s);
+/* What standard output did not take, by errno: -1 with err.  A pipe that nobody reads any more
+ * (| head) is no error to speak of: the status is as if the signal had ended us. */
+int text_unwritten(int why, char err[ERR_MAX]);
+int text_flush(FILE *, char err[ERR_MAX]);      /* 0, or that */
+/* What makes a word of n things: "s", or "" for one. */
+const char *text_s(long n);
 /* "who: text" as a line of stderr, made visible. */
 void text_tell(const char *who, const char *text);
 void text_print_n(FILE *, const char *s, size_t n);

@@ -129,7 +129,5 @@ int tokenize_main(const char *model_path, bool decode, bool special, char err[ER
 			      print_ids(t, s, len, special, err);
 	free(s);
 	tokenizer_close(t);
-	if (rc == 0 && (fflush(stdout) || ferror(stdout)))
-		return fail(err, "standard output can not be written: %s", strerror(errno));
-	return rc;
+	return rc ? rc : text_flush(stdout, err);
 }

@@ -12,6 +12,21 @@
 
 static void add_turns(struct tui *, int n);
 
+/* Of a theme that is taken while the screen is ours. */
+static void on_warning(void *ctx, const char *text)
+{
+	tui_say(ctx, BLOCK_ERROR, text);
+}
+
+/* What was wrong in the configuration, which was read before there was a screen. */
+static void say_warnings(struct tui *t)
+{
+	for (char *p = t->cfg.warnings, *end; (end = strchr(p, '\n')) != NULL; p = end + 1)
+		transcript_add(t->log, BLOCK_ERROR, p, (size_t)(end - p));
+	t->cfg.warn = on_warning;
+	t->cfg.ctx = t;
+}
+
 int tui_open(struct tui *t, char err[ERR_MAX])
 {
 	t->log = transcript_open();
@@ -25,6 +40,7 @@ int tui_open(struct tui *t, char err[ERR_MAX])
 	t->hint = -1;
 	if (!t->log || prompt_open())
 		return fail(err, "out of memory");
+	say_warnings(t);
 	add_turns(t, t->talk.chat->n);          /* of a saved chat */
 	t->mouse = !strcmp(t->talk.opt.mouse, "on");
 	if (!*t->talk.opt.theme)
@@ -279,8 +295,9 @@ static void ready(struct tui *t)
 	snprintf(note, sizeof(note), "%.100s is ready. F1 helps, /help lists the commands, Ctrl+D "
 		 "leaves.", t->talk.model ? t->talk.model : "");
 	tui_say(t, BLOCK_NOTICE, note);
-	snprintf(note, sizeof(note), "%d of %d layers stay in host memory: every pass reads %.0f "
-		 "MiB over the bus.", i->host_layers, i->n_layers, (double)i->bus / (1 << 20));
+	snprintf(note, sizeof(note), "%d of %d layers stay%s in host memory: every pass reads %.0f "
+		 "MiB over the bus.", i->host_layers, i->n_layers,
+		 i->host_layers == 1 ? "s" : "", (double)i->bus / (1 << 20));
 	if (i->host_layers)
 		tui_say(t, BLOCK_NOTICE, note);
 	if (i->calibrates && !i->sidecar)
@@ -304,7 +321,7 @@ static void dropped(struct tui *t, int turns)
 
 	transcript_forget(t->log, turns < t->turns ? t->block[turns] : transcript_blocks(t->log));
 	snprintf(note, sizeof(note), "The context is full: the model no longer sees the first %d "
-		 "turns.", turns);
+		 "turn%s.", turns, text_s(turns));
 	tui_say(t, BLOCK_NOTICE, note);
 }
 

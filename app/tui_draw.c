@@ -4,6 +4,7 @@
 #include "app/commands.h"
 #include "app/model_path.h"
 #include "app/prompt.h"
+#include "app/text.h"
 #include "app/tui.h"
 #include "ui/pane_input.h"
 #include "ui/width.h"
@@ -59,8 +60,8 @@ static void draw_title(const struct tui *t, struct grid *g, const struct layout 
 				 "(%s) ", t->talk.exact ? "exact" : "approximate");
 	}
 	if (transcript_scrolled(t->log) > 0)
-		x += grid_printf(g, left, 0, x, ROLE_NOTICE, 0, "· %d rows below ",
-				 transcript_scrolled(t->log));
+		x += grid_printf(g, left, 0, x, ROLE_NOTICE, 0, "· %d row%s below ",
+				 transcript_scrolled(t->log), text_s(transcript_scrolled(t->log)));
 	grid_printf(g, left, 0, x, ROLE_TITLE, 0, "· %s ", model_name(t));
 }
 
@@ -213,6 +214,18 @@ static void draw_panes(struct tui *t, struct grid *g, const struct layout *l,
 	draw_flash(t, g, l);
 }
 
+/* As much of it as fits. */
+static void draw_too_small(struct grid *g, struct rect r)
+{
+	static const char *const notices[] = { "at least 20x5, please", "at least 20x5",
+		"min. 20x5", "20x5", "!" };
+	size_t i = 0, last = sizeof(notices) / sizeof(notices[0]) - 1;
+
+	while (i < last && (int)strlen(notices[i]) > r.w)
+		i++;
+	put(g, r, 0, ROLE_ERROR, notices[i]);
+}
+
 void tui_draw(struct tui *t, struct grid *g)
 {
 	struct rect all = { 0, 0, g->rows, g->cols };
@@ -224,7 +237,7 @@ void tui_draw(struct tui *t, struct grid *g)
 	grid_clear(g, all, ROLE_TEXT);
 	layout_compute(g->rows, g->cols, &want, &l);
 	if (l.too_small) {
-		grid_printf(g, all, 0, 0, ROLE_ERROR, 0, "at least 20x5, please");
+		draw_too_small(g, all);
 		return;
 	}
 	prompt_view(&v);

@@ -105,8 +105,8 @@ static int read_windows(struct calibrate *c, const int *ids, int n, char err[ERR
 	window = window < WINDOW_LEAST ? WINDOW_LEAST : window < c->context ? window : c->context;
 	windows = n / (window - bos);
 	if (windows < WINDOWS_LEAST)
-		return fail(err, "%s: %d tokens are too few to calibrate with; at least %d are "
-			    "needed, and many thousands do better", c->o->text, n,
+		return fail(err, "%s: too short to calibrate with: it has %d of at least %d "
+			    "tokens, and many thousands do better", c->o->text, n,
 			    WINDOW_LEAST * WINDOWS_LEAST);
 	for (int i = 0; i < windows && (clock_now() < c->end || !text_enough(c)); i++) {
 		if (calibrate_stop(c))

@@ -28,6 +28,17 @@ bench() {
 	grep -q '^R8,' "$tmp/out"
 result "probes of a model with a window"
 
+# How often each is measured: three times, a quick bench once, or as -r says.
+mkdir "$tmp/hi" && echo hi >"$tmp/hi/hi.txt"
+"$B/tests/mkmodel" --shape tiny-gemma3 "$tmp/tiny.gguf" 2>/dev/null
+for args in "3" "1 --quick" "2 --quick -r 2"; do
+	"$B/s3dchat" bench -m "$tmp/tiny.gguf" --backend cpu --strategies --csv \
+		--prompts "$tmp/hi" ${args#?} >"$tmp/out" 2>"$tmp/err" &&
+		awk -F, -v want="${args%% *}" '/^plain@0\/speed/ { n++; bad += $6 != want }
+			END { exit !(n == 1 && !bad) }' "$tmp/out" || break
+done
+result "repetitions of a bench and of a quick one"
+
 if [ ! -f "$model" ]; then
 	echo "ok $((n + 1)) - bench # SKIP no model at $model (S3D_TEST_MODEL names another)"
 	exit 0

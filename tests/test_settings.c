@@ -93,12 +93,44 @@ static void test_lacking(void **state)
 	talk_close(&t);
 }
 
+/* /undo counts what is left in questions, not in turns of both sides. */
+static void test_undo_counts_questions(void **state)
+{
+	(void)state;
+	begin();
+	for (int i = 0; i < 3; i++)
+		ask("question");
+	assert_says("/undo", "took back the last question; 2 questions are left\n");
+	assert_says("/undo", "took back the last question; 1 question is left\n");
+	assert_says("/undo", "took back the last question; 0 questions are left\n");
+	assert_refused("/undo", "nothing to take back");
+	talk_close(&t);
+}
+
+/* The sidecar's share stands right under the two that it is a part of. */
+static void test_memory_rows(void **state)
+{
+	char *out;
+
+	(void)state;
+	begin();
+	out = command("/show memory");
+	assert_true(strstr(out, "little model") < strstr(out, "\nweights "));
+	assert_true(strstr(out, "\nweights ") < strstr(out, "\nKV cache "));
+	char *kv = strstr(out, "\nKV cache ");
+	assert_int_equal(strncmp(strchr(kv + 1, '\n'), "\n  sidecar, of both ", 20), 0);
+	free(out);
+	talk_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_set, set_up),
 		cmocka_unit_test_setup(test_set_at_the_start, set_up),
 		cmocka_unit_test_setup(test_lacking, set_up),
+		cmocka_unit_test_setup(test_undo_counts_questions, set_up),
+		cmocka_unit_test_setup(test_memory_rows, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, write_model, remove_all);

@@ -182,12 +182,22 @@ static void test_random_bytes_in_pieces(void **state)
 	}
 }
 
+static void test_one_and_many(void **state)
+{
+	(void)state;
+	assert_string_equal(text_s(0), "s");
+	assert_string_equal(text_s(1), "");
+	assert_string_equal(text_s(2), "s");
+	assert_string_equal(text_s(-1), "s");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_repair), cmocka_unit_test(test_visible),
 		cmocka_unit_test(test_every_unsafe_character), cmocka_unit_test(test_joiners),
 		cmocka_unit_test(test_random_bytes_in_pieces),
+		cmocka_unit_test(test_one_and_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

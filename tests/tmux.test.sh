@@ -158,6 +158,13 @@ hung_up() {
 	! kill -0 "$pid" 2>/dev/null &&
 	grep -q "story about a cat" "$work"/.local/share/s3dchat/chats/*.jsonl
 }
+# What is wrong in the configuration is said in the conversation, where it can be read.
+warns() {
+	mkdir -p "$work/.config/s3dchat" &&
+	printf 'set temp 0.5\nset temp hot\nbind F4 dance\n' >"$work/.config/s3dchat/config" &&
+	start "$model" && wait_for "is ready" && has "config:2: temp: 'hot'" && has "config:3:" &&
+	keys C-d && ended 0 && ! has "config:2" && rm -r "$work/.config"
+}
 bad_model() {
 	echo "not a model" >"$work/bad.gguf"
 	start "$work/bad.gguf" && wait_for "no model" && wait_for "GGUF" && keys C-d && ended 1
@@ -184,5 +191,6 @@ t "Ctrl+C twice leaves" interrupted_twice
 t "SIGTERM saves the conversation and restores the terminal" killed
 t "a crash restores the terminal" crashed
 t "a terminal that vanishes: the conversation is saved" hung_up
+t "mistakes in the configuration are shown in the conversation" warns
 t "a model that cannot be loaded: said, and status 1" bad_model
 exit $failed

@@ -11,16 +11,26 @@
 
 enum { ZWJ = 0x200d };
 
-/* What a locale without Unicode shows: frames and bars stay recognisable. */
+/* What a locale without Unicode shows: frames and bars stay recognisable, and what the program
+ * draws itself is never a question mark. */
 static wchar_t in_ascii(wchar_t c)
 {
+	static const wchar_t like[][2] = {
+		{ 0x00a0, ' ' }, { 0x00b7, '|' }, { 0x00d7, 'x' }, { 0x2010, '-' }, { 0x2011, '-' },
+		{ 0x2012, '-' }, { 0x2013, '-' }, { 0x2014, '-' }, { 0x2018, '\'' },
+		{ 0x2019, '\'' }, { 0x201c, '"' }, { 0x201d, '"' }, { 0x2022, '*' },
+		{ 0x2026, '.' }, { 0x2190, '<' }, { 0x2192, '>' }, { 0x2500, '-' }, { 0x2501, '-' },
+		{ 0x2502, '|' }, { 0x2503, '|' }, { 0x2581, '_' }, { 0x2582, '.' }, { 0x2583, ':' },
+		{ 0x2584, '-' }, { 0x2585, '=' }, { 0x2586, '+' }, { 0x2587, '*' }, { 0x2591, '.' },
+		{ 0x25cc, 'o' },
+	};
+
+	for (size_t i = 0; i < sizeof(like) / sizeof(like[0]); i++)
+		if (like[i][0] == c)
+			return like[i][1];
 	if (c < 0x80)
 		return c;
-	if (c >= 0x2580 && c < 0x25a0)
-		return '#';
-	if (c < 0x2500 || c >= 0x2580)
-		return '?';
-	return c == 0x2500 || c == 0x2501 ? '-' : c == 0x2502 || c == 0x2503 ? '|' : '+';
+	return c < 0x2500 || c >= 0x25a0 ? '?' : c < 0x2580 ? '+' : '#';
 }
 
 /* Code points of a grapheme; returns how many. */

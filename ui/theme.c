@@ -123,6 +123,22 @@ void theme_default(struct theme *t)
 	}
 }
 
+static bool same_colour(const struct colour *a, const struct colour *b)
+{
+	return a->kind == b->kind &&
+	       (a->kind == COLOUR_DEFAULT || theme_rgb(a) == theme_rgb(b));
+}
+
+bool theme_same(const struct theme *a, const struct theme *b)
+{
+	for (int i = 0; i < ROLE_N; i++)
+		if (a->look[i].attr != b->look[i].attr ||
+		    !same_colour(&a->look[i].fg, &b->look[i].fg) ||
+		    !same_colour(&a->look[i].bg, &b->look[i].bg))
+			return false;
+	return true;
+}
+
 void theme_strip(struct theme *t)
 {
 	for (int i = 0; i < ROLE_N; i++)

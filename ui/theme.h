@@ -23,6 +23,7 @@ struct theme {
 };
 
 void theme_default(struct theme *);             /* from the ROLES table */
+bool theme_same(const struct theme *, const struct theme *);
 int theme_role(const char *key);                /* enum role, or -1 */
 /* "red", "brightred", "0".."255", "#rrggbb", "default". */
 int theme_colour(const char *text, struct colour *, char err[ERR_MAX]);
