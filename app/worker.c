@@ -193,6 +193,7 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	answer_frame(w);
 	apply_settings(w);
 	note(w, w->engine->notes[NOTE_MODEL]);
+	note(w, w->engine->notes[NOTE_CONTEXT]);
 	note(w, w->engine->notes[NOTE_MEMORY]);
 	note(w, w->engine->notes[NOTE_BACKEND]);
 	note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :

@@ -18,16 +18,6 @@ static struct sampler *open_sampler(const struct engine *e, int n, const int *id
 	return s;
 }
 
-/* What is no token in the big model's vocabulary nobody may choose. */
-static int mute(struct model *m, const struct tokenizer *tok, char err[ERR_MAX])
-{
-	for (int i = 0; i < m->cfg.n_out; i++)
-		if (!tokenizer_means(tok, m->out_id ? m->out_id[i] : i) &&
-		    model_mute(m, i, err) != 0)
-			return -1;
-	return 0;
-}
-
 void engine_template(struct engine *e, const char *name)
 {
 	e->tmpl = name ? template_named(name, e->tok, e->tmpl_err) :
@@ -44,7 +34,7 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 		return fail(err, "%s: %d tokens but only %d embeddings", o->model,
 			    tokenizer_size(e->tok), e->model->cfg.n_vocab);
 	tokenizer_note(e->tok, e->notes[NOTE_MODEL]);
-	if (mute(e->model, e->tok, err) != 0)
+	if (pair_mute(e->model, e->tok, err) != 0)
 		return -1;
 	if (skip_open(&e->skip, o->self_skip, e->model, err) != 0)
 		return -1;
@@ -77,6 +67,10 @@ static int settle(struct engine *e, const struct engine_opt *o, struct setup *s,
 	s->be.n_batch = at_least(rows, STEP_MAX);
 	s->be.n_out = at_least(o->be.n_out, STEP_MAX);
 	s->n_ctx = o->n_ctx > 0 ? o->n_ctx : at_most(trained, CTX_DEFAULT);
+	if (s->n_ctx > trained)
+		fail(e->notes[NOTE_CONTEXT], "a context of %d tokens is more than the %d that the "
+		     "model was trained for: what it writes behind these may make no sense",
+		     s->n_ctx, trained);
 	s->little_be = s->be;
 	s->little_be.n_out = STEP_MAX;
 	s->little_be.shares = true;
@@ -106,7 +100,8 @@ static int find_little(struct engine *e, const struct engine_opt *o, struct setu
 {
 	struct model *m = e->draft_model = model_open(o->model_draft, e->model, err);
 
-	if (!m || pair_check(e->model, e->tok, e->tmpl, m, err) != 0 || mute(m, e->tok, err) != 0)
+	if (!m || pair_check(e->model, e->tok, e->tmpl, m, err) != 0 ||
+	    pair_mute(m, e->tok, err) != 0)
 		return -1;
 	pair_note(e->model, m, s->n_ctx, e->notes[NOTE_PAIR]);
 	s->little_ctx = at_most(s->n_ctx, m->cfg.n_ctx_train);

@@ -33,9 +33,10 @@ struct engine_opt {
 };
 
 /* Of the pair (pair_note), why the strategy is plain, why the cpu computes though a better backend
- * is there, what is odd about the model file, that it does not fit into memory. */
+ * is there, what is odd about the model file, that it does not fit into memory, a context that the
+ * model does not know. */
 enum engine_note { NOTE_PAIR, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL,
-	NOTE_MEMORY, NOTES };
+	NOTE_MEMORY, NOTE_CONTEXT, NOTES };
 
 struct engine {
 	struct model *model;

@@ -80,6 +80,34 @@ const char *model_architectures(void)
 
 /* ---- keys "ARCH.key" ---- */
 
+/* What converters write for each layer counts if it is the same for all: then the array's one value
+ * is *out.  1: there is none, -1: values differ. */
+static int same_for_all(const struct gguf *g, const char *name, bool whole, double *out)
+{
+	enum gguf_type type;
+	int64_t n;
+
+	if (!gguf_array(g, name, &type, &n) || n < 1 || n > MODEL_MAX_LAYERS ||
+	    type == GGUF_STRING || type == GGUF_BOOL ||
+	    (type == GGUF_F32 || type == GGUF_F64) == whole)
+		return 1;
+	for (int64_t i = 0; i < n; i++) {
+		double v = whole ? (double)gguf_array_int(g, name, i) :
+				   gguf_array_float(g, name, i);
+
+		if (i && v != *out)
+			return -1;
+		*out = v;
+	}
+	return 0;
+}
+
+static int differs(const struct gguf *g, const char *name, char err[ERR_MAX])
+{
+	return fail(err, "%s: %s is not the same for all layers; that is not supported",
+		    gguf_path(g), name);
+}
+
 /* A whole number in lo..hi; fallback < 0: the key must be there. */
 static int want(const struct model *m, const char *key, int64_t lo, int64_t hi, int64_t fallback,
 		int *out, char err[ERR_MAX])
@@ -87,9 +115,16 @@ static int want(const struct model *m, const char *key, int64_t lo, int64_t hi, 
 	const struct gguf *g = m->file;
 	char name[96];
 	int64_t v = fallback;
+	double each = 0;
+	int rc;
 
 	snprintf(name, sizeof(name), "%s.%s", m->cfg.arch, key);
-	if (!gguf_int(g, name, &v) && (fallback < 0 || gguf_has(g, name)))
+	rc = same_for_all(g, name, true, &each);
+	if (rc < 0)
+		return differs(g, name, err);
+	if (rc == 0)
+		v = (int64_t)each;
+	else if (!gguf_int(g, name, &v) && (fallback < 0 || gguf_has(g, name)))
 		return fail(err, "%s: %s is %s", gguf_path(g), name,
 			    gguf_has(g, name) ? "not a whole number" : "missing");
 	if (v < lo || v > hi)
@@ -106,9 +141,13 @@ static int want_float(const struct model *m, const char *key, double lo, double 
 	const struct gguf *g = m->file;
 	char name[96];
 	double v = fallback;
+	int rc;
 
 	snprintf(name, sizeof(name), "%s.%s", m->cfg.arch, key);
-	if (!gguf_float(g, name, &v) && (fallback < lo || gguf_has(g, name)))
+	rc = same_for_all(g, name, false, &v);
+	if (rc < 0)
+		return differs(g, name, err);
+	if (rc && !gguf_float(g, name, &v) && (fallback < lo || gguf_has(g, name)))
 		return fail(err, "%s: %s is %s", gguf_path(g), name,
 			    gguf_has(g, name) ? "not a floating-point number" : "missing");
 	if (!(v >= lo && v <= hi))
@@ -155,27 +194,55 @@ static const struct architecture *find_arch(struct model *m, char err[ERR_MAX])
 	return NULL;
 }
 
+static bool is_one_of(struct gguf_str s, const char *const names[], int n)
+{
+	for (int i = 0; i < n; i++)
+		if (is_name(s, names[i]))
+			return true;
+	return false;
+}
+
+/* The factor of positions that the file has under its name, or its oldest one; 1 where it has none,
+ * and where it has 0, as converters wrote for a model that is not scaled. */
+static int read_factor(struct model *m, float *factor, char err[ERR_MAX])
+{
+	char name[96];
+
+	snprintf(name, sizeof(name), "%s.rope.scaling.factor", m->cfg.arch);
+	if (want_float(m, gguf_has(m->file, name) ? "rope.scaling.factor" : "rope.scale_linear", 0,
+		       1e6, 0, factor, err) != 0)
+		return -1;
+	if (*factor == 0)
+		*factor = 1;
+	return *factor >= 0.01f ? 0 : fail(err, "%s: %s = %g is out of range",
+					   gguf_path(m->file), name, (double)*factor);
+}
+
 /* Linear scaling is a factor on positions, and what a factor without a type means; of a long
- * context the factors are tensors.  Other kinds need code that is not here. */
+ * context the factors are tensors.  Other kinds need code that is not here, but for YaRN by a
+ * factor of 1, which changes nothing. */
 static int read_scaling(struct model *m, char err[ERR_MAX])
 {
+	static const char *const unscaled[] = { "none", "default", "longrope", "su" };
+	static const char *const scaled[] = { "", "linear" };
 	struct model_config *c = &m->cfg;
 	struct gguf_str kind = { "", 0 };
 	char key[96];
-	float factor = 1;
+	float factor;
 	bool none, linear;
 
 	snprintf(key, sizeof(key), "%s.rope.scaling.type", c->arch);
 	if (!gguf_string(m->file, key, &kind) && gguf_has(m->file, key))
 		return fail(err, "%s: %s is not a string", gguf_path(m->file), key);
-	none = is_name(kind, "none") || is_name(kind, "longrope");
-	linear = kind.n == 0 || is_name(kind, "linear");
-	if (!none && !linear)
+	none = is_one_of(kind, unscaled, 4);
+	linear = is_one_of(kind, scaled, 2);
+	factor = 1;
+	if (!none && read_factor(m, &factor, err) != 0)
+		return -1;
+	if (!none && !linear && !(is_name(kind, "yarn") && factor == 1))
 		return fail(err, "%s: rope scaling '%.*s' is not supported; supported: none, "
 			    "linear, longrope, and factors in rope_freqs.weight",
 			    gguf_path(m->file), kind.n > 40 ? 40 : (int)kind.n, kind.s);
-	if (linear && want_float(m, "rope.scaling.factor", 0.01, 1e6, 1, &factor, err) != 0)
-		return -1;
 	c->rope_scale = 1.0f / factor;
 	return want_float(m, "rope.scaling.attn_factor", 0.01, 100, 1, &c->rope_gain, err);
 }
@@ -187,8 +254,12 @@ static int read_long(struct model *m, char err[ERR_MAX])
 
 	if (!gguf_tensor_find(m->file, "rope_factors_long.weight"))
 		return 0;
-	return want(m, "rope.scaling.original_context_length", 1, 1 << 24, c->n_ctx_train,
-		    &c->n_ctx_short, err);
+	if (want(m, "rope.scaling.original_context_length", 0, 1 << 24, c->n_ctx_train,
+		 &c->n_ctx_short, err) != 0)
+		return -1;
+	if (!c->n_ctx_short)
+		c->n_ctx_short = c->n_ctx_train;
+	return 0;
 }
 
 static int read_rope(struct model *m, const struct architecture *a, char err[ERR_MAX])

@@ -106,3 +106,12 @@ void pair_note(const struct model *big, const struct model *little, int n_ctx, c
 	if (*large || *brief)
 		fail(note, "%s drafts%s%s", gguf_path(little->file), large, brief);
 }
+
+int pair_mute(struct model *m, const struct tokenizer *big_tok, char err[ERR_MAX])
+{
+	for (int i = 0; i < m->cfg.n_out; i++)
+		if (!tokenizer_means(big_tok, m->out_id ? m->out_id[i] : i) &&
+		    model_mute(m, i, err) != 0)
+			return -1;
+	return 0;
+}

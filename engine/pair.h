@@ -13,4 +13,6 @@ int pair_check(const struct model *big, struct tokenizer *big_tok, const struct 
  * than the big one, a shorter context.  Empty text: nothing. */
 void pair_note(const struct model *big, const struct model *little, int n_ctx,
 	       char note[ERR_MAX]);
+/* What is no token in the big model's vocabulary nobody may choose, neither model of the two. */
+int pair_mute(struct model *, const struct tokenizer *big_tok, char err[ERR_MAX]);
 #endif

@@ -267,6 +267,9 @@ static void test_scaling(void **state)
 {
 	static const struct { const char *type; float factor, scale; } good[] = {
 		{ "linear", 4, 0.25f }, { "none", 4, 1 }, { "", 2, 0.5f },
+		/* not scaled, as converters wrote it */
+		{ "linear", 0, 1 }, { "", 0, 1 }, { "default", 8, 1 }, { "longrope", 32, 1 },
+		{ "su", 32, 1 }, { "yarn", 1, 1 }, { "yarn", 0, 1 },
 	};
 	char err[ERR_MAX] = "";
 
@@ -283,7 +286,8 @@ static void test_scaling(void **state)
 	}
 	REFUSED(scaled("yarn", 4), "yarn", "linear");
 	REFUSED(scaled("linear", NAN), "llama.rope.scaling.factor", "out of range");
-	REFUSED(scaled("linear", 0), "llama.rope.scaling.factor", "out of range");
+	REFUSED(scaled("linear", -1), "llama.rope.scaling.factor", "out of range");
+	REFUSED(scaled("linear", 1e-3f), "llama.rope.scaling.factor", "out of range");
 }
 
 static void test_other_kinds(void **state)
