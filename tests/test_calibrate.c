@@ -91,12 +91,12 @@ static void test_text(void **state)
 	check_sidecar(&r);
 	refused((struct calibrate_opt){ .text = "build/no-such-text" }, "No such file");
 	refused((struct calibrate_opt){ .text = "build" }, "directory");
-	refused((struct calibrate_opt){ .text = "/dev/null" }, "too few");
+	refused((struct calibrate_opt){ .text = "/dev/null" }, "too short to calibrate with");
 	snprintf(path, sizeof(path), "%s/short", folder);
 	f = fopen(path, "w");
 	fputs("Not much.\n", f);
 	fclose(f);
-	refused((struct calibrate_opt){ .text = path }, "too few");
+	refused((struct calibrate_opt){ .text = path }, "too short to calibrate with");
 	assert_int_equal(access(part, F_OK), -1);
 }
 
