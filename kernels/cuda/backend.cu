@@ -1,7 +1,8 @@
 /* backend.cu - the cuda backend: opens a model on the GPU and owns its memory.
  *
  * Two blocks of device memory, weights and work (caches and bridges add their own); what does not
- * fit stays in pinned host memory, whole layers of it.  Invariant: dev_close accepts
+ * fit stays in pinned host memory, whole layers of it.  Everything that is done to a device's memory
+ * is in its one stream, with which the default stream keeps no order.  Invariant: dev_close accepts
  * what a failed open, or a device that was lost, left. */
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
@@ -223,9 +224,11 @@ static int take_memory(struct dev *d, char err[ERR_MAX])
 	void *host = NULL;
 
 	if (cuda_check(err, cudaMalloc((void **)&d->arena, d->arena_bytes), "weights") != 0 ||
-	    cuda_check(err, cudaMemset(d->arena, 0, d->arena_bytes), "weights") != 0 ||
+	    cuda_check(err, cudaMemsetAsync(d->arena, 0, d->arena_bytes, d->stream),
+		       "weights") != 0 ||
 	    cuda_check(err, cudaMalloc((void **)&d->work, d->work_bytes), "work buffers") != 0 ||
-	    cuda_check(err, cudaMemset(d->work, 0, d->work_bytes), "work buffers") != 0 ||
+	    cuda_check(err, cudaMemsetAsync(d->work, 0, d->work_bytes, d->stream),
+		       "work buffers") != 0 ||
 	    pin((void **)&d->mail, (void **)&d->mail_device, mail_bytes(d), "a mailbox",
 		err) != 0 ||
 	    pin((void **)&d->guess, (void **)&d->guess_device, sizeof(*d->guess), "guesses",
@@ -260,15 +263,16 @@ static int describe(struct dev *d, char err[ERR_MAX])
 
 static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
 {
-	if (take_memory(d, err) != 0 || graphs_open(d, err) != 0 ||
-	    cuda_check(err, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking),
-		       "making a stream") != 0)
+	if (cuda_check(err, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking),
+		       "making a stream") != 0 ||
+	    take_memory(d, err) != 0 || graphs_open(d, err) != 0)
 		return -1;
 	place_work(d);
 	weights_place(d);
 	d->blas = blas_open(d->stream, d->blas_room, BLAS_ROOM);
 	cudaGetLastError();     /* whatever cuBLAS could not do: it is then not used */
-	if (weights_load(d, opt, err) != 0)
+	if (weights_load(d, opt, err) != 0 ||
+	    cuda_check(err, cudaStreamSynchronize(d->stream), "loading weights") != 0)
 		return -1;
 	return describe(d, err);
 }

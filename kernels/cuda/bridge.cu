@@ -203,14 +203,6 @@ static int take_memory(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 	return cuda_check(err, cudaMemsetAsync(x->arena, 0, bytes, d->stream), "a bridge");
 }
 
-/* n numbers of four bytes. */
-static int load_words(struct dev *d, const void *to, const void *from, int n, char err[ERR_MAX])
-{
-	return cuda_check(err, cudaMemcpyAsync((void *)to, from, 4 * (size_t)n,
-					       cudaMemcpyHostToDevice, d->stream),
-			  "loading a bridge");
-}
-
 /* The output matrix is on the device already, perhaps another's. */
 static int load_vocab(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 {
@@ -218,7 +210,7 @@ static int load_vocab(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 
 	if (!g->vocab)
 		return 0;
-	if (load_words(d, x->vocab, g->vocab, g->n_vocab, err) != 0)
+	if (words_load(d, x->vocab, g->vocab, (size_t)g->n_vocab, err) != 0)
 		return -1;
 	return cuda_check(err, pack_pick(&d->output, x->vocab, &x->output, d->stream),
 			  "copying a draft vocabulary");
@@ -228,7 +220,7 @@ static int load(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 {
 	struct crossing *x = &d->cross;
 
-	if (load_words(d, x->bias, g->bias->data, g->k * d->model->cfg.n_embd, err) != 0 ||
+	if (words_load(d, x->bias, g->bias->data, (size_t)(g->k * d->model->cfg.n_embd), err) != 0 ||
 	    load_vocab(d, g, err) != 0 || mat_load(d, &x->weight, g->weight, err) != 0)
 		return -1;
 	return each_adapter(d, g, [&](struct cuda_adapter *to, const struct adapter *from) {

@@ -88,7 +88,7 @@ struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 	kv->n_ctx = memory_rows(n_ctx);
 	bytes = kv_place(kv);
 	if (cuda_check(err, cudaMalloc((void **)&kv->arena, bytes), "a cache") != 0 ||
-	    cuda_check(err, cudaMemset(kv->arena, 0, bytes), "a cache") != 0) {
+	    cuda_check(err, cudaMemsetAsync(kv->arena, 0, bytes, d->stream), "a cache") != 0) {
 		kv_free(kv);
 		return NULL;
 	}

@@ -37,12 +37,13 @@ size_t kv_row_bytes(const struct kv *);         /* keys and values of a position
 struct heads kv_heads(const struct kv *, int layer);
 
 /* load.cu: where the weights lie, from the two arenas on; these may be NULL to see how much they
- * take, which goes into d->arena_bytes and d->host_bytes.  Then their contents.  The same for one
- * matrix. */
+ * take, which goes into d->arena_bytes and d->host_bytes.  Then their contents, on the device's
+ * stream.  The same for one matrix, and for n numbers of four bytes. */
 void weights_place(struct dev *);
 int weights_load(struct dev *, const struct backend_opt *, char err[ERR_MAX]);
 struct mat mat_place(struct arena *, const struct gguf_tensor *);
 int mat_load(struct dev *, const struct mat *, const struct gguf_tensor *, char err[ERR_MAX]);
+int words_load(struct dev *, const void *to, const void *from, size_t n, char err[ERR_MAX]);
 
 /* nvml.cu: bytes of the current device that this process takes; 0: unknown. */
 size_t nvml_used(void);

@@ -103,15 +103,14 @@ int mat_load(struct dev *d, const struct mat *m, const struct gguf_tensor *t, ch
 	return cuda_check(err, cudaStreamSynchronize(d->stream), "loading weights");
 }
 
-/* n numbers of four bytes. */
-static int load_words(const void *to, const void *from, size_t n, char err[ERR_MAX])
+int words_load(struct dev *d, const void *to, const void *from, size_t n, char err[ERR_MAX])
 {
-	return cuda_check(err, cudaMemcpy((void *)to, from, n * 4, cudaMemcpyHostToDevice),
-			  "loading weights");
+	return cuda_check(err, cudaMemcpyAsync((void *)to, from, n * 4, cudaMemcpyHostToDevice,
+					       d->stream), "loading weights");
 }
 
 /* Tensors of floats behind each other. */
-static int load_vectors(const float *to, const struct gguf_tensor *const t[], int n,
+static int load_vectors(struct dev *d, const float *to, const struct gguf_tensor *const t[], int n,
 			char err[ERR_MAX])
 {
 	size_t all = 0;
@@ -128,7 +127,7 @@ static int load_vectors(const float *to, const struct gguf_tensor *const t[], in
 		quant_row(t[i]->type, t[i]->data, f + all, t[i]->dim[0]);
 		all += (size_t)t[i]->dim[0];
 	}
-	rc = load_words(to, f, all, err);
+	rc = words_load(d, to, f, all, err);
 	mem_free(f);
 	return rc;
 }
@@ -140,7 +139,7 @@ static int load_freqs(struct dev *d, char err[ERR_MAX])
 
 	for (int i = 0; i < sets; i++)
 		rope_freqs(d->model, i, freq + i * half);
-	return load_words(d->inv_freq, freq, (size_t)(sets * half), err);
+	return words_load(d, d->inv_freq, freq, (size_t)(sets * half), err);
 }
 
 static int load_layer(struct dev *d, int l, char err[ERR_MAX])
@@ -158,10 +157,10 @@ static int load_layer(struct dev *d, int l, char err[ERR_MAX])
 		if (mat_load(d, mats[i].m, mats[i].t, err) != 0)
 			return -1;
 	if (each_norm(f, to, [&](const float **w, const struct gguf_tensor *t) {
-		return load_vectors(*w, &t, 1, err);
+		return load_vectors(d, *w, &t, 1, err);
 	}) != 0)
 		return -1;
-	return f->bq ? load_vectors(to->qkv_bias, biases, 3, err) : 0;
+	return f->bq ? load_vectors(d, to->qkv_bias, biases, 3, err) : 0;
 }
 
 int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
@@ -175,9 +174,9 @@ int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX]
 		if (opt->progress)
 			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
 	}
-	if (load_vectors(d->norm, &m->norm, 1, err) != 0 || load_freqs(d, err) != 0 ||
-	    (m->out_id && load_words(d->out_id, m->out_id, (size_t)m->cfg.n_out, err) != 0) ||
-	    (m->mute && load_words(d->mute, m->mute, (size_t)(m->cfg.n_out + 3) / 4, err) != 0))
+	if (load_vectors(d, d->norm, &m->norm, 1, err) != 0 || load_freqs(d, err) != 0 ||
+	    (m->out_id && words_load(d, d->out_id, m->out_id, (size_t)m->cfg.n_out, err) != 0) ||
+	    (m->mute && words_load(d, d->mute, m->mute, (size_t)(m->cfg.n_out + 3) / 4, err) != 0))
 		return -1;
 	if ((own_embd || m->output != m->embd) && mat_load(d, &d->output, m->output, err) != 0)
 		return -1;

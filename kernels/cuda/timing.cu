@@ -28,10 +28,10 @@ static int show(const struct step *s, enum stage stage, int layer)
 	int rc = rows ? 0 : fail(d->err, "no memory to show a stage");
 
 	if (rc == 0)
-		rc = dev_check(d, cudaStreamSynchronize(d->stream), stage_name(stage));
+		rc = dev_check(d, cudaMemcpyAsync(rows, from, bytes, cudaMemcpyDeviceToHost,
+						  d->stream), stage_name(stage));
 	if (rc == 0)
-		rc = dev_check(d, cudaMemcpy(rows, from, bytes, cudaMemcpyDeviceToHost),
-			       stage_name(stage));
+		rc = dev_check(d, cudaStreamSynchronize(d->stream), stage_name(stage));
 	if (rc == 0)
 		d->watch(d->watch_ctx, stage_name(stage), layer, rows, s->n, width);
 	free(rows);
@@ -214,7 +214,7 @@ double stream_time(struct dev *d, size_t bytes)
 
 	if (cudaEventCreate(&a) == cudaSuccess && cudaEventCreate(&b) == cudaSuccess &&
 	    cudaMalloc((void **)&p, bytes) == cudaSuccess &&
-	    cudaMemset(p, 2, bytes) == cudaSuccess)
+	    cudaMemsetAsync(p, 2, bytes, d->stream) == cudaSuccess)
 		for (int i = 0; i < 4; i++) {
 			double t = stream_once(d, p, bytes, a, b);
 

@@ -7,6 +7,7 @@
 #include "tests/emu/cuda_emu.h"
 #include <memory>
 #include <mutex>
+#include <set>
 #include <vector>
 
 struct emu_state {
@@ -45,8 +46,25 @@ template <class F> static inline cudaError_t emu_call(const char *name, int kind
 	return kind & CALL_QUIET ? early : emu_note(early);
 }
 
+template <class T> static inline bool known(const std::set<T> &all, T one)
+{
+	return all.count(one);
+}
+
 /* streams.cpp */
 cudaError_t emu_submit(std::shared_ptr<emu_work>, cudaStream_t);
+/* Of the default stream, what returns before it is done: runs as late as is allowed, also when the
+ * device is not lazy. */
+cudaError_t emu_submit_late(std::shared_ptr<emu_work>);
+/* Behind the work of that number, in whatever stream, too. */
+cudaError_t emu_submit_behind(std::shared_ptr<emu_work>, cudaStream_t, long behind);
+long emu_submitted(void);               /* the number of the last work; they begin with 1 */
+bool emu_pending(long number);          /* it has not run */
+void emu_run_through(long number);      /* runs it, and what must come before it */
+void emu_wait_stream(cudaStream_t);
+bool emu_is_stream(cudaStream_t);
+bool emu_captures(cudaStream_t);
+bool emu_broken(cudaStream_t);          /* and nothing can come of that any more */
 void emu_finish(void);                  /* runs everything that was put off */
 void emu_break_captures(void);
 

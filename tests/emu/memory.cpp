@@ -232,8 +232,14 @@ struct copy_work : emu_work {
 	void *to;
 	const void *from;
 	size_t n;
+	std::vector<char> staged;       /* a copy of what was there when the call was made */
 
 	copy_work(void *t, const void *f, size_t size) : to(t), from(f), n(size) {}
+	void stage()
+	{
+		staged.assign((const char *)from, (const char *)from + n);
+		from = staged.data();
+	}
 	void run() override
 	{
 		memmove(to, from, n);
@@ -250,15 +256,30 @@ struct fill_work : emu_work {
 	void run() override { memset(to, value, n); }
 };
 
+/* Memory of the host that is not pinned is read, into room of the driver's, before a call returns
+ * (by a graph: when it runs); only then it goes to the device. */
+static std::shared_ptr<copy_work> make_copy(void *to, const void *from, size_t n, cudaStream_t s)
+{
+	auto w = std::make_shared<copy_work>(to, from, n);
+
+	if (!emu_is_device(from, n) && !emu_captures(s))
+		w->stage();
+	return w;
+}
+
+/* Returns before it is done between two places of the device, and where the source was staged. */
 cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind kind)
 {
 	return emu_call("cudaMemcpy", CALL_UNSAFE, [=] {
 		cudaError_t e = check_copy(to, from, n, kind);
+		bool late = !e && emu_is_device(to, n) && !emu_is_pinned(to, n) &&
+			    !emu_is_pinned(from, n);
 
-		emu_finish();
 		emu.use.syncs++;
 		if (!e && n)
-			copy_work(to, from, n).run();
+			e = emu_submit_late(make_copy(to, from, n, nullptr));
+		if (!late)
+			emu_wait_stream(nullptr);
 		return e ? e : emu.lost;
 	});
 }
@@ -270,10 +291,9 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcp
 		cudaError_t e = check_copy(to, from, n, kind);
 
 		if (!e && n)
-			e = emu_submit(std::make_shared<copy_work>(to, from, n), s);
-		/* memory that is not pinned is read and written before the call returns */
-		if (!e && n && (!emu_is_device(to, n) || !emu_is_device(from, n)))
-			emu_finish();
+			e = emu_submit(make_copy(to, from, n, s), s);
+		if (!e && n && !emu_is_device(to, n))   /* not pinned: it is there on return */
+			emu_wait_stream(s);
 		return e;
 	});
 }
@@ -283,14 +303,17 @@ static cudaError_t check_fill(const void *to, size_t n)
 	return n && !emu_is_device(to, n) ? cudaErrorInvalidValue : cudaSuccess;
 }
 
+/* Returns before it is done, but for memory that is pinned. */
 cudaError_t cudaMemset(void *to, int value, size_t n)
 {
 	return emu_call("cudaMemset", CALL_UNSAFE, [=] {
 		cudaError_t e = check_fill(to, n);
 
-		emu_finish();
-		if (!e && n)
-			memset(to, value, n);
+		if (e || !n)
+			return e;
+		e = emu_submit_late(std::make_shared<fill_work>(to, value, n));
+		if (emu_is_pinned(to, n))
+			emu_wait_stream(nullptr);
 		return e;
 	});
 }

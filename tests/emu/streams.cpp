@@ -1,13 +1,13 @@
-/* streams.cpp - streams, what they capture, graphs and events.
+/* streams.cpp - streams, in which order their work runs, what they capture, and graphs.
  *
- * Work runs when it is put into a stream or, lazily, when somebody waits; all streams share one
- * queue.  A graph and what was made of it share the work.
+ * Work runs when it is put into a stream or, lazily, when somebody waits for it, and with it only
+ * what CUDA promises to be done before: the stream's earlier work, what an event stands for that it
+ * waits for, and between the default stream and those that were made without
+ * cudaStreamNonBlocking what came earlier.  A graph and what was made of it share the work.
  * Invariant: a stream in capture runs nothing. */
 #include "tests/emu/inside.h"
 #include <deque>
-#include <set>
 #include <thread>
-#include <time.h>
 
 typedef std::vector<std::shared_ptr<emu_work>> work_list;
 
@@ -15,64 +15,109 @@ struct CUgraph_st { work_list work; };
 struct CUgraphExec_st { work_list work; };
 
 struct CUstream_st {
+	bool blocking;                  /* keeps its place among the default stream's work */
 	bool capturing, broken;
 	enum cudaStreamCaptureMode mode;
 	std::thread::id thread;         /* which began to capture */
 	struct CUgraph_st *graph;       /* what it has captured so far */
 };
 
-struct CUevent_st {
-	bool timed, recorded, captured;
-	long at;                        /* number of the last work before it */
-	struct timespec when;
-};
-
 static std::set<cudaStream_t> streams;
-static std::set<cudaEvent_t> events;
 static std::set<cudaGraph_t> graphs;
 static std::set<cudaGraphExec_t> execs;
 
 struct queued {
 	cudaStream_t stream;
 	std::shared_ptr<emu_work> work;
+	long number;            /* from 1, as they came */
+	long behind;            /* that of an event which comes before; 0: of none */
 };
 static std::deque<struct queued> queue;
-static long n_run;                      /* works of the queue that have run so far */
+static long n_submitted;
 
-template <class T> static inline bool known(const std::set<T> &all, T one)
+bool emu_is_stream(cudaStream_t s) { return !s || known(streams, s); }
+
+long emu_submitted(void) { return n_submitted; }
+bool emu_captures(cudaStream_t s) { return s && known(streams, s) && s->capturing; }
+bool emu_broken(cudaStream_t s) { return emu_captures(s) && s->broken; }
+
+bool emu_pending(long number)
 {
-	return all.count(one);
+	for (const struct queued &q : queue)
+		if (q.number == number)
+			return true;
+	return false;
 }
 
-static bool is_stream(cudaStream_t s) { return !s || known(streams, s); }
+/* What has to be done before something else: see the head of the file. */
+struct before {
+	std::set<cudaStream_t> of;
+	std::set<long> events;
 
-static void run_until(long number)
-{
-	while (n_run < number && !queue.empty()) {
-		std::shared_ptr<emu_work> w = queue.front().work;
-
-		queue.pop_front();
-		n_run++;
-		if (!emu.lost)
-			w->run();
+	bool has(const struct queued &q) const
+	{
+		if (of.count(q.stream) || events.count(q.number))
+			return true;
+		for (cudaStream_t s : of)
+			if (q.stream ? !s && q.stream->blocking : s->blocking)
+				return true;
+		return false;
 	}
+	void add(const struct queued &q)
+	{
+		of.insert(q.stream);
+		if (q.behind)
+			events.insert(q.behind);
+	}
+};
+
+/* Runs the work of that number, if it has not run. */
+void emu_run_through(long number)
+{
+	std::deque<struct queued> run, rest;
+	struct before need;
+
+	for (; !queue.empty(); queue.pop_back()) {
+		struct queued &q = queue.back();
+		bool now = q.number == number || need.has(q);
+
+		if (now)
+			need.add(q);
+		(now ? run : rest).push_front(q);
+	}
+	queue.swap(rest);
+	for (struct queued &q : run)
+		if (!emu.lost)
+			q.work->run();
 }
 
-static long n_submitted(void) { return n_run + (long)queue.size(); }
-void emu_finish(void) { run_until(n_submitted()); }
+void emu_finish(void)
+{
+	std::deque<struct queued> all;
 
-/* The number of the last work of a stream, or what has run. */
+	all.swap(queue);
+	for (struct queued &q : all)
+		if (!emu.lost)
+			q.work->run();
+}
+
+/* The number of the last work that waiting for a stream waits for; 0: it has none. */
 static long last_of(cudaStream_t s)
 {
 	for (size_t i = queue.size(); i-- > 0;)
-		if (queue[i].stream == s || !s)
-			return n_run + (long)i + 1;
-	return n_run;
+		if (queue[i].stream == s || (!s && queue[i].stream->blocking))
+			return queue[i].number;
+	return 0;
 }
 
-cudaError_t emu_submit(std::shared_ptr<emu_work> w, cudaStream_t s)
+void emu_wait_stream(cudaStream_t s)
 {
-	if (!is_stream(s))
+	emu_run_through(last_of(s));
+}
+
+static cudaError_t submit(std::shared_ptr<emu_work> w, cudaStream_t s, bool late, long behind = 0)
+{
+	if (!emu_is_stream(s))
 		return cudaErrorInvalidResourceHandle;
 	if (s && s->capturing) {
 		if (s->broken)
@@ -80,10 +125,25 @@ cudaError_t emu_submit(std::shared_ptr<emu_work> w, cudaStream_t s)
 		s->graph->work.push_back(w);
 		return cudaSuccess;
 	}
-	queue.push_back({ s, w });
-	if (!emu.set.lazy)
-		emu_finish();
+	queue.push_back({ s, w, ++n_submitted, behind });
+	if (!late)
+		emu_run_through(n_submitted);
 	return cudaSuccess;
+}
+
+cudaError_t emu_submit(std::shared_ptr<emu_work> w, cudaStream_t s)
+{
+	return submit(w, s, emu.set.lazy);
+}
+
+cudaError_t emu_submit_late(std::shared_ptr<emu_work> w)
+{
+	return submit(w, nullptr, true);
+}
+
+cudaError_t emu_submit_behind(std::shared_ptr<emu_work> w, cudaStream_t s, long behind)
+{
+	return submit(w, s, emu.set.lazy, behind);
 }
 
 /* What a launch may ask for; the rest of the world learns of it by cudaGetLastError. */
@@ -108,7 +168,7 @@ void emu_launch_work(struct emu_kernel *kernel, cudaStream_t s)
 	emu_call(kernel->name, CALL_PLAIN, [=] {
 		cudaError_t e = check_launch(kernel);
 
-		if (!e && !(s && known(streams, s) && s->capturing))
+		if (!e && !emu_captures(s))
 			emu.use.launches++;
 		return e ? e : emu_submit(work, s);
 	});
@@ -121,6 +181,7 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *s, unsigned flags)
 		if (flags > cudaStreamNonBlocking)
 			return cudaErrorInvalidValue;
 		*s = new CUstream_st();
+		(*s)->blocking = flags == cudaStreamDefault;
 		streams.insert(*s);
 		emu.use.streams++;
 		return cudaSuccess;
@@ -141,7 +202,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 	return emu_call("cudaStreamDestroy", CALL_ALWAYS, [=] {
 		if (!known(streams, s))
 			return cudaErrorInvalidResourceHandle;
-		run_until(last_of(s));
+		emu_wait_stream(s);
 		end_capture(s);
 		delete s->graph;
 		streams.erase(s);
@@ -154,7 +215,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 /* To wait for a stream in capture is an error that ends the capture. */
 static cudaError_t check_waiting(cudaStream_t s)
 {
-	if (!is_stream(s))
+	if (!emu_is_stream(s))
 		return cudaErrorInvalidResourceHandle;
 	if (!s || !s->capturing)
 		return cudaSuccess;
@@ -170,7 +231,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t s)
 		if (e)
 			return e;
 		emu.use.syncs++;
-		run_until(last_of(s));
+		emu_wait_stream(s);
 		return emu.lost;
 	});
 }
@@ -180,21 +241,12 @@ cudaError_t cudaStreamQuery(cudaStream_t s)
 {
 	return emu_call("cudaStreamQuery", CALL_PLAIN, [=] {
 		cudaError_t e = check_waiting(s);
-		bool ready = last_of(s) == n_run;
+		bool ready = e || !last_of(s);
 
 		if (e)
 			return e;
-		run_until(last_of(s));
+		emu_wait_stream(s);
 		return emu.lost ? emu.lost : ready ? cudaSuccess : cudaErrorNotReady;
-	});
-}
-
-/* All streams share one order, in which what the event stands for comes earlier. */
-cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t event, unsigned)
-{
-	return emu_call("cudaStreamWaitEvent", CALL_PLAIN, [=] {
-		return is_stream(s) && known(events, event) ? cudaSuccess :
-		       cudaErrorInvalidResourceHandle;
 	});
 }
 
@@ -266,7 +318,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *graph)
 cudaError_t cudaStreamIsCapturing(cudaStream_t s, enum cudaStreamCaptureStatus *status)
 {
 	return emu_call("cudaStreamIsCapturing", CALL_PLAIN, [=] {
-		if (!is_stream(s))
+		if (!emu_is_stream(s))
 			return cudaErrorInvalidResourceHandle;
 		*status = !s || !s->capturing ? cudaStreamCaptureStatusNone :
 			  s->broken ? cudaStreamCaptureStatusInvalidated :
@@ -333,106 +385,6 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 			return cudaErrorInvalidValue;
 		delete exec;
 		emu.use.execs--;
-		return cudaSuccess;
-	});
-}
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned flags)
-{
-	return emu_call("cudaEventCreateWithFlags", CALL_PLAIN, [=] {
-		*e = new CUevent_st();
-		(*e)->timed = !(flags & cudaEventDisableTiming);
-		events.insert(*e);
-		emu.use.events++;
-		return cudaSuccess;
-	});
-}
-
-cudaError_t cudaEventCreate(cudaEvent_t *e) { return cudaEventCreateWithFlags(e, 0); }
-
-/* Looks at the clock when the stream gets there. */
-struct event_work : emu_work {
-	cudaEvent_t event;
-
-	explicit event_work(cudaEvent_t e) : event(e) {}
-	void run() override
-	{
-		if (known(events, event))
-			clock_gettime(CLOCK_MONOTONIC, &event->when);
-	}
-};
-
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t s)
-{
-	return emu_call("cudaEventRecord", CALL_PLAIN, [=] {
-		if (!known(events, event) || !is_stream(s))
-			return cudaErrorInvalidResourceHandle;
-		event->captured = s && s->capturing;
-		if (event->captured)
-			return s->broken ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
-		event->recorded = true;
-		cudaError_t e = emu_submit(std::make_shared<event_work>(event), s);
-
-		event->at = n_submitted();
-		return e;
-	});
-}
-
-static cudaError_t check_event(cudaEvent_t event)
-{
-	return !known(events, event) ? cudaErrorInvalidResourceHandle :
-	       event->captured ? cudaErrorCapturedEvent : cudaSuccess;
-}
-
-cudaError_t cudaEventQuery(cudaEvent_t event)
-{
-	return emu_call("cudaEventQuery", CALL_PLAIN, [=] {
-		cudaError_t e = check_event(event);
-		bool ready = e || event->at <= n_run;
-
-		if (!ready)
-			run_until(event->at);
-		return e ? e : emu.lost ? emu.lost : ready ? cudaSuccess : cudaErrorNotReady;
-	});
-}
-
-cudaError_t cudaEventSynchronize(cudaEvent_t event)
-{
-	return emu_call("cudaEventSynchronize", CALL_PLAIN, [=] {
-		cudaError_t e = check_event(event);
-
-		if (e)
-			return e;
-		emu.use.syncs++;
-		run_until(event->at);
-		return emu.lost;
-	});
-}
-
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
-{
-	return emu_call("cudaEventElapsedTime", CALL_PLAIN, [=] {
-		cudaError_t e = check_event(from) ? check_event(from) : check_event(to);
-
-		if (e)
-			return e;
-		if (!from->timed || !to->timed || !from->recorded || !to->recorded)
-			return cudaErrorInvalidResourceHandle;
-		if (from->at > n_run || to->at > n_run)
-			return cudaErrorNotReady;
-		*ms = (float)((double)(to->when.tv_sec - from->when.tv_sec) * 1e3 +
-			      (double)(to->when.tv_nsec - from->when.tv_nsec) * 1e-6);
-		return cudaSuccess;
-	});
-}
-
-cudaError_t cudaEventDestroy(cudaEvent_t event)
-{
-	return emu_call("cudaEventDestroy", CALL_ALWAYS, [=] {
-		if (!events.erase(event))
-			return cudaErrorInvalidResourceHandle;
-		delete event;
-		emu.use.events--;
 		return cudaSuccess;
 	});
 }

@@ -60,5 +60,5 @@ bool kit_dies(void (*f)(void), const char *text)
 int main()
 {
 	return test_collectives() | test_mistakes() | test_values() | test_runtime() |
-	       test_graphs() | test_libraries() ? 1 : 0;
+	       test_graphs() | test_streams() | test_libraries() ? 1 : 0;
 }

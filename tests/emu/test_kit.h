@@ -17,6 +17,7 @@ int test_mistakes(void);
 int test_values(void);
 int test_runtime(void);
 int test_graphs(void);
+int test_streams(void);
 int test_libraries(void);
 
 enum { ORDERS = 8 };            /* as many are tried */

@@ -135,6 +135,7 @@ static void test_copies(void **)
 	assert_memory_equal(x, y, 36);
 	assert_int_equal(emu_memory().copied, 40 + 36 + 36);
 	assert_int_equal(cudaMemset(b.p, 0x11, 8), cudaSuccess);
+	assert_int_equal(cudaDeviceSynchronize(), cudaSuccess);
 	assert_true(b[1] == 0x11111111 && b[2] == 1);
 	/* pointers of the wrong kind, and too far */
 	assert_int_equal(cudaMemcpy(x, y, 40, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
