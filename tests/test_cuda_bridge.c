@@ -26,7 +26,7 @@ static struct rig open_cuda(const struct mk_spec *spec, enum cache cache)
 }
 
 /* Root mean square of the difference, against that of the values. */
-static double apart(const float *a, const float *b, size_t n)
+static double distance(const float *a, const float *b, size_t n)
 {
 	double diff = 0, sum = 0;
 
@@ -41,7 +41,7 @@ static double apart(const float *a, const float *b, size_t n)
 static double cross_both(struct rig *a, struct rig *b, const struct crossing *x, int pos)
 {
 	float *want = cross(a, x, pos), *got = cross(b, x, pos);
-	double e = apart(want, got, (size_t)(x->g.k * a->m->cfg.n_vocab));
+	double e = distance(want, got, (size_t)(x->g.k * a->m->cfg.n_vocab));
 
 	free(want);
 	free(got);
