@@ -212,20 +212,14 @@ static __device__ void go_over(const struct attend *a, struct work<QV> *w, int h
 template <int QV>
 static __device__ void give_out(const struct attend *a, const struct work<QV> *w)
 {
-	int tiles = a->h.dim / TILE;
+	int dim = a->h.dim;
 
-	for (int j = (int)threadIdx.x; j < QV * tiles; j += THREADS) {
-		int i = j / tiles, tile = j % tiles, row = row_of<QV>(a, i);
-		int head = head_of<QV>(a, i);
-		float v[TILE], *f = a->out.f + (size_t)row * (size_t)a->out.k +
-				    (size_t)(head * a->h.dim + tile * TILE);
+	for (int j = (int)threadIdx.x; j < QV * dim; j += THREADS) {    /* whole warps */
+		int i = j / dim, row = row_of<QV>(a, i);
+		int tile = (head_of<QV>(a, i) * dim + j % dim) / TILE;
+		bool there = row < a->n;
 
-		if (row >= a->n)
-			continue;
-#pragma unroll
-		for (int d = 0; d < TILE; d++)
-			f[d] = v[d] = w->acc[i * a->h.dim + tile * TILE + d] / w->sum[i];
-		quantise(&a->out, row, head * tiles + tile, v);
+		put_tile(&a->out, row, tile, there ? w->acc[j] / w->sum[i] : 0, there);
 	}
 }
 

@@ -96,23 +96,19 @@ struct features {
 	struct act out;
 };
 
-/* A thread for each tile.  What is not kept any more counts as zeros. */
+/* A thread for each column.  What is not kept any more counts as zeros. */
 __global__ void features_kernel(const __grid_constant__ struct features a)
 {
-	int tile = (int)(blockIdx.x * blockDim.x + threadIdx.x), tiles = a.width / TILE;
-	int part = tile / tiles, before = a.place->pos - 1, at = before % KEEP_ROWS * a.slots;
+	int i = (int)(blockIdx.x * blockDim.x + threadIdx.x), part = i / a.width;
+	int before = a.place->pos - 1, at = before % KEEP_ROWS * a.slots;
 	const float *from = a.x;
-	float v[TILE];
 
-	if (part >= BRIDGE_PARTS)
+	if (part >= BRIDGE_PARTS)       /* whole warps */
 		return;
 	if (part)
 		from = before >= 0 && a.pos[part - 1][at] == before ?
 		       a.kept[part - 1] + (size_t)at * (size_t)a.width : NULL;
-#pragma unroll
-	for (int i = 0; i < TILE; i++)
-		v[i] = a.out.f[tile * TILE + i] = from ? from[tile % tiles * TILE + i] : 0;
-	quantise(&a.out, 0, tile, v);
+	put_tile(&a.out, 0, i / TILE, from ? from[i % a.width] : 0, true);
 }
 
 int put_features(const struct step *s)
@@ -120,7 +116,7 @@ int put_features(const struct step *s)
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
 	int fed[KEEP_LAYERS];
-	unsigned blocks = (unsigned)(BRIDGE_PARTS * c->n_embd / TILE + 127) / 128;
+	unsigned blocks = (unsigned)(BRIDGE_PARTS * c->n_embd + 127) / 128;
 	struct features f = {};
 
 	bridge_fed(s->plan->bridge, c, fed);

@@ -7,21 +7,42 @@
 #include "kernels/cuda/embed.cuh"
 #include "kernels/cuda/finish.cuh"
 
-template <int T>
-static __device__ void embed_block(const struct embed *a, int row, int tok, int b)
-{
-	float v[BLOCK], *x = a->x + (size_t)row * (size_t)a->embd.cols + (size_t)(b * BLOCK);
+enum { THREADS = 128, ROOM = 32 };      /* blocks of columns that are decoded before they are kept */
 
-	decode_values<T>(&a->embd, (size_t)tok, b, [&](int i, float value) {
-		v[i] = x[i] = value * a->scale;
-	});
-	keep_tile(&a->out, &a->squares, row, 2 * b, v, a->w);
-	keep_tile(&a->out, &a->squares, row, 2 * b + 1, v + TILE, a->w);
+template <int T>
+static __device__ void decode_row(const struct embed *a, int tok, int first, int end,
+				  float (*v)[BLOCK + 1])
+{
+	for (int b = first + (int)threadIdx.x; b < end; b += THREADS)
+		decode_values<T>(&a->embd, (size_t)tok, b, [&](int i, float value) {
+			v[b - first][i] = value * a->scale;
+		});
+}
+
+static __device__ void embed_row(const struct embed *a, int row, int tok)
+{
+	__shared__ float v[ROOM][BLOCK + 1];    /* threads write side by side */
+	int blocks = a->embd.cols / BLOCK;
+	float *x = a->x + (size_t)row * (size_t)a->embd.cols;
+
+	for (int first = 0; first < blocks; first += ROOM) {
+		int end = min(first + ROOM, blocks);
+
+#define DECODE(T) decode_row<T>(a, tok, first, end, v)
+		FOR_TYPE(a->embd.type, DECODE)
+#undef DECODE
+		__syncthreads();
+		for (int i = first * BLOCK + (int)threadIdx.x; i < end * BLOCK; i += THREADS) {
+			x[i] = v[i / BLOCK - first][i % BLOCK];
+			keep_tile(&a->out, &a->squares, row, i / TILE, x[i], a->w, true);
+		}
+		__syncthreads();
+	}
 }
 
 __global__ void embed_kernel(const __grid_constant__ struct embed a)
 {
-	int row = (int)blockIdx.x, tok, pos = *a.pos;
+	int row = (int)blockIdx.x, pos = *a.pos;
 	float *turn = a.turn + (size_t)row * (size_t)(2 * a.angles);
 
 	if (row == 0 && threadIdx.x == 0)
@@ -32,18 +53,12 @@ __global__ void embed_kernel(const __grid_constant__ struct embed a)
 		turn[2 * j] = cosf(angle) * a.gain;
 		turn[2 * j + 1] = sinf(angle) * a.gain;
 	}
-	if (row >= a.n_tok)
-		return;
-	tok = a.tok[row];
-#define EMBED(T) \
-	for (int b = (int)threadIdx.x; b < a.embd.cols / BLOCK; b += (int)blockDim.x) \
-		embed_block<T>(&a, row, tok, b)
-	FOR_TYPE(a.embd.type, EMBED)
-#undef EMBED
+	if (row < a.n_tok)
+		embed_row(&a, row, a.tok[row]);
 }
 
 cudaError_t embed_run(const struct embed *a, int rows, cudaStream_t stream)
 {
-	LAUNCH(embed_kernel, dim3((unsigned)rows), dim3(128), 0, stream, *a);
+	LAUNCH(embed_kernel, dim3((unsigned)rows), dim3(THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }

@@ -6,49 +6,67 @@
 #define S3D_CUDA_FINISH_CUH
 #include "kernels/cuda/product.cuh"
 
-/* Sixteen columns of a row to int8 codes, their scale, and the scaled sum of the codes. */
-static __device__ void quantise(const struct act *a, int row, int tile, const float v[TILE])
+/* Half a warp has a tile of a row between its lanes, each one column; whole warps call what follows,
+ * lanes whose tile is not `there` store nothing.
+ *
+ * To int8 codes, their scale, and the scaled sum of the codes. */
+static __device__ void quantise(const struct act *a, int row, int tile, float v, bool there)
 {
-	int block = tile / 2, half = tile % 2, sum = 0, code[TILE];
+	int lane = (int)threadIdx.x % TILE, block = tile / 2, half = tile % 2, code, sum;
 	uint8_t *group = a->q + (size_t)row * (size_t)a->ld + (size_t)(block / 8 * GROUP_BYTES);
 	float *aux = (float *)(group + 256 + block % 8 * 16);
-	float top = 0, inverse;
-	int words[4];
+	float top = fmaxf(0, fabsf(v));         /* no NaN */
 
-#pragma unroll
-	for (int i = 0; i < TILE; i++)
-		top = fmaxf(top, fabsf(v[i]));
-	inverse = top > 0 ? 127.0f / top : 0;
-#pragma unroll
-	for (int i = 0; i < TILE; i++) {
-		code[i] = __float2int_rn(v[i] * inverse);
-		sum += code[i];
+	for (int m = TILE / 2; m; m /= 2)
+		top = fmaxf(top, __shfl_xor_sync(~0u, top, m));
+	code = __float2int_rn(v * (top > 0 ? 127.0f / top : 0));
+	sum = code;
+	for (int m = TILE / 2; m; m /= 2)
+		sum += __shfl_xor_sync(~0u, sum, m);
+	if (!there)
+		return;
+	group[half * 128 + block % 8 * 16 + lane] = (uint8_t)code;
+	if (lane == 0) {
+		aux[half] = top / 127.0f;
+		aux[2 + half] = top / 127.0f * (float)sum;
 	}
-#pragma unroll
-	for (int i = 0; i < 4; i++)
-		words[i] = (code[4 * i] & 255) | (code[4 * i + 1] & 255) << 8 |
-			   (code[4 * i + 2] & 255) << 16 | (int)((unsigned)code[4 * i + 3] << 24);
-	*(int4 *)(group + half * 128 + block % 8 * 16) =
-		make_int4(words[0], words[1], words[2], words[3]);
-	aux[half] = top / 127.0f;
-	aux[2 + half] = top / 127.0f * (float)sum;
 }
 
-/* A tile of x as the next product wants it: times the norm's weights, in floats and codes; its sum
- * of squares. */
-static __device__ void keep_tile(const struct act *a, const struct squares *s, int row, int tile,
-				 const float x[TILE], const float *w)
+/* As the next product takes it: in floats, too. */
+static __device__ void put_tile(const struct act *a, int row, int tile, float v, bool there)
 {
-	float *f = a->f + (size_t)row * (size_t)a->k + (size_t)(tile * TILE), v[TILE], sum = 0;
+	if (there)
+		a->f[(size_t)row * (size_t)a->k + (size_t)(tile * TILE) + threadIdx.x % TILE] = v;
+	quantise(a, row, tile, v, there);
+}
+
+/* The same behind a norm: times its weights, and the sum of x squared in the columns' order. */
+static __device__ void keep_tile(const struct act *a, const struct squares *s, int row, int tile,
+				 float x, const float *w, bool there)
+{
+	int lane = (int)threadIdx.x % TILE;
+	float sum = 0;
 
 #pragma unroll
 	for (int i = 0; i < TILE; i++) {
-		sum = fmaf(x[i], x[i], sum);
-		v[i] = x[i] * w[tile * TILE + i];
-		f[i] = v[i];
+		float other = __shfl_sync(~0u, x, i, TILE);
+
+		sum = fmaf(other, other, sum);
 	}
-	quantise(a, row, tile, v);
-	s->sum[(size_t)row * (size_t)s->n + (size_t)tile] = sum;
+	put_tile(a, row, tile, x * w[tile * TILE + lane], there);
+	if (there && lane == 0)
+		s->sum[(size_t)row * (size_t)s->n + (size_t)tile] = sum;
+}
+
+/* Calls f(c, lane, there) with half a warp for each column of a tile of rows c0..c1-1; where there
+ * are no more, for the last one again. */
+template <typename F>
+static __device__ __forceinline__ void each_column(int c0, int c1, F f)
+{
+	int end = ((c1 - c0) * TILE + 31) / 32 * 32;
+
+	for (int i = (int)threadIdx.x; i < end; i += (int)blockDim.x)
+		f(min(c0 + i / TILE, c1 - 1), i % TILE, c0 + i / TILE < c1);
 }
 
 /* What RMS norm multiplies a row with; called by a whole warp. */
@@ -221,18 +239,17 @@ static __device__ void finish_qkv(const struct product *a, const float *y, int t
 		turn_and_store(a, head, c0, c1);
 }
 
-/* Thread i has column c0 + i. */
 static __device__ void finish_residual(const struct product *a, const float *y, int tile, int c0,
 				       int c1)
 {
-	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
-		float *x = a->y + (size_t)c * (size_t)a->ld + (size_t)(tile * TILE), v[TILE];
+	each_column(c0, c1, [&](int c, int lane, bool there) {
+		float *x = a->y + (size_t)c * (size_t)a->ld + (size_t)(tile * TILE + lane);
+		float v = fmaf(a->scale, y[(c - c0) * TILE + lane], *x);
 
-#pragma unroll
-		for (int i = 0; i < TILE; i++)
-			x[i] = v[i] = fmaf(a->scale, y[(c - c0) * TILE + i], x[i]);
-		keep_tile(&a->out, &a->squares, c, tile, v, a->w);
-	}
+		if (there)
+			*x = v;
+		keep_tile(&a->out, &a->squares, c, tile, v, a->w, there);
+	});
 }
 
 /* What the gate becomes: x sigmoid(x), or GELU by its formula with tanh u, which is x sigmoid(2 u)
@@ -247,17 +264,11 @@ static __device__ float activate(enum activation act, float x)
 static __device__ void finish_gate_up(const struct product *a, const float *gate, const float *up,
 				      int tile, int c0, int c1)
 {
-	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
-		float *f = a->out.f + (size_t)c * (size_t)a->out.k + (size_t)(tile * TILE), v[TILE];
+	each_column(c0, c1, [&](int c, int lane, bool there) {
+		int at = (c - c0) * TILE + lane;
 
-#pragma unroll
-		for (int i = 0; i < TILE; i++) {
-			float g = gate[(c - c0) * TILE + i], u = up[(c - c0) * TILE + i];
-
-			f[i] = v[i] = activate(a->act, g) * u;
-		}
-		quantise(&a->out, c, tile, v);
-	}
+		put_tile(&a->out, c, tile, activate(a->act, gate[at]) * up[at], there);
+	});
 }
 
 static __device__ APART float bend(float x, float scale, float cap)
@@ -272,19 +283,19 @@ static __device__ void finish_logits(const struct product *a, const float *y, in
 {
 	int rows = a->m[0].rows;
 
-	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
-		float *row = a->y + (size_t)c * (size_t)a->ld, top = -INFINITY;
+	each_column(c0, c1, [&](int c, int lane, bool there) {
+		bool inside = tile * TILE + lane < rows;
+		float v = inside && !(a->mute && a->mute[tile * TILE + lane]) ?
+			  bend(y[(c - c0) * TILE + lane], a->scale, a->cap) : -INFINITY;
+		float *row = a->y + (size_t)c * (size_t)a->ld, top = v > -INFINITY ? v : -INFINITY;
 
-		for (int i = 0; i < TILE && tile * TILE + i < rows; i++) {
-			float v = bend(y[(c - c0) * TILE + i], a->scale, a->cap);
-
-			if (a->mute && a->mute[tile * TILE + i])
-				v = -INFINITY;
-			row[tile * TILE + i] = v;
-			top = v > top ? v : top;
-		}
-		row[rows + tile] = top;
-	}
+		for (int m = TILE / 2; m; m /= 2)
+			top = fmaxf(top, __shfl_xor_sync(~0u, top, m));
+		if (there && inside)
+			row[tile * TILE + lane] = v;
+		if (there && lane == 0)
+			row[rows + tile] = top;
+	});
 }
 
 /* What makes several rows of one: tiles of the first row, of the second, ...  They are the residual
@@ -292,28 +303,23 @@ static __device__ void finish_logits(const struct product *a, const float *y, in
 static __device__ APART void finish_cross(const struct product *a, const float *y, int tile)
 {
 	int tiles = a->ld / TILE, row = tile / tiles, at = tile % tiles;
-	float *x = a->y + (size_t)row * (size_t)a->ld + (size_t)(at * TILE), v[TILE];
 
-	if (threadIdx.x)
-		return;
-#pragma unroll
-	for (int i = 0; i < TILE; i++)
-		x[i] = v[i] = y[i] + a->bias[tile * TILE + i];
-	keep_tile(&a->out, &a->squares, row, at, v, a->w);
+	each_column(0, 1, [&](int, int lane, bool there) {
+		float *x = a->y + (size_t)row * (size_t)a->ld + (size_t)(at * TILE + lane);
+		float v = y[lane] + a->bias[tile * TILE + lane];
+
+		if (there)
+			*x = v;
+		keep_tile(&a->out, &a->squares, row, at, v, a->w, there);
+	});
 }
 
-/* As the next product wants it. */
 static __device__ APART void finish_low(const struct product *a, const float *y, int tile,
 					  int c0, int c1)
 {
-	for (int c = c0 + (int)threadIdx.x; c < c1; c += (int)blockDim.x) {
-		float *f = a->out.f + (size_t)c * (size_t)a->out.k + (size_t)(tile * TILE), v[TILE];
-
-#pragma unroll
-		for (int i = 0; i < TILE; i++)
-			f[i] = v[i] = y[(c - c0) * TILE + i];
-		quantise(&a->out, c, tile, v);
-	}
+	each_column(c0, c1, [&](int c, int lane, bool there) {
+		put_tile(&a->out, c, tile, y[(c - c0) * TILE + lane], there);
+	});
 }
 
 static __device__ APART void finish_floats(const struct product *a, const float *y, int tile,

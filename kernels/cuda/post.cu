@@ -29,18 +29,14 @@ __global__ void __launch_bounds__(THREADS) post_kernel(const __grid_constant__ s
 {
 	int row = (int)blockIdx.x, width = a.out.k;
 	const float *y = a.made + (size_t)row * (size_t)width;
-	float *x = a.x + (size_t)row * (size_t)width, v[TILE];
+	float *x = a.x + (size_t)row * (size_t)width;
 	float factor = 1.0f / sqrtf(sum_squares(y, width) / (float)width + a.eps);
 
-	for (int tile = (int)threadIdx.x; tile < width / TILE; tile += THREADS) {
-		int at = tile * TILE;
+	for (int i = (int)threadIdx.x; i < width; i += THREADS) {       /* whole warps */
+		float v = fmaf(a.scale, y[i] * factor * a.norm[i], x[i]);
 
-#pragma unroll
-		for (int i = 0; i < TILE; i++) {
-			v[i] = fmaf(a.scale, y[at + i] * factor * a.norm[at + i], x[at + i]);
-			x[at + i] = v[i];
-		}
-		keep_tile(&a.out, &a.squares, row, tile, v, a.w);
+		x[i] = v;
+		keep_tile(&a.out, &a.squares, row, i / TILE, v, a.w, true);
 	}
 }
 
