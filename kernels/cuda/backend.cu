@@ -1,9 +1,9 @@
 /* backend.cu - the cuda backend: opens a model on the GPU and owns its memory.
  *
  * Two blocks of device memory, weights and work (caches and bridges add their own); what does not
- * fit stays in pinned host memory, whole layers of it.  Everything that is done to a device's memory
- * is in its one stream, with which the default stream keeps no order.  Invariant: dev_close accepts
- * what a failed open, or a device that was lost, left. */
+ * fit stays in pinned host memory, whole layers of it.  All that is done to a device's memory is
+ * done in its one stream, with which the default stream keeps no order.  Invariant: dev_close
+ * accepts what a failed open, or a device that was lost, left. */
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
 #include "kernels/cuda/product.cuh"

@@ -216,7 +216,8 @@ static int load(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 {
 	struct crossing *x = &d->cross;
 
-	if (words_load(d, x->bias, g->bias->data, (size_t)(g->k * d->model->cfg.n_embd), err) != 0 ||
+	if (words_load(d, x->bias, g->bias->data, (size_t)(g->k * d->model->cfg.n_embd),
+		       err) != 0 ||
 	    load_vocab(d, g, err) != 0 || mat_load(d, &x->weight, g->weight, err) != 0)
 		return -1;
 	return each_adapter(d, g, [&](struct cuda_adapter *to, const struct adapter *from) {

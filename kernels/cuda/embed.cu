@@ -7,7 +7,7 @@
 #include "kernels/cuda/embed.cuh"
 #include "kernels/cuda/finish.cuh"
 
-enum { THREADS = 128, ROOM = 32 };      /* blocks of columns that are decoded before they are kept */
+enum { THREADS = 128, ROOM = 32 };      /* blocks of columns that are decoded at once */
 
 template <int T>
 static __device__ void decode_row(const struct embed *a, int tok, int first, int end,

@@ -6,8 +6,8 @@
 #define S3D_CUDA_FINISH_CUH
 #include "kernels/cuda/product.cuh"
 
-/* Half a warp has a tile of a row between its lanes, each one column; whole warps call what follows,
- * lanes whose tile is not `there` store nothing.
+/* Half a warp has a tile of a row between its lanes, each one column; whole warps call what
+ * follows, lanes whose tile is not `there` store nothing.
  *
  * To int8 codes, their scale, and the scaled sum of the codes. */
 static __device__ void quantise(const struct act *a, int row, int tile, float v, bool there)

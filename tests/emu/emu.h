@@ -30,8 +30,8 @@ struct emu_settings *emu_device(void);        /* to read or to change */
 /* In which order the warps of a block, the lanes of a warp and the blocks of a grid run: 0 forward,
  * 1 backward, more: at random from that seed. */
 void emu_set_order(int order);
-/* true: what is put into a stream runs only when somebody waits for it, as late as is allowed.  What
- * cudaMemset and cudaMemcpy leave to the default stream always does. */
+/* true: what is put into a stream runs only when somebody waits for it, as late as is allowed.
+ * What cudaMemset and cudaMemcpy leave to the default stream always does. */
 void emu_set_lazy(bool lazy);
 void emu_libraries(bool present);
 
