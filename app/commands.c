@@ -28,6 +28,12 @@ static bool is_named(const struct command_row *r, const char *name, size_t n)
 	return false;
 }
 
+bool command_hides(const char *text)
+{
+	return *text == '/' &&
+	       (text[1] == '/' || !memchr(text + 1, '/', strcspn(text + 1, " \t\n")));
+}
+
 int command_parse(const char *line, size_t len, struct command *c, const char **text,
 		  char err[ERR_MAX])
 {
@@ -41,6 +47,8 @@ int command_parse(const char *line, size_t len, struct command *c, const char **
 		return 0;
 	}
 	n = strcspn(line + 1, " \t\n");
+	if (memchr(line + 1, '/', n))
+		return 0;               /* a path */
 	for (c->id = 0; c->id < COMMAND_N; c->id++)
 		if (n && is_named(&command_rows[c->id], line + 1, n))
 			break;

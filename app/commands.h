@@ -1,7 +1,8 @@
 /* commands.h - what can be typed after a slash, in every kind of chat.
  *
  * The table makes the parser, completion, /help and the manual's table.  No state of its own.
- * Invariant: a line that begins with one slash is never sent to the model. */
+ * Invariant: a line that begins with one slash is never sent to the model, unless its first word
+ * has another: then it is a path. */
 #ifndef S3D_APP_COMMANDS_H
 #define S3D_APP_COMMANDS_H
 #include "app/talk.h"
@@ -54,6 +55,7 @@ struct command {
 
 /* A line of n bytes, any, and terminated.  1: a command; 0: text for the model, from *text on;
  * -1: neither, with err. */
+bool command_hides(const char *text);   /* typed as it is, it would be another or none */
 int command_parse(const char *line, size_t n, struct command *, const char **text,
 		  char err[ERR_MAX]);
 bool command_takes_file(const char *line);      /* the one that the line begins with */

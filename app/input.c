@@ -128,6 +128,8 @@ static void give(bool final)
 			continue;
 		}
 		if (e.kind == TYPED_PASTE) {
+			if (!rl_point && !strncmp(e.bytes, "//", 2))
+				rl_insert_text("/");     /* two are sent as one */
 			rl_insert_text(e.bytes);
 		} else {
 			rl_crlf();

@@ -293,6 +293,7 @@ static void on_line(struct line_chat *l, const char *line, size_t n)
 		run_command(l, &c);
 	} else if (kind < 0) {
 		complain(err);
+		input_put_back(line);
 	} else if (!text_blank(text, n)) {
 		l->asked = true;
 		if (talk_ask(&l->talk, text, n, err)) {

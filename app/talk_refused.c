@@ -4,6 +4,7 @@
  *
  * talk.before owns what was before the running request.  Invariant: it is empty while none
  * runs. */
+#include "app/commands.h"
 #include "app/talk.h"
 
 #include <stdlib.h>
@@ -60,6 +61,7 @@ static void bring_place(struct talk *t)
 void talk_take_back(struct talk *t)
 {
 	bool branch = t->before.branch;
+	char *spelt;
 
 	if (!t->before.chat)
 		return;
@@ -80,6 +82,11 @@ void talk_take_back(struct talk *t)
 	free(t->refused);
 	t->refused = t->before.typed;
 	t->before.typed = NULL;
+	if (t->refused && !branch && command_hides(t->refused) &&
+	    asprintf(&spelt, "/%s", t->refused) > 0) {
+		free(t->refused);
+		t->refused = spelt;
+	}
 	talk_forget(t);
 }
 

@@ -174,18 +174,14 @@ static void put_back(const char *text)
 	free(both);
 }
 
-static void ask(struct tui *t, const char *text)
+static int ask(struct tui *t, const char *text, char err[ERR_MAX])
 {
-	char err[ERR_MAX];
-
-	if (talk_ask(&t->talk, text, strlen(text), err)) {
-		tui_say(t, BLOCK_ERROR, err);
-		put_back(text);
-		return;
-	}
+	if (talk_ask(&t->talk, text, strlen(text), err))
+		return -1;
 	add_turns(t, t->talk.chat->n - 1);      /* the answer that one before did not get */
 	add_turn(t, CHAT_USER, text, strlen(text));
 	transcript_scroll_to(t->log, false);
+	return 0;
 }
 
 /* The last answer grows again, above what has been said since; that it was stopped is no news. */
@@ -261,10 +257,12 @@ void tui_send(struct tui *t, const char *line)
 
 	if (kind > 0)
 		command(t, &c);
-	else if (kind < 0)
-		tui_say(t, BLOCK_ERROR, err);
-	else if (!text_blank(text, strlen(text)))
-		ask(t, text);
+	else if (!kind && !text_blank(text, strlen(text)) && ask(t, text, err))
+		kind = -1;
+	if (kind >= 0)
+		return;
+	tui_say(t, BLOCK_ERROR, err);
+	put_back(line);
 }
 
 static void memory_came(struct tui *t)

@@ -2,6 +2,7 @@
  *
  * Keys that no action has are readline's.  Invariant: a paste is text, whatever bytes it holds. */
 #include "app/args.h"
+#include "app/commands.h"
 #include "app/prompt.h"
 #include "app/tui.h"
 #include "engine/strategy.h"
@@ -24,14 +25,16 @@ static bool is_empty(void)
 static void send(struct tui *t)
 {
 	struct input_view v;
-	char *line;
+	struct command c;
+	const char *text;
+	char *line, err[ERR_MAX];
 
 	if (t->page_open && is_empty()) {
 		tui_page_close(t);
 		return;
 	}
 	prompt_view(&v);
-	if (t->talk.busy && v.n && (v.text[0] != '/' || v.text[1] == '/')) {
+	if (t->talk.busy && v.n && !command_parse(v.text, v.n, &c, &text, err)) {
 		tui_flash(t, ROLE_NOTICE, t->talk.ready ?
 			  "The model is answering: Esc stops it. Your text is kept." :
 			  "The model is still loading. Your text is kept.");
@@ -319,12 +322,23 @@ void tui_key(struct tui *t, unsigned key, const char *bytes, size_t n)
 		edit(t, key, bytes, n);
 }
 
+/* Two slashes at the start of a line are sent as one: those of a paste are kept. */
+static void paste(const char *s, size_t n)
+{
+	struct input_view v;
+
+	prompt_view(&v);
+	if (!v.point && n > 1 && s[0] == '/' && s[1] == '/')
+		prompt_insert("/", 1);
+	prompt_insert(s, n);
+}
+
 static void take(struct tui *t, const struct typed_event *e)
 {
 	if (e->kind == TYPED_KEY)
 		tui_key(t, e->key, e->bytes, e->n);
 	else if (e->kind == TYPED_PASTE)
-		prompt_insert(e->bytes, e->n);
+		paste(e->bytes, e->n);
 	else
 		tui_flash(t, ROLE_ERROR, "The pasted text was over 1 MiB; /read takes a file.");
 }

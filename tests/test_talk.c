@@ -303,6 +303,12 @@ static void test_commands(void **state)
 	assert_string_equal(text, "plain text");
 	assert_int_equal(command_parse("//etc/passwd", 12, &c, &text, err), 0);
 	assert_string_equal(text, "/etc/passwd");
+	assert_int_equal(command_parse("/etc/fstab explain", 18, &c, &text, err), 0);
+	assert_string_equal(text, "/etc/fstab explain");
+	assert_int_equal(command_parse("/save /etc/fstab", 16, &c, &text, err), 1);
+	assert_int_equal(command_parse("/usr: x", 7, &c, &text, err), -1);
+	assert_true(command_hides("/quit") && command_hides("//x") && command_hides("/no /x"));
+	assert_false(command_hides("/a/b c") || command_hides("x") || command_hides(""));
 	assert_int_equal(command_parse("/quit", 5, &c, &text, err), 1);
 	assert_int_equal(c.id, COMMAND_EXIT);
 	assert_int_equal(command_parse("/system  be brief ", 18, &c, &text, err), 1);
