@@ -169,6 +169,11 @@ static void take_sidecar(struct worker *w, const char *path)
 		tell_strategy(w);
 }
 
+static bool stopped(void *ctx)
+{
+	return atomic_load(&((struct worker *)ctx)->stop);
+}
+
 static int load_all(struct worker *w, char err[ERR_MAX])
 {
 	char *little = model_path_little(w->model, w->opt.model_draft);
@@ -191,6 +196,7 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	if (!w->engine)
 		return -1;
 	answer_frame(w);
+	w->engine->halt = (struct halt){ .asked = stopped, .ctx = w };
 	apply_settings(w);
 	note(w, w->engine->notes[NOTE_MODEL]);
 	note(w, w->engine->notes[NOTE_CONTEXT]);

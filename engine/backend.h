@@ -106,6 +106,13 @@ struct lane {
 	int pos;                /* the cache row that is written */
 };
 
+/* What may end a pass without logits before it is done. */
+struct halt {
+	bool (*asked)(void *ctx);       /* by any thread, every few milliseconds */
+	void *ctx;
+	bool seen;              /* it was, and the pass is not done: its rows are as never written */
+};
+
 struct batch {
 	const int *tok;         /* (n) token ids */
 	int n, pos;             /* cache rows pos..pos+n-1 are written */
@@ -118,6 +125,7 @@ struct batch {
 	/* NULL: one text.  Else (n): row i belongs to lanes[i], all of them different caches of
 	 * this device; pos, and the cache that the call names, are not looked at. */
 	const struct lane *lanes;
+	struct halt *halt;      /* NULL: to the end, as backends may do in any case */
 };
 
 /* What every backend asks before a cache keeps rows of layers, and before a pass over a bridge:

@@ -435,7 +435,7 @@ int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
 
 /* Behind the big model the little one reads the prompt, so that its first guess comes as fast as
  * any other; a long one only for a strategy that cannot do without. */
-int engine_prefill(struct engine *e, char err[ERR_MAX])
+static int prefill(struct engine *e, char err[ERR_MAX])
 {
 	bool must = e->strat.ops->needs & NEED_DRAFT_MODEL;
 	int left = session_prefill(&e->target, err);
@@ -444,6 +444,16 @@ int engine_prefill(struct engine *e, char err[ERR_MAX])
 	    !(must || strategy_unread(&e->strat) <= READ_AHEAD))
 		return left;
 	return strategy_read(&e->strat, err);
+}
+
+int engine_prefill(struct engine *e, char err[ERR_MAX])
+{
+	int left;
+
+	e->target.halt = e->draft.halt = e->halt.asked ? &e->halt : NULL;
+	left = prefill(e, err);
+	e->target.halt = e->draft.halt = NULL;
+	return left;
 }
 
 /* Takes back what a step emitted behind the first keep tokens; counted as never emitted, and the

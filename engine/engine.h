@@ -59,6 +59,7 @@ struct engine {
 	struct skip skip;               /* what strategy self leaves out */
 	struct pace pace;               /* of all answers so far */
 	struct strat strat;             /* .law, .opt and .stats are the caller's to set and read */
+	struct halt halt;               /* the caller's to set: .asked ends engine_prefill early */
 	double load_s;
 };
 
@@ -76,7 +77,8 @@ int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);
 
 /* The context becomes ids[0..n-1]; refuses when it does not leave room for one token. */
 int engine_prompt(struct engine *, const int *ids, int n, char err[ERR_MAX]);
-/* Runs a piece of the prompt; returns the tokens still to run (0: ready), -1 on error. */
+/* Runs a piece of the prompt; returns the tokens still to run (0: ready), -1 on error.  Whoever asks
+ * for a halt meanwhile gets it soon; another call goes on where the last whole piece ended. */
 int engine_prefill(struct engine *, char err[ERR_MAX]);
 /* One step.  Returns the tokens emitted (cut after the first end-of-turn token and at limit,
  * limit >= 1), -1 on error.  *done: end of turn was emitted (it is the last in out). When the

@@ -69,7 +69,8 @@ static const float *run(struct session *s, const struct plan *plan, int n, int n
 			char err[ERR_MAX])
 {
 	return pass(s, &(struct batch){ .tok = s->tok + s->n_kv, .n = n, .pos = s->n_kv,
-					.plan = plan, .n_out = n_out, .n_best = s->n_best }, err);
+					.plan = plan, .n_out = n_out, .n_best = s->n_best,
+					.halt = s->halt }, err);
 }
 
 int session_prefill(struct session *s, char err[ERR_MAX])
@@ -78,8 +79,14 @@ int session_prefill(struct session *s, char err[ERR_MAX])
 
 	if (left <= 0)
 		return 0;
+	if (s->halt)
+		s->halt->seen = false;
 	if (!run(s, NULL, n, 0, err))
 		return -1;
+	if (s->halt && s->halt->seen) {
+		reach(s);
+		return s->n - 1 - s->n_kv;
+	}
 	s->n_kv += n;
 	return left - n;
 }

@@ -16,6 +16,7 @@ struct session {
 	int n_vocab, n_out;     /* token ids it takes; logits in a row */
 	int n_best;             /* see struct batch; whoever sets it sets it back to 0 */
 	bool failed;            /* a pass of it has */
+	struct halt *halt;      /* of session_prefill; NULL: nothing ends it early */
 };
 
 #define SESSION_SPARE 64        /* room for drafts behind the last token */
@@ -28,7 +29,8 @@ int session_set(struct session *, const int *tok, int n, char err[ERR_MAX]);
 /* Rollback: lengths only (but see kv_back: of a long way back the cache keeps nothing). */
 void session_truncate(struct session *, int n);
 /* Runs at most n_batch of the tokens that are not in the cache, the pending one excepted.
- * Returns how many are still to run (0: ready to decode), -1 on error. */
+ * Returns how many are still to run (0: ready to decode), -1 on error.  With halt->seen the rows of
+ * this piece are still to run. */
 int session_prefill(struct session *, char err[ERR_MAX]);
 /* Runs the pending token and draft[0..k-1] (copied behind the timeline, not part of it yet) under
  * the whole model; returns k+1 rows of logits, or NULL. */

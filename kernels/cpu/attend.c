@@ -117,7 +117,7 @@ void attend_store(const struct step *s, int t, int layer)
 	int heads = c->n_heads + c->n_kv_heads, sets = rope_sets(c), from, to;
 
 	pool_share(d->pool, t, s->n * heads, &from, &to);
-	for (int i = from; i < to; i++) {
+	for (int i = from; i < to && !step_halted(s); i++) {
 		int row = i / heads, head = i % heads, value = head + c->n_kv_heads;
 		float *base = d->qkv + (size_t)row * (size_t)d->ld_qkv;
 		struct lane lane = step_lane(s, row);
@@ -233,7 +233,7 @@ void attend_all(const struct step *s, int t, int layer, const struct cut *cut)
 	for (int i = 0; i < each; i++)
 		total += item_cost(s, cut, i / cut->pieces * cut->rows, i % cut->pieces);
 	total *= s->d->model->cfg.n_kv_heads;
-	for (int i = 0; i < items; i++) {
+	for (int i = 0; i < items && !step_halted(s); i++) {
 		int row0 = i % each / cut->pieces * cut->rows, piece = i % cut->pieces;
 		long cost = item_cost(s, cut, row0, piece);
 
@@ -250,7 +250,7 @@ void attend_join(const struct step *s, int t, const struct cut *cut)
 	int from, to;
 
 	pool_share(d->pool, t, s->n * c->n_heads, &from, &to);
-	for (int i = from; i < to; i++)
+	for (int i = from; i < to && !step_halted(s); i++)
 		d->k->fold(d->part + part_at(s, cut, i / c->n_heads, i % c->n_heads, 0),
 			   cut->pieces, d->pad_dim, d->attn + (size_t)i * (size_t)c->head_dim,
 			   c->head_dim);

@@ -17,6 +17,22 @@ static inline struct lane step_lane(const struct step *s, int row)
 	return s->b->lanes ? s->b->lanes[row] : (struct lane){ s->kv, s->b->pos + row };
 }
 
+/* Whether the pass is to end early.  From then on threads leave out what they would compute, but
+ * still meet at all barriers: so they need not agree on where that begins. */
+static inline bool step_halted(const struct step *s)
+{
+	struct halt *h = s->b->halt;
+
+	if (!h || s->b->n_out)
+		return false;
+	if (__atomic_load_n(&h->seen, __ATOMIC_RELAXED))
+		return true;
+	if (!h->asked(h->ctx))
+		return false;
+	__atomic_store_n(&h->seen, true, __ATOMIC_RELAXED);
+	return true;
+}
+
 /* How attention is cut: (head group, rows, pieces of the context, which are blocks first.. or all
  * of blocks first..blocks-1). */
 struct cut {

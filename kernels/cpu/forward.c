@@ -43,8 +43,9 @@ static void embed(struct step *s, int t)
 
 /* Activations for the matrices: n rows at x (of k columns), normed by w unless it is NULL.  Few
  * rows are prepared by every thread for itself, many are shared out. */
-static struct act prepare(struct dev *d, int t, const float *x, const float *w, int k, int n)
+static struct act prepare(const struct step *s, int t, const float *x, const float *w, int k, int n)
 {
+	struct dev *d = s->d;
 	bool few = n <= FEW_ROWS;
 	struct act a = few ? d->own[t] : d->all;
 	int from = 0, to = n;
@@ -53,7 +54,7 @@ static struct act prepare(struct dev *d, int t, const float *x, const float *w, 
 	a.f = w ? a.room : x;
 	if (!few)
 		pool_share(d->pool, t, n, &from, &to);
-	for (int i = from; i < to; i++) {
+	for (int i = from; i < to && !step_halted(s); i++) {
 		size_t at = (size_t)i * (size_t)k;
 
 		if (w)
@@ -66,22 +67,35 @@ static struct act prepare(struct dev *d, int t, const float *x, const float *w, 
 	return a;
 }
 
+/* Units u0..u1-1 of a product.  In a pass that may end early a few at a time, which the bits do not
+ * depend on. */
+static void times(const struct step *s, const struct mat *m, int u0, int u1, const struct act *a,
+		  int n, float *y, int ldy)
+{
+	enum { AT_ONCE = 1 << 24 };     /* multiply-adds: some milliseconds of a slow core */
+	long unit = (long)UNIT * m->cols * n;
+	int each = s->b->halt ? (int)(AT_ONCE / unit) + 1 : u1 - u0;
+
+	for (int u = u0; u < u1 && !step_halted(s); u += each)
+		m->mul(m, u, u1 - u < each ? u1 : u + each, a, n, y, ldy);
+}
+
 /* Thread t's share of several matrices over the same activations, each into its own y. */
-static void multiply(struct dev *d, int t, const struct act *a, int n, int count,
+static void multiply(const struct step *s, int t, const struct act *a, int count,
 		     const struct mat *const m[], float *const y[], int ldy)
 {
 	int total = 0, from, to, first = 0;
 
 	for (int i = 0; i < count; i++)
 		total += (m[i]->rows + UNIT - 1) / UNIT;
-	pool_share(d->pool, t, total, &from, &to);
+	pool_share(s->d->pool, t, total, &from, &to);
 	for (int i = 0; i < count; i++) {
 		int units = (m[i]->rows + UNIT - 1) / UNIT;
 		int u0 = from > first ? from - first : 0;
 		int u1 = to < first + units ? to - first : units;
 
 		if (u0 < u1)
-			m[i]->mul(m[i], u0, u1, a, n, y[i], ldy);
+			times(s, m[i], u0, u1, a, s->n, y[i], ldy);
 		first += units;
 	}
 }
@@ -99,11 +113,11 @@ static void residual(const struct step *s, int t, int l, enum adapt which, const
 	int from, to;
 
 	pool_share(d->pool, t, m->rows / UNIT, &from, &to);
-	m->mul(m, from, to, a, s->n, d->tmp, m->rows);
+	times(s, m, from, to, a, s->n, d->tmp, m->rows);
 	adapt(s, t, l, which, a);
 	if (norm)
 		pool_sync(d->pool);
-	for (int i = 0; i < s->n; i++) {
+	for (int i = 0; i < s->n && !step_halted(s); i++) {
 		float *x = d->x + (size_t)i * (size_t)m->rows;
 		const float *y = d->tmp + (size_t)i * (size_t)m->rows;
 
@@ -122,10 +136,10 @@ static void gate_up(struct step *s, int t, int l, const struct act *a)
 	int n_ff = w->gate.rows, from, to;
 
 	pool_share(d->pool, t, n_ff / BLOCK, &from, &to);
-	w->gate.mul(&w->gate, 2 * from, 2 * to, a, s->n, d->gate, n_ff);
-	w->up.mul(&w->up, 2 * from, 2 * to, a, s->n, d->up, n_ff);
+	times(s, &w->gate, 2 * from, 2 * to, a, s->n, d->gate, n_ff);
+	times(s, &w->up, 2 * from, 2 * to, a, s->n, d->up, n_ff);
 	adapt(s, t, l, ADAPT_GATE_UP, a);
-	for (int i = 0; i < s->n; i++) {
+	for (int i = 0; i < s->n && !step_halted(s); i++) {
 		size_t at = (size_t)i * (size_t)n_ff + (size_t)(from * BLOCK);
 
 		d->k->glu(d->model->cfg.act, d->gate + at, d->up + at, (to - from) * BLOCK);
@@ -226,8 +240,8 @@ static void forward(void *arg, int t)
 		keep_rows(s, t, l);
 		if (plan_runs(p, false, l)) {
 			/* norm + quantise, QKV */
-			a = prepare(d, t, d->x, w->attn_norm, c->n_embd, n);
-			multiply(d, t, &a, n, 3, (const struct mat *[]){ &w->wq, &w->wk, &w->wv },
+			a = prepare(s, t, d->x, w->attn_norm, c->n_embd, n);
+			multiply(s, t, &a, 3, (const struct mat *[]){ &w->wq, &w->wk, &w->wv },
 				 (float *[]){ d->qkv, d->qkv + w->wq.rows,
 					      d->qkv + w->wq.rows + w->wk.rows }, d->ld_qkv);
 			adapt(s, t, l, ADAPT_QKV, &a);
@@ -243,14 +257,14 @@ static void forward(void *arg, int t)
 			stage_end(d, t, STAGE_ATTEND);
 			watch(s, t, STAGE_ATTEND, l);
 			/* output + residual */
-			a = prepare(d, t, d->attn, NULL, c->n_heads * c->head_dim, n);
+			a = prepare(s, t, d->attn, NULL, c->n_heads * c->head_dim, n);
 			residual(s, t, l, ADAPT_OUT, &a);
 			stage_end(d, t, STAGE_WO);
 			watch(s, t, STAGE_WO, l);
 		}
 		if (plan_runs(p, true, l)) {
 			/* norm + gate/up + activation */
-			a = prepare(d, t, d->x, w->ffn_norm, c->n_embd, n);
+			a = prepare(s, t, d->x, w->ffn_norm, c->n_embd, n);
 			gate_up(s, t, l, &a);
 			stage_end(d, t, STAGE_GATE_UP);
 			watch(s, t, STAGE_GATE_UP, l);
@@ -262,7 +276,7 @@ static void forward(void *arg, int t)
 	}
 	/* final norm + logits and their peaks */
 	if (n_out) {
-		a = prepare(d, t, d->x + (size_t)(n - n_out) * (size_t)c->n_embd, d->norm,
+		a = prepare(s, t, d->x + (size_t)(n - n_out) * (size_t)c->n_embd, d->norm,
 			    c->n_embd, n_out);
 		output(s, t, &a, n_out);
 		stage_end(d, t, STAGE_OUTPUT);

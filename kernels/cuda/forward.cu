@@ -467,7 +467,7 @@ static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 
 int cuda_guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 {
-	struct batch first = { &b->tok, 1, b->pos, NULL, 0, 0, NULL };
+	struct batch first = { &b->tok, 1, b->pos, NULL, 0, 0, NULL, NULL };
 	int rc;
 
 	if (b->n < 1 || b->n > GUESS_MAX || b->pos > kv->n_ctx - b->n)
