@@ -184,11 +184,17 @@ static int set_prompt(struct answer *a, int limit, char err[ERR_MAX])
 	return 0;
 }
 
+static bool stopped(void *ctx)
+{
+	return atomic_load(&((struct worker *)ctx)->stop);
+}
+
 /* 0: ready to decode, 1: stopped, -1: error. */
 static int prefill(struct answer *a, char err[ERR_MAX])
 {
 	int left = 1;
 
+	a->w->engine->halt = (struct halt){ .asked = stopped, .ctx = a->w };
 	while (left > 0) {
 		worker_settings(a->w);
 		if (a->w->quit || atomic_load(&a->w->stop))

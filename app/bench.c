@@ -135,6 +135,7 @@ static int load(struct bench *b, char err[ERR_MAX])
 	free(sidecar);
 	if (!b->e)
 		return -1;
+	note(b->e->notes[NOTE_THREADS]);
 	note(b->e->notes[NOTE_BACKEND]);
 	note(b->e->notes[NOTE_MEMORY]);
 	note(b->e->side_err);

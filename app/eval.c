@@ -117,6 +117,8 @@ static int open_engine(struct eval *v, char err[ERR_MAX])
 	eo.be.n_batch = BATCH_ROWS;
 	eo.be.n_out = OUT_ROWS;
 	v->e = engine_open(&eo, err);
+	if (v->e && *v->e->notes[NOTE_THREADS])
+		text_tell("eval", v->e->notes[NOTE_THREADS]);
 	if (v->e && *v->e->notes[NOTE_BACKEND])
 		text_tell("eval", v->e->notes[NOTE_BACKEND]);
 	if (v->e && *v->e->notes[NOTE_MEMORY])

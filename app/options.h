@@ -40,7 +40,7 @@ _(FILE, sidecar, "sidecar", "", "", "FILE|none", "", 0, 0, IN_CHAT | IN_BENCH, M
 _(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_CHAT | IN_EVAL | IN_BENCH, MODEL, \
 	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
 _(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
-	"threads; 0: as many as the process may use") \
+	"threads, at most as many as there are processors for the process; 0: that many") \
 _(CHOICE, cache_type_k, "cache-type-k", "ctk", "", "f16|q8_0", "f16", 0, 0, IN_RUN, MODEL, \
 	"how the cache holds keys: q8_0 takes about half the memory, and rounds them") \
 _(CHOICE, cache_type_v, "cache-type-v", "ctv", "", "f16|q8_0", "f16", 0, 0, IN_RUN, MODEL, \

@@ -169,11 +169,6 @@ static void take_sidecar(struct worker *w, const char *path)
 		tell_strategy(w);
 }
 
-static bool stopped(void *ctx)
-{
-	return atomic_load(&((struct worker *)ctx)->stop);
-}
-
 static int load_all(struct worker *w, char err[ERR_MAX])
 {
 	char *little = model_path_little(w->model, w->opt.model_draft);
@@ -196,8 +191,8 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	if (!w->engine)
 		return -1;
 	answer_frame(w);
-	w->engine->halt = (struct halt){ .asked = stopped, .ctx = w };
 	apply_settings(w);
+	note(w, w->engine->notes[NOTE_THREADS]);
 	note(w, w->engine->notes[NOTE_MODEL]);
 	note(w, w->engine->notes[NOTE_CONTEXT]);
 	note(w, w->engine->notes[NOTE_MEMORY]);
@@ -470,17 +465,14 @@ struct worker *worker_open(const struct options *o, const char *model, char err[
 /* Waits for the thread to end; false: it is loading, and goes on with that. */
 static bool wait_for(struct worker *w)
 {
-	enum { PATIENCE = 50 * 1000000, SECOND = 1000000000 };  /* ns */
 	struct timespec until;
 
-	if (!atomic_load(&w->loading)) {
-		pthread_join(w->thread, NULL);
-		return true;
-	}
+	if (!atomic_load(&w->loading))
+		return pthread_join(w->thread, NULL) == 0;
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += PATIENCE;
-	until.tv_sec += until.tv_nsec / SECOND;
-	until.tv_nsec %= SECOND;
+	until.tv_nsec += 50 * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
 	return pthread_timedjoin_np(w->thread, NULL, &until) == 0;
 }
 

@@ -28,3 +28,15 @@ int backend_fail(const char *name, const char *text, const char *then, char err[
 
 	return fail(err, "%s%s%.400s; %s", named ? "" : name, named ? "" : ": ", text, then);
 }
+
+int backend_threads(int asked, char note[ERR_MAX])
+{
+	int cores = cpu_usable_cores();
+
+	*note = '\0';
+	if (asked > cores)
+		fail(note, "-t %d: there %s only %d processor%s for this program, so it takes %d "
+		     "thread%s", asked, cores == 1 ? "is" : "are", cores, cores == 1 ? "" : "s",
+		     cores, cores == 1 ? "" : "s");
+	return asked > 0 && asked < cores ? asked : cores;
+}

@@ -110,7 +110,7 @@ struct lane {
 struct halt {
 	bool (*asked)(void *ctx);       /* by any thread, every few milliseconds */
 	void *ctx;
-	bool seen;              /* it was, and the pass is not done: its rows are as never written */
+	bool seen;              /* it was: the pass is not done, its rows are as never written */
 };
 
 struct batch {
@@ -151,6 +151,7 @@ struct backend_opt {
 	int n_threads;          /* 0: as many as the process may use */
 	int n_batch;            /* rows in one forward at most */
 	int n_out;              /* rows of logits in one forward at most */
+	int n_back;             /* positions that rings of caches go back by, see window.h */
 	struct dev *share;      /* a device of the same backend whose threads this one uses too */
 	bool shares;            /* for plan: there will be one, whose room it uses too */
 	/* What caches hold: F16 (NULL too) or Q8_0. */
@@ -255,6 +256,12 @@ struct backend {
 };
 
 extern const struct backend backend_cpu;
+/* Processors that this process may use: its affinity mask, and quotas of its control groups. */
+int cpu_usable_cores(void);
+/* Threads for who asks for so many (0: as many as there may be): no more than processors, for they
+ * wait for each other in every stage, and crawl when they share one.  note: "", or that it is so.
+ */
+int backend_threads(int asked, char note[ERR_MAX]);
 /* The one in the shared object beside the program; NULL with the reason when it cannot be loaded or
  * there is no GPU that it can use. */
 const struct backend *backend_cuda(char err[ERR_MAX]);

@@ -6,7 +6,6 @@
 #include "engine/calibrate_parts.h"
 #include "engine/file.h"
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -260,11 +259,9 @@ static int set_times(struct calibrate *c, char err[ERR_MAX])
 
 static int thread_count(const struct calibrate *c)
 {
-	cpu_set_t set;
+	char note[ERR_MAX];
 
-	if (c->o->engine.be.n_threads > 0)
-		return c->o->engine.be.n_threads;
-	return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+	return backend_threads(c->o->engine.be.n_threads, note);
 }
 
 static int open_state(struct calibrate *c, const char base[65], char err[ERR_MAX])
@@ -304,6 +301,8 @@ static int open_first(struct calibrate *c, struct engine_opt *o, char err[ERR_MA
 	c->e = engine_open(o, err);
 	if (!c->e)
 		return -1;
+	if (*c->e->notes[NOTE_THREADS])
+		calibrate_note(c, c->e->notes[NOTE_THREADS]);
 	c->count = mem_new((size_t)c->e->model->cfg.n_vocab, sizeof(*c->count), err);
 	return c->count ? 0 : -1;
 }

@@ -2,10 +2,10 @@
 #include "engine/engine.h"
 #include "engine/pair.h"
 #include "engine/side.h"
+#include "engine/window.h"
 #include <string.h>
 
-enum { CTX_DEFAULT = 4096, CALIBRATE_EVERY = 64, CALIBRATE_AT = 8,
-	READ_AHEAD = 512 };
+enum { CTX_DEFAULT = 4096 };
 
 /* A sampler for rows of n logits of the tokens ids, which knows what ends a turn. */
 static struct sampler *open_sampler(const struct engine *e, int n, const int *ids,
@@ -64,9 +64,12 @@ static int settle(struct engine *e, const struct engine_opt *o, struct setup *s,
 	int trained = e->model->cfg.n_ctx_train, rows = o->be.n_batch <= 0 ? 256 : o->be.n_batch;
 
 	s->be = o->be;
+	s->be.n_threads = backend_threads(o->be.n_threads, e->notes[NOTE_THREADS]);
 	s->be.n_batch = at_least(rows, STEP_MAX);
 	s->be.n_out = at_least(o->be.n_out, STEP_MAX);
 	s->n_ctx = o->n_ctx > 0 ? o->n_ctx : at_most(trained, CTX_DEFAULT);
+	if (!s->be.n_back)
+		s->be.n_back = window_turn(&e->model->cfg);
 	if (s->n_ctx > trained)
 		fail(e->notes[NOTE_CONTEXT], "a context of %d tokens is more than the %d that the "
 		     "model was trained for: what it writes behind these may make no sense",
@@ -105,6 +108,7 @@ static int find_little(struct engine *e, const struct engine_opt *o, struct setu
 		return -1;
 	pair_note(e->model, m, s->n_ctx, e->notes[NOTE_PAIR]);
 	s->little_ctx = at_most(s->n_ctx, m->cfg.n_ctx_train);
+	s->little_be.n_back = o->be.n_back ? o->be.n_back : window_turn(&m->cfg);
 	return 0;
 }
 
@@ -421,84 +425,4 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 	strategy_close(&e->strat);
 	e->strat = next;
 	return 0;
-}
-
-int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
-{
-	if (n >= e->target.n_ctx)
-		return fail(err, "a prompt of %d tokens leaves no room in a context of %d; a "
-			    "larger -c does", n, e->target.n_ctx);
-	e->strat.begins = true;
-	e->strat.from = n;
-	return session_set(&e->target, ids, n, err);
-}
-
-/* Behind the big model the little one reads the prompt, so that its first guess comes as fast as
- * any other; a long one only for a strategy that cannot do without. */
-static int prefill(struct engine *e, char err[ERR_MAX])
-{
-	bool must = e->strat.ops->needs & NEED_DRAFT_MODEL;
-	int left = session_prefill(&e->target, err);
-
-	if (left || !strategy_asks_little(&e->strat, e->strat.ops) ||
-	    !(must || strategy_unread(&e->strat) <= READ_AHEAD))
-		return left;
-	return strategy_read(&e->strat, err);
-}
-
-int engine_prefill(struct engine *e, char err[ERR_MAX])
-{
-	int left;
-
-	e->target.halt = e->draft.halt = e->halt.asked ? &e->halt : NULL;
-	left = prefill(e, err);
-	e->target.halt = e->draft.halt = NULL;
-	return left;
-}
-
-/* Takes back what a step emitted behind the first keep tokens; counted as never emitted, and the
- * drafts that stood there as never tested. */
-static void take_back(struct engine *e, const struct emit *out, int n, int keep)
-{
-	struct strategy_stats *st = &e->strat.stats;
-
-	for (int i = keep; i < n; i++) {
-		st->emitted--;
-		if (out[i].origin == ORIGIN_PLAIN)
-			continue;
-		st->tested--;
-		st->pos_tested[i]--;
-		if (out[i].origin == ORIGIN_ACCEPTED) {
-			st->accepted--;
-			st->pos_accepted[i]--;
-		}
-	}
-	session_truncate(&e->target, e->target.n - (n - keep));
-}
-
-int engine_step(struct engine *e, int limit, struct emit out[STEP_MAX], bool *done,
-		char err[ERR_MAX])
-{
-	int n, keep = 0;
-	bool calibrate;
-
-	*done = false;
-	if (e->target.n >= e->target.n_ctx)
-		return 0;
-	/* Now and then plain's speed is measured anew, for what drafts cost and gain. */
-	calibrate = e->strat.stats.rounds % CALIBRATE_EVERY == CALIBRATE_AT;
-	n = (calibrate ? &strategy_plain : e->strat.ops)->step(&e->strat, out, err);
-	if (n < 0)
-		return -1;
-	e->strat.begins = false;
-	while (keep < n && keep < limit && !*done)
-		*done = tokenizer_is_end(e->tok, out[keep++].tok);
-	if (keep < n)
-		take_back(e, out, n, keep);
-	return keep;
-}
-
-int engine_idle(struct engine *e, char err[ERR_MAX])
-{
-	return e->strat.ops->idle ? e->strat.ops->idle(&e->strat, err) : 0;
 }

@@ -32,10 +32,10 @@ struct engine_opt {
 	struct backend_opt be;
 };
 
-/* Of the pair (pair_note), why the strategy is plain, why the cpu computes though a better backend
- * is there, what is odd about the model file, that it does not fit into memory, a context that the
- * model does not know. */
-enum engine_note { NOTE_PAIR, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL,
+/* Threads that are too many, of the pair (pair_note), why the strategy is plain, why the cpu
+ * computes though a better backend is there, what is odd about the model file, that it does not fit
+ * into memory, a context that the model does not know. */
+enum engine_note { NOTE_THREADS, NOTE_PAIR, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL,
 	NOTE_MEMORY, NOTE_CONTEXT, NOTES };
 
 struct engine {
@@ -77,8 +77,8 @@ int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);
 
 /* The context becomes ids[0..n-1]; refuses when it does not leave room for one token. */
 int engine_prompt(struct engine *, const int *ids, int n, char err[ERR_MAX]);
-/* Runs a piece of the prompt; returns the tokens still to run (0: ready), -1 on error.  Whoever asks
- * for a halt meanwhile gets it soon; another call goes on where the last whole piece ended. */
+/* Runs a piece of the prompt; returns the tokens still to run (0: ready), -1 on error.  A halt that
+ * is asked for meanwhile comes soon; another call goes on where the last whole piece ended. */
 int engine_prefill(struct engine *, char err[ERR_MAX]);
 /* One step.  Returns the tokens emitted (cut after the first end-of-turn token and at limit,
  * limit >= 1), -1 on error.  *done: end of turn was emitted (it is the last in out). When the

@@ -44,6 +44,16 @@ usage() {
 }
 t "wrong usage: status 2, names the option, points to --help" usage
 
+# On the first processor that this process may use.
+threads() {
+	first=$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')
+	taskset -c "$first" "$s3dchat" $tiny -t 999 --line <<<"/show model" \
+		>"$work/out" 2>"$work/err" &&
+	says "-t 999: there is only 1 processor" && grep -q "^device .* 1 thread$" "$work/out" &&
+	run 0 $tiny -p x -n 1 && ! says "processor"
+}
+t "more threads than processors: their number, and a note" threads
+
 escapes_in_arguments() {
 	run 2 "$(printf -- '--\033]0;x\007\302\233')" && ! grep -q "$esc" "$work/err" &&
 	says ']0;x' &&

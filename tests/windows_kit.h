@@ -21,7 +21,8 @@ enum { MODELS = sizeof(models) / sizeof(models[0]), BATCH = 64, CONTEXT = 512 };
 static inline void open_windowed(const char *backend, int i)
 {
 	struct engine_opt o = { .model = MODEL, .model_draft = LITTLE, .backend = backend,
-				.n_ctx = CONTEXT, .be = { .n_threads = 1, .n_batch = BATCH } };
+				.n_ctx = CONTEXT, .be = { .n_threads = 1, .n_batch = BATCH,
+							  .n_back = 1 } };
 	struct mk_spec s = models[i];
 	char err[ERR_MAX] = "";
 

@@ -239,6 +239,7 @@ static int dev_set(struct dev *d, const struct model *m, const struct backend_op
 	d->watch_ctx = opt->watch_ctx;
 	d->n_batch = opt->n_batch > 0 ? opt->n_batch : BATCH_DEFAULT;
 	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
+	d->n_back = opt->n_back;
 	d->pad_dim = (d->model->cfg.head_dim + 15) & ~15;
 	return 0;
 }
@@ -366,7 +367,7 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 		return NULL;
 	kv->dev = d;
 	kv->n_ctx = memory_rows(n_ctx);
-	rings_lay_out(&kv->rings, &d->model->cfg, kv->n_ctx, d->n_batch);
+	rings_lay_out(&kv->rings, &d->model->cfg, kv->n_ctx, d->n_batch, d->n_back);
 	if (planes_new(kv, &kv->k, d->q8_k, err) != 0 ||
 	    planes_new(kv, &kv->v, d->q8_v, err) != 0 || open_parts(d, kv->n_ctx, err) != 0) {
 		kv_free(kv);

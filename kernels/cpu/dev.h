@@ -46,7 +46,7 @@ struct dev {
 	struct pool *pool;
 	bool owns_pool;         /* false: another device's, which outlives this one */
 	bool floats;            /* every matrix by the float kernel */
-	int n_threads, n_batch, n_out;
+	int n_threads, n_batch, n_out, n_back;
 	struct cpu_layer *layer;        /* (n_layers) */
 	struct mat output;
 	float *norm;            /* (n_embd) */

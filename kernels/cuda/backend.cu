@@ -130,6 +130,7 @@ static struct dev *dev_new(const struct model *m, const struct backend_opt *opt,
 	d->watch = opt->watch;
 	d->watch_ctx = opt->watch_ctx;
 	d->n_batch = opt->n_batch > 0 ? opt->n_batch : BATCH_DEFAULT;
+	d->n_back = opt->n_back;
 	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
 	d->ld_qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
 	d->ld_out = c->n_out + row_peaks(c->n_out);

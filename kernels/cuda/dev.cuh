@@ -147,7 +147,7 @@ struct dev {
 	const struct dev *share;        /* whose table of embeddings and room for prompts this one
 					 * uses, for no two passes run at once; or NULL */
 	bool shares;            /* there is one, or will be */
-	int n_batch, n_out, ld_qkv, ld_out;
+	int n_batch, n_out, n_back, ld_qkv, ld_out;
 	int host_layers;        /* the last ones, whose weights are in host memory */
 	bool q8_k, q8_v;
 	struct cuda_layer *layer;       /* (n_layers) */
