@@ -80,8 +80,10 @@ void input_open(bool with_editing, double escape)
 	if (!editing)
 		return;
 	rl_variable_bind("enable-bracketed-paste", "on");
-	rl_redisplay_function = redisplay;
+	/* readline is to know the terminal before it is told who draws: with another's drawing it
+	 * takes any for one that can do nothing, without marks around pastes. */
 	edit_open();
+	rl_redisplay_function = redisplay;
 	/* Questions of its own would have to wait for an answer. */
 	rl_variable_bind("completion-query-items", "0");
 	rl_variable_bind("page-completions", "off");
