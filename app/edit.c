@@ -140,6 +140,18 @@ void edit_open(void)
 	open_history();
 }
 
+bool edit_searching(void)
+{
+	return RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH) != 0;
+}
+
+void edit_insert(const char *text)
+{
+	if (edit_searching())
+		edit_feed("\033", 1);
+	rl_insert_text(text);
+}
+
 void edit_end(void)
 {
 	char *left = rl_line_buffer && rl_line_buffer[strspn(rl_line_buffer, " \t\n")] ?

@@ -5,12 +5,16 @@
  * never waits: it is given whole keys, and Ctrl+G where it asks for more. */
 #ifndef S3D_APP_EDIT_H
 #define S3D_APP_EDIT_H
+#include <stdbool.h>
 #include <stddef.h>
 
 void edit_open(void);
 void edit_close(void);
 /* Hands readline, which has a line in work, the bytes of whole keys. */
 void edit_feed(const char *bytes, size_t n);
+bool edit_searching(void);              /* in the history, with Ctrl+R */
+/* Puts a text into the line as it is; a search is over with that, and what it found stays. */
+void edit_insert(const char *text);
 /* Ends the line in work; a text that was not sent becomes the last of the history. */
 void edit_end(void);
 void edit_remember(const char *line);   /* a line that was sent; "" is not kept */

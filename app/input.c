@@ -132,7 +132,7 @@ static void give(bool final)
 		if (e.kind == TYPED_PASTE) {
 			if (!rl_point && !strncmp(e.bytes, "//", 2))
 				rl_insert_text("/");     /* two are sent as one */
-			rl_insert_text(e.bytes);
+			edit_insert(e.bytes);
 		} else {
 			rl_crlf();
 			fputs("(the pasted text was over 1 MiB; /read takes a file)\n",

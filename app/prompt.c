@@ -117,7 +117,7 @@ void prompt_insert(const char *text, size_t n)
 		if (text[i])
 			copy[k++] = text[i];
 	copy[k] = '\0';
-	rl_insert_text(copy);
+	edit_insert(copy);
 	free(copy);
 }
 
@@ -164,7 +164,7 @@ char *prompt_take(void)
 
 bool prompt_searching(void)
 {
-	return RL_ISSTATE(RL_STATE_ISEARCH | RL_STATE_NSEARCH) != 0;
+	return edit_searching();
 }
 
 char *prompt_matches(void)

@@ -86,6 +86,24 @@ static void test_zero_byte_in_paste(void **state)
 	}
 }
 
+/* In the middle of a search: what it found stays, and so does what was pasted. */
+static void test_paste_while_searching(void **state)
+{
+	struct run r;
+
+	(void)state;
+	for (int line = 0; line < KINDS; line++) {
+		start(&r, line);
+		type(&r, "/new\r", 0.2);
+		type(&r, "\022", 0.1);
+		type(&r, "/ne", 0.1);
+		type(&r, PASTE_BEGIN "pasted" PASTE_END, 0.1);
+		type(&r, "\001x\r", 0);         /* no command any more */
+		asked(&r, "xpasted/new");
+		leave(&r);
+	}
+}
+
 static void test_ended_while_pasting(void **state)
 {
 	struct run r;
@@ -294,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_paste_without_end),
 		cmocka_unit_test(test_interrupt_ends_paste), cmocka_unit_test(test_rest_of_paste),
 		cmocka_unit_test(test_zero_byte_in_paste),
+		cmocka_unit_test(test_paste_while_searching),
 		cmocka_unit_test(test_ended_while_pasting), cmocka_unit_test(test_locales),
 		cmocka_unit_test(test_file_names),
 		cmocka_unit_test(test_home_in_configuration),
