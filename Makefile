@@ -80,7 +80,7 @@ EMU_FLAGS = -std=c++17 -D_GNU_SOURCE -Wall -Wextra -Wshadow=local -Wno-unknown-p
 	$(if $(WERROR),-Werror) $(OPT_$(FLAVOUR)) -fno-strict-aliasing -ffp-contract=off -fPIC \
 	-fvisibility=hidden -I. -DS3D_VERSION='"$(VERSION)"' -pthread
 EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults _arch _windows \
-	_rings _s3d) $B/tests/test_cuda
+	_rings _s3d _warm) $B/tests/test_cuda
 DEVICE_TESTS := $(addprefix $B/tests/test_cuda,_device _bridge_device _arch_device \
 	_rings_device)
 TESTS += $B/tests/test_emu

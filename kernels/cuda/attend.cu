@@ -363,6 +363,11 @@ static void launch(const struct attend *a, cudaStream_t stream)
 	       dim3(THREADS), shared_floats<QV>(a->h.dim) * sizeof(float), stream, *a);
 }
 
+cudaError_t attend_load(void)
+{
+	return kernels_load(attend_kernel<4>, attend_kernel<8>, attend_kernel<16>);
+}
+
 cudaError_t attend_run(const struct attend *a, cudaStream_t stream)
 {
 	int queries = a->n * (a->h.n_heads / a->h.n_kv_heads);

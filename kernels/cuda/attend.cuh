@@ -16,5 +16,6 @@ struct attend {
 	struct act out;         /* (n, n_heads*dim) for the output matrix */
 };
 
+cudaError_t attend_load(void);
 cudaError_t attend_run(const struct attend *, cudaStream_t);
 #endif

@@ -4,8 +4,12 @@
  * fit stays in pinned host memory, whole layers of it.  All that is done to a device's memory is
  * done in its one stream, with which the default stream keeps no order.  Invariant: dev_close
  * accepts what a failed open, or a device that was lost, left. */
+#include "kernels/cuda/attend.cuh"
+#include "kernels/cuda/choose.cuh"
 #include "kernels/cuda/dev_api.cuh"
+#include "kernels/cuda/embed.cuh"
 #include "kernels/cuda/pack.cuh"
+#include "kernels/cuda/post.cuh"
 #include "kernels/cuda/product.cuh"
 #include "kernels/cuda/prompt.cuh"
 #include <stddef.h>
@@ -270,7 +274,7 @@ static int dev_fill(struct dev *d, const struct backend_opt *opt, char err[ERR_M
 		return -1;
 	place_work(d);
 	weights_place(d);
-	d->blas = blas_open(d->stream, d->blas_room, BLAS_ROOM);
+	d->blas = blas_open(d->stream, d->blas_room, BLAS_ROOM, d->wide);
 	cudaGetLastError();     /* whatever cuBLAS could not do: it is then not used */
 	if (weights_load(d, opt, err) != 0 ||
 	    cuda_check(err, cudaStreamSynchronize(d->stream), "loading weights") != 0)
@@ -365,6 +369,31 @@ static const struct backend backend = {
 	.counts = counts_look,
 };
 
+/* Kernels, and what cuBLAS loads with its first product, take memory that cudaMemGetInfo is then no
+ * longer to count as free. */
+static cudaError_t load_all(void)
+{
+	cudaError_t (*const load[])(void) = { product_load, attend_load, pack_load, embed_load,
+					      post_load, choose_load, bridge_load, prompt_load,
+					      timing_load };
+	cudaStream_t stream = NULL;
+	uint8_t *room = NULL;
+	cudaError_t rc = cudaSuccess;
+
+	for (size_t i = 0; rc == cudaSuccess && i < sizeof(load) / sizeof(load[0]); i++)
+		rc = load[i]();
+	if (rc != cudaSuccess)
+		return rc;
+	if (cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess &&
+	    cudaMalloc((void **)&room, BLAS_ROOM + BLAS_TRIAL) == cudaSuccess)
+		blas_close(blas_open(stream, room, BLAS_ROOM, room + BLAS_ROOM));
+	cudaFree(room);
+	if (stream)
+		cudaStreamDestroy(stream);
+	cudaGetLastError();     /* whoever opens a device sees what works */
+	return cudaSuccess;
+}
+
 /* Whether there is a GPU that this build has code for. */
 static int probe(char err[ERR_MAX])
 {
@@ -384,7 +413,7 @@ static int probe(char err[ERR_MAX])
 	if (cuda_check(err, rc, "counting devices") != 0 ||
 	    cuda_check(err, cudaSetDevice(0), "choosing the first GPU") != 0)
 		return -1;
-	return cuda_check(err, product_probe(), "looking for kernels");
+	return cuda_check(err, load_all(), "looking for kernels");
 }
 
 const struct backend *s3dcuda_open(const char *abi, char err[ERR_MAX])

@@ -258,3 +258,8 @@ const struct cuda_adapter *adapter_of(const struct step *s, int layer, enum adap
 	return plan_bridge(s->plan) && x->adapt && x->adapt[layer][which].down.rows ?
 	       &x->adapt[layer][which] : NULL;
 }
+
+cudaError_t bridge_load(void)
+{
+	return kernels_load(keep_kernel, features_kernel);
+}

@@ -183,3 +183,8 @@ cudaError_t choose_guess(const float *row, int vocab, const int *ids, struct cha
 	LAUNCH(guess_kernel, dim3(1), dim3(THREADS), 0, stream, row, vocab, ids, chain, out);
 	return cudaGetLastError();
 }
+
+cudaError_t choose_load(void)
+{
+	return kernels_load(groups_kernel, guess_kernel);
+}

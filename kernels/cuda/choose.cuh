@@ -13,4 +13,5 @@ cudaError_t choose_groups(const float *rows, int n, int ld, int vocab, int n_bes
  * the logits, NULL: 0, 1, ... */
 cudaError_t choose_guess(const float *row, int vocab, const int *ids, struct chain *,
 			 struct guess_out *out, cudaStream_t);
+cudaError_t choose_load(void);
 #endif

@@ -189,6 +189,7 @@ struct dev {
 	cudaStream_t stream;
 	struct graph *graphs;
 	struct blas *blas;      /* NULL: no cuBLAS here */
+	bool blas_failed;       /* it is not asked any more */
 	cudaEvent_t *mark;      /* (marks) one behind each stage; NULL: nobody looks */
 	int marks, marked;
 	enum stage *marked_stage;       /* (marks) */

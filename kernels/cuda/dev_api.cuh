@@ -3,6 +3,8 @@
 #define S3D_CUDA_DEV_API_CUH
 #include "kernels/cuda/product.cuh"
 
+/* x_load: every kernel of a part has its first use, see kernels_load. */
+
 /* 0, or -1 with err saying what went wrong while `doing`. */
 int cuda_check(char err[ERR_MAX], cudaError_t, const char *doing);
 static inline int dev_check(struct dev *d, cudaError_t rc, const char *doing)
@@ -64,6 +66,7 @@ int keep_rows(const struct step *, int layer);
 int put_features(const struct step *);
 /* What acts beside a stage of a layer in this pass, or NULL. */
 const struct cuda_adapter *adapter_of(const struct step *, int layer, enum adapt);
+cudaError_t bridge_load(void);
 
 /* forward.cu */
 const float *cuda_forward(struct dev *, struct kv *, const struct batch *);
@@ -79,4 +82,5 @@ int stage_sum(struct dev *);            /* the pass has ended: adds up what was 
 void stage_close(struct dev *);
 struct backend_counts counts_look(struct dev *);
 double stream_time(struct dev *, size_t bytes);
+cudaError_t timing_load(void);
 #endif

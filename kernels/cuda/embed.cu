@@ -62,3 +62,8 @@ cudaError_t embed_run(const struct embed *a, int rows, cudaStream_t stream)
 	LAUNCH(embed_kernel, dim3((unsigned)rows), dim3(THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }
+
+cudaError_t embed_load(void)
+{
+	return kernels_load(embed_kernel);
+}

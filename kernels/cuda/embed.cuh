@@ -20,4 +20,5 @@ struct embed {
 };
 
 cudaError_t embed_run(const struct embed *, int rows, cudaStream_t);
+cudaError_t embed_load(void);
 #endif

@@ -67,7 +67,7 @@ static void count_tiles(struct product *p)
 static int multiply(struct dev *d, struct product *p, const char *doing)
 {
 	count_tiles(p);
-	if (p->n > FEW_ROWS && d->blas)
+	if (p->n > FEW_ROWS && d->blas && !d->blas_failed)
 		return prompt_product(d, p);
 	return dev_check(d, product_few(p, d->stream), doing);
 }

@@ -276,3 +276,8 @@ cudaError_t pack_pick(const struct mat *from, const int *row, const struct mat *
 	LAUNCH(pick_kernel, dim3((unsigned)to->rows), dim3(128), 0, stream, a);
 	return cudaGetLastError();
 }
+
+cudaError_t pack_load(void)
+{
+	return kernels_load(pack_kernel, pick_kernel);
+}

@@ -19,4 +19,5 @@ cudaError_t pack_rows(const struct mat *m, const uint8_t *src, int row0, int n, 
 cudaError_t pack_pick(const struct mat *from, const int *row, const struct mat *to, cudaStream_t);
 /* Bytes of a row in each of the planes q, h, s, d. */
 void pack_strides(const struct mat *m, size_t bytes[4]);
+cudaError_t pack_load(void);
 #endif

@@ -26,4 +26,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+/* A kernel that is loaded at its first use wants memory, and may wait for the device: at a time
+ * when all memory is planned for, or a pass is recorded.  This is its first use. */
+template <class... F> static inline cudaError_t kernels_load(F *...kernel)
+{
+	struct cudaFuncAttributes a;
+	cudaError_t rc = cudaSuccess;
+
+	((rc = rc == cudaSuccess ? cudaFuncGetAttributes(&a, kernel) : rc), ...);
+	return rc;
+}
 #endif

@@ -45,3 +45,8 @@ cudaError_t post_run(const struct post *a, int n, cudaStream_t stream)
 	LAUNCH(post_kernel, dim3((unsigned)n), dim3(THREADS), 0, stream, *a);
 	return cudaGetLastError();
 }
+
+cudaError_t post_load(void)
+{
+	return kernels_load(post_kernel);
+}

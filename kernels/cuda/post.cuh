@@ -15,4 +15,5 @@ struct post {
 };
 
 cudaError_t post_run(const struct post *, int n, cudaStream_t);
+cudaError_t post_load(void);
 #endif

@@ -149,7 +149,8 @@ __global__ void __launch_bounds__(TILE_THREADS * SLICES, NC == 1 ? 3 : 2)
 product_kernel(const __grid_constant__ struct product a)
 {
 	__shared__ float part[SLICES][2][NC][TILE], factor[NC];
-	int c0 = (int)blockIdx.x * NC, c1 = min(c0 + NC, a.n), tile = (int)blockIdx.y;
+	int c0 = (int)blockIdx.x * NC, c1 = min(c0 + NC, a.n);
+	int tile = a.tile0 + (int)blockIdx.y;
 	int slices = (int)blockDim.x / TILE_THREADS, slice = (int)threadIdx.x / TILE_THREADS;
 	int r = (int)threadIdx.x % TILE_THREADS / ROW_THREADS, which = find_mat(&a, &tile);
 	int mats = a.kind == FINISH_GATE_UP ? 2 : 1;
@@ -186,7 +187,7 @@ product_kernel(const __grid_constant__ struct product a)
 	if (a.add)
 		add_tile<NC>(&a, y, mats * NC * TILE, c0, c1);
 	__syncthreads();
-	finish_tile(&a, y, (int)blockIdx.y, NC, c0, c1);
+	finish_tile(&a, y, a.tile0 + (int)blockIdx.y, NC, c0, c1);
 }
 
 template <int NC>
@@ -198,7 +199,8 @@ static void launch(const struct product *a, cudaStream_t stream)
 	size_t shared = a->kind == FINISH_QKV ?
 			(size_t)(threads / 32 * a->heads.dim) * sizeof(float) : 0;
 
-	LAUNCH(product_kernel<NC>, dim3((unsigned)((a->n + NC - 1) / NC), (unsigned)a->first[last]),
+	LAUNCH(product_kernel<NC>, dim3((unsigned)((a->n + NC - 1) / NC),
+					(unsigned)(a->first[last] - a->tile0)),
 	       dim3((unsigned)threads), shared, stream, *a);
 }
 
@@ -246,9 +248,8 @@ cudaError_t product_finish(const struct product *a, const float *made, int ld_ma
 	return cudaGetLastError();
 }
 
-cudaError_t product_probe(void)
+cudaError_t product_load(void)
 {
-	struct cudaFuncAttributes a;
-
-	return cudaFuncGetAttributes(&a, product_kernel<1>);
+	return kernels_load(product_kernel<1>, product_kernel<2>, product_kernel<4>,
+			    product_kernel<COLUMNS>, finish_kernel);
 }

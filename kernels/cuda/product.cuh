@@ -28,6 +28,7 @@ struct product {
 	int n_mats;
 	struct mat m[3];        /* queries, keys, values; gate, up; or one */
 	int first[4];           /* first tile of each, and their end; gate and up share theirs */
+	int tile0;              /* product_few begins with it */
 	int n;                  /* rows of activations */
 	int row0;               /* the first of them, in `in` and `norm` */
 	struct act in;
@@ -55,6 +56,5 @@ cudaError_t product_few(const struct product *, cudaStream_t);
  * i is still to be multiplied by scale[i]. */
 cudaError_t product_finish(const struct product *, const float *made, int ld_made,
 			   const float *scale, int tile0, int tiles, cudaStream_t);
-/* Whether this build has kernels for the device. */
-cudaError_t product_probe(void);
+cudaError_t product_load(void);
 #endif

@@ -33,7 +33,21 @@ static void *find_library(void)
 	return library;
 }
 
-struct blas *blas_open(cudaStream_t stream, void *room, size_t bytes)
+/* The first product loads what cuBLAS needs for one, which can fail. */
+static bool try_product(const struct blas *b, cudaStream_t stream, void *trial)
+{
+	enum { N = 64 };
+	static const float one = 1, zero = 0;
+	uint8_t *y = (uint8_t *)trial + N * N * sizeof(__half);
+
+	static_assert(N * N * (sizeof(__half) + sizeof(float)) <= BLAS_TRIAL, "both matrices");
+	return cudaMemsetAsync(trial, 0, BLAS_TRIAL, stream) == cudaSuccess &&
+	       b->gemm(b->handle, OP_T, OP_N, N, N, N, &one, trial, TYPE_F16, N, trial, TYPE_F16,
+		       N, &zero, y, TYPE_F32, N, COMPUTE_F32, ALGO_DEFAULT) == 0 &&
+	       cudaStreamSynchronize(stream) == cudaSuccess;
+}
+
+struct blas *blas_open(cudaStream_t stream, void *room, size_t bytes, void *trial)
 {
 	void *library = find_library();
 	int (*create)(void **), (*set_stream)(void *, cudaStream_t);
@@ -53,7 +67,8 @@ struct blas *blas_open(cudaStream_t stream, void *room, size_t bytes)
 		mem_free(b);
 		return NULL;
 	}
-	if (set_stream(b->handle, stream) == 0 && set_room(b->handle, room, bytes) == 0)
+	if (set_stream(b->handle, stream) == 0 && set_room(b->handle, room, bytes) == 0 &&
+	    try_product(b, stream, trial))
 		return b;
 	blas_close(b);
 	return NULL;
@@ -105,25 +120,34 @@ __global__ void wide_kernel(struct mat m, int row0, int rows, __half *out)
 #undef WIDEN
 }
 
-/* product (n, ld) from column `at` on = rows of the activations times rows row0.. of m. */
+/* product (n, ld) from column `at` on = rows of the activations times rows row0.. of m.  1: cuBLAS
+ * has failed. */
 static int multiply(struct dev *d, const struct product *p, const struct mat *m, int row0, int rows,
 		    float *to, int ld)
 {
 	static const float one = 1, zero = 0;
 	size_t blocks = (size_t)rows * (size_t)(m->cols / BLOCK);
-	int rc;
 
 	LAUNCH(wide_kernel, dim3((unsigned)((blocks + 127) / 128)), dim3(128), 0, d->stream, *m,
 	       row0, rows, (__half *)d->wide);
 	if (dev_check(d, cudaGetLastError(), "widening weights") != 0)
 		return -1;
-	rc = d->blas->gemm(d->blas->handle, OP_T, OP_N, rows, p->n, m->cols, &one, d->wide,
-			   TYPE_F16, m->cols, d->half, TYPE_F16, m->cols, &zero, to, TYPE_F32, ld,
-			   COMPUTE_F32, ALGO_DEFAULT);
-	if (rc)
-		return fail(d->err, "cuda: cuBLAS failed with status %d (%d x %d x %d)", rc, rows,
-			    p->n, m->cols);
-	return 0;
+	return d->blas->gemm(d->blas->handle, OP_T, OP_N, rows, p->n, m->cols, &one, d->wide,
+			     TYPE_F16, m->cols, d->half, TYPE_F16, m->cols, &zero, to, TYPE_F32,
+			     ld, COMPUTE_F32, ALGO_DEFAULT) != 0;
+}
+
+/* Tiles from tile0 on without cuBLAS, which has failed and is not asked again. */
+static int make_rest(struct dev *d, const struct product *p, int tile0)
+{
+	struct product rest = *p;
+	size_t n = strlen(d->describe);
+
+	d->blas_failed = true;
+	snprintf(d->describe + n, sizeof(d->describe) - n, ", cuBLAS has failed");
+	cudaGetLastError();     /* whatever it was */
+	rest.tile0 = tile0;
+	return dev_check(d, product_few(&rest, d->stream), "a prompt without cuBLAS");
 }
 
 /* Rows of a matrix that are widened at once. */
@@ -149,15 +173,23 @@ int prompt_product(struct dev *d, const struct product *p)
 
 		for (int row = 0; row < all; row += step) {
 			int rows = all - row < step ? all - row : step, ld = pair ? 2 * rows : rows;
+			int tile0 = p->first[i] + row / TILE;
+			int rc = multiply(d, p, &p->m[i], row, rows, d->product, ld);
 
-			if (multiply(d, p, &p->m[i], row, rows, d->product, ld) != 0 ||
-			    (pair && multiply(d, p, &p->m[1], row, rows, d->product + rows,
-					      ld) != 0) ||
-			    dev_check(d, product_finish(p, d->product, ld, d->half_scale,
-							p->first[i] + row / TILE, rows / TILE,
-							d->stream), "a prompt") != 0)
+			if (rc == 0 && pair)
+				rc = multiply(d, p, &p->m[1], row, rows, d->product + rows, ld);
+			if (rc > 0)
+				return make_rest(d, p, tile0);
+			if (rc < 0 ||
+			    dev_check(d, product_finish(p, d->product, ld, d->half_scale, tile0,
+							rows / TILE, d->stream), "a prompt") != 0)
 				return -1;
 		}
 	}
 	return 0;
+}
+
+cudaError_t prompt_load(void)
+{
+	return kernels_load(half_kernel, wide_kernel);
 }

@@ -228,3 +228,8 @@ double stream_time(struct dev *d, size_t bytes)
 		cudaEventDestroy(b);
 	return best;
 }
+
+cudaError_t timing_load(void)
+{
+	return kernels_load(stream_kernel);
+}

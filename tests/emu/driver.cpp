@@ -358,6 +358,8 @@ static struct kernel *find_kernel(const void *f)
 	if (it == kernels.end()) {
 		size_t fixed = emu_static_shared(f);
 
+		emu.use.loads++;
+
 		it = kernels.insert({ f, { fixed, SHARED_DEFAULT - fixed } }).first;
 	}
 	return &it->second;

@@ -47,6 +47,8 @@ struct emu_use {
 	long allocations, pinned_allocations, streams, graphs, execs, events, libraries;
 	/* what was done */
 	long launches, graph_launches, kernels, captures, instantiations, mallocs, syncs;
+	long loads;                     /* kernels that had a first use */
+	long products;                  /* of matrices, by cuBLAS */
 	size_t copied;
 };
 struct emu_use emu_memory(void);

@@ -178,6 +178,7 @@ static int blas_gemm(struct blas *h, int op_a, int op_b, int m, int n, int k, co
 		p->b = { (const __half *)b, op_b, ld_b };
 		p->y = (float *)c;
 		p->ld_y = ld_c;
+		emu.use.products++;
 		return emu_submit(p, h->stream) ? (int)BLAS_EXECUTION_FAILED : (int)BLAS_OK;
 	});
 }
