@@ -102,6 +102,10 @@ redraws_graphemes() {
 		soon shows 'probe 24' &&
 		shows 'कि|की|नमस्ते|மொழி|ကြောင်း|👍🏽|👨‍👩‍👧    |❤️ |1️⃣ |🇩🇪|'
 }
+# What is no longer there is not seen any more, either.
+takes_graphemes() {
+	window && run && shows '|👍🏽|there' && keys c && soon shows taken && shows '|    |taken'
+}
 # Not all of these have a second screen to come back from.
 colours() { window "$1" && run && shows "$2 colours" && keys q && same_modes; }
 # A terminal that takes any colour, described here since few systems bring one along.
@@ -138,6 +142,7 @@ check "a paste comes between marks" reads_paste
 check "wide and combined characters stand in place" wide_text
 check "vowel signs, skin tones, families and hearts are whole and in place" graphemes
 check "they are drawn again with all else" redraws_graphemes
+check "and go when they are taken away" takes_graphemes
 check "256 colours" colours tmux-256color 256
 check "any colour" direct_colour
 check "8 colours" colours linux 8

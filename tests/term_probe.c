@@ -1,7 +1,7 @@
 /* term_probe.c - a program that only holds the terminal, for tests/term.test.sh.
  *
  * Shows a grid with wide text, its size, and the names of the last keys.  q leaves, x crashes, z
- * suspends, SIGTERM ends it; it ends by itself when the terminal is gone. */
+ * suspends, c takes a grapheme away, SIGTERM ends it; it ends by itself when the terminal is gone. */
 #include "ui/keys.h"
 #include "ui/term.h"
 
@@ -70,6 +70,7 @@ static void draw(struct probe *p)
 	say(p, 3, ROLE_NOTICE, text);
 	say(p, 4, ROLE_TEXT, "कि|की|नमस्ते|மொழி|ကြောင်း|👍🏽|👨‍👩‍👧|❤️|1️⃣|🇩🇪|🧑🏻‍💻|"
 	    "x\u0301\u0302\u0303\u0304\u0305\u0306|");
+	say(p, 5, ROLE_TEXT, strchr(p->keys, 'c') ? "|    |taken" : "|👍🏽|there");
 	p->g.cursor_y = rows - 1;
 	p->g.cursor_x = 3;
 	term_show(&p->g, &p->theme, false);

@@ -376,19 +376,17 @@ static void show_over(const struct grid *g, int y, int cols)
 	}
 }
 
-/* After curses: the rows that it may have drawn anew. */
-static void show_rest(const struct grid *g, int rows, int cols, const bool *any)
+/* After curses: the rows that it may have drawn anew.  hash: of those with blanks to write over. */
+static void show_rest(const struct grid *g, int rows, int cols, const uint64_t *hash)
 {
 	int done = 0, y, x;
 
 	for (int row = 0; row < rows; row++) {
-		uint64_t h = any[row] ? row_hash(g, row, cols) : 0;
-
-		if (h && h != term.over[row]) {
+		if (hash[row] && hash[row] != term.over[row]) {
 			show_over(g, row, cols);
 			done++;
 		}
-		term.over[row] = h;
+		term.over[row] = hash[row];
 	}
 	getyx(stdscr, y, x);
 	if (done)
@@ -403,14 +401,18 @@ static int least(int a, int b)
 void term_show(const struct grid *g, const struct theme *t, bool redraw_all)
 {
 	int rows = least(g->rows, LINES), cols = least(least(g->cols, COLS), COLS_MOST);
-	bool any[ROWS_MOST];
+	uint64_t hash[ROWS_MOST];
 
 	rows = least(rows, ROWS_MOST);
 	if (!term.taken || term.gone)
 		return;
 	take_theme(t);
-	for (int y = 0; y < rows; y++)
-		any[y] = show_row(g, y, cols);
+	for (int y = 0; y < rows; y++) {
+		hash[y] = show_row(g, y, cols) ? row_hash(g, y, cols) : 0;
+		/* curses takes what was written over for the blanks that it left there. */
+		if (term.over[y] && term.over[y] != hash[y])
+			wredrawln(stdscr, y, 1);
+	}
 	if (redraw_all)
 		redraw();
 	if (g->cursor_y >= 0 && g->cursor_y < rows && g->cursor_x >= 0 && g->cursor_x < cols) {
@@ -421,7 +423,7 @@ void term_show(const struct grid *g, const struct theme *t, bool redraw_all)
 	}
 	wnoutrefresh(stdscr);
 	doupdate();
-	show_rest(g, rows, cols, any);
+	show_rest(g, rows, cols, hash);
 }
 
 void term_bell(void)
