@@ -151,8 +151,9 @@ int talk_regen(struct talk *t, char err[ERR_MAX])
 		return fail(err, "there is no answer yet");
 	if (talk_remember(t, NULL, 0, err))
 		return -1;
-	t->before.seeds = chat_unanswer(t->chat);
-	t->seed += t->before.seeds;
+	t->before.reseeded = chat_unanswer(t->chat);
+	if (t->before.reseeded)         /* the greatest is followed by the least */
+		t->seed = t->seed < INT64_MAX ? t->seed + 1 : 0;
 	return request(t, err);
 }
 

@@ -32,7 +32,7 @@ struct talk {
 		struct chat *chat;
 		char *typed, *attached, *place;
 		struct saved_stamp stamp;
-		int seeds;      /* so many further is the seed */
+		bool reseeded;  /* it has the next seed */
 		bool branch;    /* place and stamp are of the chat that it left */
 	} before;
 	char *refused;          /* what was typed and not asked: the front end's to take; or NULL */

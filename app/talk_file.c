@@ -43,7 +43,7 @@ static bool is_same_file(const char *a, const char *b)
 }
 
 /* What could not be read is not lost: the file as it was stays under another name before its own is
- * written to. */
+ * written to or removed. */
 static int keep_damaged(struct talk *t, const char *to, char err[ERR_MAX])
 {
 	char name[PATH_MAX], note[ERR_MAX];
@@ -118,7 +118,11 @@ void talk_autosave(struct talk *t)
 /* Its only question was taken back: it would come back from the file. */
 static int remove_place(struct talk *t, char err[ERR_MAX])
 {
-	if (!t->keep || !t->place || is_foreign(t) || !unlink(t->place) || errno == ENOENT)
+	if (!t->keep || !t->place || is_foreign(t))
+		return 0;
+	if (keep_damaged(t, t->place, err))
+		return -1;
+	if (!unlink(t->place) || errno == ENOENT)
 		return 0;
 	return fail(err, "cannot remove '%s': %s", t->place, strerror(errno));
 }

@@ -68,7 +68,8 @@ void talk_take_back(struct talk *t)
 	if (branch)
 		bring_place(t);
 	bring_turns(t);
-	t->seed -= t->before.seeds;
+	if (t->before.reseeded)
+		t->seed = t->seed ? t->seed - 1 : INT64_MAX;
 	if (!branch)
 		talk_taken_back(t);
 	if (t->before.attached) {       /* before what was read since */

@@ -64,6 +64,21 @@ static void test_window(void **state)
 	grid_free(&low);
 }
 
+/* Of a label that has no room its end is shown: what a search in the history looks for. */
+static void test_long_label(void **state)
+{
+	struct input_view v = { .label = "(failed reverse-i-search)`abc': ", .text = "x", .n = 1 };
+	struct grid g = { 0 };
+
+	(void)state;
+	assert_int_equal(grid_resize(&g, 1, 20), 0);
+	pane_input_draw(&g, (struct rect){ 0, 0, 1, 20 }, &v);
+	for (int x = 0; x < 10; x++)
+		assert_int_equal(*grid_at(&g, 0, x)->text, "ch)`abc': x"[x]);
+	assert_string_equal(grid_at(&g, 0, 10)->text, "x");
+	grid_free(&g);
+}
+
 /* Right from the start and Left from the end come by the same places. */
 static void test_steps(void **state)
 {
@@ -92,6 +107,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_window), cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_long_label),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,6 +181,24 @@ static void test_damaged(void **state)
 	talk_close(&t);
 }
 
+/* Taken back is what could be read; of the rest the file stays, under its other name. */
+static void test_damaged_taken_back(void **state)
+{
+	static const char bytes[] = "{\"s3dchat\":1}\nprecious\n"
+		"{\"role\":\"user\",\"text\":\"q\"}\n";
+
+	(void)state;
+	begin();
+	ask("x");
+	write_file("sole.jsonl", bytes, sizeof(bytes) - 1);
+	assert_prints("/resume sole", "line 2");
+	run("/undo");
+	assert_int_equal(t.chat->n, 0);
+	assert_false(is_there("sole.jsonl"));
+	assert_true(is_there("sole.jsonl.damaged"));
+	talk_close(&t);
+}
+
 /* A save that was killed leaves its temporary file: old ones go at the next start, nothing else. */
 static void test_left_behind(void **state)
 {
@@ -465,8 +483,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup(f, set_up)
 	const struct CMUnitTest tests[] = {
 		TEST(test_left_behind), TEST(test_save_in_place), TEST(test_left_in_mid_answer),
-		TEST(test_every_turn), TEST(test_damaged), TEST(test_save_over),
-		TEST(test_resume), TEST(test_hostile_folder),
+		TEST(test_every_turn), TEST(test_damaged), TEST(test_damaged_taken_back),
+		TEST(test_save_over), TEST(test_resume), TEST(test_hostile_folder),
 		TEST(test_no_system_prompt), TEST(test_resume_at_start),
 		TEST(test_two_writers), TEST(test_full_disk),
 	};

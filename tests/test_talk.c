@@ -162,6 +162,9 @@ static void test_seeds_and_strategies(void **state)
 	run("/set seed 6");
 	run("/regen");
 	assert_int_equal(t.seed, 7);
+	run("/set seed 9223372036854775807");
+	run("/regen");
+	assert_int_equal(t.seed, 0);
 	run("/undo");
 	run("/set seed 6");
 	ask("hello");

@@ -178,9 +178,10 @@ void pane_input_draw(struct grid *g, struct rect r, const struct input_view *v)
 	top = find_top(v, r.w, r.h);
 	grid_clear(g, r, ROLE_INPUT);
 	walk_begin(&w, v, r.w);
-	if (!top)
-		grid_put(g, (struct rect){ r.y, r.x, 1, w.indent }, 0, 0, ROLE_PROMPT, 0, v->label,
-			 strlen(v->label));
+	if (!top)       /* of a long label the end: what a search in the history looks for */
+		grid_put(g, (struct rect){ r.y, r.x, 1, w.indent }, 0,
+			 w.indent - text_width(v->label, strlen(v->label)), ROLE_PROMPT, 0,
+			 v->label, strlen(v->label));
 	draw_text(g, r, v, top);
 }
 
