@@ -1,7 +1,8 @@
 /* term_probe.c - a program that only holds the terminal, for tests/term.test.sh.
  *
  * Shows a grid with wide text, its size, and the names of the last keys.  q leaves, x crashes, z
- * suspends, c takes a grapheme away, SIGTERM ends it; it ends by itself when the terminal is gone. */
+ * suspends, c takes a grapheme away, SIGTERM ends it; it ends by itself when the terminal is
+ * gone. */
 #include "ui/keys.h"
 #include "ui/term.h"
 
