@@ -65,6 +65,12 @@ static void draw_title(const struct tui *t, struct grid *g, const struct layout 
 	grid_printf(g, left, 0, x, ROLE_TITLE, 0, "· %s ", model_name(t));
 }
 
+/* A row that does not show what the conversation has there. */
+static void clear_row(struct grid *g, struct rect r, int y)
+{
+	grid_clear(g, (struct rect){ r.y + y, r.x, 1, r.w }, ROLE_TEXT);
+}
+
 /* A line of ASCII from row y on, in as many rows as it takes. */
 static void draw_wrapped(struct grid *g, struct rect r, int y, int x, const char *text)
 {
@@ -77,6 +83,7 @@ static void draw_wrapped(struct grid *g, struct rect r, int y, int x, const char
 				n = i;
 				break;
 			}
+		clear_row(g, r, y);
 		grid_printf(g, r, y, x, ROLE_NOTICE, 0, "%.*s", n, text);
 	}
 }
@@ -99,6 +106,8 @@ static void draw_loading(const struct tui *t, struct grid *g, struct rect r)
 
 	if (w < 4 || r.h < 1)
 		return;
+	for (int i = y ? y - 1 : 0; i < r.h && i < y + 2; i++)
+		clear_row(g, r, i);
 	if (y)
 		grid_put(g, (struct rect){ r.y, r.x + x, r.h, w }, y - 1, 0, ROLE_NOTICE, 0, name,
 			 text_fit(name, strlen(name), w, NULL));
