@@ -20,6 +20,7 @@
 #include "engine/template.h"
 #include "ui/term.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,11 +152,21 @@ static bool wants_json(int argc, char **argv)
 	return false;
 }
 
+/* Of standard input, output and error those that are closed get a file in which they fail as
+ * before: else the next file opened would have their number, and what is said would go into it. */
+static void fill_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
 	char err[ERR_MAX] = "";
 	int rc;
 
+	fill_standard();
 	crash_open();
 	charset_open();
 	signal(SIGPIPE, SIG_IGN);

@@ -95,6 +95,25 @@ stranger() {    # a file of somebody else keeps nothing of ours, and nothing is 
 }
 t "a stranger's file in the place of ours" stranger
 
+unheard() {     # the file that is kept does not get the number of standard error, and what is said
+	rm -f "$side" "$side.part"
+	"$s3dchat" calibrate -t 1 --backend cpu -m "$model" --minutes 10 --progress \
+		>"$tmp/out" 2>&- &
+	pid=$!
+	for _ in $(seq 600); do
+		[ -s "$tmp/out" ] && break
+		sleep 0.1
+	done
+	said=$(readlink /proc/$pid/fd/2)
+	kill -TERM $pid
+	wait $pid
+	[ $? -eq 143 ] && [ "$said" = /dev/null ]
+	rc=$?
+	rm -f "$side.part"
+	return $rc
+}
+t "closed standard error" unheard
+
 elsewhere() {   # named without a folder
 	ln -s "$model" "$HOME/link.gguf" && (cd "$HOME" && run 0 -m link.gguf --minutes 0.05) &&
 	[ -s "$HOME/link.s3d.gguf" ]
