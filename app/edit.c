@@ -152,6 +152,17 @@ void edit_insert(const char *text)
 	rl_insert_text(text);
 }
 
+void edit_discard(void)
+{
+	if (edit_searching())
+		edit_feed("\007", 1);
+	rl_revert_line(1, 0);           /* readline keeps what was changed in the history's lines */
+	rl_end_of_history(1, 0);
+	/* Not rl_replace_line: it frees an undo list that the history may still use. */
+	rl_delete_text(0, rl_end);
+	rl_point = 0;
+}
+
 void edit_end(void)
 {
 	char *left = rl_line_buffer && rl_line_buffer[strspn(rl_line_buffer, " \t\n")] ?

@@ -239,7 +239,7 @@ double input_patience(void)
 
 bool input_discard(void)
 {
-	bool any = shown && rl_end > 0;
+	bool any;
 
 	if (!shown)
 		return false;
@@ -247,10 +247,15 @@ bool input_discard(void)
 		give(true);
 		return true;
 	}
+	any = edit_searching() || rl_end > 0;
 	typed_free(&typed);
+	if (edit_searching())
+		edit_feed("\007", 1);
 	rl_callback_sigcleanup();
+	rl_point = rl_end;
+	redisplay();                    /* so that ^C stands behind the text */
 	fputs("^C\n", rl_outstream);
-	rl_replace_line("", 1);
+	edit_discard();
 	rl_on_new_line();
 	redisplay();
 	return any;

@@ -142,11 +142,7 @@ void prompt_delete(size_t from, size_t to)
 
 void prompt_set(const char *text, size_t n)
 {
-	if (prompt_searching())
-		prompt_feed("\033", 1);
-	/* Not rl_replace_line: it frees an undo list that the history may still use. */
-	rl_delete_text(0, rl_end);
-	rl_point = 0;
+	edit_discard();
 	prompt_insert(text, n);
 }
 

@@ -104,6 +104,30 @@ static void test_paste_while_searching(void **state)
 	}
 }
 
+#define UP "\033[A"
+
+/* A line thrown away while it shows the history leaves the history as it was, and the next look
+ * into it begins at the newest. */
+static void test_interrupt_in_history(void **state)
+{
+	static const char *const before[] = { UP UP, UP UP "more", "\022" "p 0.1" };
+	struct run r;
+
+	(void)state;
+	for (int i = 0; i < 3 * KINDS; i++) {
+		start(&r, i % KINDS);
+		type(&r, "/set temp 0.1\r", 0.2);
+		type(&r, "/set temp 0.2\r", 0.2);
+		type(&r, "/set temp 0.3\r", 0.2);
+		type(&r, before[i / KINDS], 0.2);
+		type(&r, "\003", 0.2);
+		type(&r, i / KINDS == 2 ? UP : UP UP, 0.2);
+		type(&r, "\001a \r", 0);         /* no command any more */
+		asked(&r, i / KINDS == 2 ? "a /set temp 0.3" : "a /set temp 0.2");
+		leave(&r);
+	}
+}
+
 static void test_ended_while_pasting(void **state)
 {
 	struct run r;
@@ -313,7 +337,8 @@ int main(void)
 		cmocka_unit_test(test_interrupt_ends_paste), cmocka_unit_test(test_rest_of_paste),
 		cmocka_unit_test(test_zero_byte_in_paste),
 		cmocka_unit_test(test_paste_while_searching),
-		cmocka_unit_test(test_ended_while_pasting), cmocka_unit_test(test_locales),
+		cmocka_unit_test(test_ended_while_pasting),
+		cmocka_unit_test(test_interrupt_in_history), cmocka_unit_test(test_locales),
 		cmocka_unit_test(test_file_names),
 		cmocka_unit_test(test_home_in_configuration),
 		cmocka_unit_test(test_long_pastes), cmocka_unit_test(test_slow_keys),
