@@ -15,8 +15,8 @@ void edit_feed(const char *bytes, size_t n);
 bool edit_searching(void);              /* in the history, with Ctrl+R */
 /* Puts a text into the line as it is; a search is over with that, and what it found stays. */
 void edit_insert(const char *text);
-/* Throws the line away: another, empty one is in work, behind the history, and a line of the history
- * that was shown is as it was.  Nothing is drawn. */
+/* Throws the line away: another, empty one is in work, behind the history, and a line of the
+ * history that was shown is as it was.  Nothing is drawn. */
 void edit_discard(void);
 /* Ends the line in work; a text that was not sent becomes the last of the history. */
 void edit_end(void);
