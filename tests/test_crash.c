@@ -177,7 +177,7 @@ static void test_shrinks(void **state)
 		      "cpu", (char *)NULL);
 		_exit(127);
 	}
-	while (!strstr(c.out, "\n> "))
+	while (!strstr(c.out, "\033[?2004h> "))
 		if (!more(&c))
 			fail_msg("no prompt but: %s", c.out);
 	assert_int_equal(truncate(model, 4096), 0);
