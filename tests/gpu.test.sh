@@ -26,7 +26,7 @@ run() {
 	want=$1; shift
 	command=()
 	if [ "$1" = eval ]; then command=(eval); shift; fi
-	timeout 120 "$program" "${command[@]}" -m "$work/tiny.gguf" -t 1 "$@" \
+	timeout 600 "$program" "${command[@]}" -m "$work/tiny.gguf" -t 1 "$@" \
 		>"$work/out" 2>"$work/err"
 	got=$?
 	[ "$got" -eq "$want" ] || { echo "# status $got instead of $want: $*"; return 1; }
@@ -89,13 +89,14 @@ evaluate() {
 }
 t "eval, with and without layers in host memory" evaluate
 
-# Six layers of seven see 32 positions: their caches are rings of 384, not of 1024.
+# Six layers of seven see 32 positions: their caches are rings of 2432, which go back by a
+# turn, not of 4096.
 rings() {
 	mv "$work/window.gguf" "$work/tiny.gguf" && rm -f "$work/first" &&
-	run 0 -c 1024 --line <<<"/show memory" && shows '^KV cache +0\.4 MiB' || return 1
-	for more in "" "-ngl 3" "--strategy ngram"; do
+	run 0 -c 4096 --line <<<"/show memory" && shows '^KV cache +2\.3 MiB' || return 1
+	for more in "" "-ngl 3 --strategy ngram"; do
 		# shellcheck disable=SC2086
-		answer -md none -c 1024 $more -p "$(seq 1 180)" || return 1
+		answer -md none -c 4096 $more -p "$(seq 1 640)" || return 1
 		[ -f "$work/first" ] || cp "$work/out" "$work/first"
 		cmp -s "$work/out" "$work/first" || { echo "# another text: $more"; return 1; }
 	done
