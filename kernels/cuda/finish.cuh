@@ -6,13 +6,27 @@
 #define S3D_CUDA_FINISH_CUH
 #include "kernels/cuda/product.cuh"
 
+/* threadIdx.x, read where it stands: kept from before the loop over the weights, what is made of it
+ * would push other registers of that loop into memory. */
+static __device__ __forceinline__ int thread_x(void)
+{
+#ifdef __CUDA_ARCH__
+	int x;
+
+	asm volatile("mov.u32 %0, %%tid.x;" : "=r"(x));
+	return x;
+#else
+	return (int)threadIdx.x;
+#endif
+}
+
 /* Half a warp has a tile of a row between its lanes, each one column; whole warps call what
  * follows, lanes whose tile is not `there` store nothing.
  *
  * To int8 codes, their scale, and the scaled sum of the codes. */
 static __device__ void quantise(const struct act *a, int row, int tile, float v, bool there)
 {
-	int lane = (int)threadIdx.x % TILE, block = tile / 2, half = tile % 2, code, sum;
+	int lane = thread_x() % TILE, block = tile / 2, half = tile % 2, code, sum;
 	uint8_t *group = a->q + (size_t)row * (size_t)a->ld + (size_t)(block / 8 * GROUP_BYTES);
 	float *aux = (float *)(group + 256 + block % 8 * 16);
 	float top = fmaxf(0, fabsf(v));         /* no NaN */
@@ -36,7 +50,7 @@ static __device__ void quantise(const struct act *a, int row, int tile, float v,
 static __device__ void put_tile(const struct act *a, int row, int tile, float v, bool there)
 {
 	if (there)
-		a->f[(size_t)row * (size_t)a->k + (size_t)(tile * TILE) + threadIdx.x % TILE] = v;
+		a->f[(size_t)row * (size_t)a->k + (size_t)(tile * TILE) + thread_x() % TILE] = v;
 	quantise(a, row, tile, v, there);
 }
 
@@ -44,7 +58,7 @@ static __device__ void put_tile(const struct act *a, int row, int tile, float v,
 static __device__ void keep_tile(const struct act *a, const struct squares *s, int row, int tile,
 				 float x, const float *w, bool there)
 {
-	int lane = (int)threadIdx.x % TILE;
+	int lane = thread_x() % TILE;
 	float sum = 0;
 
 #pragma unroll
@@ -65,7 +79,7 @@ static __device__ __forceinline__ void each_column(int c0, int c1, F f)
 {
 	int end = ((c1 - c0) * TILE + 31) / 32 * 32;
 
-	for (int i = (int)threadIdx.x; i < end; i += (int)blockDim.x)
+	for (int i = thread_x(); i < end; i += (int)blockDim.x)
 		f(min(c0 + i / TILE, c1 - 1), i % TILE, c0 + i / TILE < c1);
 }
 
@@ -77,7 +91,7 @@ static inline __device__ float norm_factor(const struct squares *s, int row)
 
 	if (!s->n)
 		return 1.0f;
-	for (int i = (int)threadIdx.x % 32; i < s->n; i += 32)
+	for (int i = thread_x() % 32; i < s->n; i += 32)
 		sum += p[i];
 	for (int m = 16; m; m /= 2)
 		sum += __shfl_xor_sync(~0u, sum, m);
@@ -92,7 +106,7 @@ static __device__ bool last_of(unsigned *ticket, unsigned count)
 
 	__threadfence();
 	__syncthreads();
-	if (threadIdx.x == 0)
+	if (thread_x() == 0)
 		last = atomicInc(ticket, count - 1) == count - 1;
 	__syncthreads();
 	__threadfence();
@@ -102,7 +116,7 @@ static __device__ bool last_of(unsigned *ticket, unsigned count)
 /* One warp: x (dim) in shared memory divided by its root mean square, times w. */
 static __device__ void norm_head(const struct heads *h, const float *w, float *x)
 {
-	int lane = (int)threadIdx.x % 32;
+	int lane = thread_x() % 32;
 	float sum = 0, factor;
 
 	for (int i = lane; i < h->dim; i += 32)
@@ -120,7 +134,7 @@ static __device__ void turn_head(const struct heads *h, const float *turn, float
 {
 	int half = h->n_rot / 2, step = h->pairs ? 2 : 1, apart = h->pairs ? 1 : half;
 
-	for (int j = (int)threadIdx.x % 32; j < half; j += 32) {
+	for (int j = thread_x() % 32; j < half; j += 32) {
 		float *p = x + j * step, a = p[0], b = p[apart];
 		float cosine = turn[2 * j], sine = turn[2 * j + 1];
 
@@ -135,7 +149,7 @@ static __device__ void turn_head(const struct heads *h, const float *turn, float
  * others, and codes are finer for it (QuaRot, Ashkboos et al. 2024). */
 static __device__ void spread_head(int dim, float *x)
 {
-	int run = dim & -dim, lane = (int)threadIdx.x % 32;
+	int run = dim & -dim, lane = thread_x() % 32;
 	float norm = 1.0f / sqrtf((float)run);
 
 	for (int step = 1; step < run; step *= 2) {
@@ -163,7 +177,7 @@ static __device__ void store_head(const struct heads *h, const struct plane *p, 
 	int blocks = (h->dim + 31) / 32, unit = p->scale ? 16 : 8;
 
 	for (int b = 0; b < blocks; b++) {
-		int i = b * 32 + (int)threadIdx.x % 32;
+		int i = b * 32 + thread_x() % 32;
 		float v = i < h->dim ? x[i] : 0, top = fabsf(v), kept;
 		size_t at = keys ? row + (size_t)((i / unit * 16 + pos % 16) * unit + i % unit)
 				 : row + (size_t)i;
@@ -197,10 +211,10 @@ static __device__ void turn_and_store(const struct product *a, int head, int c0,
 	bool values = head >= h->n_heads + h->n_kv_heads;
 	const float *norm = keys ? h->k_norm : h->q_norm;
 	DYNAMIC_SHARED(float, room);    /* (warps, dim) */
-	float *x = room + (size_t)(threadIdx.x / 32) * (size_t)h->dim;
-	int lane = (int)threadIdx.x % 32;
+	float *x = room + (size_t)(thread_x() / 32) * (size_t)h->dim;
+	int lane = thread_x() % 32;
 
-	for (int c = c0 + (int)threadIdx.x / 32; c < c1; c += (int)blockDim.x / 32) {
+	for (int c = c0 + thread_x() / 32; c < c1; c += (int)blockDim.x / 32) {
 		float *row = a->y + (size_t)c * (size_t)a->ld + (size_t)(head * h->dim);
 		int pos = (h->place->pos + c) % h->rows;
 
@@ -229,7 +243,7 @@ static __device__ void finish_qkv(const struct product *a, const float *y, int t
 {
 	int first = tile * TILE, head = first / a->heads.dim;
 
-	for (int i = (int)threadIdx.x; i < (c1 - c0) * TILE; i += (int)blockDim.x) {
+	for (int i = thread_x(); i < (c1 - c0) * TILE; i += (int)blockDim.x) {
 		int c = c0 + i / TILE, r = first + i % TILE;
 
 		a->y[(size_t)c * (size_t)a->ld + (size_t)r] = y[i] + (a->bias ? a->bias[r] : 0);
@@ -325,7 +339,7 @@ static __device__ APART void finish_low(const struct product *a, const float *y,
 static __device__ APART void finish_floats(const struct product *a, const float *y, int tile,
 					  int c0, int c1)
 {
-	for (int i = (int)threadIdx.x; i < (c1 - c0) * TILE; i += (int)blockDim.x)
+	for (int i = thread_x(); i < (c1 - c0) * TILE; i += (int)blockDim.x)
 		a->y[(size_t)(c0 + i / TILE) * (size_t)a->ld + (size_t)(tile * TILE + i % TILE)] =
 			y[i];
 }

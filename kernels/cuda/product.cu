@@ -144,8 +144,16 @@ static __device__ APART void add_tile(const struct product *a, float *y, int n, 
 	}
 }
 
+/* Blocks that a multiprocessor is to hold: on sm_90 two of them leave a register too few for all
+ * COLUMNS, which would go through memory in the loop over the weights. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+#define BLOCKS(nc) ((nc) == 1 ? 3 : (nc) < COLUMNS ? 2 : 1)
+#else
+#define BLOCKS(nc) ((nc) == 1 ? 3 : 2)
+#endif
+
 template <int NC>
-__global__ void __launch_bounds__(TILE_THREADS * SLICES, NC == 1 ? 3 : 2)
+__global__ void __launch_bounds__(TILE_THREADS * SLICES, BLOCKS(NC))
 product_kernel(const __grid_constant__ struct product a)
 {
 	__shared__ float part[SLICES][2][NC][TILE], factor[NC];
@@ -169,14 +177,14 @@ product_kernel(const __grid_constant__ struct product a)
 				part[slice][i][c][r] = acc[c];
 		}
 	}
-	for (int c = (int)threadIdx.x / 32; c < c1 - c0; c += (int)blockDim.x / 32) {
+	for (int c = thread_x() / 32; c < c1 - c0; c += (int)blockDim.x / 32) {
 		float f = norm_factor(&a.norm, a.row0 + c0 + c);
 
-		if (threadIdx.x % 32 == 0)
+		if (thread_x() % 32 == 0)
 			factor[c] = f;
 	}
 	__syncthreads();
-	for (int i = (int)threadIdx.x; i < mats * NC * TILE; i += (int)blockDim.x) {
+	for (int i = thread_x(); i < mats * NC * TILE; i += (int)blockDim.x) {
 		float sum = y[i];
 
 		for (int s = 1; s < slices; s++)
