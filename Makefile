@@ -38,7 +38,7 @@ ISA_amx_emulated := $(ISA_amx) -DAMX_EMULATED
 # The cuda backend is a file of its own, built where nvcc is and works: `make NVCC=` leaves it out.
 # CUDA_ARCHS="75 86" or =all, instead of the GPU at hand: see scripts/cuda-config.
 NVCC ?= nvcc
-CUDA_SRC := $(wildcard kernels/cuda/*.cu)
+CUDA_SRC := $(wildcard kernels/cuda/*.cu kernels/cuda/op/*.cu)
 NO_CUDA_GOALS := clean lint format fuzz model check-asan check-tsan
 ifneq ($(and $(CUDA_SRC),$(filter release debug,$(FLAVOUR)),$(filter-out \
 		$(NO_CUDA_GOALS),$(or $(MAKECMDGOALS),all))),)
@@ -55,12 +55,12 @@ NVCC_OPT_debug := -O1 -g -DS3D_DEBUG
 NVCC_FLAGS := -std=c++17 $(NVCC_OPT_$(FLAVOUR)) -fmad=false -I. \
 	$(if $(WERROR),-Werror all-warnings) -DS3D_VERSION='"$(VERSION)"' \
 	-Xcompiler -fPIC,-fvisibility=hidden,-ffp-contract=off,-Wall,-Wextra
-CUDA_PIC := $(addprefix $B/pic/engine/,util.o utf8.o quant.o bridge.o)
+CUDA_PIC := $(addprefix $B/pic/,base/util.o base/utf8.o engine/gguf/quant.o kernels/bridge.o)
 CUDA_OBJ := $(CUDA_SRC:%.cu=$B/%.o) $(CUDA_PIC)
 
-LIB_SRC := $(wildcard engine/*.c kernels/*.c kernels/cpu/*.c)
+LIB_SRC := $(wildcard base/*.c engine/*.c engine/*/*.c kernels/*.c kernels/cpu/*.c)
 ISA_SRC := $(wildcard kernels/cpu/isa/*.c)
-APP_SRC := $(filter-out app/main.c,$(wildcard app/*.c ui/*.c))
+APP_SRC := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c ui/*/*.c))
 AMX_OBJ := $(if $(X86),$(addprefix $B/kernels/cpu/isa/,packed.amx.o table.amx.o))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$B/%.$i.o)) $(AMX_OBJ)
 APP_OBJ := $(APP_SRC:%.c=$B/%.o)
@@ -104,11 +104,11 @@ $B/s3dchat: $B/app/main.o $B/libapp.a $B/libs3d.a
 $B/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(COMPILE) $(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
-$B/app/bench_prompts.o: build/gen/prompts.h
+$B/app/bench/bench_prompts.o: build/gen/prompts.h
 build/gen/prompts.h: tests/tools/embed_prompts.sh $(sort $(wildcard tests/prompts/*.txt))
 	@mkdir -p $(@D)
 	@tests/tools/embed_prompts.sh $(filter %.txt,$^) >$@.tmp && mv $@.tmp $@
-$B/app/config_themes.o: build/gen/themes.h
+$B/app/config/config_themes.o: build/gen/themes.h
 build/gen/themes.h: scripts/embed-themes $(sort $(wildcard themes/*.theme))
 	@mkdir -p $(@D)
 	@scripts/embed-themes $(filter %.theme,$^) >$@.tmp && mv $@.tmp $@
@@ -165,14 +165,14 @@ $B/kernels/cpu/amx_emulated.o: kernels/cpu/amx.c Makefile
 	$(COMPILE) $(CC) $(CFLAGS) -DAMX_EMULATED -MMD -MP -c -o $@ $<
 # What stands for s3dcuda.so when its loading is tested.
 FAKES := $(addprefix $B/tests/fake_,$(addsuffix .so,works refuses old empty slow))
-$(FAKES): $B/tests/fake_%.so: tests/fake_backend.c $(wildcard engine/*.h) Makefile
+$(FAKES): $B/tests/fake_%.so: tests/fake_backend.c $(wildcard engine/*/*.h kernels/*.h) Makefile
 	@mkdir -p $(@D)
 	$(COMPILE) $(CC) $(CFLAGS) -DFAKE_$* $(if $(filter old,$*),-US3D_VERSION \
 		-DS3D_VERSION='"0.0.1"') -fPIC -shared -o $@ $<
 $B/tests/test_load: | $(FAKES)
 # Only what reads files: the sanitizers take minutes over the kernels.
-$B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine/gguf*.c \
-		engine/tok*.c engine/model*.c) $(addprefix engine/,borrow.c quant.c utf8.c util.c))
+$B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine/gguf/*.c \
+		engine/text/*.c engine/model/*.c base/utf8.c base/util.c))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $B/tests/%: $B/tests/%.o $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -208,8 +208,8 @@ lint:
 	@$(MAKE) --no-print-directory -s -j "$$(nproc)" WERROR=1 man
 	@tests/lint
 format:
-	clang-format -i $(wildcard app/*.[ch] engine/*.[ch] kernels/*.[ch] kernels/*/*.[ch] \
-		ui/*.[ch])
+	clang-format -i $(wildcard base/*.[ch] app/*.[ch] app/*/*.[ch] engine/*.[ch] \
+		engine/*/*.[ch] kernels/*.[ch] kernels/*/*.[ch] ui/*/*.[ch])
 
 # The manual's tables come from the same X-macros as the parser and /help.
 man: build/man/s3dchat.1 build/man/s3dchat.5

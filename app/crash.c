@@ -2,8 +2,8 @@
  *
  * When all is told the signal goes to whom it went before: the system, or a sanitizer. */
 #include "app/crash.h"
-#include "engine/altstack.h"
-#include "ui/term.h"
+#include "base/altstack.h"
+#include "ui/term/term.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
  * No ownership: texts point into the options.  The caller names models, strategy and frame. */
 #ifndef S3D_APP_SETUP_H
 #define S3D_APP_SETUP_H
-#include "app/options.h"
+#include "app/config/options.h"
 #include "engine/engine.h"
 
 struct engine_opt setup_engine(const struct options *);

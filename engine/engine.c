@@ -2,7 +2,7 @@
 #include "engine/engine.h"
 #include "engine/pair.h"
 #include "engine/side.h"
-#include "engine/window.h"
+#include "engine/model/window.h"
 #include <string.h>
 
 enum { CTX_DEFAULT = 4096 };

@@ -4,11 +4,11 @@
  * engine at a time.  A turn: engine_prompt, engine_prefill until 0, engine_step until done. */
 #ifndef S3D_ENGINE_H
 #define S3D_ENGINE_H
-#include "memory.h"
-#include "sidecar.h"
-#include "strategy.h"
-#include "template.h"
-#include "tokenizer.h"
+#include "engine/memory.h"
+#include "engine/sidecar.h"
+#include "engine/strategy/strategy.h"
+#include "engine/frame/template.h"
+#include "engine/text/tokenizer.h"
 
 struct engine_opt {
 	const char *model;              /* path */

@@ -1,6 +1,6 @@
 /* memory.c - see memory.h.  No state. */
 #include "engine/memory.h"
-#include "engine/cgroup.h"
+#include "base/cgroup.h"
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -3,8 +3,8 @@
  * No ownership.  Invariant: no advice is given that would not work. */
 #ifndef S3D_MEMORY_H
 #define S3D_MEMORY_H
-#include "engine/backend.h"
-#include "engine/window.h"
+#include "kernels/backend.h"
+#include "engine/model/window.h"
 
 struct memory_plan {            /* bytes, where the backend computes */
 	size_t now;             /* what the process takes before it loads: program, vocabulary */

@@ -1,8 +1,8 @@
 /* pair.h - whether a little model can draft for a big one.  No state. */
 #ifndef S3D_PAIR_H
 #define S3D_PAIR_H
-#include "engine/model.h"
-#include "engine/template.h"
+#include "engine/model/model.h"
+#include "engine/frame/template.h"
 
 /* 0, or -1 with the first reason: kind of tokenizer, sizes more than 128 apart, or the first token
  * whose text differs (with both texts), of those that the frame (NULL: none is known) puts into a

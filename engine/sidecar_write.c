@@ -2,7 +2,7 @@
  *
  * The file is as open to others as a model, as the umask has it.  Invariant: every byte is written
  * in the order of the file, and offsets are known before. */
-#include "engine/file.h"
+#include "base/file.h"
 #include "engine/sidecar.h"
 #include <math.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * What was loaded stays loaded until the process ends: its tables are handed on by pointer. */
 #ifndef S3D_KERNELS_LOAD_H
 #define S3D_KERNELS_LOAD_H
-#include "engine/backend.h"
+#include "kernels/backend.h"
 
 #define BACKEND_FILE "s3dcuda.so"
 

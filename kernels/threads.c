@@ -4,7 +4,7 @@
  * follows the last one within microseconds) and then sleep on a condition variable.
  * Invariant: the barrier counts exactly n arrivals per phase. */
 #include "kernels/threads.h"
-#include "engine/altstack.h"
+#include "base/altstack.h"
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>

@@ -4,7 +4,7 @@
  * then sleep, so an idle pool uses no processor.  Invariant: pool_run returns after all have. */
 #ifndef S3D_THREADS_H
 #define S3D_THREADS_H
-#include "engine/util.h"
+#include "base/util.h"
 
 struct pool;
 struct pool *pool_open(int n, char err[ERR_MAX]);

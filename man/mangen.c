@@ -5,12 +5,12 @@
  * /set takes, "@VERSION" the version; "@PART FILE" that file, whose @ lines count too.
  * For s3dchat.5: "@CONFIG" the names that set lines take, "@ROLES", "@ACTIONS", "@KEYNAMES".
  * Invariant: nothing about a row of a table is said in the manual's source. */
-#include "app/args.h"
-#include "app/commands.h"
-#include "app/config_parts.h"
-#include "ui/keys.h"
-#include "ui/role.h"
-#include "ui/keys.h"
+#include "app/config/args.h"
+#include "app/talk/commands.h"
+#include "app/config/config_parts.h"
+#include "ui/term/keys.h"
+#include "ui/cell/role.h"
+#include "ui/term/keys.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* borrower.h - makes a little model that borrows its embedding table (engine/borrow.h) out of a
- * whole one: the same keys and weights, but no token_embd.weight and only some rows of
+/* borrower.h - makes a little model that borrows its embedding table (engine/model/borrow.h) out
+ * of a whole one: the same keys and weights, but no token_embd.weight and only some rows of
  * output.weight.  The SHA-256 comes from sha256sum(1). */
 #ifndef S3D_TESTS_BORROWER_H
 #define S3D_TESTS_BORROWER_H

@@ -3,7 +3,7 @@
  * Invariant: `begin` makes the folder for all tests of a program and `end` removes it. */
 #ifndef S3D_CALIBRATE_KIT_H
 #define S3D_CALIBRATE_KIT_H
-#include "engine/calibrate_parts.h"
+#include "engine/calibrate/calibrate_parts.h"
 #include "tests/mk.h"
 #include <fcntl.h>
 #include <math.h>

@@ -2,7 +2,7 @@
  *
  * Built into one file for each KIND: works, refuses, old (made for another program), empty
  * (something else altogether), slow (takes half a minute to find nothing).  It computes nothing. */
-#include "engine/backend.h"
+#include "kernels/backend.h"
 #include <unistd.h>
 
 #ifdef FAKE_empty

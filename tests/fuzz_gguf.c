@@ -5,9 +5,9 @@
  * files made here and those given.  It works in a child process, so a crash, an abort or a hang
  * (10 s) ends with the seed that shows it again: fuzz_gguf 1 THATSEED [FILE...].
  * Invariant: run number r of seed s is run 0 of seed s + r. */
-#include "engine/gguf.h"
-#include "engine/model.h"
-#include "engine/tokenizer.h"
+#include "engine/gguf/gguf.h"
+#include "engine/model/model.h"
+#include "engine/text/tokenizer.h"
 #include "tests/gguf_build.h"
 
 #include <signal.h>

@@ -4,7 +4,7 @@
  * its use is to write wrong files. */
 #ifndef S3D_TESTS_GGUF_BUILD_H
 #define S3D_TESTS_GGUF_BUILD_H
-#include "engine/gguf.h"
+#include "engine/gguf/gguf.h"
 #include <stdlib.h>
 #include <string.h>
 

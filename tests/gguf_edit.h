@@ -5,7 +5,7 @@
  * an empty struct edit the copy says what the file says. */
 #ifndef S3D_TESTS_GGUF_EDIT_H
 #define S3D_TESTS_GGUF_EDIT_H
-#include "engine/gguf_in.h"
+#include "engine/gguf/gguf_in.h"
 #include "tests/gguf_build.h"
 #include <stdio.h>
 

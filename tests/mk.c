@@ -1,7 +1,7 @@
 /* mk.c - see mk.h.  The writer owns the open file; every block gets random codes and scales that
  * make its values about normal with the wanted spread, so no quantiser is needed. */
 #include "tests/mk.h"
-#include "engine/quant.h"
+#include "engine/gguf/quant.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -370,7 +370,7 @@ static void half_at(uint8_t *p, float f)
 	memcpy(p, &h, 2);
 }
 
-/* Random codes, then the scale fields: see performance of each layout in engine/quant.c. */
+/* Random codes, then the scale fields: see performance of each layout in engine/gguf/quant.c. */
 static void block(struct mk *m, enum quant_type type, float spread, uint8_t *b, int bytes)
 {
 	for (int i = 0; i < bytes; i++)

@@ -4,7 +4,7 @@
  * readers too, and depend on nothing but the spec (same spec, same bytes). */
 #ifndef S3D_MK_H
 #define S3D_MK_H
-#include "engine/util.h"
+#include "base/util.h"
 
 struct mk_spec {
 	int n_layers, n_embd, n_heads, n_kv_heads, n_ff, n_vocab, n_ctx;
@@ -14,7 +14,7 @@ struct mk_spec {
 	bool tied;              /* no output.weight */
 	bool rope_freqs;        /* with rope_freqs.weight */
 	uint64_t seed;
-	const char *arch;       /* NULL: "llama"; else a name of engine/model_config.c */
+	const char *arch;       /* NULL: "llama"; else a name of engine/model/model_config.c */
 	int head_dim;           /* 0: n_embd / n_heads */
 	int window;             /* of local layers; 0: there are none */
 };

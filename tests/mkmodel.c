@@ -1,6 +1,6 @@
 /* mkmodel.c - command line over mk.h: mkmodel [--shape NAME] [--type T] [--seed N] OUT.gguf */
 #include "tests/mk_arch.h"
-#include "engine/quant.h"
+#include "engine/gguf/quant.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

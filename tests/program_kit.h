@@ -4,9 +4,9 @@
  * What was typed is looked for where the program keeps it: in the saved chat. */
 #ifndef S3D_TESTS_PROGRAM_KIT_H
 #define S3D_TESTS_PROGRAM_KIT_H
-#include "app/chat.h"
-#include "app/options.h"
-#include "app/saved.h"
+#include "app/chat/chat.h"
+#include "app/config/options.h"
+#include "app/chat/saved.h"
 #include "tests/mk.h"
 
 #include <stdarg.h>

@@ -166,7 +166,7 @@ static bool scan_escape(struct scan *s)
 	}
 }
 
-/* One character of UTF-8, decoded in another way than engine/utf8.c does it. */
+/* One character of UTF-8, decoded in another way than base/utf8.c does it. */
 static bool scan_character(struct scan *s)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };

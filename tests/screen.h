@@ -1,7 +1,7 @@
 /* screen.h - what the tests of the transcript share: two views, a document, a grid to draw on. */
 #ifndef S3D_TESTS_SCREEN_H
 #define S3D_TESTS_SCREEN_H
-#include "ui/transcript.h"
+#include "ui/text/transcript.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

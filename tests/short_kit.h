@@ -4,7 +4,7 @@
  * The including file says on which backend.  Nothing here outlives a call. */
 #ifndef S3D_TESTS_SHORT_KIT_H
 #define S3D_TESTS_SHORT_KIT_H
-#include "engine/probs.h"
+#include "engine/decode/probs.h"
 #include "tests/gguf_edit.h"
 #include "tests/mk.h"
 #include "tests/strategy_kit.h"

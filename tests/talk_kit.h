@@ -2,9 +2,9 @@
  * on disk.  Included once by each such test. */
 #ifndef S3D_TALK_KIT_H
 #define S3D_TALK_KIT_H
-#include "app/args.h"
-#include "app/commands.h"
-#include "app/text.h"
+#include "app/config/args.h"
+#include "app/talk/commands.h"
+#include "base/text.h"
 #include "tests/mk.h"
 
 #include <stdarg.h>

@@ -3,8 +3,8 @@
  * Shows a grid with wide text, its size, and the names of the last keys.  q leaves, x crashes, z
  * suspends, c takes a grapheme away, SIGTERM ends it; it ends by itself when the terminal is
  * gone. */
-#include "ui/keys.h"
-#include "ui/term.h"
+#include "ui/term/keys.h"
+#include "ui/term/term.h"
 
 #include <locale.h>
 #include <poll.h>

@@ -1,10 +1,10 @@
 /* test_args.c - the command line: every kind of value, every kind of mistake.
  *
  * Expected values are written out by hand from the manual, not taken from the table. */
-#include "app/args.h"
+#include "app/config/args.h"
 #include "app/setup.h"
-#include "engine/sampler.h"
-#include "engine/strategy.h"
+#include "engine/decode/sampler.h"
+#include "engine/strategy/strategy.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

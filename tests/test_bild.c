@@ -1,6 +1,6 @@
 /* test_bild.c - bild at the ends of its thresholds, on tiny random models: what it keeps, what it
  * takes back, who begins and who ends; the same for the published control flow. */
-#include "engine/probs.h"
+#include "engine/decode/probs.h"
 #include "tests/mk.h"
 #include "tests/strategy_kit.h"
 #include <math.h>

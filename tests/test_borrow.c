@@ -2,7 +2,7 @@
  * they choose what a whole twin would if its other logits were -infinity, exact strategies stay
  * exact with them, and damaged or foreign ones are refused. */
 #include "engine/engine.h"
-#include "engine/probs.h"
+#include "engine/decode/probs.h"
 #include "tests/borrower.h"
 #include "tests/mk.h"
 #include "tests/strategy_kit.h"

@@ -1,7 +1,7 @@
 /* test_chat.c - the conversation, and its files: what is written comes back, what is hostile or
  * cut off does no harm, and a failed save leaves the old file alone. */
-#include "app/args.h"
-#include "app/chat.h"
+#include "app/config/args.h"
+#include "app/chat/chat.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

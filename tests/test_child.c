@@ -1,7 +1,7 @@
 /* test_child.c - the calibration beside a chat as a process: its progress, its end, its failures.
  *
  * This program is its own child: asked to calibrate it plays a calibration. */
-#include "app/child.h"
+#include "app/talk/child.h"
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>

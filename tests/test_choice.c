@@ -1,7 +1,7 @@
 /* test_choice.c - the law of choice and the acceptance rule, statistically, each beside a broken
  * twin which the same test must reject; and the sampler's filters against sums by hand. */
-#include "engine/probs.h"
-#include "engine/verify.h"
+#include "engine/decode/probs.h"
+#include "engine/decode/verify.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* test_clip.c - /copy: the sequence for the clipboard, and the file instead of it.
  *
  * Base64 texts are those of RFC 4648, section 10, and of Python's base64.b64encode. */
-#include "app/clip.h"
+#include "app/talk/clip.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

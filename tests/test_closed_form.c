@@ -1,6 +1,6 @@
 /* test_closed_form.c - the bridges that calibration solves for against those of numpy, from rows
  * that come as passes show them.  They are made as tests/tools/make_ridge_vectors.py makes them. */
-#include "engine/calibrate_parts.h"
+#include "engine/calibrate/calibrate_parts.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

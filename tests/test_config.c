@@ -1,8 +1,8 @@
 /* test_config.c - the configuration language: every line, every mistake, where files are found.
  *
  * Files are written to a fresh folder, which is $XDG_CONFIG_HOME for the time of a test. */
-#include "app/config.h"
-#include "app/args.h"
+#include "app/config/config.h"
+#include "app/config/args.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -343,7 +343,7 @@ static void test_themes(void **state)
 		if (cfg.theme.look[i].attr != plain.look[i].attr ||
 		    cfg.theme.look[i].fg.kind != plain.look[i].fg.kind ||
 		    cfg.theme.look[i].fg.index != plain.look[i].fg.index)
-			fail_msg("themes/default.theme and ui/role.h differ in role %d", i);
+			fail_msg("themes/default.theme and ui/cell/role.h differ in role %d", i);
 }
 
 static void test_theme_limits(void **state)

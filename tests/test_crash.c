@@ -3,12 +3,12 @@
  *
  * Children crash on terminals of their own.  The decode thread is caught in a function of a library
  * that it calls while it loads, which this program has instead. */
-#include "app/args.h"
+#include "app/config/args.h"
 #include "app/crash.h"
-#include "app/worker.h"
+#include "app/worker/worker.h"
 #include "kernels/threads.h"
 #include "tests/mk.h"
-#include "ui/term.h"
+#include "ui/term/term.h"
 
 #include <poll.h>
 #include <pthread.h>

@@ -3,11 +3,11 @@
  * out.
  *
  * The decode thread is replaced by one that answers with noise made of what terminals obey. */
-#include "app/args.h"
-#include "app/line.h"
-#include "app/run.h"
-#include "app/text.h"
-#include "app/worker.h"
+#include "app/config/args.h"
+#include "app/line/line.h"
+#include "app/run/run.h"
+#include "base/text.h"
+#include "app/worker/worker.h"
 #include "tests/escape_kit.h"
 
 enum { STRINGS = 10000, NOISE = 48, TYPED = 200 };

@@ -1,13 +1,13 @@
 /* test_escapes_commands.c - hostile bytes in a vocabulary, in names of models and prompts and in
  * options, through tokenize, bench, eval and calibrate, onto a pty: nothing that a terminal obeys
  * comes out, and a file gets what it is, byte for byte. */
-#include "app/args.h"
-#include "app/bench.h"
-#include "app/calibrate.h"
-#include "app/eval.h"
-#include "app/text.h"
-#include "app/tokenize.h"
-#include "engine/tokenizer.h"
+#include "app/config/args.h"
+#include "app/bench/bench.h"
+#include "app/tools/calibrate.h"
+#include "app/tools/eval.h"
+#include "base/text.h"
+#include "app/tools/tokenize.h"
+#include "engine/text/tokenizer.h"
 #include "tests/escape_kit.h"
 #include "tests/mk.h"
 

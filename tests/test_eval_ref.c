@@ -1,8 +1,8 @@
 /* test_eval_ref.c - recorded logits: divergence by hand-computed values, and malformed files.
  *
  * Expected divergences were worked out on paper from probabilities that are small fractions. */
-#include "app/eval.h"
-#include "engine/probs.h"
+#include "app/tools/eval.h"
+#include "engine/decode/probs.h"
 
 #include <math.h>
 #include <stdarg.h>

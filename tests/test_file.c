@@ -1,6 +1,6 @@
 /* test_file.c - files that are replaced in one step: whole, as open as they should be, and through
  * nobody's link. */
-#include "engine/file.h"
+#include "base/file.h"
 #include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>

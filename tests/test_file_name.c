@@ -1,9 +1,9 @@
 /* test_file_name.c - names of files as people write them: quotes, backslashes, ~, blanks behind.
  *
  * What a shell makes of the same characters is asked of a shell. */
-#include "app/args.h"
-#include "app/commands.h"
-#include "app/file_name.h"
+#include "app/config/args.h"
+#include "app/talk/commands.h"
+#include "app/config/file_name.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  *
  * tests/vectors/quant_python_gguf.bin was written by the gguf package for Python
  * (tests/tools/make_gguf_vector.py); the rest is built in memory.  Bad files: test_gguf_bad.c. */
-#include "engine/gguf.h"
+#include "engine/gguf/gguf.h"
 #include "tests/gguf_build.h"
 
 #include <setjmp.h>

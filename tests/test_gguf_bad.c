@@ -2,7 +2,7 @@
  *
  * Every case is parsed with an unmapped page right behind its last byte, so that reading too far
  * crashes in any build. */
-#include "engine/gguf.h"
+#include "engine/gguf/gguf.h"
 #include "tests/gguf_build.h"
 
 #include <setjmp.h>

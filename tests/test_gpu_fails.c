@@ -2,9 +2,9 @@
  * the chat goes on with the cpu, one answer and the other commands end with an error.
  *
  * Invariant of all tests: what was opened on the device has been closed at the end. */
-#include "app/bench.h"
-#include "app/eval.h"
-#include "app/run.h"
+#include "app/bench/bench.h"
+#include "app/tools/eval.h"
+#include "app/run/run.h"
 #include "tests/fake_gpu.h"
 #include "tests/talk_kit.h"
 

@@ -1,6 +1,6 @@
 /* test_grid.c - the grid of cells: rows stay whole whatever is drawn where. */
-#include "ui/grid.h"
-#include "ui/width.h"
+#include "ui/cell/grid.h"
+#include "ui/cell/width.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

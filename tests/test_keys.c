@@ -2,7 +2,7 @@
  *
  * The sequences are those of xterm (ctlseqs), the Linux console (console_codes(4)), tmux and rxvt
  * (rxvt(7)), written out by hand. */
-#include "ui/keys.h"
+#include "ui/term/keys.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

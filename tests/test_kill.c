@@ -2,8 +2,8 @@
  * has told (it drew the next prompt) is there on resume.
  *
  * The seed is fixed, so the saved turns must be the first ones of a chat that nobody killed. */
-#include "app/chat.h"
-#include "app/saved.h"
+#include "app/chat/chat.h"
+#include "app/chat/saved.h"
 #include "tests/mk.h"
 
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* test_layout.c - the rectangles of every window from 1 x 1 to 300 x 100, with every wish.
  *
  * No overlap, nothing outside, and areas that add up to the screen: every cell is covered once. */
-#include "ui/layout.h"
+#include "ui/pane/layout.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

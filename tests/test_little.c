@@ -2,7 +2,7 @@
  * models/README.md describes, its pair loads, and its logits are those that PyTorch made of it
  * (tests/tools/make_little_vector.py).  Without the default model only the first can be tested. */
 #include "engine/engine.h"
-#include "engine/probs.h"
+#include "engine/decode/probs.h"
 #include <math.h>
 #include <nettle/sha2.h>
 #include <setjmp.h>

@@ -3,8 +3,8 @@
  * model decodes.  In the release build a stress test; `make check-tsan` looks for races in it.
  *
  * Two models of random weights, so that every strategy that needs a little one runs too. */
-#include "app/args.h"
-#include "app/tui.h"
+#include "app/config/args.h"
+#include "app/tui/tui.h"
 #include "tests/mk.h"
 
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* test_msg.c - mailboxes: order, wake pipe, ownership, two threads. */
-#include "app/msg.h"
+#include "app/worker/msg.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* test_pace.c - what a draft is worth: chances learnt from rounds, lengths against the best of all
  * lengths by brute force. */
-#include "engine/pace.h"
+#include "engine/strategy/pace.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

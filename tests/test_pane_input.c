@@ -1,6 +1,6 @@
 /* test_pane_input.c - the line being typed: a window on a long text shows the rows that a pane with
  * room for all of it shows, with the cursor in the same place. */
-#include "ui/pane_input.h"
+#include "ui/pane/pane_input.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

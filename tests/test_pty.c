@@ -4,12 +4,12 @@
  *
  * A child runs the screen; noise begins with a tag, and the child counts that every piece of noise
  * was on its screen.  That the scan sees a leak is tested by leaking on purpose. */
-#include "app/args.h"
-#include "app/tui.h"
+#include "app/config/args.h"
+#include "app/tui/tui.h"
 #include "tests/mk.h"
 #include "tests/noise.h"
 #include "tests/pty_scan.h"
-#include "ui/term.h"
+#include "ui/term/term.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  *
  * tests/vectors/quant_*.bin come from tests/tools/make_quant_vectors.py (the gguf package for
  * Python).  Comparison is by bits: see quant.c for why every type allows that. */
-#include "engine/quant.h"
+#include "engine/gguf/quant.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,9 +1,9 @@
 /* test_record.c - how an answer was written belongs to the answer: what helped, whether all of that
  * was exact, numbers; in memory, on the screen, in --json and in the saved chat. */
 #include "tests/talk_kit.h"
-#include "app/run_json.h"
-#include "ui/headless.h"
-#include "ui/pane_stats.h"
+#include "app/run/run_json.h"
+#include "ui/term/headless.h"
+#include "ui/pane/pane_stats.h"
 
 #include <jansson.h>
 

@@ -1,7 +1,7 @@
 /* test_ridge.c - sums of products and least squares against their definition, by elimination
  * without LAPACK. */
-#include "engine/product.h"
-#include "engine/ridge.h"
+#include "engine/calibrate/product.h"
+#include "engine/calibrate/ridge.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* test_talk.c - a chat with a tiny random model: answers, seeds, stopping, full context, commands.
  *
  * The model's text is noise, so what is compared is one run with another, never with a constant. */
-#include "app/args.h"
-#include "app/commands.h"
+#include "app/config/args.h"
+#include "app/talk/commands.h"
 #include "engine/engine.h"
 #include "tests/mk.h"
 

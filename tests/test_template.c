@@ -2,7 +2,7 @@
  *
  * Expected ids: tests/vectors/template-chatml.txt, made by make_tokenizer_vectors.py for a small
  * vocabulary ("small") and for the default model ("model"). */
-#include "engine/template.h"
+#include "engine/frame/template.h"
 #include "tests/gguf_build.h"
 #include "tests/tok_vectors.h"
 

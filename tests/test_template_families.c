@@ -4,8 +4,8 @@
  * ids, each frame's source beside it), template-spm.txt (the same in a vocabulary that puts
  * spaces) and template-published.txt (templates, the frame that each is for, the system prompt
  * that it has of its own).  struct lines owns the text. */
-#include "engine/template.h"
-#include "engine/tok_vocab.h"
+#include "engine/frame/template.h"
+#include "engine/text/tok_vocab.h"
 #include "tests/gguf_build.h"
 #include "tests/tok_vectors.h"
 

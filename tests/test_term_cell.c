@@ -2,8 +2,8 @@
  *
  * Which characters those are is read from the sources, so that none is forgotten. */
 #define NCURSES_WIDECHAR 1
-#include "ui/term_cell.h"
-#include "ui/width.h"
+#include "ui/term/term_cell.h"
+#include "ui/cell/width.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  *
  * The repaired UTF-8 is what Python's bytes.decode("utf-8", "replace") gives for the same bytes
  * (printed once with Python 3.11); validity is judged by the C library. */
-#include "app/text.h"
+#include "base/text.h"
 #include "tests/unsafe.h"
 
 #include <stdarg.h>

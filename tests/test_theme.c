@@ -1,7 +1,7 @@
 /* test_theme.c - colours by name and number, looks, the nearest colour of every palette.
  *
  * Expected indices were worked out by hand: 16 + 36 r + 6 g + b and the 24 greys of xterm. */
-#include "ui/theme.h"
+#include "ui/term/theme.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* test_tok_vocab.c - vocabularies that are wrong, odd or hostile: refused by name or put up with.
  *
  * Those of byte-level BPE; test_tok_spm.c has the others. */
-#include "engine/utf8.h"
+#include "base/utf8.h"
 #include "tests/tok_spec.h"
 
 static void test_sound(void **state)

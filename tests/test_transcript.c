@@ -1,5 +1,5 @@
-/* test_transcript.c - the conversation on a grid: pictures written by hand from ui/transcript.h,
- * and scrolling while text comes in. */
+/* test_transcript.c - the conversation on a grid: pictures written by hand from what
+ * ui/text/transcript.h says, and scrolling while text comes in. */
 #include "tests/screen.h"
 
 #include <stdio.h>

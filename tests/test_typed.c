@@ -1,7 +1,7 @@
 /* test_typed.c - a keyboard's bytes cut into keys and pastes: however they come in pieces, the same
  * comes out, and whatever a paste holds, it ends. */
-#include "app/typed.h"
-#include "ui/keys.h"
+#include "app/typing/typed.h"
+#include "ui/term/keys.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

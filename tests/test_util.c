@@ -1,5 +1,5 @@
 /* test_util.c - error texts that are safe to print, allocation, its guard, the clock. */
-#include "engine/util.h"
+#include "base/util.h"
 #include "tests/unsafe.h"
 
 #include <pthread.h>

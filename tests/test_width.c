@@ -2,10 +2,10 @@
  *
  * Widths come from tests/vectors/widths.txt, which tests/tools/make_width_vectors.py made with
  * Python's wcwidth; those of clusters of several characters from the C library.  Visible forms are
- * written out by hand from ui/width.h. */
-#include "engine/utf8.h"
+ * written out by hand from ui/cell/width.h. */
+#include "base/utf8.h"
 #include "tests/unsafe.h"
-#include "ui/width.h"
+#include "ui/cell/width.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
  */
 #define LEN 300
 #define SCRATCH "build/test-windows"
-#include "engine/window.h"
+#include "engine/model/window.h"
 #include "tests/windows_kit.h"
 
 enum { RING = 256, PAST = RING + 50 };

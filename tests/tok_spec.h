@@ -4,8 +4,8 @@
  * are places in that list. */
 #ifndef S3D_TESTS_TOK_SPEC_H
 #define S3D_TESTS_TOK_SPEC_H
-#include "engine/tok_vocab.h"
-#include "engine/tokenizer.h"
+#include "engine/text/tok_vocab.h"
+#include "engine/text/tokenizer.h"
 #include "tests/gguf_build.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
  * struct lines owns its text; lines_free releases it. */
 #ifndef S3D_TESTS_TOK_VECTORS_H
 #define S3D_TESTS_TOK_VECTORS_H
-#include "engine/tokenizer.h"
+#include "engine/text/tokenizer.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,11 +4,11 @@
  * for bytes; a line that begins with ? counts only while the model answers.  `dump` prints the
  * screen; with --svg THEME, as a picture in that theme's colours.
  * Invariant: the same script prints the same bytes anywhere. */
-#include "app/args.h"
-#include "app/tui.h"
-#include "engine/strategy.h"
-#include "ui/headless.h"
-#include "ui/svg.h"
+#include "app/config/args.h"
+#include "app/tui/tui.h"
+#include "engine/strategy/strategy.h"
+#include "ui/term/headless.h"
+#include "ui/term/svg.h"
 
 #include <locale.h>
 #include <stdio.h>

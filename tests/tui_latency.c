@@ -2,12 +2,12 @@
  *
  *	tui_latency MODEL KEYS
  *
- * The loop of app/tui_main.c without a terminal; the keys also scroll, switch strategies and stop
- * the answer, and the window changes.  Keys are due at uneven moments, messages are drawn at most
- * 30 times a second, and a key's time runs from the moment it was due until the grid that shows it
- * is drawn.  Prints percentiles in milliseconds. */
-#include "app/args.h"
-#include "app/tui.h"
+ * The loop of app/tui/tui_main.c without a terminal; the keys also scroll, switch strategies
+ * and stop the answer, and the window changes.  Keys are due at uneven moments, messages are drawn
+ * at most 30 times a second, and a key's time runs from the moment it was due until the grid that
+ * shows it is drawn.  Prints percentiles in milliseconds. */
+#include "app/config/args.h"
+#include "app/tui/tui.h"
 
 #include <locale.h>
 #include <poll.h>

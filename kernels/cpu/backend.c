@@ -2,7 +2,7 @@
  *
  * Invariant: dev_close accepts what a failed open left. */
 #include "engine/memory.h"
-#include "engine/rope.h"
+#include "engine/model/rope.h"
 #include "kernels/cpu/bridge.h"
 #include "kernels/cpu/load.h"
 #include <stdio.h>

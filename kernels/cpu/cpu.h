@@ -7,7 +7,7 @@
  * n, not on the panel's other rows, not on which thread ran which unit. */
 #ifndef S3D_CPU_H
 #define S3D_CPU_H
-#include "engine/backend.h"
+#include "kernels/backend.h"
 
 enum { UNIT = 16, PANEL = 8, BLOCK = 32, CPU_MAX_GROUP = 64 };
 

@@ -4,7 +4,7 @@
  * Invariant: a forward allocates nothing. */
 #ifndef S3D_CPU_DEV_H
 #define S3D_CPU_DEV_H
-#include "engine/window.h"
+#include "engine/model/window.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/threads.h"
 

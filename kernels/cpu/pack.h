@@ -1,7 +1,7 @@
 /* pack.h - the shape of a packed unit, for pack.c and the kernels that read it (see pack.c). */
 #ifndef S3D_PACK_H
 #define S3D_PACK_H
-#include "engine/quant.h"
+#include "engine/gguf/quant.h"
 
 struct pack_shape {
 	enum quant_type type;

@@ -4,14 +4,14 @@
  * fit stays in pinned host memory, whole layers of it.  All that is done to a device's memory is
  * done in its one stream, with which the default stream keeps no order.  Invariant: dev_close
  * accepts what a failed open, or a device that was lost, left. */
-#include "kernels/cuda/attend.cuh"
-#include "kernels/cuda/choose.cuh"
+#include "kernels/cuda/op/attend.cuh"
+#include "kernels/cuda/op/choose.cuh"
 #include "kernels/cuda/dev_api.cuh"
-#include "kernels/cuda/embed.cuh"
+#include "kernels/cuda/op/embed.cuh"
 #include "kernels/cuda/pack.cuh"
-#include "kernels/cuda/post.cuh"
-#include "kernels/cuda/product.cuh"
-#include "kernels/cuda/prompt.cuh"
+#include "kernels/cuda/op/post.cuh"
+#include "kernels/cuda/op/product.cuh"
+#include "kernels/cuda/op/prompt.cuh"
 #include <stddef.h>
 
 static const size_t MIB = (size_t)1 << 20;

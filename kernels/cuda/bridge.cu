@@ -5,7 +5,7 @@
  * Invariant: whose row is kept is written beside the row, by the same kernel and from the position
  * that the cache's row gets, so recorded and chained passes, and rollback, need nobody to count. */
 #include "kernels/cuda/dev_api.cuh"
-#include "kernels/cuda/finish.cuh"
+#include "kernels/cuda/op/finish.cuh"
 #include "kernels/cuda/pack.cuh"
 
 /* ---- kept rows ---- */

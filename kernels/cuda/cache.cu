@@ -1,7 +1,7 @@
 /* cache.cu - keys and values of a text, and how far a pass may go back in them.
  *
  * A cache owns a block of device memory (and one for the rows that it keeps, bridge.cu); layers
- * that see a window have rings in it (engine/window.h), so planes differ in size.
+ * that see a window have rings in it (engine/model/window.h), so planes differ in size.
  * Invariant: placing twice from the same base gives the same pointers. */
 #include "kernels/cuda/dev_api.cuh"
 

@@ -5,8 +5,8 @@
  * device reads over the bus.  Invariant: a forward allocates nothing on the device. */
 #ifndef S3D_CUDA_DEV_CUH
 #define S3D_CUDA_DEV_CUH
-#include "engine/backend.h"
-#include "engine/window.h"
+#include "kernels/backend.h"
+#include "engine/model/window.h"
 #include "kernels/cuda/platform.cuh"
 
 /* TILE rows of a matrix are the share of one thread block; activations have a scale for as many

@@ -1,7 +1,7 @@
 /* dev_api.cuh - what the parts of the cuda backend ask of each other on the host. */
 #ifndef S3D_CUDA_DEV_API_CUH
 #define S3D_CUDA_DEV_API_CUH
-#include "kernels/cuda/product.cuh"
+#include "kernels/cuda/op/product.cuh"
 
 /* x_load: every kernel of a part has its first use, see kernels_load. */
 

@@ -4,12 +4,12 @@
  * (norms and int8 codes, RoPE, cache); two more for an adapter, one where rows are kept, one for a
  * norm of what is added to the residual stream.  The same stages as kernels/cpu/forward.c.
  * Invariant: what a pass queues depends only on what graph.cu takes for its key. */
-#include "kernels/cuda/attend.cuh"
-#include "kernels/cuda/choose.cuh"
+#include "kernels/cuda/op/attend.cuh"
+#include "kernels/cuda/op/choose.cuh"
 #include "kernels/cuda/dev_api.cuh"
-#include "kernels/cuda/embed.cuh"
-#include "kernels/cuda/post.cuh"
-#include "kernels/cuda/prompt.cuh"
+#include "kernels/cuda/op/embed.cuh"
+#include "kernels/cuda/op/post.cuh"
+#include "kernels/cuda/op/prompt.cuh"
 #include <limits.h>
 
 /* Weights of the norm behind attention (mlp false) or MLP (true) of layer l, of those that run. */

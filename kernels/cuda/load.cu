@@ -3,7 +3,7 @@
  * Matrices of the layers that fit, norms, biases and the output matrix are in device memory; the
  * other layers, and a table of embeddings that is nothing else, in pinned host memory.
  * Invariant: placing twice from the same bases gives the same pointers. */
-#include "engine/rope.h"
+#include "engine/model/rope.h"
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
 

@@ -5,7 +5,7 @@
  * quant_row makes of it; a row of zero bytes decodes to zeros in every type. */
 #include "kernels/cuda/pack.cuh"
 
-/* File layouts, see engine/quant.c: where things are in a block of the file. */
+/* File layouts, see engine/gguf/quant.c: where things are in a block of the file. */
 struct file_block {
 	int bytes, codes, high, scales;
 };

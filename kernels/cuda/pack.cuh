@@ -1,7 +1,7 @@
 /* pack.cuh - a matrix of the file's blocks becomes planes (decode.cuh).  No state. */
 #ifndef S3D_CUDA_PACK_CUH
 #define S3D_CUDA_PACK_CUH
-#include "kernels/cuda/decode.cuh"
+#include "kernels/cuda/op/decode.cuh"
 
 /* Rows filled up to whole tiles. */
 static inline int pack_rows_of(int rows)

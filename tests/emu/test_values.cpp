@@ -1,5 +1,5 @@
 /* test_values.cpp - half precision and the arithmetic intrinsics against plain arithmetic. */
-#include "engine/quant.h"
+#include "engine/gguf/quant.h"
 #include "tests/emu/test_kit.h"
 
 static uint32_t seed = 1;

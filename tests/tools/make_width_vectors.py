@@ -3,7 +3,7 @@
 
   pip install wcwidth; tests/tools/make_width_vectors.py >tests/vectors/widths.txt
 
-Left out, because the rule of ui/width.c is another one on purpose: controls and formats (spelt
+Left out, because the rule of ui/cell/width.c is another one on purpose: controls and formats (spelt
 out), marks without a base (on a dotted circle), spacing marks and joined emoji (room for all of
 their characters: tests/test_width.c compares those with the C library), lone vowels and finals
 of Hangul, half a flag (one column, as the C library has it), and characters whose width Unicode

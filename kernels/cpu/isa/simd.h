@@ -4,7 +4,7 @@
  * works lane by lane, and sums across lanes are taken in one fixed order. */
 #ifndef S3D_SIMD_H
 #define S3D_SIMD_H
-#include "engine/quant.h"
+#include "engine/gguf/quant.h"
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,0 +1,247 @@
+/* bench_probe.c - what does not depend on the strategy: bandwidth, prompt, decode, R(k).
+ *
+ * Invariant: row i of the probes' cache is always token ids[i] at position i, so any measurement
+ * may run anywhere at any time and leaves the cache as it found it.  Where layers see a window only
+ * rows of other positions may be in their place: as many, and as quick to read. */
+#include "app/bench/bench_parts.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { PROMPT_ROWS = 512, STREAM_MIB = 512, STREAM_TIMES = 3 };
+
+const int bench_depths[] = { 0, 1024, 4096, -1 };
+
+double bench_rows(struct bench *b, int pos, int n, int n_out, char err[ERR_MAX])
+{
+	struct engine *e = b->e;
+	double start;
+	int done = 0;
+
+	/* what was forgotten, off the clock */
+	if (pos && pos < e->be->kv_back(b->kv) && bench_rows(b, 0, pos, 0, err) < 0)
+		return -1;
+	start = clock_now();
+	while (done < n) {
+		int most = e->target.n_batch, rows = n - done < most ? n - done : most;
+		struct batch batch = {
+			.tok = b->ids + pos + done, .n = rows, .pos = pos + done,
+			.n_out = done + rows == n ? n_out : 0,
+		};
+
+		if (!e->be->forward(e->dev, b->kv, &batch))
+			return fail(err, "%s", e->be->error(e->dev));
+		done += rows;
+	}
+	return clock_now() - start;
+}
+
+/* The prompt set's text, again and again. */
+static int fill_ids(struct bench *b, char err[ERR_MAX])
+{
+	int n = 0, n_got;
+
+	for (int i = 0; n < b->n_ids; i = (i + 1) % b->prompts.n) {
+		const struct prompt *p = &b->prompts.p[i];
+
+		n_got = tokenizer_encode(b->e->tok, p->text, p->len, false, b->ids + n,
+					 b->n_ids - n, err);
+		if (n_got < 0)
+			return -1;
+		if (!n_got)
+			return fail(err, "prompt %s has no tokens", p->name);
+		n += n_got;
+	}
+	return 0;
+}
+
+static bool depth_fits(const struct bench *b, int depth)
+{
+	return depth + b->n_decode <= b->n_ids;
+}
+
+int bench_probe_depth(const struct bench *b)
+{
+	return (b->opt->quick ? 1024 : 4096) + b->n_decode;
+}
+
+/* The rows that a bridge needs, where the engine has one. */
+static int keep(struct bench *b, char err[ERR_MAX])
+{
+	int fed[KEEP_LAYERS];
+
+	if (!b->e->strat.bridged)
+		return 0;
+	bridge_fed(b->e->strat.bridged->bridge, &b->e->model->cfg, fed);
+	return b->e->be->kv_keep(b->kv, fed, KEEP_LAYERS, err);
+}
+
+int bench_probe_open(struct bench *b, char err[ERR_MAX])
+{
+	int most = b->e->model->cfg.n_ctx_train;
+
+	b->n_ids = bench_probe_depth(b);
+	if (most > 0 && b->n_ids > most)
+		b->n_ids = most;
+	if (b->n_ids < PROMPT_ROWS)
+		return fail(err, "the model's context of %d tokens is too short to measure a "
+			    "prompt of %d; use --strategies", b->n_ids, PROMPT_ROWS);
+	b->ids = mem_new((size_t)b->n_ids, sizeof(*b->ids), err);
+	if (!b->ids || fill_ids(b, err))
+		return -1;
+	b->kv = b->e->be->kv_new(b->e->dev, b->n_ids, err);
+	if (!b->kv)
+		return -1;
+	if (keep(b, err) != 0)
+		return -1;
+	bench_progress(b, 0, "filling the context");
+	return bench_rows(b, 0, b->n_ids, 0, err) < 0 ? -1 : 0;
+}
+
+void bench_probe_close(struct bench *b)
+{
+	if (b->kv)
+		b->e->be->kv_free(b->kv);
+	mem_free(b->ids);
+}
+
+/* Returns the fastest of a few passes in GB/s. */
+static double stream(struct bench *b)
+{
+	size_t bytes = (size_t)STREAM_MIB << 20;
+	double best = INFINITY;
+
+	for (int i = 0; i < STREAM_TIMES; i++) {
+		double s = b->e->be->stream(b->e->dev, bytes);
+
+		if (s > 0 && s < best)
+			best = s;
+	}
+	return isinf(best) ? NAN : (double)bytes / best / 1e9;
+}
+
+/* How a device that records its passes got through those since the last look. */
+static void counts(struct bench *b)
+{
+	struct backend_counts c = b->e->be->counts(b->e->dev);
+
+	if (c.passes < 2)
+		return;
+	if (c.replays)
+		bench_add(b, (double)c.launches / (double)c.replays, "launches",
+			  "decode_launches");
+	bench_add(b, 100.0 * (double)c.replays / (double)c.passes, "%", "decode_replays");
+	bench_add(b, c.idle_s / (double)(c.passes - 1) * 1e6, "us", "decode_idle");
+}
+
+/* A step of the little model behind another, while it drafts. */
+static int draft_step(struct bench *b, char err[ERR_MAX])
+{
+	enum { TIMES = 15, POS = 16 };
+	const struct session *d = &b->e->draft;
+	double t[TIMES];
+
+	for (int i = 0; i < TIMES; i++) {
+		struct guess_batch g = { .tok = b->ids[POS], .pos = POS, .n = GUESS_MAX };
+		double start = clock_now();
+		int rc = 0;
+
+		if (d->be->guess)
+			rc = d->be->guess(d->dev, d->kv, &g);
+		for (int k = 0; !d->be->guess && !rc && k < GUESS_MAX; k++) {
+			struct batch one = { .tok = b->ids + POS + k, .n = 1, .pos = POS + k,
+					     .n_out = 1 };
+
+			rc = d->be->forward(d->dev, d->kv, &one) ? 0 : -1;
+		}
+		if (rc)
+			return fail(err, "%s", d->be->error(d->dev));
+		t[i] = (clock_now() - start) / GUESS_MAX;
+	}
+	session_truncate(&b->e->draft, 0);      /* its cache holds something else now */
+	bench_add(b, bench_values(t, TIMES).median * 1e6, "us", "draft_step");
+	return 0;
+}
+
+static int decode(struct bench *b, int depth, double gbps, char err[ERR_MAX])
+{
+	double seconds = 0, per_s;
+
+	if (!depth && b->e->be->counts)
+		b->e->be->counts(b->e->dev);
+	for (int i = 0; i < b->n_decode; i++) {
+		double s = bench_rows(b, depth + i, 1, 1, err);
+
+		if (s < 0)
+			return -1;
+		seconds += s;
+	}
+	per_s = b->n_decode / seconds;
+	bench_add(b, per_s, "tokens/s", "decode@%d", depth);
+	if (!depth && b->e->be->counts)
+		counts(b);
+	if (!depth) {
+		bench_add(b, per_s * (double)b->token_bytes / 1e9, "GB/s", "decode_read");
+		bench_add(b, per_s * (double)b->token_bytes / 1e7 / gbps, "%", "decode_share");
+	}
+	return 0;
+}
+
+/* Seconds of a pass over the bridge that makes so many drafts; -1 on error. */
+static double bridged(struct bench *b, int rows, char err[ERR_MAX])
+{
+	const struct engine *e = b->e;
+	struct batch batch = { .tok = b->ids + BENCH_VERIFY_POS, .n = 1, .pos = BENCH_VERIFY_POS,
+			       .plan = e->strat.bridged, .n_out = rows };
+	double start = clock_now();
+
+	if (!e->be->forward(e->dev, b->kv, &batch))
+		return fail(err, "%s", e->be->error(e->dev));
+	return clock_now() - start;
+}
+
+/* Rows 1..8, and drafts over the bridge, in turn, many times: the median of each against the median
+ * of one row. */
+static int verify_cost(struct bench *b, char err[ERR_MAX])
+{
+	enum { TIMES = 15 };
+	double t[BENCH_ROWS_MAX][TIMES], drafts[BRIDGE_ROWS][TIMES], one;
+	int times = b->opt->quick ? 5 : TIMES;
+	int most = b->e->strat.bridged ? b->e->strat.bridged->bridge->k : 0;
+
+	for (int i = 0; i < times; i++) {
+		for (int k = 0; k < BENCH_ROWS_MAX; k++) {
+			t[k][i] = bench_rows(b, BENCH_VERIFY_POS, k + 1, k + 1, err);
+			if (t[k][i] < 0)
+				return -1;
+		}
+		for (int k = 0; k < most; k++)
+			if ((drafts[k][i] = bridged(b, k + 1, err)) < 0)
+				return -1;
+	}
+	one = bench_values(t[0], times).median;
+	for (int k = 0; k < BENCH_ROWS_MAX; k++)
+		bench_add(b, bench_values(t[k], times).median / one, "x", "R%d", k + 1);
+	for (int k = 0; k < most; k++)
+		bench_add(b, bench_values(drafts[k], times).median / one, "x", "D%d", k + 1);
+	return 0;
+}
+
+int bench_probe_run(struct bench *b, int rep, char err[ERR_MAX])
+{
+	double gbps, seconds;
+
+	bench_progress(b, rep, "streaming read, prompt, decode, R(k)");
+	gbps = stream(b);
+	bench_add(b, gbps, "GB/s", "stream");
+	seconds = bench_rows(b, 0, PROMPT_ROWS, 1, err);
+	if (seconds < 0)
+		return -1;
+	bench_add(b, PROMPT_ROWS / seconds, "tokens/s", "prompt@%d", PROMPT_ROWS);
+	for (int i = 0; bench_depths[i] >= 0; i++)
+		if (depth_fits(b, bench_depths[i]) && decode(b, bench_depths[i], gbps, err))
+			return -1;
+	if (b->e->strat.draft && draft_step(b, err))
+		return -1;
+	return verify_cost(b, err) || (b->opt->stages && bench_stages_run(b, err)) ? -1 : 0;
+}

@@ -1,0 +1,201 @@
+/* options.h - every option and setting of the program, each written once.
+ *
+ * From this table come struct options, the parser, --help, /set and the manual's tables.
+ * Defaults are text and go through the same parser as the user's values, so the help cannot
+ * disagree with the program.  Strings in struct options point into argv or into this table.
+ *
+ * A row: kind, field, long name, short name, other long names (space separated), value (for a
+ * CHOICE the words it takes; FLOAT: X|WORD takes a word too, as -infinity), default, least,
+ * greatest, where, group, help text. */
+#ifndef S3D_APP_OPTIONS_H
+#define S3D_APP_OPTIONS_H
+#include "engine/frame/template.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mode { MODE_CHAT, MODE_EVAL, MODE_TOKENIZE, MODE_BENCH, MODE_CALIBRATE, MODE_N };
+enum option_where {
+	IN_CHAT = 1 << MODE_CHAT, IN_EVAL = 1 << MODE_EVAL, IN_TOKENIZE = 1 << MODE_TOKENIZE,
+	IN_BENCH = 1 << MODE_BENCH, IN_CALIBRATE = 1 << MODE_CALIBRATE, IN_ALL = (1 << MODE_N) - 1,
+	IN_RUN = IN_CHAT | IN_EVAL | IN_BENCH | IN_CALIBRATE,   /* whatever runs the model */
+	LIVE = 1 << MODE_N,                     /* /set may change it during a chat */
+	OF_MODEL = 1 << (MODE_N + 1),   /* LIVE, but the model's: no saved chat holds it */
+};
+enum option_kind { OPT_BOOL, OPT_INT, OPT_LONG, OPT_FLOAT, OPT_TEXT, OPT_FILE, OPT_CHOICE };
+enum option_group { GROUP_MODEL, GROUP_ANSWER, GROUP_SAMPLING, GROUP_STRATEGY, GROUP_COMMANDS,
+	GROUP_GENERAL, GROUP_N };
+#define OPTION_GROUPS { "Model", "Prompt and answer", "Sampling", "Strategy", \
+	"For one command only", "General" }
+
+#define OPTIONS(_) \
+_(FILE, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
+	"GGUF model file, or any part of a split one (default: the one that ./start fetched)") \
+_(FILE, model_draft, "model-draft", "md", "spec-draft-model", "FILE|none", "", 0, 0, \
+	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts " \
+	"(default: NAME.little.gguf of the model NAME, if there is one)") \
+_(FILE, sidecar, "sidecar", "", "", "FILE|none", "", 0, 0, IN_CHAT | IN_BENCH, MODEL, \
+	"what lets the model draft for itself: see calibrate (default: MODEL.s3d.gguf of the " \
+	"model MODEL.gguf, if there is one)") \
+_(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_CHAT | IN_EVAL | IN_BENCH, MODEL, \
+	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
+_(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
+	"threads, at most as many as there are processors for the process; 0: that many") \
+_(CHOICE, cache_type_k, "cache-type-k", "ctk", "", "f16|q8_0", "f16", 0, 0, IN_RUN, MODEL, \
+	"how the cache holds keys: q8_0 takes about half the memory, and rounds them") \
+_(CHOICE, cache_type_v, "cache-type-v", "ctv", "", "f16|q8_0", "f16", 0, 0, IN_RUN, MODEL, \
+	"how the cache holds values, which suffer less from it") \
+_(CHOICE, backend, "backend", "", "", "auto|cpu|cuda", "auto", 0, 0, IN_RUN, MODEL, \
+	"what does the arithmetic; auto: cuda (an NVIDIA GPU) where that works, else cpu") \
+_(INT, gpu_layers, "gpu-layers", "ngl", "n-gpu-layers", "N", "-1", -1, 1 << 20, IN_RUN, MODEL, \
+	"cuda: layers whose weights the GPU's memory holds; the others stay in host memory, " \
+	"from where the GPU, which computes them too, reads them; -1: all that fit, 0: none") \
+_(INT, vram, "vram", "", "", "MiB", "0", 0, 1 << 24, IN_RUN, MODEL, \
+	"cuda: memory of the GPU that the models may take; 0: what is free, less a margin") \
+_(BOOL, force, "force", "", "", "", "", 0, 0, IN_RUN, MODEL, \
+	"load a model that does not fit into the memory that is free: the system may swap, " \
+	"become very slow, or end this program or others") \
+_(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avx512|amx", "auto", 0, 0, \
+	IN_RUN, MODEL, "dot products of the cpu backend, which this chooses too; auto: " \
+	"the fastest that processor and system allow; float: slow and exact, for reference") \
+_(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, \
+	IN_CHAT | IN_BENCH | IN_CALIBRATE | LIVE | OF_MODEL, MODEL, \
+	"chat frame by name, instead of guessing it from the model file: " TEMPLATE_NAMES) \
+_(TEXT, prompt, "prompt", "p", "", "TEXT", "", 0, 0, IN_CHAT, ANSWER, \
+	"answer TEXT on standard output and leave") \
+_(FILE, file, "file", "f", "", "FILE", "", 0, 0, IN_CHAT, ANSWER, \
+	"the same with the contents of FILE (after the text of -p), as with those of a pipe") \
+_(TEXT, system, "system-prompt", "sys", "", "TEXT", "default", 0, 0, IN_CHAT, ANSWER, \
+	"system prompt; none or '': without, default: the model file's own, if any") \
+_(INT, predict, "predict", "n", "n-predict", "N", "-1", -1, 1 << 20, IN_CHAT | LIVE, ANSWER, \
+	"longest answer in tokens; -1: until it is done") \
+_(BOOL, single_turn, "single-turn", "st", "", "", "", 0, 0, IN_CHAT, ANSWER, \
+	"line chat: leave after the first answer") \
+_(BOOL, json, "json", "", "", "", "", 0, 0, IN_CHAT, ANSWER, \
+	"with -p, -f or a pipe: one JSON object with the answer and every number") \
+_(BOOL, resume, "resume", "", "", "", "", 0, 0, IN_CHAT, ANSWER, \
+	"go on with the chat that was saved last") \
+_(TEXT, session, "session", "", "", "ID", "", 0, 0, IN_CHAT, ANSWER, \
+	"go on with a saved chat: its ID, how it begins, or its number in /sessions") \
+_(BOOL, no_save, "no-save", "", "", "", "", 0, 0, IN_CHAT, ANSWER, \
+	"do not save the chat after every turn") \
+_(FLOAT, temp, "temp", "", "temperature", "X", "0.8", 0, 100, IN_CHAT | LIVE, SAMPLING, \
+	"temperature; 0: always the likeliest token") \
+_(INT, top_k, "top-k", "", "", "N", "40", 0, 1 << 24, IN_CHAT | LIVE, SAMPLING, \
+	"choose among the N likeliest tokens; 0: all") \
+_(FLOAT, top_p, "top-p", "", "", "X", "0.95", 0, 1, IN_CHAT | LIVE, SAMPLING, \
+	"choose among the likeliest that make up X; 1: all") \
+_(FLOAT, min_p, "min-p", "", "", "X", "0.05", 0, 1, IN_CHAT | LIVE, SAMPLING, \
+	"leave out what is less likely than X times the likeliest; 0: nothing") \
+_(FLOAT, repeat_penalty, "repeat-penalty", "", "", "X", "1.0", 0.01, 100, IN_CHAT | LIVE, \
+	SAMPLING, "makes repeated tokens less likely, but what ends an answer; 1: off") \
+_(INT, repeat_last_n, "repeat-last-n", "", "", "N", "64", -1, 1 << 20, IN_CHAT | LIVE, SAMPLING, \
+	"tokens that the penalties look back on; 0: off, -1: the whole context") \
+_(FLOAT, frequency_penalty, "frequency-penalty", "", "", "X", "0.0", -100, 100, IN_CHAT | LIVE, \
+	SAMPLING, "taken off for each time that a token occurred; 0: off") \
+_(FLOAT, presence_penalty, "presence-penalty", "", "", "X", "0.0", -100, 100, IN_CHAT | LIVE, \
+	SAMPLING, "taken off once if a token occurred; 0: off") \
+_(LONG, seed, "seed", "s", "", "N", "-1", -1, INT64_MAX, IN_CHAT | IN_BENCH | LIVE, SAMPLING, \
+	"the same seed gives the same answer; -1: a new one each time") \
+_(TEXT, strategy, "strategy", "", "", "NAME", "", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
+	"how tokens are found: plain, ngram, draft, bild, s3d, self, auto (default: auto; " \
+	"bench: all)") \
+_(INT, draft_max, "draft-max", "", "draft draft-n spec-draft-n-max", "N", "16", 0, 16, \
+	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "tokens drafted in one round at most") \
+_(INT, draft_min, "draft-min", "", "draft-n-min spec-draft-n-min", "N", "0", 0, 16, \
+	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "drafts shorter than this are not tried") \
+_(FLOAT, draft_p_min, "draft-p-min", "", "spec-draft-p-min", "X|auto", "auto", 0, 1, \
+	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "the little model stops below this probability; " \
+	"auto: where one more draft does not pay") \
+_(FLOAT, fallback, "fallback", "", "", "X", "0.6", 0, 1, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
+	"below this probability the little model hands over to the big one") \
+_(FLOAT, rollback, "rollback", "", "", "X|exact", "3.0", 0, 100, IN_CHAT | IN_BENCH | LIVE, \
+	STRATEGY, "bild keeps a token up to this -log p; exact: only what plain would write") \
+_(BOOL, auto_approximate, "auto-approximate", "", "", "", "", 0, 0, \
+	IN_CHAT | IN_BENCH | LIVE, STRATEGY, "auto may choose strategies that are not exact") \
+_(INT, bild_max, "bild-max", "", "", "N", "10", 0, 16, IN_CHAT | IN_BENCH | LIVE, STRATEGY, \
+	"bild: tokens of the little model in a row at most") \
+_(CHOICE, bild, "bild", "", "", "improved|paper", "improved", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
+	"bild's control flow: paper follows the publication to the letter") \
+_(TEXT, self_skip, "self-skip", "", "", "LO:HI|SET|auto", "auto", 0, 0, IN_CHAT | IN_BENCH, \
+	STRATEGY, "self: drafts leave out layers LO to HI-1, or a set such as a3,m3,a7 " \
+	"(attention and MLP of layers from 0); auto: a set that is searched for") \
+_(FILE, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
+	"compare with float32 logits recorded in FILE") \
+_(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \
+	"score the first N chunks only; 0: all") \
+_(BOOL, decode, "decode", "", "", "", "", 0, 0, IN_TOKENIZE, COMMANDS, \
+	"ids on standard input to text") \
+_(BOOL, special, "special", "", "", "", "", 0, 0, IN_TOKENIZE, COMMANDS, \
+	"let control tokens through") \
+_(BOOL, csv, "csv", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"comma separated values instead of a table") \
+_(INT, reps, "reps", "r", "repetitions", "N", "3", 1, 1000, IN_BENCH, COMMANDS, \
+	"repetitions of each measurement") \
+_(BOOL, quick, "quick", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"a third of the prompts, answers of 48 tokens, and one repetition unless -r says more") \
+_(BOOL, probes, "probes", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"only what does not depend on the strategy, for models that do not chat too") \
+_(BOOL, strategies, "strategies", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"only compare strategies; leave out what does not depend on them") \
+_(BOOL, bild_grid, "bild-grid", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"only bild, over a grid of fallback and rollback: speed and quality") \
+_(BOOL, stages, "stages", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"also where the time of a pass goes, stage by stage") \
+_(FILE, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \
+	"prompts from a folder's *.txt files, or one file (default: those built in)") \
+_(FILE, calibrate_text, "text", "", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+	"calibrate with the text of FILE instead of answers that the model writes") \
+_(FLOAT, minutes, "minutes", "", "", "M", "8", 0.05, 10000, IN_CALIBRATE, COMMANDS, \
+	"time for all of it; more text makes better drafts") \
+_(FILE, output, "output", "o", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+	"where the sidecar goes (default: NAME.s3d.gguf beside the model NAME.gguf)") \
+_(BOOL, progress, "progress", "", "", "", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+	"progress as lines for programs on standard output") \
+_(TEXT, theme, "theme", "", "", "NAME", "", 0, 0, IN_CHAT, GENERAL, \
+	"theme of the full screen: default, light, mono, high-contrast, solarized, dusk") \
+_(CHOICE, mouse, "mouse", "", "", "on|off", "on", 0, 0, IN_CHAT, GENERAL, \
+	"full screen: on: the wheel scrolls, and a click gives the mouse to the terminal, to " \
+	"select text, until the next key (Shift mostly does so at any time); off: it is the " \
+	"terminal's, which may make Up and Down of the wheel") \
+_(INT, escape_time, "escape-time", "", "", "MS", "-1", -1, 10000, IN_CHAT, GENERAL, \
+	"milliseconds within which the rest of a key must follow its ESC, else it was the key " \
+	"Esc; -1: 50, and 500 over SSH") \
+_(BOOL, line, "line", "", "", "", "", 0, 0, IN_CHAT, GENERAL, \
+	"line chat, also when standard input is not a terminal") \
+_(BOOL, verbose, "verbose", "v", "show-timings", "", "", 0, 0, IN_ALL, GENERAL, \
+	"numbers on standard error") \
+_(BOOL, version, "version", "", "", "", "", 0, 0, IN_ALL, GENERAL, "show the version") \
+_(BOOL, help, "help", "h", "", "", "", 0, 0, IN_ALL, GENERAL, "show this help")
+
+#define OPTION_TYPE_BOOL bool
+#define OPTION_TYPE_INT int
+#define OPTION_TYPE_LONG int64_t
+#define OPTION_TYPE_FLOAT float
+#define OPTION_TYPE_TEXT const char *           /* "": not given */
+#define OPTION_TYPE_FILE const char *           /* the same; a leading ~ is the home folder */
+#define OPTION_TYPE_CHOICE const char *
+#define OPTION_FIELD(kind, field, ...) OPTION_TYPE_##kind field;
+#define OPTION_ONE(...) + 1
+enum { OPTION_N = OPTIONS(OPTION_ONE) };
+#undef OPTION_ONE
+struct options {
+	enum mode mode;
+	const char *text;       /* the file that eval reads: its one argument */
+	OPTIONS(OPTION_FIELD)
+	bool given[OPTION_N];   /* on the command line, by row of option_rows */
+};
+#undef OPTION_FIELD
+
+struct option_row {
+	enum option_kind kind;
+	size_t offset;          /* of the field in struct options */
+	const char *name, *brief, *also, *value, *preset;
+	double low, high;
+	unsigned where;
+	enum option_group group;
+	const char *help;
+};
+extern const struct option_row option_rows[];
+extern const size_t option_rows_n;
+#endif

@@ -1,0 +1,73 @@
+/* tui_editor.c - see tui_editor.h.
+ *
+ * Invariant: the file is ours alone (mkstemp, 0600) and is gone afterwards. */
+#include "app/typing/editor.h"
+#include "app/talk/talk.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static int write_text(int fd, const char *text, size_t n, char err[ERR_MAX])
+{
+	while (n) {
+		ssize_t k = TEMP_FAILURE_RETRY(write(fd, text, n));
+
+		if (k < 0)
+			return fail(err, "cannot write for the editor: %s", strerror(errno));
+		text += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+/* The shell splits the variable into words, as everyone's EDITOR expects. */
+static int run_editor(char *path, char err[ERR_MAX])
+{
+	char *argv[] = { "sh", "-c", "exec ${VISUAL:-${EDITOR:-vi}} \"$1\"", "sh", path, NULL };
+	posix_spawnattr_t attr;
+	sigset_t usual;
+	pid_t pid;
+	int status = 0, rc;
+
+	sigemptyset(&usual);
+	sigaddset(&usual, SIGINT);
+	sigaddset(&usual, SIGQUIT);
+	sigaddset(&usual, SIGPIPE);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigdefault(&attr, &usual);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+	rc = posix_spawn(&pid, "/bin/sh", NULL, &attr, argv, environ);
+	posix_spawnattr_destroy(&attr);
+	if (rc)
+		return fail(err, "cannot start the editor: %s", strerror(rc));
+	if (TEMP_FAILURE_RETRY(waitpid(pid, &status, 0)) < 0 || status)
+		return fail(err, "the editor failed; the prompt is as it was (EDITOR names it)");
+	return 0;
+}
+
+char *tui_editor(const char *text, size_t *n, char err[ERR_MAX])
+{
+	char path[] = "/tmp/s3dchat-XXXXXX";
+	int fd = mkstemp(path), rc;
+	char *got = NULL;
+
+	if (fd < 0) {
+		fail(err, "cannot make a file for the editor: %s", strerror(errno));
+		return NULL;
+	}
+	rc = write_text(fd, text, *n, err);
+	close(fd);
+	if (!rc && !run_editor(path, err))
+		got = talk_read_file(path, n, err);
+	unlink(path);
+	while (got && *n && got[*n - 1] == '\n')
+		got[--*n] = '\0';
+	return got;
+}

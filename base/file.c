@@ -1,0 +1,111 @@
+/* file.c - see file.h.
+ *
+ * A struct file_new owns its stream and both names until it is kept or dropped. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MARK = 6 };              /* letters behind the name, as mkstemp has them */
+
+/* Not mkostemp: that gives every file mode 0600, and the umask, which the system applies here, can
+ * only be asked for by changing it under the other threads' feet. */
+static int open_new(char *tmp, mode_t mode)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789";
+	char *mark = tmp + strlen(tmp) - MARK;
+	int fd = -1;
+
+	for (int tries = 0; tries < 100; tries++) {
+		unsigned char odd[MARK];
+
+		if (getrandom(odd, MARK, 0) != MARK)
+			return -1;
+		for (int i = 0; i < MARK; i++)
+			mark[i] = letters[odd[i] % (sizeof(letters) - 1)];
+		fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+		if (fd >= 0 || errno != EEXIST)
+			break;
+	}
+	return fd;
+}
+
+static void forget(struct file_new *w)
+{
+	free(w->path);
+	free(w->tmp);
+	*w = (struct file_new){ .f = NULL };
+}
+
+int file_begin(struct file_new *w, const char *path, mode_t mode, char err[ERR_MAX])
+{
+	struct stat st;
+	int fd = -1;
+
+	*w = (struct file_new){ .path = strdup(path) };
+	if (!lstat(path, &st) && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode)) {
+		forget(w);
+		return fail(err, "'%s' is there and is not an ordinary file", path);
+	}
+	if (w->path && asprintf(&w->tmp, "%s.XXXXXX", path) > 0)
+		fd = open_new(w->tmp, mode);
+	if (fd >= 0)
+		w->f = fdopen(fd, "wb");
+	if (w->f) {
+		errno = 0;      /* what file_keep finds there comes from a write */
+		return 0;
+	}
+	fail(err, "cannot write '%s': %s", path, strerror(errno));
+	if (fd >= 0) {
+		close(fd);
+		unlink(w->tmp);
+	}
+	forget(w);
+	return -1;
+}
+
+/* The rename is on the disk only when its folder is. */
+static void sync_folder(char *path)
+{
+	char *slash = strrchr(path, '/');
+	int fd;
+
+	if (slash)
+		slash[slash == path] = '\0';
+	fd = open(slash ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+}
+
+int file_keep(struct file_new *w, char err[ERR_MAX])
+{
+	int why = ferror(w->f) || fflush(w->f) || fsync(fileno(w->f)) ? errno ? errno : EIO : 0;
+
+	if (fclose(w->f) && !why)
+		why = errno;
+	if (!why && rename(w->tmp, w->path))
+		why = errno;
+	if (why) {
+		unlink(w->tmp);
+		fail(err, "cannot write '%s': %s", w->path, strerror(why));
+	} else {
+		sync_folder(w->path);
+	}
+	forget(w);
+	return why ? -1 : 0;
+}
+
+void file_drop(struct file_new *w)
+{
+	fclose(w->f);
+	unlink(w->tmp);
+	forget(w);
+}

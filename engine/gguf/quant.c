@@ -1,0 +1,333 @@
+/* quant.c - what the blocks of every supported tensor type mean, one readable loop each.
+ *
+ * No state, nothing owned; src may have any alignment.  In every formula the products are exact
+ * in float (11-bit scale, 6-bit sub-scale, 8-bit quant), so at most one rounding happens per
+ * value and any correct kernel can be held to these results. */
+#include "engine/gguf/quant.h"
+
+#include <string.h>
+#include <strings.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF data is read in place");
+
+static const struct quant_info infos[] = {
+	{ QUANT_F32, "F32", 1, 4 },       { QUANT_F16, "F16", 1, 2 },
+	{ QUANT_BF16, "BF16", 1, 2 },     { QUANT_Q4_0, "Q4_0", 32, 18 },
+	{ QUANT_Q4_1, "Q4_1", 32, 20 },   { QUANT_Q5_0, "Q5_0", 32, 22 },
+	{ QUANT_Q5_1, "Q5_1", 32, 24 },   { QUANT_Q8_0, "Q8_0", 32, 34 },
+	{ QUANT_Q2_K, "Q2_K", 256, 84 },  { QUANT_Q3_K, "Q3_K", 256, 110 },
+	{ QUANT_Q4_K, "Q4_K", 256, 144 }, { QUANT_Q5_K, "Q5_K", 256, 176 },
+	{ QUANT_Q6_K, "Q6_K", 256, 210 }, { QUANT_IQ4_NL, "IQ4_NL", 32, 18 },
+	{ QUANT_IQ4_XS, "IQ4_XS", 256, 136 },
+};
+#define N_INFOS (sizeof(infos) / sizeof(infos[0]))
+
+const struct quant_info *quant_info(int type)
+{
+	for (size_t i = 0; i < N_INFOS; i++)
+		if ((int)infos[i].type == type)
+			return &infos[i];
+	return NULL;
+}
+
+const struct quant_info *quant_find(const char *name)
+{
+	for (size_t i = 0; i < N_INFOS; i++)
+		if (!strcasecmp(infos[i].name, name))
+			return &infos[i];
+	return NULL;
+}
+
+int quant_cache(const struct quant_info *type, bool *q8, char err[ERR_MAX])
+{
+	*q8 = type && type->type == QUANT_Q8_0;
+	if (!type || type->type == QUANT_F16 || *q8)
+		return 0;
+	return fail(err, "no cache of type %s; there are F16 and Q8_0", type->name);
+}
+
+const char *quant_supported(void)
+{
+	return "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL "
+	       "IQ4_XS";
+}
+
+size_t quant_bytes(const struct quant_info *q, int64_t n)
+{
+	return (size_t)(n / q->block) * (size_t)q->bytes;
+}
+
+static float float_of(uint32_t bits)
+{
+	float f;
+
+	memcpy(&f, &bits, sizeof(f));
+	return f;
+}
+
+static uint32_t bits_of(float f)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &f, sizeof(bits));
+	return bits;
+}
+
+float quant_f16_to_f32(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = h >> 10 & 31, man = h & 0x3ff;
+
+	if (exp == 31)
+		return float_of(sign | 0x7f800000 | man << 13);
+	if (exp == 0)   /* man units of 2^-24 */
+		return float_of(sign | bits_of((float)man * 0x1p-24f));
+	return float_of(sign | (exp + 112) << 23 | man << 13);
+}
+
+uint16_t quant_f32_to_f16(float f)
+{
+	uint32_t bits = bits_of(f), mag = bits & 0x7fffffff;
+	uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+
+	if (mag > 0x7f800000)           /* a NaN stays one and becomes quiet */
+		return (uint16_t)(sign | 0x7e00 | (mag >> 13 & 0x3ff));
+	if (mag >= 0x47800000)          /* 2^16 and above */
+		return sign | 0x7c00;
+	if (mag < 0x38800000)           /* below 2^-14: in [0.5, 1) an ulp is 2^-24 */
+		return (uint16_t)(sign | (bits_of(float_of(mag) + 0.5f) - 0x3f000000));
+	mag -= 0x38000000;
+	return (uint16_t)(sign | (mag + 0xfff + (mag >> 13 & 1)) >> 13);
+}
+
+float quant_bf16_to_f32(uint16_t h)
+{
+	return float_of((uint32_t)h << 16);
+}
+
+static float half_at(const uint8_t *p)
+{
+	return quant_f16_to_f32((uint16_t)(p[0] | p[1] << 8));
+}
+
+/* Blocks of 32: byte j of the nibbles holds element j (low) and element j + 16 (high). */
+
+static void row_q4_0(const uint8_t *p, float *y)
+{
+	float d = half_at(p);
+
+	for (int j = 0; j < 16; j++) {
+		y[j] = d * (float)((p[2 + j] & 15) - 8);
+		y[j + 16] = d * (float)((p[2 + j] >> 4) - 8);
+	}
+}
+
+static void row_q4_1(const uint8_t *p, float *y)
+{
+	float d = half_at(p), m = half_at(p + 2);
+
+	for (int j = 0; j < 16; j++) {
+		y[j] = d * (float)(p[4 + j] & 15) + m;
+		y[j + 16] = d * (float)(p[4 + j] >> 4) + m;
+	}
+}
+
+/* The fifth bit of element j is bit j of a 32-bit word. */
+static int fifth(const uint8_t *high, int j)
+{
+	return (high[j / 8] >> j % 8 & 1) << 4;
+}
+
+static void row_q5_0(const uint8_t *p, float *y)
+{
+	float d = half_at(p);
+
+	for (int j = 0; j < 16; j++) {
+		y[j] = d * (float)(((p[6 + j] & 15) | fifth(p + 2, j)) - 16);
+		y[j + 16] = d * (float)((p[6 + j] >> 4 | fifth(p + 2, j + 16)) - 16);
+	}
+}
+
+static void row_q5_1(const uint8_t *p, float *y)
+{
+	float d = half_at(p), m = half_at(p + 2);
+
+	for (int j = 0; j < 16; j++) {
+		y[j] = d * (float)((p[8 + j] & 15) | fifth(p + 4, j)) + m;
+		y[j + 16] = d * (float)(p[8 + j] >> 4 | fifth(p + 4, j + 16)) + m;
+	}
+}
+
+static void row_q8_0(const uint8_t *p, float *y)
+{
+	float d = half_at(p);
+
+	for (int j = 0; j < 32; j++)
+		y[j] = d * (float)(int8_t)p[2 + j];
+}
+
+/* Blocks of 256.  In Q2_K and Q3_K, element e has its two low bits in byte 32*(e/128) + e%32,
+ * at bit 2*(e/32 % 4), and belongs to group e/16. */
+
+static int two_bits(const uint8_t *q, int e)
+{
+	return q[e / 128 * 32 + e % 32] >> e / 32 % 4 * 2 & 3;
+}
+
+static void row_q2_k(const uint8_t *p, float *y)
+{
+	const uint8_t *scale = p, *q = p + 16;
+	float d = half_at(p + 80), dmin = half_at(p + 82);
+
+	for (int g = 0; g < 16; g++) {
+		float dl = d * (float)(scale[g] & 15), ml = dmin * (float)(scale[g] >> 4);
+
+		for (int e = 16 * g; e < 16 * g + 16; e++)
+			y[e] = dl * (float)two_bits(q, e) - ml;
+	}
+}
+
+/* Six-bit scale of group g: low four bits in a nibble of b[0..7], high two in b[8..11]. */
+static int scale_q3_k(const uint8_t *b, int g)
+{
+	return (b[g % 8] >> g / 8 * 4 & 15) | (b[8 + g % 4] >> g / 4 * 2 & 3) << 4;
+}
+
+static void row_q3_k(const uint8_t *p, float *y)
+{
+	const uint8_t *high = p, *q = p + 32, *scale = p + 96;
+	float d = half_at(p + 108);
+
+	for (int g = 0; g < 16; g++) {
+		float dl = d * (float)(scale_q3_k(scale, g) - 32);
+
+		for (int e = 16 * g; e < 16 * g + 16; e++) {
+			int set = high[e % 32] >> e / 32 & 1;   /* a clear bit subtracts 4 */
+
+			y[e] = dl * (float)(two_bits(q, e) - (set ? 0 : 4));
+		}
+	}
+}
+
+/* Six-bit scale and minimum of group g in the twelve bytes that Q4_K and Q5_K share. */
+static void scale_min(const uint8_t *b, int g, int *scale, int *min)
+{
+	if (g < 4) {
+		*scale = b[g] & 63;
+		*min = b[g + 4] & 63;
+	} else {
+		*scale = (b[g + 4] & 15) | b[g - 4] >> 6 << 4;
+		*min = b[g + 4] >> 4 | b[g] >> 6 << 4;
+	}
+}
+
+/* Eight groups of 32; groups 2c and 2c+1 are the low and high nibbles of bytes 32c..32c+31.
+ * high: Q5_K's fifth bits, bit g of byte l for lane l of group g; NULL for Q4_K. */
+static void row_k_nibbles(const uint8_t *p, const uint8_t *high, const uint8_t *q, float *y)
+{
+	float d = half_at(p), dmin = half_at(p + 2);
+
+	for (int g = 0; g < 8; g++) {
+		int scale, min;
+
+		scale_min(p + 4, g, &scale, &min);
+		float dl = d * (float)scale, ml = dmin * (float)min;
+		for (int l = 0; l < 32; l++) {
+			int v = q[g / 2 * 32 + l] >> g % 2 * 4 & 15;
+
+			if (high)
+				v |= (high[l] >> g & 1) << 4;
+			y[32 * g + l] = dl * (float)v - ml;
+		}
+	}
+}
+
+static void row_q4_k(const uint8_t *p, float *y)
+{
+	row_k_nibbles(p, NULL, p + 16, y);
+}
+
+static void row_q5_k(const uint8_t *p, float *y)
+{
+	row_k_nibbles(p, p + 16, p + 48, y);
+}
+
+/* Two halves of 128 elements; in each, run r (0..3) of 32 takes nibbles from ql (runs 0 and 2
+ * share bytes, as do 1 and 3) and bits 2r, 2r+1 of qh. */
+static void row_q6_k(const uint8_t *p, float *y)
+{
+	const uint8_t *scale = p + 192;
+	float d = half_at(p + 208);
+
+	for (int e = 0; e < 256; e++) {
+		int half = e / 128, r = e / 32 % 4, l = e % 32;
+		int low = p[half * 64 + r % 2 * 32 + l] >> r / 2 * 4 & 15;
+		int high = p[128 + half * 32 + l] >> 2 * r & 3;
+
+		y[e] = d * (float)(int8_t)scale[e / 16] * (float)((low | high << 4) - 32);
+	}
+}
+
+int quant_iq4_scale(const uint8_t *block, int g)
+{
+	int high = (block[2] | block[3] << 8) >> 2 * g & 3;
+
+	return (block[4 + g / 2] >> g % 2 * 4 & 15) | high << 4;
+}
+
+static void iq4_run(const uint8_t *q, float d, float *y)
+{
+	for (int j = 0; j < 16; j++) {
+		y[j] = d * (float)quant_iq4[q[j] & 15];
+		y[j + 16] = d * (float)quant_iq4[q[j] >> 4];
+	}
+}
+
+static void row_iq4_nl(const uint8_t *p, float *y)
+{
+	iq4_run(p + 2, half_at(p), y);
+}
+
+/* Eight groups of 32; low four bits of a group's scale in a nibble of p[4..7], high two in the
+ * word at 2. */
+static void row_iq4_xs(const uint8_t *p, float *y)
+{
+	for (int g = 0; g < 8; g++)
+		iq4_run(p + 8 + 16 * g, half_at(p) * (float)(quant_iq4_scale(p, g) - 32),
+			y + 32 * g);
+}
+
+static void row_16(const uint8_t *p, float *y, int64_t n, float (*convert)(uint16_t))
+{
+	for (int64_t i = 0; i < n; i++)
+		y[i] = convert((uint16_t)(p[2 * i] | p[2 * i + 1] << 8));
+}
+
+static void blocks(enum quant_type type, const uint8_t *p, float *y, int64_t n,
+		   void (*row)(const uint8_t *, float *))
+{
+	const struct quant_info *q = quant_info((int)type);
+
+	for (int64_t i = 0; i < n; i += q->block, p += q->bytes)
+		row(p, y + i);
+}
+
+void quant_row(enum quant_type type, const void *src, float *dst, int64_t n)
+{
+	switch (type) {
+	case QUANT_F32: memcpy(dst, src, (size_t)n * sizeof(*dst)); break;
+	case QUANT_F16: row_16(src, dst, n, quant_f16_to_f32); break;
+	case QUANT_BF16: row_16(src, dst, n, quant_bf16_to_f32); break;
+	case QUANT_Q4_0: blocks(type, src, dst, n, row_q4_0); break;
+	case QUANT_Q4_1: blocks(type, src, dst, n, row_q4_1); break;
+	case QUANT_Q5_0: blocks(type, src, dst, n, row_q5_0); break;
+	case QUANT_Q5_1: blocks(type, src, dst, n, row_q5_1); break;
+	case QUANT_Q8_0: blocks(type, src, dst, n, row_q8_0); break;
+	case QUANT_Q2_K: blocks(type, src, dst, n, row_q2_k); break;
+	case QUANT_Q3_K: blocks(type, src, dst, n, row_q3_k); break;
+	case QUANT_Q4_K: blocks(type, src, dst, n, row_q4_k); break;
+	case QUANT_Q5_K: blocks(type, src, dst, n, row_q5_k); break;
+	case QUANT_Q6_K: blocks(type, src, dst, n, row_q6_k); break;
+	case QUANT_IQ4_NL: blocks(type, src, dst, n, row_iq4_nl); break;
+	case QUANT_IQ4_XS: blocks(type, src, dst, n, row_iq4_xs); break;
+	}
+}

@@ -1,0 +1,109 @@
+/* strat_s3d.c - the model drafts for itself over a bridge, several tokens in one pass (S3D, Zhong &
+ * Bharadwaj 2024, arXiv 2405.20314, with a linear bridge in place of the skipped layers).
+ *
+ * Where the text has gone on like this before, and what followed then promises more than the
+ * bridge gave of late, that is drafted instead (strat_ngram.c).  A draft is verified where it pays,
+ * or down to opt.draft_p_min.
+ * Invariant: bridged passes write cache rows that are not in use, and nothing else. */
+#include "engine/strategy/strategy.h"
+#include "engine/decode/probs.h"
+#include <string.h>
+
+extern const struct strategy strategy_ngram;
+
+static int bridge_logits(const struct strat *s)
+{
+	const struct bridge *b = s->bridged->bridge;
+
+	return b->vocab ? b->n_vocab : s->target->n_out;
+}
+
+int strategy_guess_bridged(struct strat *s, struct guess *g, char err[ERR_MAX])
+{
+	int rows = g->max < s->bridged->bridge->k ? g->max : s->bridged->bridge->k, k = 0, top;
+	struct session *t = s->target;
+	int n = bridge_logits(s);
+	const float *logits;
+	double all = 1;
+
+	if (rows < 1)
+		return 0;
+	logits = session_bridge(t, s->bridged, rows, err);
+	if (!logits)
+		return -1;
+	while (k < rows && (g->odds || all >= g->least)) {
+		const float *row = row_at(logits, n, k);
+
+		g->sure[k] = probs_top(row, n, &top);
+		if (!strategy_worth(s, g, k, &all))
+			break;
+		/* In the timeline's spare room: penalties see the drafts before. */
+		g->tok[k] = t->tok[t->n + k] =
+			sampler_choose(s->bridge_smp, &s->law, row, t->tok, t->n + k, g->lambda);
+		if (strategy_ends(s, g->tok[k++]))
+			break;
+	}
+	return k;
+}
+
+static void s3d_close(struct strat *s)
+{
+	struct strat *copies = s->priv;
+
+	if (copies)
+		strategy_close(copies);
+	mem_free(copies);
+	s->priv = NULL;
+}
+
+static int s3d_open(struct strat *s, char err[ERR_MAX])
+{
+	struct strat *copies = mem_new(1, sizeof(*copies), err);
+
+	s->priv = copies;
+	if (!copies)
+		return -1;
+	*copies = (struct strat){ .ops = &strategy_ngram, .target = s->target, .smp = s->smp,
+				  .tok = s->tok, .pace = s->pace };
+	if (strategy_open(copies, err) == 0)
+		return 0;
+	s3d_close(s);
+	return -1;
+}
+
+/* Whether copying promises more than plain, and than the bridge gives. */
+static bool copying(struct strat *s, struct strat *copies)
+{
+	double promise;
+
+	copies->law = s->law;
+	copies->opt = s->opt;
+	copies->begins = s->begins;
+	memset(&copies->stats, 0, sizeof(copies->stats));
+	promise = copies->ops->promise(copies);
+	return promise > 0 && promise > 1 / s->pace->first_s &&
+	       promise > pace_trial_rate(s->pace, &s->pace->bridged);
+}
+
+static int s3d_step(struct strat *s, struct emit *out, char err[ERR_MAX])
+{
+	double start = clock_now();
+	struct strat *copies = s->priv;
+	int n;
+
+	if (s->pace && copying(s, copies)) {
+		n = copies->ops->step(copies, out, err);
+		strategy_add(&s->stats, &copies->stats);
+		return n;
+	}
+	n = strategy_try(s, strategy_guess_bridged, s->pace ? &s->pace->bridge : NULL, out, err);
+	if (n > 0 && s->pace)
+		pace_try(s->pace, &s->pace->bridged, n, clock_now() - start);
+	return n;
+}
+
+const struct strategy strategy_s3d = {
+	.name = "s3d", .help = "the model drafts for itself, its middle layers left out",
+	.exact = true, .needs = NEED_BRIDGE,
+	.open = s3d_open, .step = s3d_step, .close = s3d_close,
+};

@@ -1,0 +1,322 @@
+/* pane_stats.c - see pane_stats.h.
+ *
+ * The rows stand in one table, with what makes their value and how soon each gives way when the
+ * pane is low.  Invariant: a row's value is text made by one function, here and in the line. */
+#include "ui/pane/pane_stats.h"
+#include "ui/cell/width.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { VALUE_MAX = 64 };
+static const char *const blocks[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+
+static void number(char out[VALUE_MAX], bool known, const char *format, double x)
+	__attribute__((format(printf, 3, 0)));
+
+static void number(char out[VALUE_MAX], bool known, const char *format, double x)
+{
+	if (known)
+		snprintf(out, VALUE_MAX, format, x);
+	else
+		snprintf(out, VALUE_MAX, "-");
+}
+
+static void bytes(char out[VALUE_MAX], double n)
+{
+	number(out, n >= 0, "%.0f MiB", n / (1 << 20));
+}
+
+static bool any(const struct stats_view *v)
+{
+	return v->s.n_tokens >= 0;
+}
+
+static void now(const struct stats_view *v, char *out)
+{
+	number(out, any(v) && v->s.rate_now >= 0, "%.1f now", v->s.rate_now);
+}
+
+static void average(const struct stats_view *v, char *out)
+{
+	number(out, any(v) && v->s.rate >= 0, "%.1f", v->s.rate);
+}
+
+static void first(const struct stats_view *v, char *out)
+{
+	number(out, any(v) && v->s.first_s >= 0, "%.2f s", v->s.first_s);
+}
+
+static void prompt(const struct stats_view *v, char *out)
+{
+	number(out, any(v) && v->s.prompt_rate >= 0, "%.0f", v->s.prompt_rate);
+}
+
+/* The answer's own; what is in force now says nothing about it. */
+static const char *helpers(const struct stats_view *v)
+{
+	return *v->s.strategy ? v->s.strategy : v->strategy;
+}
+
+static bool exact(const struct stats_view *v)
+{
+	return *v->s.strategy ? v->s.exact : v->exact;
+}
+
+static void strategy(const struct stats_view *v, char *out)
+{
+	snprintf(out, VALUE_MAX, "%s", *helpers(v) ? helpers(v) : "-");
+}
+
+static void exactness(const struct stats_view *v, char *out)
+{
+	snprintf(out, VALUE_MAX, "%s", !*helpers(v) ? "-" : exact(v) ? "exact" : "approximate");
+}
+
+static void acceptance(const struct stats_view *v, char *out)
+{
+	number(out, any(v) && v->s.tested > 0, "%.0f %%",
+	       100.0 * (double)v->s.accepted / (double)v->s.tested);
+}
+
+static void per_round(const struct stats_view *v, char *out)
+{
+	number(out, any(v) && v->s.rounds > 0, "%.2f",
+	       (double)v->s.n_tokens / (double)v->s.rounds);
+}
+
+static void positions(const struct stats_view *v, char *out)
+{
+	int n = MSG_DRAFTS;
+
+	*out = '\0';
+	while (n && !v->s.pos_tested[n - 1])
+		n--;
+	for (int i = 0; any(v) && i < n; i++) {
+		double share = v->s.pos_tested[i] ? (double)v->s.pos_accepted[i] /
+				(double)v->s.pos_tested[i] : 0;
+
+		strcat(out, v->s.pos_tested[i] ? blocks[1 + (int)(share * 7 + 0.5)] : "-");
+	}
+	if (!*out)
+		strcpy(out, "-");
+}
+
+static void shares(const struct stats_view *v, char *out)
+{
+	double all = v->s.draft_s + v->s.verify_s + v->s.choose_s;
+	char draft[16];
+
+	if (!any(v) || all <= 0) {
+		strcpy(out, "-");
+		return;
+	}
+	snprintf(draft, sizeof(draft), "%.0f", 100 * v->s.draft_s / all);
+	snprintf(out, VALUE_MAX, "%s/%.0f/%.0f %%", v->s.drafted || v->s.draft_s > 0 ? draft : "-",
+		 100 * v->s.verify_s / all, 100 * v->s.choose_s / all);
+}
+
+static void speedup(const struct stats_view *v, char *out)
+{
+	number(out, any(v) && v->s.rate >= 0 && v->plain_rate > 0, "%.2fx",
+	       v->s.rate / v->plain_rate);
+}
+
+static void plain_rate(const struct stats_view *v, char *out)
+{
+	number(out, v->plain_rate > 0, "%.1f", v->plain_rate);
+}
+
+static void memory(const struct stats_view *v, char *out)
+{
+	char used[VALUE_MAX], budget[VALUE_MAX];
+
+	if (!v->gpu) {
+		bytes(out, v->rss);
+		return;
+	}
+	number(used, v->used >= 0, "%.0f", v->used / (1 << 20));
+	number(budget, v->budget >= 0, "%.0f", v->budget / (1 << 20));
+	snprintf(out, VALUE_MAX, "%.20s / %.20s MiB", used, budget);
+}
+
+static void weights(const struct stats_view *v, char *out) { bytes(out, v->weights); }
+static void draft(const struct stats_view *v, char *out) { bytes(out, v->draft); }
+static void kv(const struct stats_view *v, char *out) { bytes(out, v->kv); }
+static void work(const struct stats_view *v, char *out) { bytes(out, v->work); }
+
+static void context(const struct stats_view *v, char *out)
+{
+	char used[VALUE_MAX], size[VALUE_MAX];
+
+	number(used, v->ctx_used >= 0, "%.0f", v->ctx_used);
+	number(size, v->ctx_size > 0, "%.0f", v->ctx_size);
+	snprintf(out, VALUE_MAX, "%.20s / %.20s", used, size);
+}
+
+static void fallback(const struct stats_view *v, char *out)
+{
+	number(out, v->fallback >= 0, "%.2f", v->fallback);
+}
+
+static void rollback(const struct stats_view *v, char *out)
+{
+	if (isinf(v->rollback))
+		strcpy(out, "exact");
+	else
+		number(out, v->rollback >= 0, "%.1f", v->rollback);
+}
+
+static void temperature(const struct stats_view *v, char *out)
+{
+	number(out, v->temp >= 0, "%.2f", v->temp);
+}
+
+static void seed(const struct stats_view *v, char *out)
+{
+	if (v->seed >= 0)
+		snprintf(out, VALUE_MAX, "%lld", (long long)v->seed);
+	else
+		strcpy(out, "-");
+}
+
+/* As shown from top to bottom; the highest keep numbers give way first. */
+static const struct {
+	const char *label;
+	void (*value)(const struct stats_view *, char *out);    /* NULL: a row of the history */
+	int keep;
+} rows[] = {
+	{ "tokens/s", now, 0 }, { "", NULL, 6 }, { "", NULL, 12 }, { "average", average, 2 },
+	{ "first token", first, 8 }, { "prompt/s", prompt, 18 }, { "strategy", strategy, 1 },
+	{ "output", exactness, 3 }, { "accepted", acceptance, 4 },
+	{ "tokens/round", per_round, 7 }, { "by position", positions, 9 },
+	{ "dr/ver/choose", shares, 10 }, { "plain tokens/s", plain_rate, 17 },
+	{ "speed-up", speedup, 5 }, { "memory", memory, 11 }, { " weights", weights, 19 },
+	{ " little model", draft, 22 }, { " KV cache", kv, 20 }, { " buffers", work, 21 },
+	{ "context", context, 6 },
+	{ "fallback", fallback, 13 }, { "rollback", rollback, 14 },
+	{ "temperature", temperature, 15 }, { "seed", seed, 16 },
+};
+enum { ROWS_N = sizeof(rows) / sizeof(rows[0]) };
+
+void pane_stats_note(struct stats_view *v, double rate)
+{
+	if (v->n_history == STATS_HISTORY) {
+		v->n_history--;
+		memmove(v->history, v->history + 1, (STATS_HISTORY - 1) * sizeof(v->history[0]));
+	}
+	v->history[v->n_history++] = (float)rate;
+}
+
+/* Part of the history graph: level 0 is its lowest row of n. */
+static void draw_history(struct grid *g, struct rect r, int y, const struct stats_view *v,
+			 int level, int n)
+{
+	int from = v->n_history > r.w ? v->n_history - r.w : 0;
+	float most = 1;
+
+	for (int i = from; i < v->n_history; i++)
+		most = v->history[i] > most ? v->history[i] : most;
+	for (int i = from; i < v->n_history; i++) {
+		int eighths = (int)(v->history[i] / most * (float)(8 * n) + 0.5f) - 8 * level;
+		const char *b = blocks[eighths < 0 ? 0 : eighths > 8 ? 8 : eighths];
+
+		grid_put(g, r, y, i - from, ROLE_GRAPH, 0, b, strlen(b));
+	}
+}
+
+static const char *label(int i, const struct stats_view *v)
+{
+	return v->gpu && rows[i].value == memory ? "VRAM" : rows[i].label;
+}
+
+/* The largest keep number for which the rows fit. */
+static int limit(int h)
+{
+	int most = -1, n = 0;
+
+	for (int keep = 0; keep < 32; keep++) {
+		for (int i = 0; i < ROWS_N; i++)
+			n += rows[i].keep == keep;
+		if (n > h)
+			break;
+		most = keep;
+	}
+	return most;
+}
+
+static void draw_value(struct grid *g, struct rect r, int y, int i, const struct stats_view *v)
+{
+	char text[VALUE_MAX];
+	enum role role = rows[i].value == positions ? ROLE_GRAPH :
+			 rows[i].value == exactness && *helpers(v) && !exact(v) ?
+			 ROLE_APPROXIMATE : ROLE_VALUE;
+	const char *name = label(i, v);
+	int room = r.w - text_width(name, strlen(name)) - 1, w;
+	size_t n;
+
+	rows[i].value(v, text);
+	n = text_fit(text, strlen(text), room > 0 ? room : 0, &w);
+	grid_put(g, r, y, 0, ROLE_LABEL, 0, name, strlen(name));
+	grid_put(g, r, y, r.w - w, role, 0, text, n);
+}
+
+static void draw_side(struct grid *g, struct rect r, const struct stats_view *v)
+{
+	int most = limit(r.h), level = 0, y = 0;
+
+	for (int i = 0; i < ROWS_N; i++)
+		level += !rows[i].value && rows[i].keep <= most;
+	for (int i = 0, n = level; i < ROWS_N && y < r.h; i++) {
+		if (rows[i].keep > most)
+			continue;
+		if (rows[i].value)
+			draw_value(g, r, y, i, v);
+		else
+			draw_history(g, r, y, v, --level, n);
+		y++;
+	}
+}
+
+/* " 12.3 t/s  plain exact  ...": pieces that do not fit whole are left out. */
+static void draw_line(struct grid *g, struct rect r, const struct stats_view *v)
+{
+	static const struct {
+		const char *before;
+		void (*value)(const struct stats_view *, char *out);
+		const char *after;
+	} part[] = {
+		{ "t/s ", now, "" }, { "", strategy, "" }, { "", exactness, "" },
+		{ "acc ", acceptance, "" }, { "", speedup, "" }, { "ctx ", context, "" },
+		{ "", per_round, "/rd" }, { "avg ", average, "" }, { "first ", first, "" },
+		{ "mem ", memory, "" },
+	};
+	int x = 1;
+
+	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
+		char value[VALUE_MAX], text[VALUE_MAX + 16];
+		int w;
+
+		part[i].value(v, value);
+		snprintf(text, sizeof(text), "%s%s%s", part[i].before, value, part[i].after);
+		w = text_width(text, strlen(text));
+		if (x + w > r.w)
+			break;
+		grid_put(g, r, 0, x, part[i].value == exactness && *helpers(v) && !exact(v) ?
+			 ROLE_APPROXIMATE : ROLE_VALUE, 0, text, strlen(text));
+		x += w + 2;
+	}
+}
+
+void pane_stats_draw(struct grid *g, struct rect r, const struct stats_view *v,
+		     enum stats_form form)
+{
+	if (r.h < 1 || r.w < 1 || form == STATS_NONE)
+		return;
+	grid_clear(g, r, ROLE_VALUE);
+	if (form == STATS_LINE)
+		draw_line(g, r, v);
+	else
+		draw_side(g, r, v);
+}
