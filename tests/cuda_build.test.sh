@@ -20,7 +20,8 @@ spills() {
 	for file in product attend; do
 		"$nvcc" -std=c++17 -O3 -fmad=false -Werror all-warnings -I. \
 			-DS3D_VERSION='"test"' -Xptxas -v -arch="sm_$1" -cubin \
-			-o "$work/$1.cubin" "kernels/cuda/$file.cu" >>"$work/$1.log" 2>&1 || return
+			-o "$work/$1.cubin" "kernels/cuda/op/$file.cu" \
+			>>"$work/$1.log" 2>&1 || return
 	done
 	echo done >>"$work/$1.log"
 }

@@ -11,12 +11,13 @@ tell() {
 	if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else echo "not ok $n - $2"; sed 's/^/# /' log; fi
 }
 
-cp -r Makefile scripts "$work" && cd "$work" || exit 1
-mkdir -p app engine kernels/cpu/isa kernels/cuda tests/emu man
-for f in app/text engine/clean engine/warns kernels/cpu/isa/packed kernels/cpu/isa/table; do
+cp -r Makefile scripts "$work" && mkdir -p "$work/tests" && cp tests/tests.mk "$work/tests" &&
+	cd "$work" || exit 1
+mkdir -p app base engine/gguf kernels/cpu/isa kernels/cuda tests/emu man
+for f in app/part engine/clean engine/warns kernels/cpu/isa/packed kernels/cpu/isa/table; do
 	echo "int ${f##*/}_$$;" >"$f.c"
 done
-for f in engine/util engine/utf8 engine/quant engine/bridge; do
+for f in base/util base/utf8 engine/gguf/quant kernels/bridge; do
 	echo "int $f;" | tr / _ >"$f.c"
 done
 echo 'int emulation;' >tests/emu/emulation.cpp
