@@ -16,7 +16,7 @@
 #include "app/tools/tokenize.h"
 #include "app/tui/tui_main.h"
 #include "app/worker/worker.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 #include "engine/frame/template.h"
 #include "ui/term/term.h"
 

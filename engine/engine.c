@@ -426,3 +426,40 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 	e->strat = next;
 	return 0;
 }
+
+/* In the place of the one that is in use; it stays the caller's until this has gone well. */
+static bool put_sidecar(struct engine *e, struct sidecar *side)
+{
+	side_detach(e);
+	*e->side_err = '\0';
+	e->side = side;
+	side_attach(e);
+	return e->strat.bridged != NULL;
+}
+
+int engine_sidecar(struct engine *e, const char *path, char err[ERR_MAX])
+{
+	const char *before = e->strat.ops->name;
+	struct sidecar *old = e->side, *made = sidecar_open(path, e->model, err);
+	char why[ERR_MAX];
+	bool taken;
+
+	if (!made && !old)
+		snprintf(e->side_err, sizeof(e->side_err), "%s", err);
+	if (!made)
+		return -1;
+	if (engine_strategy(e, "plain", err) != 0) {
+		sidecar_close(made);
+		return -1;
+	}
+	taken = put_sidecar(e, made);
+	if (!taken) {
+		fail(err, "%s", e->side_err);
+		if (!put_sidecar(e, old))
+			snprintf(e->side_err, sizeof(e->side_err), "%s", err);
+	}
+	sidecar_close(taken ? old : made);
+	e->plan.sidecar = e->strat.bridged ? side_weights(e) + side_kept(e) : 0;
+	engine_strategy(e, before, why);        /* plain where that needs what is not there now */
+	return taken ? 0 : -1;
+}

@@ -6,7 +6,7 @@
 #define S3D_ENGINE_H
 #include "engine/memory.h"
 #include "engine/sidecar.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 #include "engine/frame/template.h"
 #include "engine/text/tokenizer.h"
 

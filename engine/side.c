@@ -1,7 +1,5 @@
 /* side.c - see side.h. */
 #include "engine/side.h"
-#include <stdio.h>
-#include <string.h>
 
 size_t side_weights(const struct engine *e)
 {
@@ -63,41 +61,4 @@ void side_detach(struct engine *e)
 		e->be->bridge(e->dev, NULL, err);
 	sampler_close(e->strat.bridge_smp);
 	e->strat.bridge_smp = NULL;
-}
-
-/* In the place of the one that is in use; it stays the caller's until this has gone well. */
-static bool put(struct engine *e, struct sidecar *side)
-{
-	side_detach(e);
-	*e->side_err = '\0';
-	e->side = side;
-	side_attach(e);
-	return e->strat.bridged != NULL;
-}
-
-int engine_sidecar(struct engine *e, const char *path, char err[ERR_MAX])
-{
-	const char *before = e->strat.ops->name;
-	struct sidecar *old = e->side, *made = sidecar_open(path, e->model, err);
-	char why[ERR_MAX];
-	bool taken;
-
-	if (!made && !old)
-		snprintf(e->side_err, sizeof(e->side_err), "%s", err);
-	if (!made)
-		return -1;
-	if (engine_strategy(e, "plain", err) != 0) {
-		sidecar_close(made);
-		return -1;
-	}
-	taken = put(e, made);
-	if (!taken) {
-		fail(err, "%s", e->side_err);
-		if (!put(e, old))
-			snprintf(e->side_err, sizeof(e->side_err), "%s", err);
-	}
-	sidecar_close(taken ? old : made);
-	e->plan.sidecar = e->strat.bridged ? side_weights(e) + side_kept(e) : 0;
-	engine_strategy(e, before, why);        /* plain where that needs what is not there now */
-	return taken ? 0 : -1;
 }

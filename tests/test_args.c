@@ -4,7 +4,7 @@
 #include "app/config/args.h"
 #include "app/setup.h"
 #include "engine/decode/sampler.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 
 #include <stdarg.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* test_settings.c - /set, strategies that cannot be had, and what commands say when they went well,
  * in a chat with a tiny random model. */
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 #include "tests/talk_kit.h"
 
 static void assert_says(const char *line, const char *want)

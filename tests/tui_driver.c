@@ -6,7 +6,7 @@
  * Invariant: the same script prints the same bytes anywhere. */
 #include "app/config/args.h"
 #include "app/tui/tui.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 #include "ui/term/headless.h"
 #include "ui/term/svg.h"
 

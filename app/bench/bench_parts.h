@@ -1,5 +1,6 @@
 /* bench_parts.h - what the files of bench share: the open engine and the series of values.
  *
+ * bench.c calls the others in turn; they call bench_series.c, and none calls bench.c.
  * A series is one figure, measured once in every repetition.  struct bench owns all it points to.
  * Invariant: bench_add never fails; a series that the table has no room for is a bug (assert). */
 #ifndef S3D_APP_BENCH_PARTS_H
@@ -67,12 +68,18 @@ struct bench {
 extern const float bench_temps[BENCH_TEMPS];
 extern const int bench_depths[];        /* context lengths for decoding, ends with -1 */
 
+/* ---- bench_series.c ---- */
+
 void bench_add(struct bench *, double value, const char *unit, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 struct spread bench_spread(const struct bench *, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 struct spread bench_values(const double *v, int n);
 void bench_progress(const struct bench *, int rep, const char *what);
+/* A number of the given width, or '-' when it is unknown (NAN). */
+void bench_cell(FILE *, double x, int width, int decimals);
+
+/* ---- bench_probe.c, bench_stages.c ---- */
 
 /* Positions in the probes' cache, at most. */
 int bench_probe_depth(const struct bench *);
@@ -84,6 +91,8 @@ double bench_rows(struct bench *, int pos, int n, int n_out, char err[ERR_MAX]);
 int bench_stages_run(struct bench *, char err[ERR_MAX]);
 void bench_stages_report(const struct bench *, FILE *);
 
+/* ---- bench_strategy.c, bench_quality.c ---- */
+
 /* Who takes part, with the models that are open and as the options ask. */
 void bench_strategy_open(struct bench *);
 int bench_strategy_run(struct bench *, int rep, char err[ERR_MAX]);
@@ -94,8 +103,8 @@ int bench_strategy_check(const struct bench *, char err[ERR_MAX]);
 int bench_judge(struct bench *, const int *ids, int n, const struct bench_answer *,
 		const struct bench_answer *plain, struct bench_quality *, char err[ERR_MAX]);
 
-/* A number of the given width, or '-' when it is unknown (NAN). */
-void bench_cell(FILE *, double x, int width, int decimals);
+/* ---- bench_report.c, bench_table.c ---- */
+
 void bench_table(const struct bench *, FILE *out);      /* the strategies */
 void bench_grid(const struct bench *, FILE *out);       /* bild over its thresholds */
 void bench_report(const struct bench *, FILE *out);

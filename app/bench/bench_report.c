@@ -5,7 +5,6 @@
 #include "app/bench/bench_parts.h"
 #include "base/text.h"
 
-#include <math.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,14 +103,6 @@ static void report_csv(const struct bench *b, FILE *f)
 		fprintf(f, "%s,%s,%.6g,%.6g,%.6g,%d\n", quote, s->unit, v.median, v.min, v.max,
 			s->n);
 	}
-}
-
-void bench_cell(FILE *f, double x, int width, int decimals)
-{
-	if (isnan(x))
-		fprintf(f, "%*s", width, "-");
-	else
-		fprintf(f, "%*.*f", width, decimals, x);
 }
 
 static void put_row(FILE *f, const char *label, struct spread v, int decimals, const char *unit)

@@ -6,7 +6,7 @@
 #include "app/talk/commands.h"
 #include "app/run/run_json.h"
 #include "base/text.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 
 #include <errno.h>
 #include <poll.h>

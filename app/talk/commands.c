@@ -6,7 +6,7 @@
 #include "app/talk/clip.h"
 #include "app/config/file_name.h"
 #include "base/text.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "app/talk/commands.h"
 #include "app/typing/prompt.h"
 #include "base/text.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 
 #include <stdlib.h>
 #include <string.h>

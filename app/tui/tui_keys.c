@@ -5,7 +5,7 @@
 #include "app/talk/commands.h"
 #include "app/typing/prompt.h"
 #include "app/tui/tui.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 #include "ui/term/mouse.h"
 
 #include <stdlib.h>

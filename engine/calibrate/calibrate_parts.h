@@ -67,7 +67,7 @@ bool state_kept(const struct state *);
 /* remove: those that were kept are not needed any more. */
 void state_close(struct state *, bool remove);
 
-/* ---- calibrate_talk.c, calibrate_text.c: what the model writes, or reads ---- */
+/* ---- calibrate_job.c: the work, and whoever asked for it ---- */
 
 struct calibrate {
 	const struct calibrate_opt *o;
@@ -97,6 +97,9 @@ void calibrate_note(const struct calibrate *, const char *text);
 void calibrate_tell(struct calibrate *, double done, const char *what);
 /* It is known now how much is left to hold, and how many seconds that takes. */
 void calibrate_found(struct calibrate *, double left);
+
+/* ---- calibrate_talk.c, calibrate_text.c: what the model writes, or reads ---- */
+
 /* Conversations or a file until c->end, at least so long that there is enough of them.  0, 1:
  * stopped, -1. */
 int talk_run(struct calibrate *, char err[ERR_MAX]);

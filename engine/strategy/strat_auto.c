@@ -7,13 +7,16 @@
  * of the time.
  * Invariant: unless opt.auto_approximate says otherwise all candidates are exact, so the text does
  * not depend on what is chosen. */
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/strategies.h"
 #include <string.h>
 
 /* A strategy waits as long as the little model has this much to read before it can begin, and more
  * when the answer has become longer: reading a long prompt for a short answer would not pay. */
 enum { WAITED = 16, READ = 64, READ_MORE = 3 };
 static const double PROBE_SHARE = 0.02;
+
+static const struct strategy *const candidates[] = { STRATEGIES(STRATEGY_ROW) };
+enum { N_CANDIDATES = sizeof(candidates) / sizeof(candidates[0]) };
 
 struct choice {
 	struct strat c[PACE_TRIALS];
@@ -34,7 +37,7 @@ static void auto_close(struct strat *s)
 
 static bool available(const struct strat *s, const struct strategy *ops)
 {
-	return ops != &strategy_auto && !ops->apart && !strategy_lacks(s, ops);
+	return !ops->apart && !strategy_lacks(s, ops);
 }
 
 static int auto_open(struct strat *s, char err[ERR_MAX])
@@ -44,12 +47,12 @@ static int auto_open(struct strat *s, char err[ERR_MAX])
 	s->priv = a;
 	if (!a)
 		return -1;
-	for (int i = 0; strategies[i] && a->n < PACE_TRIALS; i++) {
+	for (int i = 0; i < N_CANDIDATES && a->n < PACE_TRIALS; i++) {
 		struct strat *sub = &a->c[a->n];
 
-		if (!available(s, strategies[i]))
+		if (!available(s, candidates[i]))
 			continue;
-		*sub = (struct strat){ .ops = strategies[i], .target = s->target,
+		*sub = (struct strat){ .ops = candidates[i], .target = s->target,
 				       .draft = s->draft, .bridged = s->bridged, .smp = s->smp,
 				       .draft_smp = s->draft_smp,
 				       .bridge_smp = s->bridge_smp, .tok = s->tok,
@@ -161,6 +164,6 @@ static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 
 const struct strategy strategy_auto = {
 	.name = "auto", .help = "whichever exact strategy pays best, measured all the time",
-	.exact = true, .needs = MAY_DRAFT_MODEL | MAY_BRIDGE,
+	.exact = true, .chooses = true, .needs = MAY_DRAFT_MODEL | MAY_BRIDGE,
 	.open = auto_open, .step = auto_step, .close = auto_close,
 };

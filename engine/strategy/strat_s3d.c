@@ -4,47 +4,9 @@
  * Where the text has gone on like this before, and what followed then promises more than the
  * bridge gave of late, that is drafted instead (strat_ngram.c).  A draft is verified where it pays,
  * or down to opt.draft_p_min.
- * Invariant: bridged passes write cache rows that are not in use, and nothing else. */
-#include "engine/strategy/strategy.h"
-#include "engine/decode/probs.h"
+ * Invariant: the copying strategy has the settings of this one in every step. */
+#include "engine/strategy/strategies.h"
 #include <string.h>
-
-extern const struct strategy strategy_ngram;
-
-static int bridge_logits(const struct strat *s)
-{
-	const struct bridge *b = s->bridged->bridge;
-
-	return b->vocab ? b->n_vocab : s->target->n_out;
-}
-
-int strategy_guess_bridged(struct strat *s, struct guess *g, char err[ERR_MAX])
-{
-	int rows = g->max < s->bridged->bridge->k ? g->max : s->bridged->bridge->k, k = 0, top;
-	struct session *t = s->target;
-	int n = bridge_logits(s);
-	const float *logits;
-	double all = 1;
-
-	if (rows < 1)
-		return 0;
-	logits = session_bridge(t, s->bridged, rows, err);
-	if (!logits)
-		return -1;
-	while (k < rows && (g->odds || all >= g->least)) {
-		const float *row = row_at(logits, n, k);
-
-		g->sure[k] = probs_top(row, n, &top);
-		if (!strategy_worth(s, g, k, &all))
-			break;
-		/* In the timeline's spare room: penalties see the drafts before. */
-		g->tok[k] = t->tok[t->n + k] =
-			sampler_choose(s->bridge_smp, &s->law, row, t->tok, t->n + k, g->lambda);
-		if (strategy_ends(s, g->tok[k++]))
-			break;
-	}
-	return k;
-}
 
 static void s3d_close(struct strat *s)
 {

@@ -56,6 +56,7 @@ struct strategy {
 	const char *name, *help;
 	bool exact;             /* same text as plain for the same seed */
 	bool can_be_exact;      /* also, when opt.rollback_exact is set */
+	bool chooses;           /* runs others: exact ones only, unless opt.auto_approximate */
 	bool apart;             /* auto never chooses it */
 	unsigned needs;
 	int (*open)(struct strat *, char err[ERR_MAX]);         /* NULL: nothing to do */
@@ -87,11 +88,6 @@ struct strat {
 	void *priv;
 };
 
-#define STRATEGY_DEFAULT "auto"
-extern const struct strategy *const strategies[];       /* NULL-terminated */
-extern const struct strategy strategy_plain, strategy_auto;
-/* "": STRATEGY_DEFAULT.  NULL when there is no such one. */
-const struct strategy *strategy_find(const char *name, char err[ERR_MAX]);
 /* Which of its NEEDs is not met; 0: it can be used. */
 unsigned strategy_lacks(const struct strat *, const struct strategy *);
 /* It asks the little model, which is there. */
