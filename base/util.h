@@ -30,8 +30,15 @@ void mem_guard(bool on);
 /* All n bytes; -1 with errno. */
 int fd_write(int fd, const void *p, size_t n);
 
+/* Before a function that kernels of a GPU call too. */
+#ifdef __CUDACC__
+#define ON_DEVICE __host__ __device__
+#else
+#define ON_DEVICE
+#endif
+
 /* A 64-bit finaliser (the constants of splitmix64, Steele, Lea, Flood 2014). */
-static inline uint64_t mix64(uint64_t x)
+ON_DEVICE static inline uint64_t mix64(uint64_t x)
 {
 	x ^= x >> 30;
 	x *= 0xbf58476d1ce4e5b9u;

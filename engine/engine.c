@@ -3,6 +3,8 @@
 #include "engine/pair.h"
 #include "engine/side.h"
 #include "engine/model/window.h"
+#include "kernels/registry.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { CTX_DEFAULT = 4096 };
@@ -253,7 +255,7 @@ static int plan_all(struct engine *e, const struct engine_opt *o, struct setup *
 		    char err[ERR_MAX])
 {
 	int (*plan)(struct engine *, const struct engine_opt *, struct setup *, char *) =
-		e->be == &backend_cpu ? plan_here : plan_there;
+		e->be->own_memory ? plan_there : plan_here;
 
 	e->plan = (struct memory_plan){ .n_layers = e->model->cfg.n_layers };
 	if (plan(e, o, s, err) != 0)
@@ -362,7 +364,7 @@ static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_M
 	if (o->sidecar)
 		e->side = sidecar_open(o->sidecar, e->model, e->side_err);
 	rc = open_there(e, o, &s, err);
-	if (rc != 0 && e->be != &backend_cpu) {
+	if (rc != 0 && e->be->can_be_lost) {
 		rc = any ? open_on_cpu(e, o, &s, err) : -1;
 		if (!any && !strstr(err, "--backend cpu"))
 			backend_fail(e->be->name, err, "--backend cpu works without it", err);
@@ -398,7 +400,7 @@ void engine_close(struct engine *e)
 
 bool engine_lost(const struct engine *e)
 {
-	return e->be != &backend_cpu && (e->target.failed || e->draft.failed);
+	return e->be->can_be_lost && (e->target.failed || e->draft.failed);
 }
 
 int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])

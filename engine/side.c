@@ -25,12 +25,12 @@ static int attach(struct engine *e, char err[ERR_MAX])
 	const struct bridge *b = &e->side->bridge;
 	int fed[KEEP_LAYERS];
 
-	if (!e->be->bridge || !e->be->kv_keep)
+	if (!e->be->draft)
 		return fail(err, "the %s backend takes no bridges; --backend cpu does",
 			    e->be->name);
 	bridge_fed(b, &e->model->cfg, fed);
-	if (e->be->kv_keep(e->target.kv, fed, KEEP_LAYERS, err) != 0 ||
-	    e->be->bridge(e->dev, b, err) != 0)
+	if (e->be->draft->kv_keep(e->target.kv, fed, KEEP_LAYERS, err) != 0 ||
+	    e->be->draft->bridge(e->dev, b, err) != 0)
 		return -1;
 	gguf_drop_all(e->side->file);   /* packed, or read again */
 	e->bridged = (struct plan){ .bridge = b };
@@ -57,8 +57,8 @@ void side_detach(struct engine *e)
 	char err[ERR_MAX];
 
 	e->strat.bridged = NULL;
-	if (e->dev && e->be->bridge)
-		e->be->bridge(e->dev, NULL, err);
+	if (e->dev && e->be->draft)
+		e->be->draft->bridge(e->dev, NULL, err);
 	sampler_close(e->strat.bridge_smp);
 	e->strat.bridge_smp = NULL;
 }

@@ -6,7 +6,7 @@
  * Invariant: the bridge of an open sidecar fits the model (bridge_fits). */
 #ifndef S3D_SIDECAR_H
 #define S3D_SIDECAR_H
-#include "kernels/backend.h"
+#include "kernels/backend_draft.h"
 
 extern const char *const sidecar_part[ADAPTS];   /* in names of tensors: blk.18.qkv.down */
 

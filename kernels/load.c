@@ -3,6 +3,8 @@
  * Invariant: the file is looked for, and loaded, once; what came of it is told again.  One thread
  * opens engines, so nothing is locked. */
 #include "kernels/load.h"
+#include "kernels/backend_abi.h"
+#include "kernels/registry.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>

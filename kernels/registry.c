@@ -1,5 +1,5 @@
 /* backend.c - which backend does the arithmetic, by name.  No state. */
-#include "kernels/backend.h"
+#include "kernels/registry.h"
 #include <string.h>
 
 const struct backend *backend_find(const char *name, char err[ERR_MAX])

@@ -82,7 +82,8 @@ static inline void give_bridge(const struct crossing *x, struct rig *r)
 	int fed[] = { x->g.s, r->m->cfg.n_layers - 1 };
 	char err[ERR_MAX];
 
-	if (r->be->kv_keep(r->kv, fed, 2, err) != 0 || r->be->bridge(r->d, &x->g, err) != 0)
+	if (r->be->draft->kv_keep(r->kv, fed, 2, err) != 0 ||
+	    r->be->draft->bridge(r->d, &x->g, err) != 0)
 		fail_msg("%s", err);
 }
 
@@ -298,7 +299,7 @@ static inline void check_vocabulary(struct rig *r)
 	read_text(r, AT, 16);
 	all = cross(r, &x, AT);
 	set_vocabulary(&x, vocab);
-	if (r->be->bridge(r->d, &x.g, err) != 0)
+	if (r->be->draft->bridge(r->d, &x.g, err) != 0)
 		fail_msg("%s", err);
 	some = cross(r, &x, AT);
 	for (int row = 0; row < ROWS; row++)
@@ -331,7 +332,7 @@ static inline void check_misfit(struct rig *r, const struct bridge *g, const cha
 {
 	char err[ERR_MAX] = "";
 
-	assert_int_equal(r->be->bridge(r->d, g, err), -1);
+	assert_int_equal(r->be->draft->bridge(r->d, g, err), -1);
 	if (!strstr(err, says))
 		fail_msg("'%s' and not '%s'", err, says);
 }
@@ -409,18 +410,18 @@ static inline void check_bridge_refusals(struct rig *r)
 	assert_non_null(strstr(r->be->error(r->d), "several texts"));
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		x.g.s = all[i].s;
-		if (r->be->bridge(r->d, &x.g, err) != 0)
+		if (r->be->draft->bridge(r->d, &x.g, err) != 0)
 			fail_msg("%s", err);
 		b = (struct batch){ .tok = tokens, .n = all[i].n, .pos = all[i].pos, .plan = &x.p,
 				    .n_out = all[i].n_out };
 		check_refused(r, b, all[i].says);
 	}
-	assert_int_equal(r->be->bridge(r->d, NULL, err), 0);
+	assert_int_equal(r->be->draft->bridge(r->d, NULL, err), 0);
 	assert_int_equal(r->be->memory(r->d).weights, weights);
 	check_refused(r, b, "was not given");
-	assert_int_equal(r->be->kv_keep(r->kv, (int[]){ 1, 6 }, 2, err), -1);
+	assert_int_equal(r->be->draft->kv_keep(r->kv, (int[]){ 1, 6 }, 2, err), -1);
 	assert_non_null(strstr(err, "layer 6"));
-	assert_int_equal(r->be->kv_keep(r->kv, (int[]){ 1, 2, 3 }, 3, err), -1);
+	assert_int_equal(r->be->draft->kv_keep(r->kv, (int[]){ 1, 2, 3 }, 3, err), -1);
 	assert_non_null(strstr(err, "1 to 2"));
 	free_bridge(&x);
 }

@@ -1,7 +1,7 @@
 /* cuda_device.h - where test_cuda gets its backend from.  No state. */
 #ifndef S3D_CUDA_DEVICE_H
 #define S3D_CUDA_DEVICE_H
-#include "kernels/backend.h"
+#include "kernels/backend_abi.h"
 #include "kernels/load.h"
 #include <setjmp.h>
 #include <stdarg.h>

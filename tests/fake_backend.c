@@ -2,7 +2,7 @@
  *
  * Built into one file for each KIND: works, refuses, old (made for another program), empty
  * (something else altogether), slow (takes half a minute to find nothing).  It computes nothing. */
-#include "kernels/backend.h"
+#include "kernels/backend_abi.h"
 #include <unistd.h>
 
 #ifdef FAKE_empty

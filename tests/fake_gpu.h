@@ -6,6 +6,7 @@
 #ifndef S3D_FAKE_GPU_H
 #define S3D_FAKE_GPU_H
 #include "engine/memory.h"
+#include "kernels/registry.h"
 #include <string.h>
 
 enum { FAKE_PINNED = 100000 };  /* host memory of a model without its layers */
@@ -128,7 +129,8 @@ static inline const char *fake_describe(const struct dev *d)
 static inline const struct backend *fake_table(void)
 {
 	static const struct backend table = {
-		.name = "cuda", .free = fake_free, .used = fake_used, .plan = fake_plan,
+		.name = "cuda", .own_memory = true, .can_be_lost = true,
+		.free = fake_free, .used = fake_used, .plan = fake_plan,
 		.open = fake_open, .close = fake_close, .kv_new = fake_kv_new,
 		.kv_free = fake_kv_free, .kv_bytes = fake_kv_bytes,
 		.kv_back = fake_kv_back, .forward = fake_forward,

@@ -4,7 +4,8 @@
  * Included once by a test program; a rig owns its model, device and cache. */
 #ifndef S3D_FORWARD_KIT_H
 #define S3D_FORWARD_KIT_H
-#include "engine/decode/session.h"
+#include "kernels/plan.h"
+#include "kernels/registry.h"
 #include "tests/mk.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,6 +1,7 @@
 /* test_calibrate.c - whole calibrations of tiny models: of every architecture, of a text, out of
  * memory. */
 #include "engine/memory.h"
+#include "kernels/registry.h"
 #include "engine/decode/probs.h"
 #include "tests/calibrate_kit.h"
 
@@ -120,9 +121,9 @@ static double first_draft(const int *ids, int from, int to)
 	struct plan plan = { .bridge = &s->bridge };
 	int held = 0;
 
-	assert_int_equal(backend_cpu.kv_keep(kv, (int[]){ s->bridge.s, m->cfg.n_layers - 1 }, 2,
-					     err), 0);
-	assert_int_equal(backend_cpu.bridge(d, &s->bridge, err), 0);
+	assert_int_equal(backend_cpu.draft->kv_keep(kv, (int[]){ s->bridge.s, m->cfg.n_layers - 1 },
+						    2, err), 0);
+	assert_int_equal(backend_cpu.draft->bridge(d, &s->bridge, err), 0);
 	for (int n = 0; n < to; n++) {
 		struct batch b = { .tok = ids + n, .n = 1, .pos = n, .n_out = 1, .plan = &plan };
 		int draft = probs_first(backend_cpu.forward(d, kv, &b), m->cfg.n_out);

@@ -2,6 +2,7 @@
  * twin which the same test must reject; and the sampler's filters against sums by hand. */
 #include "engine/decode/probs.h"
 #include "engine/decode/verify.h"
+#include "kernels/noise.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -133,7 +134,7 @@ static void test_gumbel(void **state)
 
 	(void)state;
 	for (int i = 0; i < DRAWS; i++) {
-		double g = sampler_gumbel(1, (uint64_t)i, 5);
+		double g = noise_gumbel(1, (uint64_t)i, 5);
 
 		sum += g;
 		square += g * g;
@@ -262,7 +263,7 @@ static int slow_choice(const float *x, int n, int k, const struct sampler_opt *o
 	for (int i = 0; i < n; i++) {
 		int rank = 0;
 		double score = (double)(x[i] / o->temp) +
-			       sampler_gumbel(o->seed, 0, (uint32_t)i);
+			       noise_gumbel(o->seed, 0, (uint32_t)i);
 
 		for (int j = 0; j < n; j++)
 			rank += x[j] > x[i] || (x[j] == x[i] && j < i);

@@ -181,7 +181,7 @@ static void test_guesses(void **state)
 	(void)state;
 	make_bridge(&x, &r, 1, 2, QUANT_F16, false);
 	read_text(&r, AT, 16);
-	assert_int_equal(cuda->guess(r.d, r.kv, &g), 0);
+	assert_int_equal(cuda->draft->guess(r.d, r.kv, &g), 0);
 	one = cross(&r, &x, AT + 3);
 	give_bridge(&x, &r);
 	read_text(&r, AT, 16);
@@ -296,19 +296,19 @@ static void test_another(void **state)
 	read_text(&r, AT, 16);
 	one = cross(&r, &x, AT);
 	((float *)(uintptr_t)x.g.bias->data)[0] += 1;
-	assert_int_equal(cuda->bridge(r.d, &x.g, err), 0);
+	assert_int_equal(cuda->draft->bridge(r.d, &x.g, err), 0);
 	two = cross(&r, &x, AT);
 	assert_true(memcmp(one, two, sizeof(float) * MK_VOCAB_MIN) != 0);
 	x.g.adapt = NULL;
-	assert_int_equal(cuda->bridge(r.d, &x.g, err), 0);
+	assert_int_equal(cuda->draft->bridge(r.d, &x.g, err), 0);
 	three = cross(&r, &x, AT);
 	assert_true(memcmp(two, three, sizeof(float) * MK_VOCAB_MIN) != 0);
 	free(one);
 	free(two);
 	one = three;
-	assert_int_equal(cuda->kv_keep(r.kv, (int[]){ 0 }, 1, err), 0);
+	assert_int_equal(cuda->draft->kv_keep(r.kv, (int[]){ 0 }, 1, err), 0);
 	read_text(&r, AT, 16);          /* recorded for a cache that keeps others */
-	assert_int_equal(cuda->kv_keep(r.kv, (int[]){ 2 }, 1, err), 0);
+	assert_int_equal(cuda->draft->kv_keep(r.kv, (int[]){ 2 }, 1, err), 0);
 	read_text(&r, AT, 16);
 	x.g.s = 2;
 	two = cross(&r, &x, AT);

@@ -21,12 +21,12 @@ static struct rig open_tiny(void)
 
 static int take_bridge(struct rig *r, char err[ERR_MAX])
 {
-	return cuda->bridge(r->d, &over.g, err);
+	return cuda->draft->bridge(r->d, &over.g, err);
 }
 
 static int take_rows(struct rig *r, char err[ERR_MAX])
 {
-	return cuda->kv_keep(r->kv, (int[]){ 1 }, 1, err);
+	return cuda->draft->kv_keep(r->kv, (int[]){ 1 }, 1, err);
 }
 
 static int take_draft(struct rig *r, char err[ERR_MAX])
@@ -51,7 +51,7 @@ static void fails_alone(struct rig *r, int (*take)(struct rig *, char err[ERR_MA
 		struct emu_use before, after;
 		float *again;
 
-		assert_int_equal(cuda->bridge(r->d, NULL, err), 0);
+		assert_int_equal(cuda->draft->bridge(r->d, NULL, err), 0);
 		if (take == take_draft)
 			assert_int_equal(take_bridge(r, err), 0);
 		before = emu_memory();
@@ -122,7 +122,7 @@ static void test_launches(void **state)
 		assert_int_equal(b.syncs - a.syncs, 1);
 		assert_in_range(b.kernels - a.kernels, 5, 3 + 5 + 2 * ADAPTS + 1);
 	}
-	assert_int_equal(cuda->bridge(r.d, NULL, err), 0);
+	assert_int_equal(cuda->draft->bridge(r.d, NULL, err), 0);
 	assert_in_range(emu_memory().device, before.device, before.device + 32 * 1024);
 	close_rig(&r);
 }

@@ -91,10 +91,11 @@ static bool live_bridged(struct dev *d, struct kv *kv, char err[ERR_MAX])
 	struct batch full = { .tok = tokens, .n = 3, .pos = 23 };
 	struct batch draft = { .tok = tokens, .n = 1, .pos = 26, .plan = &over.p, .n_out = 2 };
 
-	if (cuda->kv_keep(kv, (int[]){ 1 }, 1, err) != 0 || cuda->bridge(d, &over.g, err) != 0)
+	if (cuda->draft->kv_keep(kv, (int[]){ 1 }, 1, err) != 0 ||
+	    cuda->draft->bridge(d, &over.g, err) != 0)
 		return false;
 	if (cuda->forward(d, kv, &full) && cuda->forward(d, kv, &draft))
-		return cuda->bridge(d, NULL, err) == 0;
+		return cuda->draft->bridge(d, NULL, err) == 0;
 	snprintf(err, ERR_MAX, "%s", cuda->error(d));
 	return false;
 }
@@ -125,7 +126,7 @@ static bool life(const char *path, bool *opened, char err[ERR_MAX])
 
 			fine = cuda->forward(d, kv, &b) != NULL;
 		}
-		fine = fine && cuda->guess(d, kv, &g) == 0;
+		fine = fine && cuda->draft->guess(d, kv, &g) == 0;
 		if (!fine)
 			snprintf(err, ERR_MAX, "%s", cuda->error(d));
 		else

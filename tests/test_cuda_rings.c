@@ -52,10 +52,10 @@ static void rollback(const struct mk_spec *spec, enum cache cache)
 	struct guess_batch g = { .tok = 1, .pos = RING, .n = 3 };
 
 	check_ring(&ring, &all, (int[]){ 45, 15 }, (int[]){ STEP, 17 }, RING);
-	assert_int_equal(cuda->guess(ring.d, ring.kv, &g), -1);
+	assert_int_equal(cuda->draft->guess(ring.d, ring.kv, &g), -1);
 	assert_non_null(strstr(cuda->error(ring.d), "forgotten"));
 	g.pos = 0;
-	assert_int_equal(cuda->guess(ring.d, ring.kv, &g), 0);
+	assert_int_equal(cuda->draft->guess(ring.d, ring.kv, &g), 0);
 	assert_int_equal(cuda->kv_back(ring.kv), 0);
 	close_rig(&ring);
 	close_rig(&all);

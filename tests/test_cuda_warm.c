@@ -30,7 +30,7 @@ static void use_all(const struct mk_spec *spec, enum cache cache)
 		pos += rows[i];
 	}
 	assert_int_equal(pos, g.pos);
-	assert_int_equal(cuda->guess(r.d, r.kv, &g), 0);
+	assert_int_equal(cuda->draft->guess(r.d, r.kv, &g), 0);
 	assert_non_null(cuda->forward(r.d, r.kv, &best));
 	assert_true(cuda->stream(r.d, 1 << 16) > 0);
 	close_rig(&r);
@@ -47,8 +47,8 @@ static void use_bridge(void)
 	make_tiny_crossing(&over);
 	draft.plan = &over.p;
 	draft.n_out = 2;
-	assert_int_equal(cuda->kv_keep(r.kv, (int[]){ 1 }, 1, err), 0);
-	assert_int_equal(cuda->bridge(r.d, &over.g, err), 0);
+	assert_int_equal(cuda->draft->kv_keep(r.kv, (int[]){ 1 }, 1, err), 0);
+	assert_int_equal(cuda->draft->bridge(r.d, &over.g, err), 0);
 	assert_non_null(cuda->forward(r.d, r.kv, &full));
 	assert_non_null(cuda->forward(r.d, r.kv, &draft));
 	close_rig(&r);

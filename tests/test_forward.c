@@ -1,5 +1,6 @@
 /* test_forward.c - the whole forward pass on tiny random models: against a naive one in double
  * precision, and the invariants that strategies rely on, to the bit. */
+#include "engine/decode/session.h"
 #include "tests/ring_kit.h"
 
 static const struct mk_spec specs[] = {

@@ -2,6 +2,7 @@
  * behind, and goes on to the same bits.
  *
  * How soon is measured in processor time of a thread, between two questions whether to stop. */
+#include "engine/decode/session.h"
 #include "tests/forward_kit.h"
 #include <stdatomic.h>
 #include <time.h>

@@ -75,8 +75,8 @@ static void test_back(void **state)
 				same_tensor(s->bridge.adapt[l][j].down, x.adapt[l][j].down);
 				same_tensor(s->bridge.adapt[l][j].up, x.adapt[l][j].up);
 			}
-		assert_int_equal(backend_cpu.bridge(r.d, &s->bridge, err), 0);
-		assert_int_equal(backend_cpu.bridge(r.d, NULL, err), 0);
+		assert_int_equal(backend_cpu.draft->bridge(r.d, &s->bridge, err), 0);
+		assert_int_equal(backend_cpu.draft->bridge(r.d, NULL, err), 0);
 		sidecar_close(s);
 		free_bridge(&x);
 		close_rig(&r);

@@ -2,7 +2,7 @@
  * and logits; what is missing or does not fit is named.
  *
  * The files are parts of one tiny random model in a folder of their own. */
-#include "kernels/backend.h"
+#include "kernels/registry.h"
 #include "tests/gguf_edit.h"
 #include "tests/mk.h"
 

@@ -15,7 +15,7 @@
  * in the machine's byte order.  Invariant: a record is written whole, behind whole ones; begun
  * again, the program cuts off what is not whole and goes on with the next conversation, so that all
  * depends on SEED alone but for the conversations that an interruption lost. */
-#include "kernels/backend.h"
+#include "kernels/registry.h"
 #include "engine/decode/probs.h"
 #include "engine/decode/sampler.h"
 #include "engine/frame/template.h"

@@ -73,7 +73,7 @@ static int keep(struct bench *b, char err[ERR_MAX])
 	if (!b->e->strat.bridged)
 		return 0;
 	bridge_fed(b->e->strat.bridged->bridge, &b->e->model->cfg, fed);
-	return b->e->be->kv_keep(b->kv, fed, KEEP_LAYERS, err);
+	return b->e->be->draft->kv_keep(b->kv, fed, KEEP_LAYERS, err);
 }
 
 int bench_probe_open(struct bench *b, char err[ERR_MAX])
@@ -139,6 +139,7 @@ static int draft_step(struct bench *b, char err[ERR_MAX])
 {
 	enum { TIMES = 15, POS = 16 };
 	const struct session *d = &b->e->draft;
+	bool itself = backend_guesses(d->be);
 	double t[TIMES];
 
 	for (int i = 0; i < TIMES; i++) {
@@ -146,9 +147,9 @@ static int draft_step(struct bench *b, char err[ERR_MAX])
 		double start = clock_now();
 		int rc = 0;
 
-		if (d->be->guess)
-			rc = d->be->guess(d->dev, d->kv, &g);
-		for (int k = 0; !d->be->guess && !rc && k < GUESS_MAX; k++) {
+		if (itself)
+			rc = d->be->draft->guess(d->dev, d->kv, &g);
+		for (int k = 0; !itself && !rc && k < GUESS_MAX; k++) {
 			struct batch one = { .tok = b->ids + POS + k, .n = 1, .pos = POS + k,
 					     .n_out = 1 };
 

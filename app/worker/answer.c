@@ -3,6 +3,7 @@
  * When the context is full the oldest whole turns leave, the system prompt stays.
  * Invariant: a turn leaves together with its answer, and the last question never leaves. */
 #include "app/worker/answer.h"
+#include "kernels/registry.h"
 #include "engine/engine.h"
 
 #include <stdio.h>

@@ -3,6 +3,7 @@
  * Invariant: only this thread touches the engine, and frees it if it was left behind. */
 #include "app/worker/worker.h"
 #include "app/worker/answer.h"
+#include "kernels/registry.h"
 #include "app/config/model_path.h"
 #include "app/setup.h"
 #include "base/altstack.h"
@@ -129,7 +130,7 @@ static void tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 	m.info.weights = mem.weights;
 	m.info.work = mem.work;
 	m.info.draft = little_bytes(e);
-	m.info.calibrates = e->be->bridge != NULL;
+	m.info.calibrates = e->be->draft != NULL;
 	m.info.lacking = lacking(&e->strat);
 	m.info.sidecar = e->strat.bridged ? e->plan.sidecar : 0;
 	m.info.kv = e->be->kv_bytes(e->target.kv);

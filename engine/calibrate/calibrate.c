@@ -5,6 +5,7 @@
  * Invariant: before `begin` nothing that takes long has been done, and nothing was written. */
 #include "engine/calibrate/calibrate_parts.h"
 #include "base/file.h"
+#include "kernels/registry.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +127,7 @@ static const struct backend *find_backend(struct calibrate *c, const char **name
 
 	if (!be) {
 		fail(err, "%s", why);
-	} else if (!be->kv_keep || !be->bridge) {
+	} else if (!be->draft) {
 		if (*name && strcmp(*name, "auto") != 0) {
 			fail(err, "the backend %s can not leave layers out yet; --backend cpu can",
 			     be->name);
@@ -157,10 +158,10 @@ static int plan(struct calibrate *c, const char **backend, size_t *bytes, char b
 		c->context = m->cfg.n_ctx_train;
 	o = engine_opts(c);
 	if (be && choose_shape(&m->cfg, &c->shape, err) == 0 &&
-	    (be != &backend_cpu || be->plan(m, &o.be, c->context, &mem, err) == 0)) {
-		n.model = mem.weights + mem.work + (be == &backend_cpu ?
-			  memory_kv(m, &o.be, memory_rows(c->context)) : 0);
-		rc = fit(c, m, be != &backend_cpu, &n, err);
+	    (be->own_memory || be->plan(m, &o.be, c->context, &mem, err) == 0)) {
+		n.model = mem.weights + mem.work + (be->own_memory ? 0 :
+			  memory_kv(m, &o.be, memory_rows(c->context)));
+		rc = fit(c, m, be->own_memory, &n, err);
 		*bytes = needed(c, &n, m, n.lanes / (size_t)(c->lanes ? c->lanes : 1));
 		sidecar_base(m, base);
 	}

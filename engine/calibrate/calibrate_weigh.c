@@ -193,8 +193,8 @@ static int use(struct weigh *w, struct built *b, char err[ERR_MAX])
 	int fed[KEEP_LAYERS];
 
 	bridge_fed(&b->g, &w->c->e->model->cfg, fed);
-	return w->be->kv_keep(w->kv, fed, KEEP_LAYERS, err) != 0 ||
-	       w->be->bridge(w->dev, &b->g, err) != 0 ? -1 : 0;
+	return w->be->draft->kv_keep(w->kv, fed, KEEP_LAYERS, err) != 0 ||
+	       w->be->draft->bridge(w->dev, &b->g, err) != 0 ? -1 : 0;
 }
 
 /* About so many positions, of some of the texts or a little of all. */
@@ -432,7 +432,7 @@ int weigh_run(struct calibrate *c, char err[ERR_MAX])
 	}
 	if (rc == 0)
 		rc = weigh(&w, err);
-	w.be->bridge(w.dev, NULL, why);
+	w.be->draft->bridge(w.dev, NULL, why);
 	for (int i = 0; i < c->n_held; i++)
 		mem_free(w.choice[i]);
 	return rc;

@@ -5,6 +5,7 @@
  * Invariant: equal inputs give equal choices; ties go to the smaller id. */
 #include "engine/decode/sampler.h"
 #include "kernels/backend.h"
+#include "kernels/noise.h"
 #include "engine/decode/probs.h"
 #include <math.h>
 #include <stdlib.h>
@@ -56,17 +57,6 @@ void sampler_close(struct sampler *s)
 	mem_free(s->changed);
 	mem_free(s->count);
 	mem_free(s);
-}
-
-double sampler_gumbel(uint64_t seed, uint64_t t, uint32_t v)
-{
-	uint64_t x = mix64(seed + 0x9e3779b97f4a7c15u);
-	double u;
-
-	x = mix64(x ^ mix64(t + 0x9e3779b97f4a7c15u));
-	x = mix64(x + (uint64_t)v * 0x9e3779b97f4a7c15u);
-	u = ((double)(x >> 11) + 0.5) / 9007199254740992.0;     /* in (0, 1), 53 bits */
-	return -log(-log(u));
 }
 
 static int token_at(const struct sampler *s, int at)
@@ -233,8 +223,8 @@ int sampler_choose(struct sampler *s, const struct sampler_opt *o, const float *
 		double x = (double)s->cand[i].score;
 
 		if (lambda != 0)
-			x += (double)lambda * sampler_gumbel(o->seed, (uint64_t)n,
-							     (uint32_t)token_at(s, s->cand[i].at));
+			x += (double)lambda * noise_gumbel(o->seed, (uint64_t)n,
+							   (uint32_t)token_at(s, s->cand[i].at));
 		if (x > top) {
 			top = x;
 			best = i;

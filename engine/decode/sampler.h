@@ -2,7 +2,8 @@
  *
  * The token at position t is argmax over candidates v of log p(v) + g(seed, t, v), where p is the
  * model's distribution after penalties, temperature, top-k, top-p and min-p, and g is Gumbel noise
- * from a counter-based generator.  So a choice is a pure function of context, settings and seed.
+ * from a counter-based generator (kernels/noise.h).  So a choice is a pure function of context,
+ * settings and seed.
  * The sampler owns only scratch; invariant: no call changes the result of another. */
 #ifndef S3D_SAMPLER_H
 #define S3D_SAMPLER_H
@@ -39,6 +40,4 @@ int sampler_choose(struct sampler *, const struct sampler_opt *, const float *lo
 int sampler_best(const struct sampler_opt *);
 /* Whether tokens of the text so far are worth less or more than their logits. */
 bool sampler_penalises(const struct sampler_opt *);
-/* g(seed, t, v): standard Gumbel noise. */
-double sampler_gumbel(uint64_t seed, uint64_t t, uint32_t v);
 #endif

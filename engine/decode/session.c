@@ -1,5 +1,6 @@
 /* session.c - see session.h.  Rollback changes lengths only. */
 #include "engine/decode/session.h"
+#include "kernels/plan.h"
 #include <string.h>
 
 int session_open(struct session *s, const struct backend *be, struct dev *dev,
@@ -136,7 +137,7 @@ int session_guess(struct session *s, struct guess_batch *b, char err[ERR_MAX])
 	b->n = b->n > room ? room : b->n;
 	b->tok = s->tok[s->n - 1];
 	b->pos = s->n - 1;
-	if (s->be->guess(s->dev, s->kv, b) != 0) {
+	if (s->be->draft->guess(s->dev, s->kv, b) != 0) {
 		s->failed = true;
 		return fail(err, "%s", s->be->error(s->dev));
 	}

@@ -7,6 +7,8 @@
 #define S3D_SESSION_H
 #include "kernels/backend.h"
 
+struct guess_batch;
+
 struct session {
 	const struct backend *be;
 	struct dev *dev;

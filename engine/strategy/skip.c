@@ -3,7 +3,9 @@
 #include "engine/strategy/skip.h"
 #include "engine/strategy/strategy.h"
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* SWIFT's share of sub-layers to leave out. */
 static const double RATIO = 0.45;

@@ -6,7 +6,7 @@
  * first and the last layer. */
 #ifndef S3D_SKIP_H
 #define S3D_SKIP_H
-#include "kernels/backend.h"
+#include "kernels/plan.h"
 
 enum { SKIP_WINDOW = 32, SKIP_TEXT = 4096 };
 enum skip_stage { SKIP_WHOLE, SKIP_KNOWN, SKIP_TRIAL };

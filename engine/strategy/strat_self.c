@@ -9,6 +9,7 @@
  * Invariant: after a piece of the search cache and timeline are as before, to the bit. */
 #include "engine/decode/probs.h"
 #include "engine/strategy/strategy.h"
+#include <string.h>
 
 enum { PIECE = 16, LEAST = 12, DRY = 300, TRIES = 1000 };
 /* Good enough; seconds of search behind one answer at most. */

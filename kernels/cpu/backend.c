@@ -5,6 +5,7 @@
 #include "engine/model/rope.h"
 #include "kernels/cpu/bridge.h"
 #include "kernels/cpu/load.h"
+#include "kernels/registry.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -404,8 +405,14 @@ static const char *dev_describe(const struct dev *d)
 	return d->describe;
 }
 
+static const struct backend_draft draft = {
+	.kv_keep = kv_keep,
+	.bridge = bridge_open,
+};
+
 const struct backend backend_cpu = {
 	.name = "cpu",
+	.draft = &draft,
 	.free = memory_free,
 	.used = memory_now,
 	.plan = dev_plan,
@@ -415,8 +422,6 @@ const struct backend backend_cpu = {
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
 	.kv_back = kv_back,
-	.kv_keep = kv_keep,
-	.bridge = bridge_open,
 	.forward = cpu_forward,
 	.error = dev_error,
 	.memory = dev_memory,

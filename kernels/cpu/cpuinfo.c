@@ -3,6 +3,7 @@
  * GCC's cpu model asks the operating system (XGETBV) as well as the processor, so a feature that
  * is listed but not granted is not used.  No state. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/registry.h"
 #include "base/cgroup.h"
 #include <limits.h>
 #include <sched.h>

@@ -6,6 +6,7 @@
 #define S3D_CPU_DEV_H
 #include "engine/model/window.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/plan.h"
 #include "kernels/threads.h"
 
 /* Up to this many rows every thread prepares its own copy of the activations, which is cheaper

@@ -12,6 +12,7 @@
 #include "kernels/cuda/op/post.cuh"
 #include "kernels/cuda/op/product.cuh"
 #include "kernels/cuda/op/prompt.cuh"
+#include "kernels/backend_abi.h"
 #include <stddef.h>
 
 static const size_t MIB = (size_t)1 << 20;
@@ -346,8 +347,17 @@ static size_t dev_free(void)
 	return free_bytes(&bytes, err) == 0 ? bytes : SIZE_MAX;
 }
 
+static const struct backend_draft draft = {
+	.kv_keep = kv_keep,
+	.bridge = bridge_open,
+	.guess = cuda_guess,
+};
+
 static const struct backend backend = {
 	.name = "cuda",
+	.own_memory = true,
+	.can_be_lost = true,
+	.draft = &draft,
 	.free = dev_free,
 	.used = nvml_used,
 	.plan = dev_plan,
@@ -357,10 +367,7 @@ static const struct backend backend = {
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,
 	.kv_back = kv_back,
-	.kv_keep = kv_keep,
-	.bridge = bridge_open,
 	.forward = cuda_forward,
-	.guess = cuda_guess,
 	.error = dev_error,
 	.memory = dev_memory,
 	.describe = dev_describe,

@@ -5,7 +5,7 @@
  * device reads over the bus.  Invariant: a forward allocates nothing on the device. */
 #ifndef S3D_CUDA_DEV_CUH
 #define S3D_CUDA_DEV_CUH
-#include "kernels/backend.h"
+#include "kernels/plan.h"
 #include "engine/model/window.h"
 #include "kernels/cuda/platform.cuh"
 
@@ -70,7 +70,7 @@ struct cut {
 	int pieces;             /* of them at most, whatever a pass sees */
 };
 
-struct kept {           /* residual rows that entered some layers, see kv_keep in backend.h */
+struct kept {           /* residual rows that entered some layers, see backend_draft.h */
 	int n, layer[KEEP_LAYERS];
 	uint8_t *arena;         /* (device) both; NULL: none are kept */
 	float *x;               /* (device) (KEEP_ROWS, n, n_embd), by position % KEEP_ROWS */

@@ -56,7 +56,7 @@ void graphs_close(struct dev *);
 int graph_run(const struct step *, int (*record)(const struct step *));
 void graphs_drop(struct dev *, const struct kv *);      /* those of a cache, NULL: all */
 
-/* bridge.cu: rows that caches keep, and the bridge of a device, see backend.h. */
+/* bridge.cu: rows that caches keep, and the bridge of a device, see backend_draft.h. */
 int kv_keep(struct kv *, const int *layer, int n, char err[ERR_MAX]);
 int bridge_open(struct dev *, const struct bridge *, char err[ERR_MAX]);
 void bridge_close(struct dev *);

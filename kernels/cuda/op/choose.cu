@@ -4,6 +4,7 @@
  * instead of logits wherever they suffice.
  * Invariant: of equal logits the first counts, as in probs.c and sampler.c of engine/decode. */
 #include "kernels/cuda/op/choose.cuh"
+#include "kernels/noise.h"
 #include <math.h>
 
 enum { THREADS = 1024, WARPS = THREADS / 32, BINS = 256 };
@@ -102,25 +103,6 @@ static __device__ float block_sum(float x)
 	return block_fold(x, [](float a, float b) { return a + b; });
 }
 
-static __device__ unsigned long long mix(unsigned long long x)
-{
-	x ^= x >> 30;
-	x *= 0xbf58476d1ce4e5b9ull;
-	x ^= x >> 27;
-	x *= 0x94d049bb133111ebull;
-	return x ^ x >> 31;
-}
-
-/* g(seed, t, v) of engine/decode/sampler.c. */
-static __device__ double gumbel(unsigned long long seed, unsigned long long t, unsigned v)
-{
-	unsigned long long x = mix(seed + 0x9e3779b97f4a7c15ull);
-
-	x = mix(x ^ mix(t + 0x9e3779b97f4a7c15ull));
-	x = mix(x + (unsigned long long)v * 0x9e3779b97f4a7c15ull);
-	return -log(-log(((double)(x >> 11) + 0.5) / 9007199254740992.0));
-}
-
 /* What a logit is worth for a guess; -infinity where the law leaves it out. */
 static __device__ float worth(const struct guess_law *law, float logit, float top, int tok, int pos)
 {
@@ -128,8 +110,7 @@ static __device__ float worth(const struct guess_law *law, float logit, float to
 
 	if (expf(below) < law->min_p)
 		return -INFINITY;
-	return below + law->lambda * (float)gumbel(law->seed, (unsigned long long)pos,
-						   (unsigned)tok);
+	return below + law->lambda * (float)noise_gumbel(law->seed, (uint64_t)pos, (uint32_t)tok);
 }
 
 /* The first place whose value is the largest of all threads'. */
