@@ -1,7 +1,7 @@
 /* talk.c - see talk.h.
  *
  * Invariant: the conversation here is the only one that counts; the decode thread gets copies. */
-#include "app/talk/talk.h"
+#include "app/talk/talk_in.h"
 #include "app/config/args.h"
 
 #include <errno.h>

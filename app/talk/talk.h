@@ -81,6 +81,7 @@ void talk_new(struct talk *);
 void talk_recall(struct talk *);        /* turns have gone or come: .stats of what is last now */
 void talk_stop(struct talk *);          /* the running answer; async-signal-safe */
 
+int talk_idle(const struct talk *, char err[ERR_MAX]);  /* -1: nothing can be asked now */
 bool talk_waits(const struct talk *);   /* there is something to wait for */
 /* Takes what a message says into the state.  The message stays the caller's.  With MSG_DONE the
  * turn is on disk when this returns, or a MSG_ERROR is in the mailbox.  With DONE_REFUSED all is as
@@ -96,21 +97,4 @@ char *talk_read_file(const char *path, size_t *n, char err[ERR_MAX]);
 
 /* A remark for DONE_REFUSED, "" for nothing; before refused is taken. */
 const char *talk_refused_note(const struct talk *);
-
-/* Between talk.c, talk_file.c and talk_refused.c. */
-/* Before a request changes anything; typed: what to give back if it is refused, or NULL. */
-int talk_remember(struct talk *, const char *typed, size_t len, char err[ERR_MAX]);
-void talk_forget(struct talk *);
-void talk_take_back(struct talk *);
-/* Behind what waits to go before the next question. */
-int talk_put_before(struct talk *, const char *text, size_t len);
-int talk_idle(const struct talk *, char err[ERR_MAX]);          /* -1: it cannot be asked now */
-int talk_settings(struct talk *, char err[ERR_MAX]);            /* hands opt to the decode thread */
-int64_t talk_new_seed(const struct options *);
-/* At the start, before there is a decode thread. */
-/* The file to begin with: that of the model which the resumed chat was had with, where none was
- * named.  malloc'ed, NULL with err. */
-char *talk_first_model(struct talk *, char err[ERR_MAX]);
-void talk_compare(struct talk *);       /* says when the chat was had with another model */
-int talk_resume_first(struct talk *, char warning[ERR_MAX], char err[ERR_MAX]);
 #endif

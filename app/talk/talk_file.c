@@ -5,7 +5,7 @@
  * written to it: otherwise the chat goes on in a new one. */
 #include "app/config/args.h"
 #include "app/config/model_path.h"
-#include "app/talk/talk.h"
+#include "app/talk/talk_in.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * talk.before owns what was before the running request.  Invariant: it is empty while none
  * runs. */
 #include "app/talk/commands.h"
-#include "app/talk/talk.h"
+#include "app/talk/talk_in.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
-/* answer.c - see answer.h: conversation to prompt, prompt to tokens, tokens to messages.
+/* answer.c - one answer of the model: conversation to prompt, prompt to tokens, tokens to messages.
  *
  * When the context is full the oldest whole turns leave, the system prompt stays.
  * Invariant: a turn leaves together with its answer, and the last question never leaves. */
-#include "app/worker/answer.h"
+#include "app/worker/worker_parts.h"
 #include "kernels/registry.h"
 #include "engine/engine.h"
 
@@ -285,24 +285,6 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 	return n < 0 ? -1 : done;
 }
 
-static void no_frame(const struct engine *e, char err[ERR_MAX])
-{
-	fail(err, "%s (in the chat: /set chat-template NAME)", e->tmpl_err);
-}
-
-void answer_frame(struct worker *w)
-{
-	const struct engine *e = w->engine;
-	char err[ERR_MAX];
-
-	free(w->system);
-	w->system = e->tmpl ? template_default_system(e->tmpl, e->model->file) : NULL;
-	if (e->tmpl)
-		return;
-	no_frame(e, err);
-	msgq_put_text(&w->out, (struct msg){ .kind = MSG_NOTE }, err, strlen(err));
-}
-
 static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
 {
 	struct engine *e = a->w->engine;
@@ -313,7 +295,7 @@ static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
 	int rc;
 
 	if (!e->tmpl) {
-		no_frame(e, err);
+		worker_no_frame(e, err);
 		return DONE_REFUSED;
 	}
 	if (chat_last(a->chat)->who == CHAT_MODEL)      /* as if it had never been stopped */

@@ -1,15 +1,14 @@
-/* worker.c - see worker.h: takes commands, loads the model, hands answers to answer.c.
+/* worker.c - see worker.h: takes commands, loads the model, hands answers to answer.c, settings to
+ * worker_settings.c.
  *
  * Invariant: only this thread touches the engine, and frees it if it was left behind. */
-#include "app/worker/worker.h"
-#include "app/worker/answer.h"
+#include "app/worker/worker_parts.h"
 #include "kernels/registry.h"
 #include "app/config/model_path.h"
 #include "app/setup.h"
 #include "base/altstack.h"
 
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,146 +27,16 @@ static void on_progress(void *ctx, double done)
 	msgq_put(&w->out, (struct msg){ .kind = MSG_LOADING, .share = done });
 }
 
-static void note(struct worker *w, const char *text)
-{
-	if (*text)
-		msgq_put_text(&w->out, (struct msg){ .kind = MSG_NOTE }, text, strlen(text));
-}
-
-/* What the plan knows, of a loaded model too. */
-static struct model_info planned(const struct memory_plan *p)
-{
-	return (struct model_info){
-		.weights = p->weights, .draft = p->little, .kv = p->kv, .work = p->work,
-		.sidecar = p->sidecar,
-		.planned = memory_total(p), .free = p->free < SIZE_MAX ? p->free : 0,
-		.gpu = p->device, .budget = p->budget < SIZE_MAX ? p->budget : 0,
-		.bus = p->bus, .host_layers = p->host_layers, .n_layers = p->n_layers,
-	};
-}
-
 static void on_plan(void *ctx, const struct memory_plan *p)
 {
 	struct worker *w = ctx;
 
-	msgq_put(&w->out, (struct msg){ .kind = MSG_PLAN, .info = planned(p) });
-}
-
-void worker_error(struct worker *w, const char *text, enum msg_error error)
-{
-	struct msg m = { .kind = MSG_ERROR, .error = error };
-
-	msgq_put_text(&w->out, m, text, strlen(text));
-}
-
-static void tell_strategy(struct worker *w)
-{
-	const struct strat *s = &w->engine->strat;
-	struct msg m = { .kind = MSG_STRATEGY, .exact = strategy_exact(s) };
-
-	msgq_put_text(&w->out, m, s->ops->name, strlen(s->ops->name));
-}
-
-static void apply_settings(struct worker *w)
-{
-	const struct options *o = &w->opt;
-	struct strat *s = &w->engine->strat;
-
-	s->law = (struct sampler_opt){
-		.temp = o->temp, .top_k = o->top_k, .top_p = o->top_p, .min_p = o->min_p,
-		.repeat_penalty = o->repeat_penalty, .repeat_last_n = o->repeat_last_n,
-		.frequency_penalty = o->frequency_penalty,
-		.presence_penalty = o->presence_penalty, .seed = s->law.seed,
-	};
-	s->opt.draft_max = o->draft_max;
-	s->opt.draft_min = o->draft_min;
-	s->opt.draft_p_min = o->draft_p_min;
-	s->opt.fallback = o->fallback;
-	s->opt.rollback = o->rollback;
-	s->opt.rollback_exact = isinf(o->rollback);
-	s->opt.bild_max = o->bild_max;
-	s->opt.auto_approximate = o->auto_approximate;
-	s->opt.bild_paper = !strcmp(o->bild, "paper");
-}
-
-/* What the little model has: weights, work space and context. */
-static size_t little_bytes(const struct engine *e)
-{
-	struct backend_memory mem;
-
-	if (!e->draft_dev)
-		return 0;
-	mem = e->be->memory(e->draft_dev);
-	return mem.weights + mem.work + e->be->kv_bytes(e->draft.kv);
-}
-
-static unsigned lacking(const struct strat *s)
-{
-	unsigned bits = 0;
-
-	for (unsigned i = 0; strategies[i]; i++)
-		bits |= strategy_lacks(s, strategies[i]) ? 1u << i : 0;
-	return bits;
-}
-
-void worker_look(struct worker *w)
-{
-	w->device_used = w->engine->plan.device ? w->engine->be->used() : 0;
-}
-
-static void tell_loaded(struct worker *w, enum msg_kind kind, bool again)
-{
-	struct engine *e = w->engine;
-	struct backend_memory mem = e->be->memory(e->dev);
-	struct msg m = { .kind = kind, .info = planned(&e->plan) };
-	const char *slash = strrchr(w->model, '/');
-	struct gguf_str name = { .s = slash ? slash + 1 : w->model };
-
-	m.info.again = again;
-	m.info.ctx_size = e->target.n_ctx;
-	m.info.ctx_train = e->model->cfg.n_ctx_train;
-	m.info.load_s = e->load_s;
-	m.info.weights = mem.weights;
-	m.info.work = mem.work;
-	m.info.draft = little_bytes(e);
-	m.info.calibrates = e->be->draft != NULL;
-	m.info.lacking = lacking(&e->strat);
-	m.info.sidecar = e->strat.bridged ? e->plan.sidecar : 0;
-	m.info.kv = e->be->kv_bytes(e->target.kv);
-	worker_look(w);
-	m.info.used = w->device_used;
-	name.n = strlen(name.s);
-	gguf_string(e->model->file, "general.name", &name);
-	snprintf(m.info.arch, sizeof(m.info.arch), "%s", e->model->cfg.arch);
-	snprintf(m.info.frame, sizeof(m.info.frame), "%s",
-		 e->tmpl ? template_name(e->tmpl) : "none");
-	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", e->be->name,
-		 e->be->describe(e->dev));
-	snprintf(m.info.no_cuda, sizeof(m.info.no_cuda), "%.255s", e->be_err);
-	if (kind == MSG_READY && (!again || strcmp(w->opt.strategy, e->strat.ops->name) != 0))
-		tell_strategy(w);       /* asked for, or not what was in force before */
-	msgq_put_text(&w->out, m, name.s, name.n);
+	msgq_put(&w->out, (struct msg){ .kind = MSG_PLAN, .info = worker_planned(p) });
 }
 
 static void tell_ready(struct worker *w, bool again)
 {
-	tell_loaded(w, MSG_READY, again);
-}
-
-/* What a calibration has made. */
-static void take_sidecar(struct worker *w, const char *path)
-{
-	static const char good[] = "the model can draft for itself now: strategy s3d, and auto too";
-	const char *before = w->engine->strat.ops->name;
-	uint64_t seed = w->engine->strat.law.seed;
-	char err[ERR_MAX];
-	int rc = engine_sidecar(w->engine, path, err);
-
-	w->engine->strat.law.seed = seed;
-	note(w, rc ? err : good);
-	tell_loaded(w, MSG_SIDECAR, true);
-	if (strcmp(before, w->engine->strat.ops->name) != 0)
-		tell_strategy(w);
+	worker_tell_loaded(w, MSG_READY, again);
 }
 
 static int load_all(struct worker *w, char err[ERR_MAX])
@@ -191,17 +60,17 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	free(sidecar);
 	if (!w->engine)
 		return -1;
-	answer_frame(w);
-	apply_settings(w);
-	note(w, w->engine->notes[NOTE_THREADS]);
-	note(w, w->engine->notes[NOTE_MODEL]);
-	note(w, w->engine->notes[NOTE_CONTEXT]);
-	note(w, w->engine->notes[NOTE_MEMORY]);
-	note(w, w->engine->notes[NOTE_BACKEND]);
-	note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :
+	worker_frame(w);
+	worker_apply(w);
+	worker_note(w, w->engine->notes[NOTE_THREADS]);
+	worker_note(w, w->engine->notes[NOTE_MODEL]);
+	worker_note(w, w->engine->notes[NOTE_CONTEXT]);
+	worker_note(w, w->engine->notes[NOTE_MEMORY]);
+	worker_note(w, w->engine->notes[NOTE_BACKEND]);
+	worker_note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :
 						   w->engine->draft_err);
-	note(w, w->engine->side_err);
-	note(w, w->engine->notes[NOTE_PAIR]);
+	worker_note(w, w->engine->side_err);
+	worker_note(w, w->engine->notes[NOTE_PAIR]);
 	return 0;
 }
 
@@ -213,18 +82,6 @@ static int load(struct worker *w, char err[ERR_MAX])
 	rc = load_all(w, err);
 	atomic_store(&w->loading, false);
 	return rc;
-}
-
-static void switch_strategy(struct worker *w, const char *name)
-{
-	uint64_t seed = w->engine->strat.law.seed;
-	char err[ERR_MAX];
-
-	if (engine_strategy(w->engine, name, err))
-		worker_error(w, err, ERROR_NOTE);
-	w->engine->strat.law.seed = seed;
-	apply_settings(w);
-	tell_strategy(w);
 }
 
 static void unload(struct worker *w)
@@ -287,57 +144,6 @@ static void go_on_with_cpu(struct worker *w)
 	load_again(w, true);
 }
 
-static void change_frame(struct worker *w)
-{
-	engine_template(w->engine, *w->opt.chat_template ? w->opt.chat_template : NULL);
-	answer_frame(w);
-	tell_loaded(w, MSG_SIDECAR, true);
-}
-
-/* A setting may make the strategy in force exact, or end that. */
-static void change_settings(struct worker *w, const struct options *o)
-{
-	bool before, frame = strcmp(w->opt.chat_template, o->chat_template) != 0;
-
-	w->opt = *o;
-	if (!w->engine)
-		return;
-	before = strategy_exact(&w->engine->strat);
-	apply_settings(w);
-	if (frame)
-		change_frame(w);
-	if (strategy_exact(&w->engine->strat) != before)
-		msgq_put(&w->out, (struct msg){ .kind = MSG_EXACT, .exact = !before });
-}
-
-/* What may come at any time; true if the message was one of these. */
-static bool take_setting(struct worker *w, struct msg *m)
-{
-	if (m->kind == CMD_SET) {
-		change_settings(w, &m->options);
-	} else if (m->kind == CMD_QUIT) {
-		w->quit = true;
-	} else if (m->kind == CMD_STRATEGY || m->kind == CMD_SIDECAR) {
-		if (w->engine && m->kind == CMD_STRATEGY)
-			switch_strategy(w, m->text);
-		else if (w->engine)
-			take_sidecar(w, m->text);
-	} else {
-		return false;
-	}
-	return true;
-}
-
-void worker_settings(struct worker *w)
-{
-	struct msg m;
-
-	while (!w->quit && msgq_get(&w->in, &m)) {
-		take_setting(w, &m);
-		msg_free(&m);
-	}
-}
-
 /* By the cpu, if the device fails at once.  Without a model ERROR_GONE is on its way. */
 static void answer_somehow(struct worker *w, const struct msg *m)
 {
@@ -386,7 +192,7 @@ static void work(struct worker *w)
 		next_message(w, &m);
 		if (m.kind == CMD_MODEL)
 			change_model(w, m.text);
-		else if (!take_setting(w, &m))
+		else if (!worker_setting(w, &m))
 			answer_somehow(w, &m);
 		msg_free(&m);
 		if (!w->quit && w->engine && engine_lost(w->engine) && !atomic_load(&w->last))

@@ -1,4 +1,5 @@
-/* gguf_in.h - what gguf.c (files, look-ups) and gguf_parse.c (bytes to tables) share.
+/* gguf_in.h - private to engine/gguf: what gguf.c (files, look-ups), gguf_parse.c (bytes to tables)
+ * and gguf_split.c (several files) share.
  *
  * struct gguf owns its tables, its further parts and, when mapped, the mapping.  at pointers lead
  * into the file.

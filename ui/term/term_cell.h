@@ -1,4 +1,4 @@
-/* term_cell.h - one grapheme of the grid in a terminal, for ui/term/term.c.
+/* term_cell.h - private to ui/term: one grapheme of the grid in a terminal, for term.c.
  *
  * curses holds one character and what has no width of its own in a cell.  A grapheme of more
  * (a vowel sign with a place of its own, a skin tone, a family) is left blank there and written
