@@ -117,7 +117,7 @@ model:
 	@mkdir -p build/model && file=$$(scripts/get-model) && ln -sfn "$$file" build/model/
 lint:
 	@$(MAKE) --no-print-directory -s -j "$$(nproc)" WERROR=1 man
-	@tests/lint
+	@B=$B tests/lint
 format:
 	clang-format -i $(shell find base app engine kernels ui -name '*.[ch]')
 

@@ -5,7 +5,7 @@
 #include "app/bench/bench.h"
 #include "app/tools/calibrate.h"
 #include "app/charset.h"
-#include "app/crash.h"
+#include "ui/term/crash.h"
 #include "app/tools/eval.h"
 #include "app/config/file_name.h"
 #include "app/line/line.h"

@@ -2,7 +2,7 @@
  *
  * Expected values are written out by hand from the manual, not taken from the table. */
 #include "app/config/args.h"
-#include "app/setup.h"
+#include "app/config/setup.h"
 #include "engine/decode/sampler.h"
 #include "engine/strategy/strategies.h"
 

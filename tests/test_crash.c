@@ -4,7 +4,7 @@
  * Children crash on terminals of their own.  The decode thread is caught in a function of a library
  * that it calls while it loads, which this program has instead. */
 #include "app/config/args.h"
-#include "app/crash.h"
+#include "ui/term/crash.h"
 #include "app/worker/worker.h"
 #include "kernels/threads.h"
 #include "tests/mk.h"

@@ -6,7 +6,7 @@
 #include "app/config/args.h"
 #include "app/bench/bench_parts.h"
 #include "app/config/model_path.h"
-#include "app/setup.h"
+#include "app/config/setup.h"
 #include "base/text.h"
 
 #include <stdlib.h>

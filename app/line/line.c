@@ -3,7 +3,7 @@
  * Invariant: signals arrive only inside ppoll, so none is lost between a test and the wait. */
 #include "app/line/line.h"
 #include "app/talk/commands.h"
-#include "app/crash.h"
+#include "ui/term/crash.h"
 #include "app/line/input.h"
 #include "app/run/run.h"
 #include "base/text.h"

@@ -3,7 +3,7 @@
  * Invariant: a signal only sets a flag, which the engine asks for between two passes. */
 #include "app/tools/calibrate.h"
 #include "app/config/model_path.h"
-#include "app/setup.h"
+#include "app/config/setup.h"
 #include "base/text.h"
 #include "engine/calibrate/calibrate.h"
 

@@ -4,7 +4,7 @@
  * scored on the tokens after them.  struct eval owns the engine, the ids and the reference.
  * Invariant: only OUT_ROWS rows of logits exist at a time, whatever the text's length. */
 #include "app/tools/eval.h"
-#include "app/setup.h"
+#include "app/config/setup.h"
 #include "base/text.h"
 #include "engine/engine.h"
 

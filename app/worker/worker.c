@@ -5,7 +5,7 @@
 #include "app/worker/worker_parts.h"
 #include "kernels/registry.h"
 #include "app/config/model_path.h"
-#include "app/setup.h"
+#include "app/config/setup.h"
 #include "base/altstack.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* dev.h - one model on the cpu backend: matrices, work buffers, cache.
+/* dev.h - private to kernels/cpu: one model there, with matrices, work buffers and cache.
  *
  * struct dev owns everything but the model, which it borrows.  All buffers are sized at open.
  * Invariant: a forward allocates nothing. */

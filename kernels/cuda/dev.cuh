@@ -1,4 +1,5 @@
-/* dev.cuh - one model on the cuda backend: matrices in planes, activations, cache, work buffers.
+/* dev.cuh - private to kernels/cuda: one model there, with matrices in planes, activations, cache
+ * and work buffers.
  *
  * struct dev owns everything but the model, which it borrows.  Device pointers are marked (device);
  * a layer whose weights stay in host memory has such pointers too, into pinned memory that the

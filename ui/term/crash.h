@@ -1,8 +1,8 @@
 /* crash.h - the terminal given back, and a reason told, when the program crashes in any thread.
  *
  * Process-wide state.  Invariant: the handler calls nothing that is not safe in one. */
-#ifndef S3D_APP_CRASH_H
-#define S3D_APP_CRASH_H
+#ifndef S3D_UI_CRASH_H
+#define S3D_UI_CRASH_H
 #include <stdbool.h>
 
 /* For the whole run, from the first thread, before there are others. */

@@ -1,7 +1,7 @@
 /* crash.c - see crash.h.
  *
  * When all is told the signal goes to whom it went before: the system, or a sanitizer. */
-#include "app/crash.h"
+#include "ui/term/crash.h"
 #include "base/altstack.h"
 #include "ui/term/term.h"
 

@@ -1,5 +1,5 @@
 /* setup.c - see setup.h. */
-#include "app/setup.h"
+#include "app/config/setup.h"
 #include <string.h>
 
 /* Who names kernels of the cpu backend wants to see them at work. */
