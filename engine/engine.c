@@ -135,7 +135,7 @@ static size_t all_of_little(const struct engine *e, const struct setup *s,
 
 /* Whether it fits; with force only a note says that it does not. */
 static int check_here(struct engine *e, const struct engine_opt *o, const struct model *m,
-		      const struct backend_opt *be, int n_ctx, const struct memory_host *host,
+		      const struct backend_opt *be, int n_ctx, const struct machine_memory *host,
 		      char err[ERR_MAX])
 {
 	char why[ERR_MAX];
@@ -155,7 +155,7 @@ static int plan_here(struct engine *e, const struct engine_opt *o, struct setup 
 		     char err[ERR_MAX])
 {
 	struct memory_plan *p = &e->plan;
-	struct memory_host host = memory_here();
+	struct machine_memory host = machine_memory();
 	struct backend_memory mem;
 	size_t big;
 
@@ -203,7 +203,7 @@ static int fit_big(struct engine *e, struct setup *s, const struct memory_room *
 				 .most = all->most > little ? all->most - little : 0,
 				 .others = all->others + little };
 	struct backend_memory mem;
-	size_t free = memory_free();
+	size_t free = machine_free();
 
 	if (memory_fit(e->be, e->model, &s->be, s->n_ctx, &r, &mem, err) != 0)
 		return -1;
@@ -260,7 +260,7 @@ static int plan_all(struct engine *e, const struct engine_opt *o, struct setup *
 	e->plan = (struct memory_plan){ .n_layers = e->model->cfg.n_layers };
 	if (plan(e, o, s, err) != 0)
 		return -1;
-	e->plan.now = memory_now();
+	e->plan.now = machine_taken();
 	if (o->planned)
 		o->planned(o->planned_ctx, &e->plan);
 	return 0;

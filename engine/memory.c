@@ -1,9 +1,6 @@
 /* memory.c - see memory.h.  No state. */
 #include "engine/memory.h"
-#include "base/cgroup.h"
-#include <limits.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define MIB ((size_t)1 << 20)
 static const size_t WORK = 64 * MIB;    /* buffers, tokenizer and the like, generously */
@@ -28,74 +25,9 @@ size_t memory_kv(const struct model *m, const struct backend_opt *be, int n_ctx)
 	return each * rings.all;
 }
 
-/* What a group and all within it may still take: page cache that nobody has looked at for a while
- * is dropped before anything is refused. */
-static void see_group(void *ctx, const char *folder)
-{
-	struct memory_host *h = ctx;
-	uint64_t max = UINT64_MAX, high = UINT64_MAX, used, cache = 0, left;
-
-	if (cgroup_number(folder, "memory.current", "", &used)) {       /* version 2 */
-		cgroup_number(folder, "memory.max", "", &max);
-		cgroup_number(folder, "memory.high", "", &high);
-		cgroup_number(folder, "memory.stat", "inactive_file", &cache);
-	} else if (cgroup_number(folder, "memory.usage_in_bytes", "", &used)) {
-		cgroup_number(folder, "memory.limit_in_bytes", "", &max);
-		cgroup_number(folder, "memory.stat", "total_inactive_file", &cache);
-	} else {
-		return;
-	}
-	max = max < high ? max : high;
-	if (max == UINT64_MAX)
-		return;
-	used -= cache < used ? cache : used;
-	left = max > used ? max - used : 0;
-	if (left < h->free) {
-		h->free = (size_t)left;
-		h->group = true;
-	}
-}
-
-struct memory_host memory_host(const char *proc, const char *root)
-{
-	struct memory_host h = { .free = SIZE_MAX };
-	char groups[PATH_MAX];
-	uint64_t kib;
-
-	if (cgroup_number(proc, "meminfo", "MemAvailable", &kib))
-		h.free = (size_t)kib * 1024;
-	if (cgroup_number(proc, "meminfo", "SwapFree", &kib))
-		h.swap = (size_t)kib * 1024;
-	if (snprintf(groups, sizeof(groups), "%s/self/cgroup", proc) < (int)sizeof(groups))
-		cgroup_walk(groups, root, "memory", see_group, &h);
-	return h;
-}
-
-struct memory_host memory_here(void)
-{
-	return memory_host("/proc", "/sys/fs/cgroup");
-}
-
-size_t memory_free(void)
-{
-	return memory_here().free;
-}
-
-size_t memory_now(void)
-{
-	unsigned long long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
-
-	if (f && fscanf(f, "%*u %llu", &pages) != 1)
-		pages = 0;
-	if (f)
-		fclose(f);
-	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* Each part of what is needed and of what there is, and what helps. */
 static int refuse(const struct model *m, const struct backend_opt *be, int n_ctx,
-		  const struct memory_host *h, const char *advice, char err[ERR_MAX])
+		  const struct machine_memory *h, const char *advice, char err[ERR_MAX])
 {
 	size_t weights = gguf_size(m->file), kv = memory_kv(m, be, n_ctx);
 	char swap[64] = "";
@@ -111,7 +43,7 @@ static int refuse(const struct model *m, const struct backend_opt *be, int n_ctx
 }
 
 int memory_check(const struct model *m, const struct backend_opt *be, int n_ctx,
-		 const struct memory_host *h, char err[ERR_MAX])
+		 const struct machine_memory *h, char err[ERR_MAX])
 {
 	const struct quant_info *q8 = quant_find("q8_0");
 	struct backend_opt small = { .cache_k = q8, .cache_v = q8 };

@@ -3,6 +3,7 @@
  * No ownership.  Invariant: no advice is given that would not work. */
 #ifndef S3D_MEMORY_H
 #define S3D_MEMORY_H
+#include "base/machine.h"
 #include "kernels/backend.h"
 #include "engine/model/window.h"
 
@@ -31,23 +32,10 @@ static inline size_t memory_total(const struct memory_plan *p)
 
 /* Bytes of a cache of n_ctx positions, its types as a backend would be told. */
 size_t memory_kv(const struct model *, const struct backend_opt *, int n_ctx);
-/* What this process may still take, in bytes: what the system has free (or can free), or what the
- * narrowest of the control groups that it is in has left. */
-struct memory_host {
-	size_t free;            /* SIZE_MAX: unknown */
-	bool group;             /* a control group says so */
-	size_t swap;            /* free beside it; weights that are swapped are of no use */
-};
-/* proc, root: folders like /proc and /sys/fs/cgroup. */
-struct memory_host memory_host(const char *proc, const char *root);
-struct memory_host memory_here(void);
-size_t memory_free(void);       /* memory_here().free */
-/* Bytes of memory that this process takes now; 0: unknown. */
-size_t memory_now(void);
 /* 0 when weights, cache and work buffers fit; else -1 with an err that says each part of it and
  * which -c or type of cache would fit. */
 int memory_check(const struct model *, const struct backend_opt *, int n_ctx,
-		 const struct memory_host *, char err[ERR_MAX]);
+		 const struct machine_memory *, char err[ERR_MAX]);
 
 /* What models may take of a device's memory of which so much is free: what is asked for (0: all),
  * but never more than there is; unasked with a margin for the driver and others. */

@@ -1,5 +1,6 @@
 /* backend.c - which backend does the arithmetic, by name.  No state. */
 #include "kernels/registry.h"
+#include "base/machine.h"
 #include <string.h>
 
 const struct backend *backend_find(const char *name, char err[ERR_MAX])
@@ -31,7 +32,7 @@ int backend_fail(const char *name, const char *text, const char *then, char err[
 
 int backend_threads(int asked, char note[ERR_MAX])
 {
-	int cores = cpu_usable_cores();
+	int cores = machine_cores();
 
 	*note = '\0';
 	if (asked > cores)

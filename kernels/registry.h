@@ -6,8 +6,6 @@
 #include "kernels/backend.h"
 
 extern const struct backend backend_cpu;
-/* Processors that this process may use: its affinity mask, and quotas of its control groups. */
-int cpu_usable_cores(void);
 /* Threads for who asks for so many (0: as many as there may be): no more than processors, for they
  * wait for each other in every stage, and crawl when they share one.  note: "", or that it is so.
  */

@@ -62,7 +62,7 @@ static void test_no_template(void **state)
 /* What is needed beside what the program has: a sanitizer keeps what was freed before. */
 static size_t more_bytes(struct calibrate_opt o, struct calibrate_result *r)
 {
-	size_t has = memory_now();
+	size_t has = machine_taken();
 
 	must(o, r);
 	return begin_bytes - has;

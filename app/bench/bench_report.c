@@ -3,9 +3,9 @@
  * CSV: name,unit,median,min,max,repetitions; a text (unit "text") stands quoted in "median".
  * Invariant: what was not measured is '-' in the table and absent from the CSV. */
 #include "app/bench/bench_parts.h"
+#include "base/machine.h"
 #include "base/text.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,15 +27,6 @@ static void cpu_name(char *out, size_t cap)
 	}
 	if (f)
 		fclose(f);
-}
-
-static int usable_cores(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return (int)sysconf(_SC_NPROCESSORS_ONLN);
-	return CPU_COUNT(&set);
 }
 
 static const char *file_name(const struct bench *b)
@@ -76,7 +67,7 @@ static void describe(const struct bench *b, FILE *f)
 
 	cpu_name(cpu, sizeof(cpu));
 	text_row(f, "program", "s3dchat " S3D_VERSION, b->opt->csv);
-	snprintf(line, sizeof(line), "%s, %d of %ld core%s, %.1f GiB", cpu, usable_cores(),
+	snprintf(line, sizeof(line), "%s, %d of %ld core%s, %.1f GiB", cpu, machine_cores(),
 		 sysconf(_SC_NPROCESSORS_CONF), text_s(sysconf(_SC_NPROCESSORS_CONF)), gib);
 	text_row(f, "machine", line, b->opt->csv);
 	snprintf(line, sizeof(line), "%s: %s", b->e->be->name, b->e->be->describe(b->e->dev));

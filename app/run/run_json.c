@@ -66,7 +66,7 @@ static void put_drafts(json_t *j, const struct stats *s, bool any)
 
 static json_t *memory(const struct talk *t)
 {
-	size_t now = memory_now();
+	size_t now = machine_taken();
 	json_t *j = json_object();
 
 	put_count(j, "weights", t->ready && t->info.weights, (long long)t->info.weights);

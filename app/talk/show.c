@@ -112,7 +112,7 @@ static void show_gpu(const struct model_info *i, FILE *out)
 static void show_memory(const struct talk *t, FILE *out)
 {
 	const struct model_info *i = &t->info;
-	size_t now = memory_now();
+	size_t now = machine_taken();
 
 	mebibytes(out, "little model", t->ready && i->draft, i->draft);
 	mebibytes(out, "weights", t->ready && i->weights, i->weights);

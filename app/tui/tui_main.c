@@ -192,7 +192,7 @@ static void tick(struct screen *s)
 	if (t->now - s->measured < 1)
 		return;
 	s->measured = t->now;
-	now = memory_now();
+	now = machine_taken();
 	t->stats.rss = now ? (double)now : -1;
 	s->dirty = true;
 }

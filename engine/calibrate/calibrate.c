@@ -91,7 +91,7 @@ static int fit(struct calibrate *c, const struct model *m, bool device, struct n
 	       char err[ERR_MAX])
 {
 	size_t most = c->o->sums_most ? c->o->sums_most : 1024 * MIB;
-	size_t free = c->o->free ? c->o->free : memory_free();
+	size_t free = c->o->free ? c->o->free : machine_free();
 	size_t kv = device ? 0 : memory_kv(m, &c->o->engine.be, memory_rows(c->context)), all;
 
 	while (kv && c->lanes > LANES_LEAST && (size_t)c->lanes * kv > 512 * MIB)
@@ -146,7 +146,7 @@ static int plan(struct calibrate *c, const char **backend, size_t *bytes, char b
 		char err[ERR_MAX])
 {
 	struct model *m = model_open(c->o->engine.model, NULL, err);
-	struct needs n = { .program = memory_now() };
+	struct needs n = { .program = machine_taken() };
 	const struct backend *be = m ? find_backend(c, backend, err) : NULL;
 	struct backend_memory mem = { .work = 0 };
 	struct engine_opt o;

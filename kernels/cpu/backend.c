@@ -1,7 +1,7 @@
 /* backend.c - the cpu backend: loads a model into one arena, owns its buffers and caches.
  *
  * Invariant: dev_close accepts what a failed open left. */
-#include "engine/memory.h"
+#include "base/machine.h"
 #include "engine/model/rope.h"
 #include "kernels/cpu/bridge.h"
 #include "kernels/cpu/load.h"
@@ -234,7 +234,7 @@ static int dev_set(struct dev *d, const struct model *m, const struct backend_op
 	if (!d->k)
 		return -1;
 	d->n_threads = opt->share ? pool_size(opt->share->pool) :
-		       opt->n_threads > 0 ? opt->n_threads : cpu_usable_cores();
+		       opt->n_threads > 0 ? opt->n_threads : machine_cores();
 	d->floats = opt->kernels && !strcmp(opt->kernels, "float");
 	d->watch = opt->watch;
 	d->watch_ctx = opt->watch_ctx;
@@ -413,8 +413,8 @@ static const struct backend_draft draft = {
 const struct backend backend_cpu = {
 	.name = "cpu",
 	.draft = &draft,
-	.free = memory_free,
-	.used = memory_now,
+	.free = machine_free,
+	.used = machine_taken,
 	.plan = dev_plan,
 	.open = dev_open,
 	.close = dev_close,

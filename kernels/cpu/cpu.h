@@ -101,8 +101,5 @@ const char *amx_refused(void);  /* why AMX is not for this process; NULL: it may
 bool amx_try(void);             /* one product by the tile instructions; false: trapped or wrong */
 
 /* cpuinfo.c */
-/* Cores that the processor quotas of control groups (versions 1 and 2, with those above) leave:
- * groups is a list like /proc/self/cgroup, root where they are mounted.  0: no limit. */
-int cpu_quota_cores(const char *groups, const char *root);
 const struct cpu_kernels *cpu_kernels_find(const char *name, char err[ERR_MAX]);
 #endif
