@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -12,6 +13,74 @@
 #include <unistd.h>
 
 enum { MARK = 6 };              /* letters behind the name, as mkstemp has them */
+enum { ROOM = 1 << 16 };        /* bytes that a file is read into at first */
+
+/* Up to limit bytes, and room for a zero byte; NULL with errno. */
+static char *read_up_to(int fd, size_t limit, size_t *n)
+{
+	size_t room = 0;
+	char *buf = NULL, *more;
+	ssize_t got;
+
+	*n = 0;
+	do {
+		if (*n == room) {
+			room = room ? 2 * room : ROOM;
+			room = room < limit ? room : limit;
+			more = realloc(buf, room + 1);
+			if (!more) {
+				free(buf);
+				return NULL;
+			}
+			buf = more;
+		}
+		got = TEMP_FAILURE_RETRY(read(fd, buf + *n, room - *n));
+		*n += got > 0 ? (size_t)got : 0;
+	} while (got > 0 && *n < limit);
+	if (got < 0) {
+		free(buf);
+		return NULL;
+	}
+	return buf;
+}
+
+char *file_read_fd(int fd, const char *name, unsigned how, size_t most, size_t *n,
+		   char err[ERR_MAX])
+{
+	char *buf = read_up_to(fd, how & FILE_BEGINNING ? most : most + 1, n), *fit;
+
+	if (buf && *n <= most) {
+		buf[*n] = '\0';
+		fit = realloc(buf, *n + 1);
+		return fit ? fit : buf;
+	}
+	if (!buf)
+		fail(err, "cannot read %s: %s", name, strerror(errno));
+	else
+		fail(err, "cannot read %s: it has more than %zu %s", name,
+		     most >> 20 ? most >> 20 : most, most >> 20 ? "MiB" : "bytes");
+	free(buf);
+	return NULL;
+}
+
+char *file_read(const char *path, unsigned how, size_t most, size_t *n, char err[ERR_MAX])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | (how & FILE_ORDINARY ? O_NONBLOCK : 0));
+	char name[PATH_MAX + 2], *buf = NULL;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st)) {
+		fail(err, "cannot read '%s': %s", path, strerror(errno));
+	} else if (how & FILE_ORDINARY && !S_ISREG(st.st_mode)) {
+		fail(err, "'%s' is not an ordinary file", path);
+	} else {
+		snprintf(name, sizeof(name), "'%s'", path);
+		buf = file_read_fd(fd, name, how, most, n, err);
+	}
+	if (fd >= 0)
+		close(fd);
+	return buf;
+}
 
 /* Not mkostemp: that gives every file mode 0600, and the umask, which the system applies here, can
  * only be asked for by changing it under the other threads' feet. */

@@ -1,5 +1,5 @@
-/* test_file.c - files that are replaced in one step: whole, as open as they should be, and through
- * nobody's link. */
+/* test_file.c - files that are read whole, or refused; and those that are replaced in one step:
+ * whole, as open as they should be, and through nobody's link. */
 #include "base/file.h"
 #include <dirent.h>
 #include <setjmp.h>
@@ -165,6 +165,79 @@ static void test_full(void **state)
 	assert_int_equal(files(), 1);
 }
 
+static char byte_at(size_t i)
+{
+	return (char)(i * 31 + i / 251);
+}
+
+/* From path or, in pieces as a pipe gives them, from a process. */
+static void reads(size_t size, bool piped, size_t most, unsigned how, size_t want)
+{
+	FILE *f = fopen(path, "w");
+	char command[128], *got;
+	size_t n = 12345;
+
+	for (size_t i = 0; i < size; i++)
+		fputc(byte_at(i), f);
+	fclose(f);
+	snprintf(command, sizeof(command), "dd bs=1000 status=none if=%s", path);
+	f = piped ? popen(command, "r") : NULL;
+	got = piped ? file_read_fd(fileno(f), "a pipe", how, most, &n, err) :
+		      file_read(path, how, most, &n, err);
+	if (f)
+		pclose(f);
+	if (want > size) {
+		assert_null(got);
+		return;
+	}
+	if (!got)
+		fail_msg("%s", err);
+	assert_int_equal(n, want);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(got[i], byte_at(i));
+	assert_int_equal(got[n], 0);
+	free(got);
+}
+
+static void test_read(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 999, 65535, 65536, 65537, 131072, 200000 };
+	enum { REFUSED = 1000000 };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t size = sizes[i / 2];
+		bool piped = i % 2;
+
+		reads(size, piped, SIZE_MAX - 1, 0, size);
+		reads(size, piped, size, 0, size);
+		reads(size, piped, size + 1, piped ? 0 : FILE_ORDINARY, size);
+		if (size < 2)
+			continue;
+		reads(size, piped, size - 1, 0, REFUSED);
+		assert_non_null(strstr(err, "more than"));
+		reads(size, piped, size - 1, FILE_BEGINNING, size - 1);
+		reads(size, piped, 1, FILE_BEGINNING, 1);
+	}
+}
+
+/* Of a pipe that nobody writes to nothing is waited for. */
+static void test_read_refused(void **state)
+{
+	size_t n;
+
+	(void)state;
+	unlink(path);
+	assert_null(file_read(path, 0, 100, &n, err));
+	assert_non_null(strstr(err, "No such file"));
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_null(file_read(path, FILE_ORDINARY, 100, &n, err));
+	assert_non_null(strstr(err, "not an ordinary file"));
+	assert_null(file_read(folder, 0, 100, &n, err));
+	assert_non_null(strstr(err, "Is a directory"));
+	unlink(path);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -184,6 +257,8 @@ static int remove_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_read_refused),
 		cmocka_unit_test(test_mode),
 		cmocka_unit_test(test_two),
 		cmocka_unit_test(test_link),

@@ -2,6 +2,7 @@
  *
  * The built-in set is build/gen/prompts.h, which tests/tools/embed_prompts.sh writes. */
 #include "app/bench/bench_prompts.h"
+#include "base/file.h"
 #include "base/text.h"
 
 #include <dirent.h>
@@ -56,22 +57,12 @@ static int add_prompt(struct prompt_set *s, const char *name, const unsigned cha
 static int load_file(struct prompt_set *s, const char *path, char err[ERR_MAX])
 {
 	const char *slash = strrchr(path, '/');
-	unsigned char *text = mem_new(TEXT_MAX + 1, 1, err);
-	FILE *f = text ? fopen(path, "rb") : NULL;
-	size_t n = 0;
-	int rc = -1;
+	size_t n;
+	char *text = file_read(path, 0, TEXT_MAX, &n, err);
+	int rc = text ? add_prompt(s, slash ? slash + 1 : path, (unsigned char *)text,
+				     n, err) : -1;
 
-	if (f)
-		n = fread(text, 1, TEXT_MAX + 1, f);
-	if (text && (!f || ferror(f)))
-		fail(err, "%s: %s", path, strerror(errno));
-	else if (n > TEXT_MAX)
-		fail(err, "%s: a prompt may have %d bytes at most", path, TEXT_MAX);
-	else if (text)
-		rc = add_prompt(s, slash ? slash + 1 : path, text, n, err);
-	if (f)
-		fclose(f);
-	mem_free(text);
+	free(text);
 	return rc;
 }
 

@@ -10,17 +10,15 @@
 #include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define FORMAT 1
-#define FILE_LIMIT ((off_t)256 << 20)
+#define FILE_LIMIT ((size_t)256 << 20)
 
 static json_t *settings_object(const struct options *o)
 {
@@ -131,38 +129,6 @@ int chat_save(const struct chat *c, const struct options *o, const char *model, 
 	rc = replace(real ? real : path, c, o, model, err);
 	free(real);
 	return rc;
-}
-
-static char *read_file(const char *path, size_t *n, char err[ERR_MAX])
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	char *buf = NULL;
-	ssize_t got = 1;
-
-	if (fd < 0 || fstat(fd, &st)) {
-		fail(err, "cannot read '%s': %s", path, strerror(errno));
-	} else if (!S_ISREG(st.st_mode)) {
-		fail(err, "'%s' is not an ordinary file", path);
-	} else if (st.st_size > FILE_LIMIT) {
-		fail(err, "'%s' is too big for a chat (over 256 MiB)", path);
-	} else {
-		buf = malloc((size_t)st.st_size + 1);
-		for (*n = 0; buf && *n < (size_t)st.st_size && got > 0; *n += (size_t)got) {
-			got = TEMP_FAILURE_RETRY(read(fd, buf + *n, (size_t)st.st_size - *n));
-			if (got < 0)
-				break;
-		}
-		if (!buf || got < 0)
-			fail(err, "cannot read '%s': %s", path, strerror(errno));
-	}
-	if (fd >= 0)
-		close(fd);
-	if (got < 0) {
-		free(buf);
-		return NULL;
-	}
-	return buf;
 }
 
 enum { TOLD = 4 };
@@ -404,7 +370,7 @@ bool chat_is_saved(const char *path)
 {
 	char err[ERR_MAX];
 	size_t n = 0;
-	char *s = read_file(path, &n, err);
+	char *s = file_read(path, FILE_ORDINARY, FILE_LIMIT, &n, err);
 	const char *nl = n ? memchr(s, '\n', n) : NULL;
 	size_t bom = s ? bom_length(s, n) : 0;
 	json_t *j = nl ? json_loadb(s + bom, (size_t)(nl - s) - bom,
@@ -423,7 +389,7 @@ struct chat *chat_load(struct options *o, const char *path, char warning[ERR_MAX
 	struct reading r = { .o = o ? &changed : NULL };
 	char why[ERR_MAX];
 	size_t n = 0;
-	char *s = read_file(path, &n, err);
+	char *s = file_read(path, FILE_ORDINARY, FILE_LIMIT, &n, err);
 
 	warning[0] = '\0';
 	if (o)

@@ -6,6 +6,7 @@
 #include "app/config/config.h"
 #include "app/config/args.h"
 #include "app/config/config_parts.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -324,27 +325,6 @@ static int may_read(struct reading *rd, const struct place *me, char err[ERR_MAX
 	return 0;
 }
 
-/* All of an open file, terminated; NULL with err set. */
-static char *slurp(int fd, size_t size, const char *path, size_t *n, char err[ERR_MAX])
-{
-	char *text = malloc(size + 1);
-	ssize_t got = 1;
-
-	if (!text) {
-		fail(err, "%s: out of memory", path);
-		return NULL;
-	}
-	for (*n = 0; *n < size && got > 0; *n += got > 0 ? (size_t)got : 0)
-		got = read(fd, text + *n, size - *n);
-	if (got < 0) {
-		fail(err, "%s: %s", path, strerror(errno));
-		free(text);
-		return NULL;
-	}
-	text[*n] = '\0';
-	return text;
-}
-
 static int read_open(struct reading *rd, struct place *me, int fd, char err[ERR_MAX])
 {
 	struct stat st;
@@ -362,7 +342,7 @@ static int read_open(struct reading *rd, struct place *me, int fd, char err[ERR_
 	me->ino = st.st_ino;
 	if (may_read(rd, me, err))
 		return -1;
-	text = slurp(fd, (size_t)st.st_size, me->path, &n, err);
+	text = file_read_fd(fd, me->path, 0, FILE_MAX_BYTES, &n, err);
 	if (!text)
 		return -1;
 	read_text(rd, me, text, n);

@@ -3,13 +3,12 @@
  * Invariant: the conversation here is the only one that counts; the decode thread gets copies. */
 #include "app/talk/talk_in.h"
 #include "app/config/args.h"
+#include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -242,43 +241,11 @@ bool talk_waits(const struct talk *t)
 	return !t->failed && (t->busy || t->switching);
 }
 
-static char *read_all(int fd, size_t *n, char why[ERR_MAX])
-{
-	char *buf = malloc(READ_LIMIT + 1), *fit;
-	ssize_t got = 1;
-
-	for (*n = 0; buf && got > 0 && *n <= READ_LIMIT; *n += (size_t)got) {
-		got = TEMP_FAILURE_RETRY(read(fd, buf + *n, READ_LIMIT + 1 - *n));
-		if (got < 0)
-			break;
-	}
-	if (!buf || got < 0 || *n > READ_LIMIT) {
-		fail(why, "%s", !buf || got < 0 ? strerror(errno) : "over 16 MiB");
-		free(buf);
-		return NULL;
-	}
-	buf[*n] = '\0';
-	fit = realloc(buf, *n + 1);
-	return fit ? fit : buf;
-}
-
 char *talk_read_file(const char *path, size_t *n, char err[ERR_MAX])
 {
-	bool is_stdin = !strcmp(path, "-");
-	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	char why[ERR_MAX];
-	char *buf;
-
-	if (fd < 0) {
-		fail(err, "cannot read '%s': %s", path, strerror(errno));
-		return NULL;
-	}
-	buf = read_all(fd, n, why);
-	if (!buf)
-		fail(err, "cannot read %s: %s", is_stdin ? "standard input" : path, why);
-	if (!is_stdin)
-		close(fd);
-	return buf;
+	if (!strcmp(path, "-"))
+		return file_read_fd(STDIN_FILENO, "standard input", 0, READ_LIMIT, n, err);
+	return file_read(path, 0, READ_LIMIT, n, err);
 }
 
 int talk_put_before(struct talk *t, const char *text, size_t len)
@@ -298,15 +265,9 @@ int talk_put_before(struct talk *t, const char *text, size_t len)
 
 int talk_attach(struct talk *t, const char *path, size_t *n, char err[ERR_MAX])
 {
-	struct stat st;
-	char *text;
+	char *text = file_read(path, FILE_ORDINARY, READ_LIMIT, n, err);
 	int rc = 0;
 
-	if (stat(path, &st))
-		return fail(err, "cannot read '%s': %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode))
-		return fail(err, "'%s' is not an ordinary file", path);
-	text = talk_read_file(path, n, err);
 	if (!text)
 		return -1;
 	if (memchr(text, 0, *n))

@@ -5,10 +5,10 @@
  * Invariant: only OUT_ROWS rows of logits exist at a time, whatever the text's length. */
 #include "app/tools/eval.h"
 #include "app/config/setup.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "engine/engine.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,44 +29,11 @@ struct eval {
 	double start;
 };
 
-static char *read_text(const char *path, size_t *len, char err[ERR_MAX])
-{
-	FILE *f = fopen(path, "rb");
-	size_t cap = 0;
-	char *text = NULL, *more;
-
-	*len = 0;
-	if (!f) {
-		fail(err, "%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	do {
-		cap = cap ? 2 * cap : 1 << 16;
-		more = cap <= TEXT_MAX ? realloc(text, cap) : NULL;
-		if (!more) {
-			fail(err, "%s: too long to evaluate (at most %zu MiB)", path,
-			     TEXT_MAX >> 20);
-			goto bad;
-		}
-		text = more;
-		*len += fread(text + *len, 1, cap - *len, f);
-	} while (*len == cap);
-	if (!ferror(f)) {
-		fclose(f);
-		return text;
-	}
-	fail(err, "%s: %s", path, strerror(errno));
-bad:
-	free(text);
-	fclose(f);
-	return NULL;
-}
-
 static int tokenize_text(struct eval *v, char err[ERR_MAX])
 {
 	int bos = tokenizer_add_bos(v->e->tok) ? tokenizer_bos(v->e->tok) : -1;
 	size_t len;
-	char *text = read_text(v->opt->text, &len, err);
+	char *text = file_read(v->opt->text, 0, TEXT_MAX, &len, err);
 	int n = text ? tokenizer_encode_new(v->e->tok, text, len, false, bos >= 0, &v->ids, err) :
 		       -1;
 

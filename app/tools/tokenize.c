@@ -1,5 +1,6 @@
 /* tokenize.c - see tokenize.h.  No BOS is put before the ids: what stands there is the text. */
 #include "app/tools/tokenize.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "engine/text/tokenizer.h"
 #include <ctype.h>
@@ -10,31 +11,6 @@
 #include <unistd.h>
 
 #define BLANKS " \t\r\n\v\f"
-
-/* All of stdin, with a zero byte behind it; the caller frees it. */
-static char *read_all(size_t *len, char err[ERR_MAX])
-{
-	size_t cap = 0, n = 0;
-	char *s = NULL;
-	do {
-		char *more = n + 1 < cap ? s : realloc(s, cap = cap ? 2 * cap : 65536);
-		if (!more) {
-			fail(err, "out of memory after %zu bytes of standard input", n);
-			free(s);
-			return NULL;
-		}
-		s = more;
-		n += fread(s + n, 1, cap - n - 1, stdin);
-	} while (!feof(stdin) && !ferror(stdin));
-	if (ferror(stdin)) {
-		fail(err, "standard input can not be read: %s", strerror(errno));
-		free(s);
-		return NULL;
-	}
-	s[n] = '\0';
-	*len = n;
-	return s;
-}
 
 static int print_ids(struct tokenizer *t, const char *text, size_t len, bool special,
 		     char err[ERR_MAX])
@@ -122,7 +98,8 @@ int tokenize_main(const char *model_path, bool decode, bool special, char err[ER
 	int rc = -1;
 	struct gguf *g = gguf_open(model_path, err);
 	struct tokenizer *t = g ? tokenizer_open(g, err) : NULL;
-	char *s = t ? read_all(&len, err) : NULL;
+	char *s = t ? file_read_fd(STDIN_FILENO, "standard input", 0, SIZE_MAX - 1, &len, err) :
+		      NULL;
 	gguf_close(g);
 	if (s)
 		rc = decode ? print_text(t, s, len, special, err) :

@@ -1,8 +1,8 @@
-/* tui_editor.c - see tui_editor.h.
+/* editor.c - see editor.h.
  *
  * Invariant: the file is ours alone (mkstemp, 0600) and is gone afterwards. */
 #include "app/typing/editor.h"
-#include "app/talk/talk.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -14,18 +14,7 @@
 
 extern char **environ;
 
-static int write_text(int fd, const char *text, size_t n, char err[ERR_MAX])
-{
-	while (n) {
-		ssize_t k = TEMP_FAILURE_RETRY(write(fd, text, n));
-
-		if (k < 0)
-			return fail(err, "cannot write for the editor: %s", strerror(errno));
-		text += k;
-		n -= (size_t)k;
-	}
-	return 0;
-}
+enum { EDITED_MOST = 16 << 20 };
 
 /* The shell splits the variable into words, as everyone's EDITOR expects. */
 static int run_editor(char *path, char err[ERR_MAX])
@@ -62,10 +51,12 @@ char *tui_editor(const char *text, size_t *n, char err[ERR_MAX])
 		fail(err, "cannot make a file for the editor: %s", strerror(errno));
 		return NULL;
 	}
-	rc = write_text(fd, text, *n, err);
+	rc = fd_write(fd, text, *n);
+	if (rc)
+		fail(err, "cannot write for the editor: %s", strerror(errno));
 	close(fd);
 	if (!rc && !run_editor(path, err))
-		got = talk_read_file(path, n, err);
+		got = file_read(path, 0, EDITED_MOST, n, err);
 	unlink(path);
 	while (got && *n && got[*n - 1] == '\n')
 		got[--*n] = '\0';

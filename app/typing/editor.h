@@ -1,8 +1,8 @@
-/* tui_editor.h - the prompt in the user's own editor.
+/* editor.h - the prompt in the user's own editor.
  *
  * Invariant: the text comes back whole or stays what it was. */
-#ifndef S3D_APP_TUI_EDITOR_H
-#define S3D_APP_TUI_EDITOR_H
+#ifndef S3D_APP_EDITOR_H
+#define S3D_APP_EDITOR_H
 #include "base/util.h"
 
 /* Runs $VISUAL, else $EDITOR, else vi, on a file with *n bytes of text; the caller has given the

@@ -3,7 +3,7 @@
  *
  * Invariant: what is held out is not summed up, and is a copy. */
 #include "engine/calibrate/calibrate_parts.h"
-#include <errno.h>
+#include "base/file.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,35 +54,15 @@ bool text_enough(const struct calibrate *c)
 	return sums_rows(c->sums) >= ROWS_LEAST && c->held_tokens >= HELD_LEAST;
 }
 
-static char *read_file(const char *path, size_t *n, char err[ERR_MAX])
-{
-	FILE *f = fopen(path, "rb");
-	char *text = f ? mem_new(TEXT_MOST, 1, err) : NULL;
-
-	if (!f)
-		fail(err, "%s: %s", path, strerror(errno));
-	if (text) {
-		*n = fread(text, 1, TEXT_MOST, f);
-		if (ferror(f)) {
-			fail(err, "%s: %s", path, strerror(errno));
-			mem_free(text);
-			text = NULL;
-		}
-	}
-	if (f)
-		fclose(f);
-	return text;
-}
-
 /* The ids of the file's text; NULL with err. */
 static int *read_ids(const struct calibrate *c, int *n, char err[ERR_MAX])
 {
 	size_t bytes = 0;
-	char *text = read_file(c->o->text, &bytes, err);
+	char *text = file_read(c->o->text, FILE_BEGINNING, TEXT_MOST, &bytes, err);
 	int *ids = NULL;
 
 	*n = text ? tokenizer_encode_new(c->e->tok, text, bytes, false, 0, &ids, err) : -1;
-	mem_free(text);
+	free(text);
 	return ids;
 }
 
