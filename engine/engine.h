@@ -88,4 +88,18 @@ int engine_step(struct engine *, int limit, struct emit out[STEP_MAX], bool *don
 /* Between answers, while nothing is asked: a small piece of what the strategy may find out then,
  * which changes no answer.  1: there is more, 0: there is none, -1 on error. */
 int engine_idle(struct engine *, char err[ERR_MAX]);
+
+/* What it says of itself. */
+const char *engine_backend(const struct engine *);      /* "cpu", "cuda" */
+const char *engine_device(const struct engine *);       /* "avx512, 2 threads" */
+bool engine_calibrates(const struct engine *);          /* a sidecar can be made, and used, here */
+struct engine_memory {          /* bytes that are taken where it computes */
+	size_t weights, work, kv;
+	size_t little;          /* all of the little model; 0: none */
+};
+struct engine_memory engine_memory(const struct engine *);
+/* What the process takes of a device's own memory now; 0: unknown, or it has none. */
+size_t engine_used(const struct engine *);
+/* err, of a pass that failed, with the backend's name before it and what to do behind it; -1. */
+int engine_fail(const struct engine *, const char *then, char err[ERR_MAX]);
 #endif

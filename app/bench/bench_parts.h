@@ -7,7 +7,7 @@
 #define S3D_APP_BENCH_PARTS_H
 #include "app/bench/bench_prompts.h"
 #include "app/config/options.h"
-#include "engine/engine.h"
+#include "engine/probe.h"
 
 #include <stdio.h>
 
@@ -56,7 +56,7 @@ struct bench {
 	int n_predict;          /* longest answer in tokens */
 	int n_decode;           /* tokens in a decode measurement */
 	int reps;
-	struct kv *kv;          /* the probes' own cache: row i holds ids[i], always */
+	struct probe *probe;    /* a cache of its own: row i holds ids[i], always */
 	int *ids;               /* (n_ids) */
 	int n_ids;
 	size_t token_bytes;     /* weights that one token needs, in the file's types */

@@ -14,23 +14,19 @@ const int bench_depths[] = { 0, 1024, 4096, -1 };
 
 double bench_rows(struct bench *b, int pos, int n, int n_out, char err[ERR_MAX])
 {
-	struct engine *e = b->e;
 	double start;
 	int done = 0;
 
 	/* what was forgotten, off the clock */
-	if (pos && pos < e->be->kv_back(b->kv) && bench_rows(b, 0, pos, 0, err) < 0)
+	if (pos && pos < probe_back(b->probe) && bench_rows(b, 0, pos, 0, err) < 0)
 		return -1;
 	start = clock_now();
 	while (done < n) {
-		int most = e->target.n_batch, rows = n - done < most ? n - done : most;
-		struct batch batch = {
-			.tok = b->ids + pos + done, .n = rows, .pos = pos + done,
-			.n_out = done + rows == n ? n_out : 0,
-		};
+		int most = b->e->target.n_batch, rows = n - done < most ? n - done : most;
 
-		if (!e->be->forward(e->dev, b->kv, &batch))
-			return fail(err, "%s", e->be->error(e->dev));
+		if (probe_run(b->probe, b->ids + pos + done, rows, pos + done,
+			      done + rows == n ? n_out : 0, err) != 0)
+			return -1;
 		done += rows;
 	}
 	return clock_now() - start;
@@ -65,17 +61,6 @@ int bench_probe_depth(const struct bench *b)
 	return (b->opt->quick ? 1024 : 4096) + b->n_decode;
 }
 
-/* The rows that a bridge needs, where the engine has one. */
-static int keep(struct bench *b, char err[ERR_MAX])
-{
-	int fed[KEEP_LAYERS];
-
-	if (!b->e->strat.bridged)
-		return 0;
-	bridge_fed(b->e->strat.bridged->bridge, &b->e->model->cfg, fed);
-	return b->e->be->draft->kv_keep(b->kv, fed, KEEP_LAYERS, err);
-}
-
 int bench_probe_open(struct bench *b, char err[ERR_MAX])
 {
 	int most = b->e->model->cfg.n_ctx_train;
@@ -89,10 +74,8 @@ int bench_probe_open(struct bench *b, char err[ERR_MAX])
 	b->ids = mem_new((size_t)b->n_ids, sizeof(*b->ids), err);
 	if (!b->ids || fill_ids(b, err))
 		return -1;
-	b->kv = b->e->be->kv_new(b->e->dev, b->n_ids, err);
-	if (!b->kv)
-		return -1;
-	if (keep(b, err) != 0)
+	b->probe = probe_open(b->e, b->n_ids, err);
+	if (!b->probe)
 		return -1;
 	bench_progress(b, 0, "filling the context");
 	return bench_rows(b, 0, b->n_ids, 0, err) < 0 ? -1 : 0;
@@ -100,8 +83,7 @@ int bench_probe_open(struct bench *b, char err[ERR_MAX])
 
 void bench_probe_close(struct bench *b)
 {
-	if (b->kv)
-		b->e->be->kv_free(b->kv);
+	probe_close(b->probe);
 	mem_free(b->ids);
 }
 
@@ -112,7 +94,7 @@ static double stream(struct bench *b)
 	double best = INFINITY;
 
 	for (int i = 0; i < STREAM_TIMES; i++) {
-		double s = b->e->be->stream(b->e->dev, bytes);
+		double s = probe_stream(b->e, bytes);
 
 		if (s > 0 && s < best)
 			best = s;
@@ -123,9 +105,9 @@ static double stream(struct bench *b)
 /* How a device that records its passes got through those since the last look. */
 static void counts(struct bench *b)
 {
-	struct backend_counts c = b->e->be->counts(b->e->dev);
+	struct backend_counts c;
 
-	if (c.passes < 2)
+	if (!probe_counts(b->e, &c) || c.passes < 2)
 		return;
 	if (c.replays)
 		bench_add(b, (double)c.launches / (double)c.replays, "launches",
@@ -138,38 +120,26 @@ static void counts(struct bench *b)
 static int draft_step(struct bench *b, char err[ERR_MAX])
 {
 	enum { TIMES = 15, POS = 16 };
-	const struct session *d = &b->e->draft;
-	bool itself = backend_guesses(d->be);
 	double t[TIMES];
 
 	for (int i = 0; i < TIMES; i++) {
-		struct guess_batch g = { .tok = b->ids[POS], .pos = POS, .n = GUESS_MAX };
 		double start = clock_now();
-		int rc = 0;
 
-		if (itself)
-			rc = d->be->draft->guess(d->dev, d->kv, &g);
-		for (int k = 0; !itself && !rc && k < GUESS_MAX; k++) {
-			struct batch one = { .tok = b->ids + POS + k, .n = 1, .pos = POS + k,
-					     .n_out = 1 };
-
-			rc = d->be->forward(d->dev, d->kv, &one) ? 0 : -1;
-		}
-		if (rc)
-			return fail(err, "%s", d->be->error(d->dev));
-		t[i] = (clock_now() - start) / GUESS_MAX;
+		if (probe_little(b->e, b->ids + POS, POS, err) != 0)
+			return -1;
+		t[i] = (clock_now() - start) / PROBE_STEPS;
 	}
-	session_truncate(&b->e->draft, 0);      /* its cache holds something else now */
 	bench_add(b, bench_values(t, TIMES).median * 1e6, "us", "draft_step");
 	return 0;
 }
 
 static int decode(struct bench *b, int depth, double gbps, char err[ERR_MAX])
 {
+	struct backend_counts before;
 	double seconds = 0, per_s;
 
-	if (!depth && b->e->be->counts)
-		b->e->be->counts(b->e->dev);
+	if (!depth)
+		probe_counts(b->e, &before);
 	for (int i = 0; i < b->n_decode; i++) {
 		double s = bench_rows(b, depth + i, 1, 1, err);
 
@@ -179,7 +149,7 @@ static int decode(struct bench *b, int depth, double gbps, char err[ERR_MAX])
 	}
 	per_s = b->n_decode / seconds;
 	bench_add(b, per_s, "tokens/s", "decode@%d", depth);
-	if (!depth && b->e->be->counts)
+	if (!depth)
 		counts(b);
 	if (!depth) {
 		bench_add(b, per_s * (double)b->token_bytes / 1e9, "GB/s", "decode_read");
@@ -191,13 +161,10 @@ static int decode(struct bench *b, int depth, double gbps, char err[ERR_MAX])
 /* Seconds of a pass over the bridge that makes so many drafts; -1 on error. */
 static double bridged(struct bench *b, int rows, char err[ERR_MAX])
 {
-	const struct engine *e = b->e;
-	struct batch batch = { .tok = b->ids + BENCH_VERIFY_POS, .n = 1, .pos = BENCH_VERIFY_POS,
-			       .plan = e->strat.bridged, .n_out = rows };
 	double start = clock_now();
 
-	if (!e->be->forward(e->dev, b->kv, &batch))
-		return fail(err, "%s", e->be->error(e->dev));
+	if (probe_bridge(b->probe, b->ids[BENCH_VERIFY_POS], BENCH_VERIFY_POS, rows, err) != 0)
+		return -1;
 	return clock_now() - start;
 }
 
@@ -208,7 +175,7 @@ static int verify_cost(struct bench *b, char err[ERR_MAX])
 	enum { TIMES = 15 };
 	double t[BENCH_ROWS_MAX][TIMES], drafts[BRIDGE_ROWS][TIMES], one;
 	int times = b->opt->quick ? 5 : TIMES;
-	int most = b->e->strat.bridged ? b->e->strat.bridged->bridge->k : 0;
+	int most = probe_drafts(b->e);
 
 	for (int i = 0; i < times; i++) {
 		for (int k = 0; k < BENCH_ROWS_MAX; k++) {

@@ -8,7 +8,7 @@
 int bench_judge(struct bench *b, const int *ids, int n, const struct bench_answer *a,
 		const struct bench_answer *plain, struct bench_quality *q, char err[ERR_MAX])
 {
-	struct session *s = &b->e->target;
+	int n_out = b->e->target.n_out;
 	int run[BENCH_PREDICT_MAX + 1];
 
 	run[0] = ids[n - 1];
@@ -18,17 +18,16 @@ int bench_judge(struct bench *b, const int *ids, int n, const struct bench_answe
 	}
 	for (int i = 0; i < a->n; i += STEP_MAX) {
 		int rows = a->n - i < STEP_MAX ? a->n - i : STEP_MAX;
-		struct batch batch = { .tok = run + i, .n = rows, .pos = n - 1 + i, .n_out = rows };
-		const float *logits = s->be->forward(s->dev, s->kv, &batch);
+		const float *logits = probe_look(b->e, run + i, rows, n - 1 + i, rows, err);
 
 		if (!logits)
-			return fail(err, "%s", s->be->error(s->dev));
+			return -1;
 		for (int r = 0; r < rows; r++) {
-			const float *row = row_at(logits, s->n_out, r);
+			const float *row = probe_row(b->e, logits, r);
 			int tok = a->tok[i + r];
 
-			q->log_p += (double)row[tok] - probs_log_sum(row, s->n_out);
-			q->first += probs_first(row, s->n_out) == tok;
+			q->log_p += (double)row[tok] - probs_log_sum(row, n_out);
+			q->first += probs_first(row, n_out) == tok;
 		}
 	}
 	q->tokens += a->n;

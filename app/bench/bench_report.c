@@ -70,7 +70,7 @@ static void describe(const struct bench *b, FILE *f)
 	snprintf(line, sizeof(line), "%s, %d of %ld core%s, %.1f GiB", cpu, machine_cores(),
 		 sysconf(_SC_NPROCESSORS_CONF), text_s(sysconf(_SC_NPROCESSORS_CONF)), gib);
 	text_row(f, "machine", line, b->opt->csv);
-	snprintf(line, sizeof(line), "%s: %s", b->e->be->name, b->e->be->describe(b->e->dev));
+	snprintf(line, sizeof(line), "%s: %s", engine_backend(b->e), engine_device(b->e));
 	text_row(f, "kernels", line, b->opt->csv);
 	snprintf(line, sizeof(line), "%.300s (%s, %d layer%s of width %d, %.1f MB a token)",
 		 file_name(b), c->arch, c->n_layers, text_s(c->n_layers), c->n_embd,
@@ -107,6 +107,7 @@ static void put_row(FILE *f, const char *label, struct spread v, int decimals, c
 
 static void table_probes(const struct bench *b, FILE *f)
 {
+	struct backend_counts counts;
 	char label[48];
 
 	fprintf(f, "\n%-28s%10s%10s%10s\n", "", "median", "least", "most");
@@ -119,7 +120,7 @@ static void table_probes(const struct bench *b, FILE *f)
 	}
 	put_row(f, "weights read by decode", bench_spread(b, "decode_read"), 2, "GB/s");
 	put_row(f, "share of streaming read", bench_spread(b, "decode_share"), 1, "%");
-	if (b->e->be->counts) {
+	if (probe_counts(b->e, &counts)) {
 		put_row(f, "launches in a decode step", bench_spread(b, "decode_launches"), 0, "");
 		put_row(f, "steps that were replayed", bench_spread(b, "decode_replays"), 1, "%");
 		put_row(f, "time between two steps", bench_spread(b, "decode_idle"), 1, "us");
@@ -130,7 +131,7 @@ static void table_probes(const struct bench *b, FILE *f)
 		snprintf(label, sizeof(label), "R(%d) = T(%d)/T(1)", k, k);
 		put_row(f, label, bench_spread(b, "R%d", k), 3, "");
 	}
-	for (int k = 1; b->e->strat.bridged && k <= b->e->strat.bridged->bridge->k; k++) {
+	for (int k = 1; k <= probe_drafts(b->e); k++) {
 		snprintf(label, sizeof(label), "D(%d): drafts over a bridge", k);
 		put_row(f, label, bench_spread(b, "D%d", k), 3, "");
 	}

@@ -23,16 +23,15 @@ static void look(struct bench *b, int n, const struct backend_stage *stage, int 
 int bench_stages_run(struct bench *b, char err[ERR_MAX])
 {
 	struct backend_stage stage[BACKEND_STAGES_MAX];
-	struct engine *e = b->e;
 
 	for (int i = 0; bench_stage_rows[i] > 0; i++) {
 		int n = bench_stage_rows[i];
 
-		e->be->stages(e->dev, stage);
+		probe_stages(b->e, stage);
 		for (int pass = 0; pass < PASSES; pass++)
 			if (bench_rows(b, BENCH_VERIFY_POS, n, n, err) < 0)
 				return -1;
-		look(b, n, stage, e->be->stages(e->dev, stage));
+		look(b, n, stage, probe_stages(b->e, stage));
 	}
 	return 0;
 }
@@ -40,7 +39,7 @@ int bench_stages_run(struct bench *b, char err[ERR_MAX])
 void bench_stages_report(const struct bench *b, FILE *f)
 {
 	struct backend_stage stage[BACKEND_STAGES_MAX];
-	int count = b->e->be->stages(b->e->dev, stage);
+	int count = probe_stages(b->e, stage);
 
 	fprintf(f, "\n%-14s%9s", "stage, us", "MB");
 	for (int i = 0; bench_stage_rows[i] > 0; i++)

@@ -7,7 +7,7 @@
 #include "app/config/setup.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "engine/engine.h"
+#include "engine/probe.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -140,13 +140,12 @@ static int score_row(struct eval *v, const float *logits, int next, char err[ERR
 static int run_rows(struct eval *v, const int *ids, int pos, int n, bool score, char err[ERR_MAX])
 {
 	struct engine *e = v->e;
-	struct batch b = { .tok = ids + pos, .n = n, .pos = pos, .n_out = score ? n : 0 };
-	const float *logits = e->be->forward(e->dev, e->target.kv, &b);
+	const float *logits = probe_look(e, ids + pos, n, pos, score ? n : 0, err);
 
 	if (!logits)
-		return fail(err, "%s", e->be->error(e->dev));
+		return -1;
 	for (int i = 0; score && i < n; i++)
-		if (score_row(v, row_at(logits, e->target.n_out, i), ids[pos + i + 1],
+		if (score_row(v, probe_row(e, logits, i), ids[pos + i + 1],
 			      err))
 			return -1;
 	return 0;
@@ -191,7 +190,7 @@ static void report_kl(struct eval *v, FILE *out)
 		sum += v->kl[i];
 	qsort(v->kl, (size_t)v->n, sizeof(*v->kl), by_size);
 	fputs("kernels ", out);
-	text_print_line(out, v->e->be->describe(v->e->dev));
+	text_print_line(out, engine_device(v->e));
 	fputc('\n', out);
 	fprintf(out, "chunks %d\nchunk_tokens %d\nrows %ld\n", v->n_chunks, v->chunk, v->n);
 	fprintf(out, "perplexity %.5f\n", exp(v->nll / n));

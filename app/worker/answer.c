@@ -3,7 +3,6 @@
  * When the context is full the oldest whole turns leave, the system prompt stays.
  * Invariant: a turn leaves together with its answer, and the last question never leaves. */
 #include "app/worker/worker_parts.h"
-#include "kernels/registry.h"
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -319,9 +318,9 @@ static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
 /* What is said of a device that failed: another backend takes over, or (one answer) would. */
 static void tell_lost(const struct answer *a, bool again, char err[ERR_MAX])
 {
-	backend_fail(a->w->engine->be->name, err, atomic_load(&a->w->last) ?
-		     "--backend cpu works without it" : again ? "going on with --backend cpu" :
-		     "going on with --backend cpu (/continue finishes the answer)", err);
+	engine_fail(a->w->engine, atomic_load(&a->w->last) ? "--backend cpu works without it" :
+		    again ? "going on with --backend cpu" :
+		    "going on with --backend cpu (/continue finishes the answer)", err);
 }
 
 /* An answer that is gone on with is what it was so far; what nobody has recorded is not known to be

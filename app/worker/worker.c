@@ -3,7 +3,6 @@
  *
  * Invariant: only this thread touches the engine, and frees it if it was left behind. */
 #include "app/worker/worker_parts.h"
-#include "kernels/registry.h"
 #include "app/config/model_path.h"
 #include "app/config/setup.h"
 #include "base/altstack.h"
@@ -169,7 +168,7 @@ static void next_message(struct worker *w, struct msg *m)
 	if (rc >= 0)
 		return;
 	if (engine_lost(w->engine)) {
-		backend_fail(w->engine->be->name, err, "going on with --backend cpu", err);
+		engine_fail(w->engine, "going on with --backend cpu", err);
 		go_on_with_cpu(w);
 	}
 	worker_error(w, err, ERROR_NOTE);

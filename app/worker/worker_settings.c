@@ -65,17 +65,6 @@ void worker_apply(struct worker *w)
 	s->opt.bild_paper = !strcmp(o->bild, "paper");
 }
 
-/* What the little model has: weights, work space and context. */
-static size_t little_bytes(const struct engine *e)
-{
-	struct backend_memory mem;
-
-	if (!e->draft_dev)
-		return 0;
-	mem = e->be->memory(e->draft_dev);
-	return mem.weights + mem.work + e->be->kv_bytes(e->draft.kv);
-}
-
 static unsigned lacking(const struct strat *s)
 {
 	unsigned bits = 0;
@@ -87,13 +76,13 @@ static unsigned lacking(const struct strat *s)
 
 void worker_look(struct worker *w)
 {
-	w->device_used = w->engine->plan.device ? w->engine->be->used() : 0;
+	w->device_used = engine_used(w->engine);
 }
 
 void worker_tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 {
 	struct engine *e = w->engine;
-	struct backend_memory mem = e->be->memory(e->dev);
+	struct engine_memory mem = engine_memory(e);
 	struct msg m = { .kind = kind, .info = worker_planned(&e->plan) };
 	const char *slash = strrchr(w->model, '/');
 	struct gguf_str name = { .s = slash ? slash + 1 : w->model };
@@ -104,11 +93,11 @@ void worker_tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 	m.info.load_s = e->load_s;
 	m.info.weights = mem.weights;
 	m.info.work = mem.work;
-	m.info.draft = little_bytes(e);
-	m.info.calibrates = e->be->draft != NULL;
+	m.info.draft = mem.little;
+	m.info.calibrates = engine_calibrates(e);
 	m.info.lacking = lacking(&e->strat);
 	m.info.sidecar = e->strat.bridged ? e->plan.sidecar : 0;
-	m.info.kv = e->be->kv_bytes(e->target.kv);
+	m.info.kv = mem.kv;
 	worker_look(w);
 	m.info.used = w->device_used;
 	name.n = strlen(name.s);
@@ -116,8 +105,8 @@ void worker_tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 	snprintf(m.info.arch, sizeof(m.info.arch), "%s", e->model->cfg.arch);
 	snprintf(m.info.frame, sizeof(m.info.frame), "%s",
 		 e->tmpl ? template_name(e->tmpl) : "none");
-	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", e->be->name,
-		 e->be->describe(e->dev));
+	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", engine_backend(e),
+		 engine_device(e));
 	snprintf(m.info.no_cuda, sizeof(m.info.no_cuda), "%.255s", e->be_err);
 	if (kind == MSG_READY && (!again || strcmp(w->opt.strategy, e->strat.ops->name) != 0))
 		worker_tell_strategy(w);       /* asked for, or not what was in force before */
