@@ -4,8 +4,8 @@
  * Invariant: turns alternate, beginning with the user's. */
 #ifndef S3D_APP_CHAT_H
 #define S3D_APP_CHAT_H
-#include "app/chat/stats.h"
 #include "base/util.h"
+#include "ui/pane/shown.h"
 
 #include <stdbool.h>
 #include <stddef.h>

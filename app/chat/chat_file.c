@@ -6,6 +6,7 @@
 #include "app/config/args.h"
 #include "app/chat/chat.h"
 #include "app/chat/json_text.h"
+#include "app/chat/stats.h"
 #include "base/text.h"
 #include "base/file.h"
 

@@ -9,7 +9,7 @@
  * greatest, where, group, help text. */
 #ifndef S3D_APP_OPTIONS_H
 #define S3D_APP_OPTIONS_H
-#include "engine/frame/template.h"
+#include "engine/frame/template_names.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

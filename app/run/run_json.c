@@ -34,7 +34,7 @@ static double ratio(double a, double b)
 static json_t *by_position(const struct stats *s)
 {
 	json_t *list = json_array();
-	int n = MSG_DRAFTS;
+	int n = STATS_DRAFTS;
 
 	while (n && !s->pos_tested[n - 1])
 		n--;

@@ -19,7 +19,7 @@ static void number(FILE *out, const char *name, bool known, const char *format, 
 
 static void by_position(FILE *out, const struct stats *s)
 {
-	int n = MSG_DRAFTS;
+	int n = STATS_DRAFTS;
 
 	while (n && !s->pos_tested[n - 1])
 		n--;

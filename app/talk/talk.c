@@ -4,6 +4,7 @@
 #include "app/talk/talk_in.h"
 #include "app/config/args.h"
 #include "base/file.h"
+#include "engine/frame/template.h"
 
 #include <errno.h>
 #include <stdlib.h>

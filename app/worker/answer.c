@@ -3,6 +3,7 @@
  * When the context is full the oldest whole turns leave, the system prompt stays.
  * Invariant: a turn leaves together with its answer, and the last question never leaves. */
 #include "app/worker/worker_parts.h"
+#include "app/chat/stats.h"
 #include "engine/engine.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ static void send_stats(struct answer *a)
 	const struct strategy_stats *from = &st->stats;
 	struct stats *s = &a->stats;
 
-	_Static_assert(MSG_DRAFTS == DRAFT_MAX, "statistics must fit");
+	_Static_assert(STATS_DRAFTS == DRAFT_MAX, "statistics must fit");
 	add_rates(a);
 	s->rounds = from->rounds;
 	s->drafted = from->drafted;

@@ -5,6 +5,7 @@
  * (encoded without any, so user text never becomes a control token).  No state, no ownership. */
 #ifndef S3D_TEMPLATE_H
 #define S3D_TEMPLATE_H
+#include "engine/frame/template_names.h"
 #include "engine/gguf/gguf.h"
 #include "engine/text/tokenizer.h"
 #include "base/util.h"
@@ -18,11 +19,6 @@ struct turn {
 };
 
 struct template;        /* a row of the built-in table */
-
-/* What --chat-template takes. */
-#define TEMPLATE_NAMES \
-	"chatml qwen3 qwen3-thinking llama2 llama3 llama3.1 mistral-v1 mistral-v3 mistral-v7 " \
-	"gemma phi3 phi4 phi4-mini zephyr vicuna deepseek2 deepseek3 deepseek-r1 granite"
 
 const struct template *template_find(const char *name);         /* NULL: no such frame */
 /* The frame for a file: by fingerprint of tokenizer.chat_template, NULL with err listing the

@@ -88,7 +88,7 @@ static void per_round(const struct stats_view *v, char *out)
 
 static void positions(const struct stats_view *v, char *out)
 {
-	int n = MSG_DRAFTS;
+	int n = STATS_DRAFTS;
 
 	*out = '\0';
 	while (n && !v->s.pos_tested[n - 1])

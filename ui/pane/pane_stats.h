@@ -4,9 +4,9 @@
  * (negative), which shows as '-'.  Invariant: drawing computes ratios, it never guesses. */
 #ifndef S3D_UI_PANE_STATS_H
 #define S3D_UI_PANE_STATS_H
-#include "app/worker/msg.h"
 #include "ui/cell/grid.h"
 #include "ui/pane/layout.h"
+#include "ui/pane/shown.h"
 
 enum { STATS_HISTORY = 256 };
 
