@@ -1,10 +1,12 @@
 /* run_json.c - see run_json.h.  The numbers are those of /stats; one that is not known is null. */
 #include "app/run/run_json.h"
 #include "app/chat/json_text.h"
+#include "app/talk/commands.h"
 #include "base/text.h"
-#include "engine/memory.h"
+#include "ui/pane/figures.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,63 +23,46 @@ static void put_count(json_t *j, const char *key, bool known, long long n)
 	json_object_set_new(j, key, known ? json_integer(n) : json_null());
 }
 
-static void put_number(json_t *j, const char *key, bool known, double x)
+static json_t *number(double x, bool count)
 {
-	json_object_set_new(j, key, known ? json_real(x) : json_null());
+	return isnan(x) ? json_null() : count ? json_integer((json_int_t)x) : json_real(x);
 }
 
-static double ratio(double a, double b)
+static void put_figures(json_t *j, const struct stats *s, enum figure from, enum figure to)
 {
-	return b > 0 ? a / b : 0;
+	for (enum figure f = from; f <= to; f++)
+		if (figure_rows[f].key)
+			json_object_set_new(j, figure_rows[f].key,
+					    number(figure_value(s, f), figure_rows[f].count));
 }
 
 static json_t *by_position(const struct stats *s)
 {
-	json_t *list = json_array();
-	int n = STATS_DRAFTS;
+	double share[STATS_DRAFTS];
+	int n = figure_positions(s, 1, share);
+	json_t *list = s->n_tokens < 0 ? json_null() : json_array();
 
-	while (n && !s->pos_tested[n - 1])
-		n--;
 	for (int i = 0; i < n; i++)
-		json_array_append_new(list, s->pos_tested[i] ?
-				      json_real(ratio((double)s->pos_accepted[i],
-						      (double)s->pos_tested[i])) : json_null());
+		json_array_append_new(list, number(share[i], false));
 	return list;
-}
-
-static void put_drafts(json_t *j, const struct stats *s, bool any)
-{
-	double spent = s->draft_s + s->verify_s + s->choose_s;
-
-	put_count(j, "rounds", any, s->rounds);
-	put_count(j, "drafted", any, s->drafted);
-	put_count(j, "tested", any, s->tested);
-	put_count(j, "accepted", any, s->accepted);
-	put_number(j, "acceptance", any && s->tested,
-		   ratio((double)s->accepted, (double)s->tested));
-	put_number(j, "tokens_per_round", any && s->rounds,
-		   ratio((double)s->n_tokens, (double)s->rounds));
-	json_object_set_new(j, "by_position", any ? by_position(s) : json_null());
-	put_number(j, "drafting", any && spent > 0 && (s->drafted || s->draft_s > 0),
-		   ratio(s->draft_s, spent));
-	put_number(j, "verifying", any && spent > 0, ratio(s->verify_s, spent));
-	put_number(j, "choosing", any && spent > 0, ratio(s->choose_s, spent));
 }
 
 static json_t *memory(const struct talk *t)
 {
-	size_t now = machine_taken();
+	static const struct {
+		const char *key;
+		enum memory_figure which;
+	} row[] = {
+		{ "weights", MEMORY_WEIGHTS }, { "little_model", MEMORY_LITTLE },
+		{ "kv_cache", MEMORY_KV }, { "work_buffers", MEMORY_WORK },
+		{ "planned", MEMORY_PLANNED }, { "process", MEMORY_PROCESS },
+		{ "gpu_budget", MEMORY_BUDGET }, { "gpu_used", MEMORY_USED },
+		{ "host_weights", MEMORY_BUS },
+	};
 	json_t *j = json_object();
 
-	put_count(j, "weights", t->ready && t->info.weights, (long long)t->info.weights);
-	put_count(j, "little_model", t->ready && t->info.draft, (long long)t->info.draft);
-	put_count(j, "kv_cache", t->ready, (long long)t->info.kv);
-	put_count(j, "work_buffers", t->ready, (long long)t->info.work);
-	put_count(j, "planned", t->ready && t->info.planned, (long long)t->info.planned);
-	put_count(j, "process", now > 0, (long long)now);
-	put_count(j, "gpu_budget", t->ready && t->info.budget, (long long)t->info.budget);
-	put_count(j, "gpu_used", t->ready && t->info.used, (long long)t->info.used);
-	put_count(j, "host_weights", t->ready && t->info.gpu, (long long)t->info.bus);
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
+		json_object_set_new(j, row[i].key, number(command_bytes(t, row[i].which), true));
 	return j;
 }
 
@@ -98,13 +83,9 @@ static void put_answer(json_t *j, const struct talk *t, enum msg_reason why)
 	put_text(j, "strategy", s->strategy);
 	json_object_set_new(j, "exact", *s->strategy ? json_boolean(s->exact) : json_null());
 	put_count(j, "seed", true, t->seed);
-	put_count(j, "tokens", any, s->n_tokens);
-	put_number(j, "tokens_per_second", any && s->rate >= 0, s->rate);
-	put_number(j, "first_token_seconds", any && s->first_s >= 0, s->first_s);
-	put_count(j, "prompt_tokens", any, s->n_prompt);
-	put_number(j, "prompt_tokens_per_second", any && s->prompt_rate >= 0, s->prompt_rate);
-	put_drafts(j, s, any);
-	put_count(j, "context_used", any && s->ctx_used >= 0, s->ctx_used);
+	put_figures(j, s, FIGURE_TOKENS, FIGURE_PER_ROUND);
+	json_object_set_new(j, "by_position", by_position(s));
+	put_figures(j, s, FIGURE_DRAFTING, FIGURE_CTX_USED);
 	put_count(j, "context_size", t->ready, t->info.ctx_size);
 	json_object_set_new(j, "memory", memory(t));
 }

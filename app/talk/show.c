@@ -4,60 +4,92 @@
 #include "app/config/args.h"
 #include "app/talk/commands.h"
 #include "base/text.h"
-#include "engine/memory.h"
+#include "base/machine.h"
+#include "ui/pane/figures.h"
 
+#include <math.h>
 #include <string.h>
 
-/* One line; a number that is not known shows as '-'. */
+static void line(FILE *out, const char *name, const char *text)
+{
+	fprintf(out, "%-18s %s\n", name, text);
+}
+
+static void number(FILE *out, const char *name, bool known, const char *format, double x)
+	__attribute__((format(printf, 4, 0)));
+
 static void number(FILE *out, const char *name, bool known, const char *format, double x)
 {
-	char text[64];
+	char text[FIGURE_TEXT];
 
-	snprintf(text, sizeof(text), format, x);
-	fprintf(out, "%-18s %s\n", name, known ? text : "-");
+	figure_put(text, format, known ? x : NAN);
+	line(out, name, text);
+}
+
+static void figures(FILE *out, const struct stats *s, enum figure from, enum figure to)
+{
+	char text[FIGURE_TEXT];
+
+	for (enum figure f = from; f <= to; f++)
+		if (figure_rows[f].name) {
+			figure_text(s, f, false, text);
+			line(out, figure_rows[f].name, text);
+		}
 }
 
 static void by_position(FILE *out, const struct stats *s)
 {
-	int n = STATS_DRAFTS;
+	double percent[STATS_DRAFTS];
+	int n = figure_positions(s, 100, percent);
+	char text[FIGURE_TEXT];
 
-	while (n && !s->pos_tested[n - 1])
-		n--;
 	fprintf(out, "%-18s", "by position");
-	for (int i = 0; i < n; i++)
-		if (s->pos_tested[i])
-			fprintf(out, " %.0f", 100.0 * (double)s->pos_accepted[i] /
-				(double)s->pos_tested[i]);
-		else
-			fputs(" -", out);
+	for (int i = 0; i < n; i++) {
+		figure_put(text, "%.0f", percent[i]);
+		fprintf(out, " %s", text);
+	}
 	fputs(n ? " %\n" : " -\n", out);
 }
 
 void command_stats(const struct talk *t, FILE *out)
 {
 	const struct stats *s = &t->stats;
-	bool any = s->n_tokens >= 0;
-	double spent = any ? s->draft_s + s->verify_s + s->choose_s : 0;
 
-	number(out, "tokens", any, "%.0f", (double)s->n_tokens);
-	number(out, "tokens/s", any && s->rate >= 0, "%.1f", s->rate);
-	number(out, "first token", any && s->first_s >= 0, "%.3f s", s->first_s);
-	number(out, "prompt tokens", any && s->n_prompt >= 0, "%.0f", (double)s->n_prompt);
-	number(out, "prompt tokens/s", any && s->prompt_rate >= 0, "%.1f", s->prompt_rate);
+	figures(out, s, FIGURE_TOKENS, FIGURE_PROMPT_RATE);
 	fprintf(out, "%-18s %s%s\n", "strategy", *s->strategy ? s->strategy : "-",
 		!*s->strategy ? "" : s->exact ? " (exact)" : " (approximate)");
-	number(out, "acceptance", any && s->tested, "%.1f %%",
-	       s->tested ? 100.0 * (double)s->accepted / (double)s->tested : 0);
-	number(out, "tokens per round", any && s->rounds, "%.2f",
-	       s->rounds ? (double)s->n_tokens / (double)s->rounds : 0);
+	figures(out, s, FIGURE_ACCEPTANCE, FIGURE_PER_ROUND);
 	by_position(out, s);
-	number(out, "drafting", spent > 0 && (s->drafted || s->draft_s > 0), "%.1f %%",
-	       100 * s->draft_s / spent);
-	number(out, "verifying", spent > 0, "%.1f %%", 100 * s->verify_s / spent);
-	number(out, "choosing", spent > 0, "%.1f %%", 100 * s->choose_s / spent);
-	number(out, "context used", any && s->ctx_used >= 0, "%.0f", s->ctx_used);
+	figures(out, s, FIGURE_DRAFTING, FIGURE_CTX_USED);
 	number(out, "context size", t->ready, "%.0f", t->info.ctx_size);
 	fprintf(out, "%-18s %lld\n", "seed", (long long)t->seed);
+}
+
+static size_t bytes_of(const struct model_info *i, enum memory_figure which)
+{
+	switch (which) {
+	case MEMORY_WEIGHTS: return i->weights;
+	case MEMORY_LITTLE: return i->draft;
+	case MEMORY_KV: return i->kv;
+	case MEMORY_SIDECAR: return i->sidecar;
+	case MEMORY_WORK: return i->work;
+	case MEMORY_PLANNED: return i->planned;
+	case MEMORY_BUDGET: return i->budget;
+	case MEMORY_USED: return i->used;
+	case MEMORY_FREE: return i->free;
+	case MEMORY_BUS: return i->bus;
+	case MEMORY_PROCESS: return machine_taken();
+	}
+	return 0;
+}
+
+double command_bytes(const struct talk *t, enum memory_figure which)
+{
+	size_t n = bytes_of(&t->info, which);
+	bool zero = which == MEMORY_KV || which == MEMORY_WORK ||
+		    (which == MEMORY_BUS && t->info.gpu);
+
+	return (t->ready || which == MEMORY_PROCESS) && (n || zero) ? (double)n : NAN;
 }
 
 void command_plan(const struct model_info *i, char *out, size_t cap)
@@ -95,34 +127,36 @@ void command_settings(const struct talk *t, const struct option_row *one, FILE *
 	}
 }
 
-static void mebibytes(FILE *out, const char *name, bool known, size_t bytes)
+static void mebibytes(FILE *out, const struct talk *t, const char *name, enum memory_figure which)
 {
-	number(out, name, known, "%8.1f MiB", (double)bytes / (1024 * 1024));
+	char text[FIGURE_TEXT];
+
+	figure_put(text, "%8.1f MiB", command_bytes(t, which) / (1024 * 1024));
+	line(out, name, text);
 }
 
-static void show_gpu(const struct model_info *i, FILE *out)
+static void show_gpu(const struct talk *t, FILE *out)
 {
-	mebibytes(out, "may be taken", i->budget > 0, i->budget);
-	mebibytes(out, "taken", i->used > 0, i->used);
-	mebibytes(out, "free before", i->free > 0, i->free);
+	const struct model_info *i = &t->info;
+
+	mebibytes(out, t, "may be taken", MEMORY_BUDGET);
+	mebibytes(out, t, "taken", MEMORY_USED);
+	mebibytes(out, t, "free before", MEMORY_FREE);
 	fprintf(out, "%-18s %8.1f MiB in every pass: %d of %d layers\n", "over the bus",
-		(double)i->bus / (1024 * 1024), i->host_layers, i->n_layers);
+		command_bytes(t, MEMORY_BUS) / (1024 * 1024), i->host_layers, i->n_layers);
 }
 
 static void show_memory(const struct talk *t, FILE *out)
 {
-	const struct model_info *i = &t->info;
-	size_t now = machine_taken();
-
-	mebibytes(out, "little model", t->ready && i->draft, i->draft);
-	mebibytes(out, "weights", t->ready && i->weights, i->weights);
-	mebibytes(out, "KV cache", t->ready, i->kv);
-	mebibytes(out, "  sidecar, of both", t->ready && i->sidecar, i->sidecar);
-	mebibytes(out, "work buffers", t->ready, i->work);
-	mebibytes(out, "planned", t->ready && i->planned, i->planned);
-	if (t->ready && i->gpu)
-		show_gpu(i, out);
-	mebibytes(out, "whole process", now > 0, now);
+	mebibytes(out, t, "little model", MEMORY_LITTLE);
+	mebibytes(out, t, "weights", MEMORY_WEIGHTS);
+	mebibytes(out, t, "KV cache", MEMORY_KV);
+	mebibytes(out, t, "  sidecar, of both", MEMORY_SIDECAR);
+	mebibytes(out, t, "work buffers", MEMORY_WORK);
+	mebibytes(out, t, "planned", MEMORY_PLANNED);
+	if (t->ready && t->info.gpu)
+		show_gpu(t, out);
+	mebibytes(out, t, "whole process", MEMORY_PROCESS);
 }
 
 static void show_model(const struct talk *t, FILE *out)

@@ -4,54 +4,38 @@
  * pane is low.  Invariant: a row's value is text made by one function, here and in the line. */
 #include "ui/pane/pane_stats.h"
 #include "ui/cell/width.h"
+#include "ui/pane/figures.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { VALUE_MAX = 64 };
 static const char *const blocks[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
 
-static void number(char out[VALUE_MAX], bool known, const char *format, double x)
+static void number(char *out, bool known, const char *format, double x)
 	__attribute__((format(printf, 3, 0)));
 
-static void number(char out[VALUE_MAX], bool known, const char *format, double x)
+static void number(char *out, bool known, const char *format, double x)
 {
-	if (known)
-		snprintf(out, VALUE_MAX, format, x);
-	else
-		snprintf(out, VALUE_MAX, "-");
+	figure_put(out, format, known ? x : NAN);
 }
 
-static void bytes(char out[VALUE_MAX], double n)
+static void bytes(char *out, double n)
 {
 	number(out, n >= 0, "%.0f MiB", n / (1 << 20));
 }
 
-static bool any(const struct stats_view *v)
+static void figure(const struct stats_view *v, enum figure f, char *out)
 {
-	return v->s.n_tokens >= 0;
+	figure_text(&v->s, f, true, out);
 }
 
-static void now(const struct stats_view *v, char *out)
-{
-	number(out, any(v) && v->s.rate_now >= 0, "%.1f now", v->s.rate_now);
-}
-
-static void average(const struct stats_view *v, char *out)
-{
-	number(out, any(v) && v->s.rate >= 0, "%.1f", v->s.rate);
-}
-
-static void first(const struct stats_view *v, char *out)
-{
-	number(out, any(v) && v->s.first_s >= 0, "%.2f s", v->s.first_s);
-}
-
-static void prompt(const struct stats_view *v, char *out)
-{
-	number(out, any(v) && v->s.prompt_rate >= 0, "%.0f", v->s.prompt_rate);
-}
+static void now(const struct stats_view *v, char *out) { figure(v, FIGURE_RATE_NOW, out); }
+static void average(const struct stats_view *v, char *out) { figure(v, FIGURE_RATE, out); }
+static void first(const struct stats_view *v, char *out) { figure(v, FIGURE_FIRST, out); }
+static void prompt(const struct stats_view *v, char *out) { figure(v, FIGURE_PROMPT_RATE, out); }
+static void acceptance(const struct stats_view *v, char *out) { figure(v, FIGURE_ACCEPTANCE, out); }
+static void per_round(const struct stats_view *v, char *out) { figure(v, FIGURE_PER_ROUND, out); }
 
 /* The answer's own; what is in force now says nothing about it. */
 static const char *helpers(const struct stats_view *v)
@@ -66,61 +50,42 @@ static bool exact(const struct stats_view *v)
 
 static void strategy(const struct stats_view *v, char *out)
 {
-	snprintf(out, VALUE_MAX, "%s", *helpers(v) ? helpers(v) : "-");
+	snprintf(out, FIGURE_TEXT, "%s", *helpers(v) ? helpers(v) : "-");
 }
 
 static void exactness(const struct stats_view *v, char *out)
 {
-	snprintf(out, VALUE_MAX, "%s", !*helpers(v) ? "-" : exact(v) ? "exact" : "approximate");
-}
-
-static void acceptance(const struct stats_view *v, char *out)
-{
-	number(out, any(v) && v->s.tested > 0, "%.0f %%",
-	       100.0 * (double)v->s.accepted / (double)v->s.tested);
-}
-
-static void per_round(const struct stats_view *v, char *out)
-{
-	number(out, any(v) && v->s.rounds > 0, "%.2f",
-	       (double)v->s.n_tokens / (double)v->s.rounds);
+	snprintf(out, FIGURE_TEXT, "%s", !*helpers(v) ? "-" : exact(v) ? "exact" : "approximate");
 }
 
 static void positions(const struct stats_view *v, char *out)
 {
-	int n = STATS_DRAFTS;
+	double share[STATS_DRAFTS];
+	int n = figure_positions(&v->s, 1, share);
 
-	*out = '\0';
-	while (n && !v->s.pos_tested[n - 1])
-		n--;
-	for (int i = 0; any(v) && i < n; i++) {
-		double share = v->s.pos_tested[i] ? (double)v->s.pos_accepted[i] /
-				(double)v->s.pos_tested[i] : 0;
-
-		strcat(out, v->s.pos_tested[i] ? blocks[1 + (int)(share * 7 + 0.5)] : "-");
-	}
-	if (!*out)
-		strcpy(out, "-");
+	strcpy(out, n ? "" : "-");
+	for (int i = 0; i < n; i++)
+		strcat(out, isnan(share[i]) ? "-" : blocks[1 + (int)(share[i] * 7 + 0.5)]);
 }
 
 static void shares(const struct stats_view *v, char *out)
 {
-	double all = v->s.draft_s + v->s.verify_s + v->s.choose_s;
-	char draft[16];
+	char draft[FIGURE_TEXT], verify[FIGURE_TEXT], choose[FIGURE_TEXT];
 
-	if (!any(v) || all <= 0) {
+	figure(v, FIGURE_DRAFTING, draft);
+	figure(v, FIGURE_VERIFYING, verify);
+	figure(v, FIGURE_CHOOSING, choose);
+	if (!strcmp(choose, "-"))
 		strcpy(out, "-");
-		return;
-	}
-	snprintf(draft, sizeof(draft), "%.0f", 100 * v->s.draft_s / all);
-	snprintf(out, VALUE_MAX, "%s/%.0f/%.0f %%", v->s.drafted || v->s.draft_s > 0 ? draft : "-",
-		 100 * v->s.verify_s / all, 100 * v->s.choose_s / all);
+	else
+		snprintf(out, FIGURE_TEXT, "%.16s/%.16s/%.16s %%", draft, verify, choose);
 }
 
 static void speedup(const struct stats_view *v, char *out)
 {
-	number(out, any(v) && v->s.rate >= 0 && v->plain_rate > 0, "%.2fx",
-	       v->s.rate / v->plain_rate);
+	double rate = figure_value(&v->s, FIGURE_RATE);
+
+	figure_put(out, "%.2fx", v->plain_rate > 0 ? rate / v->plain_rate : NAN);
 }
 
 static void plain_rate(const struct stats_view *v, char *out)
@@ -130,7 +95,7 @@ static void plain_rate(const struct stats_view *v, char *out)
 
 static void memory(const struct stats_view *v, char *out)
 {
-	char used[VALUE_MAX], budget[VALUE_MAX];
+	char used[FIGURE_TEXT], budget[FIGURE_TEXT];
 
 	if (!v->gpu) {
 		bytes(out, v->rss);
@@ -138,7 +103,7 @@ static void memory(const struct stats_view *v, char *out)
 	}
 	number(used, v->used >= 0, "%.0f", v->used / (1 << 20));
 	number(budget, v->budget >= 0, "%.0f", v->budget / (1 << 20));
-	snprintf(out, VALUE_MAX, "%.20s / %.20s MiB", used, budget);
+	snprintf(out, FIGURE_TEXT, "%.20s / %.20s MiB", used, budget);
 }
 
 static void weights(const struct stats_view *v, char *out) { bytes(out, v->weights); }
@@ -148,11 +113,11 @@ static void work(const struct stats_view *v, char *out) { bytes(out, v->work); }
 
 static void context(const struct stats_view *v, char *out)
 {
-	char used[VALUE_MAX], size[VALUE_MAX];
+	char used[FIGURE_TEXT], size[FIGURE_TEXT];
 
 	number(used, v->ctx_used >= 0, "%.0f", v->ctx_used);
 	number(size, v->ctx_size > 0, "%.0f", v->ctx_size);
-	snprintf(out, VALUE_MAX, "%.20s / %.20s", used, size);
+	snprintf(out, FIGURE_TEXT, "%.20s / %.20s", used, size);
 }
 
 static void fallback(const struct stats_view *v, char *out)
@@ -176,7 +141,7 @@ static void temperature(const struct stats_view *v, char *out)
 static void seed(const struct stats_view *v, char *out)
 {
 	if (v->seed >= 0)
-		snprintf(out, VALUE_MAX, "%lld", (long long)v->seed);
+		snprintf(out, FIGURE_TEXT, "%lld", (long long)v->seed);
 	else
 		strcpy(out, "-");
 }
@@ -248,7 +213,7 @@ static int limit(int h)
 
 static void draw_value(struct grid *g, struct rect r, int y, int i, const struct stats_view *v)
 {
-	char text[VALUE_MAX];
+	char text[FIGURE_TEXT];
 	enum role role = rows[i].value == positions ? ROLE_GRAPH :
 			 rows[i].value == exactness && *helpers(v) && !exact(v) ?
 			 ROLE_APPROXIMATE : ROLE_VALUE;
@@ -295,7 +260,7 @@ static void draw_line(struct grid *g, struct rect r, const struct stats_view *v)
 	int x = 1;
 
 	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
-		char value[VALUE_MAX], text[VALUE_MAX + 16];
+		char value[FIGURE_TEXT], text[FIGURE_TEXT + 16];
 		int w;
 
 		part[i].value(v, value);
