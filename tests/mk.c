@@ -248,24 +248,18 @@ static void metadata(struct mk *m)
 
 /* llama.cpp's quantiser: k-quants need columns in 256s, else the next finer type takes their
  * place. */
-static const char *fit(const char *type, int64_t cols)
+static enum quant_type fit(const char *type, int64_t cols)
 {
-	static const char *const instead[][2] = {
-		{ "Q2_K", "Q4_0" }, { "Q3_K", "Q4_0" }, { "Q4_K", "Q5_0" }, { "Q5_K", "Q5_1" },
-		{ "Q6_K", "Q8_0" }, { "IQ4_XS", "IQ4_NL" },
-	};
+	const struct quant_info *q = quant_find(type);
 
-	for (size_t i = 0; cols % 256 && i < sizeof(instead) / sizeof(instead[0]); i++)
-		if (!strcmp(type, instead[i][0]))
-			return instead[i][1];
-	return type;
+	return cols % q->block ? type_facts(q->type).instead : q->type;
 }
 
 static void tensor(struct mk *m, const char *name, const char *type, int64_t rows, int64_t cols,
 		   float spread)
 {
 	snprintf(m->t[m->n_tensors].name, sizeof(m->t[0].name), "%s", name);
-	m->t[m->n_tensors].type = quant_find(fit(type, cols))->type;
+	m->t[m->n_tensors].type = fit(type, cols);
 	m->t[m->n_tensors].rows = rows;
 	m->t[m->n_tensors].cols = cols;
 	m->t[m->n_tensors++].spread = spread;
@@ -370,26 +364,18 @@ static void half_at(uint8_t *p, float f)
 	memcpy(p, &h, 2);
 }
 
-/* Random codes, then the scale fields: see performance of each layout in engine/gguf/quant.c. */
+/* Random bits, then d and the factor of minima, so that the mean is 0. */
 static void block(struct mk *m, enum quant_type type, float spread, uint8_t *b, int bytes)
 {
+	const struct type_facts f = type_facts(type);
+	float middle = (float)((1 << f.bits) - 1) / 2;
+
 	for (int i = 0; i < bytes; i++)
 		b[i] = (uint8_t)(rnd(m) >> 20);
-	switch (type) {
-	case QUANT_Q4_0: half_at(b, spread / 4.6f); break;
-	case QUANT_Q5_0: half_at(b, spread / 9.2f); break;
-	case QUANT_Q8_0: half_at(b, spread / 74); break;
-	case QUANT_Q4_1: half_at(b, spread / 4.6f); half_at(b + 2, -7.5f * spread / 4.6f); break;
-	case QUANT_Q5_1: half_at(b, spread / 9.2f); half_at(b + 2, -15.5f * spread / 9.2f); break;
-	case QUANT_Q2_K: half_at(b + 80, spread / 16); half_at(b + 82, 1.5f * spread / 16); break;
-	case QUANT_Q3_K: half_at(b + 108, spread / 42); break;
-	case QUANT_Q4_K: half_at(b, spread / 256); half_at(b + 2, 7.5f * spread / 256); break;
-	case QUANT_Q5_K: half_at(b, spread / 530); half_at(b + 2, 15.5f * spread / 530); break;
-	case QUANT_Q6_K: half_at(b + 208, spread / 1366); break;
-	case QUANT_IQ4_NL: half_at(b, spread / 67); break;
-	case QUANT_IQ4_XS: half_at(b, spread / 1247); break;
-	default: break;
-	}
+	half_at(b + f.at_d, spread / f.deviation);
+	if (f.flags & TYPE_MIN)         /* super-blocks take it off, small ones add it */
+		half_at(b + f.at_d + 2, (f.block == TYPE_SUPER ? middle : -middle) * spread /
+					f.deviation);
 }
 
 static void floats(struct mk *m, enum quant_type type, float spread, int64_t n)

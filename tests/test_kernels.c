@@ -13,11 +13,8 @@
 /* 40 rows: the last unit is half empty; 27 columns: three panels and a part, or a pair and one. */
 enum { COLS = 512, ROWS = 40, N = 27, PANELS = (N + PANEL - 1) / PANEL };
 
-static const enum quant_type types[] = {
-	QUANT_F32, QUANT_F16, QUANT_BF16, QUANT_Q4_0, QUANT_Q4_1, QUANT_Q5_0, QUANT_Q5_1,
-	QUANT_Q8_0, QUANT_Q2_K, QUANT_Q3_K, QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K,
-	QUANT_IQ4_NL, QUANT_IQ4_XS,
-};
+#define TYPE(ID, ...) QUANT_##ID,
+static const enum quant_type types[] = { TENSOR_TYPES(TYPE) };
 static const char *const kernel_names[] = { "generic", "avx2", "avx512", "amx" };
 
 static uint32_t seed = 7;
@@ -42,6 +39,7 @@ struct fixture {
 static void random_rows(struct fixture *f, enum quant_type type)
 {
 	const struct quant_info *q = quant_info((int)type);
+	const struct type_facts t = type_facts(type);
 	size_t bytes = quant_bytes(q, (int64_t)ROWS * COLS);
 
 	f->raw = malloc(bytes);
@@ -53,19 +51,11 @@ static void random_rows(struct fixture *f, enum quant_type type)
 			memcpy(f->raw + 4 * i, &v, 4);
 		}
 	for (size_t b = 0; type != QUANT_F32 && b < bytes; b += (size_t)q->bytes) {
-		size_t at[2] = { 0, 2 };
+		size_t at = b + (size_t)t.at_d + 1;
 
-		if (type == QUANT_Q2_K) {
-			at[0] = 80;
-			at[1] = 82;
-		} else if (type == QUANT_Q3_K || type == QUANT_Q6_K) {
-			at[0] = at[1] = (size_t)q->bytes - 2;
-		} else if (type == QUANT_Q4_0 || type == QUANT_Q5_0 || type == QUANT_Q8_0 ||
-			   type == QUANT_IQ4_NL || type == QUANT_IQ4_XS || q->block == 1) {
-			at[1] = 0;
-		}
-		for (int i = 0; i < 2; i++)
-			f->raw[b + at[i] + 1] &= type == QUANT_BF16 ? 0xbf : 0xb7;
+		f->raw[at] &= type == QUANT_BF16 ? 0xbf : 0xb7;
+		if (t.flags & TYPE_MIN)
+			f->raw[at + 2] &= 0xb7;
 	}
 	for (int r = 0; r < ROWS; r++)
 		quant_row(type, f->raw + (size_t)r * quant_bytes(q, COLS), f->w[r], COLS);

@@ -98,6 +98,47 @@ static void table(void **state)
 	assert_true(quant_bytes(quant_find("Q4_1"), (int64_t)1 << 40) == (size_t)20 << 35);
 }
 
+/* Random bits, with 1 for d and a minimum that makes the mean about 0, spread as the row says. */
+static void spread_of(const struct quant_info *q)
+{
+	enum { BLOCKS = 2000 };
+	const struct type_facts f = type_facts(q->type);
+	float middle = (float)((1 << f.bits) - 1) / 2, y[TYPE_SUPER];
+	uint16_t one = 0x3c00, least = quant_f32_to_f16(f.block == TYPE_SUPER ? middle : -middle);
+	double sum = 0, squares = 0, n = BLOCKS * (double)q->block;
+	uint8_t b[256];
+	uint32_t seed = 1;
+
+	for (int i = 0; i < BLOCKS; i++) {
+		for (int j = 0; j < q->bytes; j++) {
+			seed = seed * 1664525u + 1013904223u;
+			b[j] = (uint8_t)(seed >> 24);
+		}
+		memcpy(b + f.at_d, &one, 2);
+		if (f.flags & TYPE_MIN)
+			memcpy(b + f.at_d + 2, &least, 2);
+		quant_row(q->type, b, y, q->block);
+		for (int j = 0; j < q->block; j++) {
+			sum += (double)y[j];
+			squares += (double)y[j] * (double)y[j];
+		}
+	}
+	if (fabs(sqrt(squares / n) / (double)f.deviation - 1) > 0.15 ||
+	    fabs(sum / n) > 0.15 * (double)f.deviation)
+		fail_msg("%s: mean %g, deviation %g and not %g", q->name, sum / n,
+			 sqrt(squares / n), (double)f.deviation);
+}
+
+static void rows(void **state)
+{
+#define SPREAD(ID, number, block, ...) if ((block) > 1) spread_of(quant_info(number));
+	(void)state;
+	TENSOR_TYPES(SPREAD)
+	assert_string_equal(quant_name(12), "Q4_K");
+	assert_string_equal(quant_name(9), "Q8_1");
+	assert_string_equal(quant_name(1000), "unknown");
+}
+
 /* An odd source address must do: rows of a hostile or merged file may start anywhere. */
 static void unaligned(void **state)
 {
@@ -192,6 +233,7 @@ int main(void)
 		cmocka_unit_test(table),         cmocka_unit_test(vectors),
 		cmocka_unit_test(unaligned),     cmocka_unit_test(half_to_float),
 		cmocka_unit_test(float_to_half), cmocka_unit_test(bfloat),
+		cmocka_unit_test(rows),
 	};
 
 	return cmocka_run_group_tests_name("quant", tests, NULL, NULL);

@@ -265,22 +265,6 @@ static void read_keys(struct cursor *c, struct gguf *g, uint64_t n)
 	sort_names(c, g->kv_name, g->n_kv, "key");
 }
 
-/* Types that exist elsewhere and that we do not run: a name helps more than a number. */
-static const char *foreign_type(uint32_t type)
-{
-	static const char *const name[] = {
-		[4] = "Q4_2", [5] = "Q4_3", [9] = "Q8_1", [15] = "Q8_K", [16] = "IQ2_XXS",
-		[17] = "IQ2_XS", [18] = "IQ3_XXS", [19] = "IQ1_S",
-		[21] = "IQ3_S", [22] = "IQ2_S", [24] = "I8", [25] = "I16",
-		[26] = "I32", [27] = "I64", [28] = "F64", [29] = "IQ1_M", [31] = "Q4_0_4_4",
-		[32] = "Q4_0_4_8", [33] = "Q4_0_8_8", [34] = "TQ1_0", [35] = "TQ2_0",
-		[39] = "MXFP4", [40] = "NVFP4", [41] = "Q1_0",
-	};
-	const char *s = type < sizeof(name) / sizeof(name[0]) ? name[type] : NULL;
-
-	return s ? s : "unknown";
-}
-
 static void take_dims(struct cursor *c, struct gguf_tensor *t, int64_t *elements)
 {
 	uint64_t at = c->at;
@@ -317,7 +301,7 @@ static void take_tensor(struct cursor *c, struct gguf_tensor *t, uint64_t *offse
 	*offset = take_u64(c, "offset");
 	if (!c->bad && !q)
 		say(c, at, "type %u (%s) is not supported; get the model with tensors of %s", type,
-		    foreign_type(type), quant_supported());
+		    quant_name(type), quant_supported());
 	if (c->bad)
 		return;
 	t->type = q->type;

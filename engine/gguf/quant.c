@@ -10,16 +10,8 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF data is read in place");
 
-static const struct quant_info infos[] = {
-	{ QUANT_F32, "F32", 1, 4 },       { QUANT_F16, "F16", 1, 2 },
-	{ QUANT_BF16, "BF16", 1, 2 },     { QUANT_Q4_0, "Q4_0", 32, 18 },
-	{ QUANT_Q4_1, "Q4_1", 32, 20 },   { QUANT_Q5_0, "Q5_0", 32, 22 },
-	{ QUANT_Q5_1, "Q5_1", 32, 24 },   { QUANT_Q8_0, "Q8_0", 32, 34 },
-	{ QUANT_Q2_K, "Q2_K", 256, 84 },  { QUANT_Q3_K, "Q3_K", 256, 110 },
-	{ QUANT_Q4_K, "Q4_K", 256, 144 }, { QUANT_Q5_K, "Q5_K", 256, 176 },
-	{ QUANT_Q6_K, "Q6_K", 256, 210 }, { QUANT_IQ4_NL, "IQ4_NL", 32, 18 },
-	{ QUANT_IQ4_XS, "IQ4_XS", 256, 136 },
-};
+#define INFO(ID, number, block, bytes, ...) { QUANT_##ID, #ID, block, bytes },
+static const struct quant_info infos[] = { TENSOR_TYPES(INFO) };
 #define N_INFOS (sizeof(infos) / sizeof(infos[0]))
 
 const struct quant_info *quant_info(int type)
@@ -48,8 +40,21 @@ int quant_cache(const struct quant_info *type, bool *q8, char err[ERR_MAX])
 
 const char *quant_supported(void)
 {
-	return "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL "
-	       "IQ4_XS";
+#define SPACED(ID, ...) " " #ID
+	static const char all[] = TENSOR_TYPES(SPACED);
+
+	return all + 1;
+}
+
+const char *quant_name(uint32_t number)
+{
+#define OURS(ID, number, ...) case number: return #ID;
+#define FOREIGN(number, name) case number: return name;
+	switch (number) {
+	TENSOR_TYPES(OURS)
+	FOREIGN_TYPES(FOREIGN)
+	}
+	return "unknown";
 }
 
 size_t quant_bytes(const struct quant_info *q, int64_t n)
@@ -111,7 +116,7 @@ static float half_at(const uint8_t *p)
 
 /* Blocks of 32: byte j of the nibbles holds element j (low) and element j + 16 (high). */
 
-static void row_q4_0(const uint8_t *p, float *y)
+static void row_Q4_0(const uint8_t *p, float *y)
 {
 	float d = half_at(p);
 
@@ -121,7 +126,7 @@ static void row_q4_0(const uint8_t *p, float *y)
 	}
 }
 
-static void row_q4_1(const uint8_t *p, float *y)
+static void row_Q4_1(const uint8_t *p, float *y)
 {
 	float d = half_at(p), m = half_at(p + 2);
 
@@ -137,7 +142,7 @@ static int fifth(const uint8_t *high, int j)
 	return (high[j / 8] >> j % 8 & 1) << 4;
 }
 
-static void row_q5_0(const uint8_t *p, float *y)
+static void row_Q5_0(const uint8_t *p, float *y)
 {
 	float d = half_at(p);
 
@@ -147,7 +152,7 @@ static void row_q5_0(const uint8_t *p, float *y)
 	}
 }
 
-static void row_q5_1(const uint8_t *p, float *y)
+static void row_Q5_1(const uint8_t *p, float *y)
 {
 	float d = half_at(p), m = half_at(p + 2);
 
@@ -157,7 +162,7 @@ static void row_q5_1(const uint8_t *p, float *y)
 	}
 }
 
-static void row_q8_0(const uint8_t *p, float *y)
+static void row_Q8_0(const uint8_t *p, float *y)
 {
 	float d = half_at(p);
 
@@ -173,7 +178,7 @@ static int two_bits(const uint8_t *q, int e)
 	return q[e / 128 * 32 + e % 32] >> e / 32 % 4 * 2 & 3;
 }
 
-static void row_q2_k(const uint8_t *p, float *y)
+static void row_Q2_K(const uint8_t *p, float *y)
 {
 	const uint8_t *scale = p, *q = p + 16;
 	float d = half_at(p + 80), dmin = half_at(p + 82);
@@ -192,7 +197,7 @@ static int scale_q3_k(const uint8_t *b, int g)
 	return (b[g % 8] >> g / 8 * 4 & 15) | (b[8 + g % 4] >> g / 4 * 2 & 3) << 4;
 }
 
-static void row_q3_k(const uint8_t *p, float *y)
+static void row_Q3_K(const uint8_t *p, float *y)
 {
 	const uint8_t *high = p, *q = p + 32, *scale = p + 96;
 	float d = half_at(p + 108);
@@ -241,19 +246,19 @@ static void row_k_nibbles(const uint8_t *p, const uint8_t *high, const uint8_t *
 	}
 }
 
-static void row_q4_k(const uint8_t *p, float *y)
+static void row_Q4_K(const uint8_t *p, float *y)
 {
 	row_k_nibbles(p, NULL, p + 16, y);
 }
 
-static void row_q5_k(const uint8_t *p, float *y)
+static void row_Q5_K(const uint8_t *p, float *y)
 {
 	row_k_nibbles(p, p + 16, p + 48, y);
 }
 
 /* Two halves of 128 elements; in each, run r (0..3) of 32 takes nibbles from ql (runs 0 and 2
  * share bytes, as do 1 and 3) and bits 2r, 2r+1 of qh. */
-static void row_q6_k(const uint8_t *p, float *y)
+static void row_Q6_K(const uint8_t *p, float *y)
 {
 	const uint8_t *scale = p + 192;
 	float d = half_at(p + 208);
@@ -282,52 +287,45 @@ static void iq4_run(const uint8_t *q, float d, float *y)
 	}
 }
 
-static void row_iq4_nl(const uint8_t *p, float *y)
+static void row_IQ4_NL(const uint8_t *p, float *y)
 {
 	iq4_run(p + 2, half_at(p), y);
 }
 
 /* Eight groups of 32; low four bits of a group's scale in a nibble of p[4..7], high two in the
  * word at 2. */
-static void row_iq4_xs(const uint8_t *p, float *y)
+static void row_IQ4_XS(const uint8_t *p, float *y)
 {
 	for (int g = 0; g < 8; g++)
 		iq4_run(p + 8 + 16 * g, half_at(p) * (float)(quant_iq4_scale(p, g) - 32),
 			y + 32 * g);
 }
 
-static void row_16(const uint8_t *p, float *y, int64_t n, float (*convert)(uint16_t))
+static void row_F32(const uint8_t *p, float *y)
 {
-	for (int64_t i = 0; i < n; i++)
-		y[i] = convert((uint16_t)(p[2 * i] | p[2 * i + 1] << 8));
+	memcpy(y, p, sizeof(*y));
 }
 
-static void blocks(enum quant_type type, const uint8_t *p, float *y, int64_t n,
-		   void (*row)(const uint8_t *, float *))
+static void row_F16(const uint8_t *p, float *y)
 {
-	const struct quant_info *q = quant_info((int)type);
+	*y = half_at(p);
+}
 
-	for (int64_t i = 0; i < n; i += q->block, p += q->bytes)
-		row(p, y + i);
+static void row_BF16(const uint8_t *p, float *y)
+{
+	*y = quant_bf16_to_f32((uint16_t)(p[0] | p[1] << 8));
 }
 
 void quant_row(enum quant_type type, const void *src, float *dst, int64_t n)
 {
+	const uint8_t *p = src;
+
+#define ROW(ID, number, block, bytes, ...) \
+	case QUANT_##ID: \
+		for (int64_t i = 0; i < n; i += (block), p += (bytes)) \
+			row_##ID(p, dst + i); \
+		break;
 	switch (type) {
-	case QUANT_F32: memcpy(dst, src, (size_t)n * sizeof(*dst)); break;
-	case QUANT_F16: row_16(src, dst, n, quant_f16_to_f32); break;
-	case QUANT_BF16: row_16(src, dst, n, quant_bf16_to_f32); break;
-	case QUANT_Q4_0: blocks(type, src, dst, n, row_q4_0); break;
-	case QUANT_Q4_1: blocks(type, src, dst, n, row_q4_1); break;
-	case QUANT_Q5_0: blocks(type, src, dst, n, row_q5_0); break;
-	case QUANT_Q5_1: blocks(type, src, dst, n, row_q5_1); break;
-	case QUANT_Q8_0: blocks(type, src, dst, n, row_q8_0); break;
-	case QUANT_Q2_K: blocks(type, src, dst, n, row_q2_k); break;
-	case QUANT_Q3_K: blocks(type, src, dst, n, row_q3_k); break;
-	case QUANT_Q4_K: blocks(type, src, dst, n, row_q4_k); break;
-	case QUANT_Q5_K: blocks(type, src, dst, n, row_q5_k); break;
-	case QUANT_Q6_K: blocks(type, src, dst, n, row_q6_k); break;
-	case QUANT_IQ4_NL: blocks(type, src, dst, n, row_iq4_nl); break;
-	case QUANT_IQ4_XS: blocks(type, src, dst, n, row_iq4_xs); break;
+	TENSOR_TYPES(ROW)
 	}
 }

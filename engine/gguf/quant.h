@@ -5,17 +5,12 @@
 #ifndef S3D_QUANT_H
 #define S3D_QUANT_H
 #include "base/util.h"
+#include "engine/gguf/types.h"
 #include <stdint.h>
 #include <stddef.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-enum quant_type {       /* numbered as in the file */
-	QUANT_F32 = 0, QUANT_F16 = 1, QUANT_Q4_0 = 2, QUANT_Q4_1 = 3, QUANT_Q5_0 = 6,
-	QUANT_Q5_1 = 7, QUANT_Q8_0 = 8, QUANT_Q2_K = 10, QUANT_Q3_K = 11, QUANT_Q4_K = 12,
-	QUANT_Q5_K = 13, QUANT_Q6_K = 14, QUANT_IQ4_NL = 20, QUANT_IQ4_XS = 23, QUANT_BF16 = 30,
-};
 
 struct quant_info {
 	enum quant_type type;
@@ -27,6 +22,7 @@ struct quant_info {
 const struct quant_info *quant_info(int type);          /* NULL: not supported */
 const struct quant_info *quant_find(const char *name);  /* case-insensitive, or NULL */
 const char *quant_supported(void);                      /* "F32 F16 ..." for error messages */
+const char *quant_name(uint32_t number);                /* of any type in a file; or "unknown" */
 /* What the sixteen codes of IQ4_NL and IQ4_XS stand for. */
 static const int8_t quant_iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53,
 				      69, 89, 113 };

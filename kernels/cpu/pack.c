@@ -16,39 +16,19 @@
 struct block {          /* 32 columns of one row, taken apart */
 	uint8_t code[32];
 	uint8_t scale[2], min;
-	const uint8_t *d, *m;   /* f16 each, in the file */
+	const uint8_t *d, *m;   /* f16 each, in the file; m only of types that have one */
 };
-
-const struct pack_shape *pack_shape(enum quant_type type)
-{
-	static const struct pack_shape shapes[] = {
-		{ QUANT_Q4_0, 4, 1, 0, 0 }, { QUANT_Q4_1, 4, 2, 0, 0 }, { QUANT_Q5_0, 5, 1, 0, 0 },
-		{ QUANT_Q5_1, 5, 2, 0, 0 }, { QUANT_Q8_0, 8, 1, 0, 0 }, { QUANT_Q4_K, 4, 0, 2, 2 },
-		{ QUANT_Q5_K, 5, 0, 2, 2 }, { QUANT_Q6_K, 6, 0, 2, 1 },
-		{ QUANT_IQ4_NL, 4, 1, 0, 0 }, { QUANT_IQ4_XS, 4, 0, 2, 1 },
-	};
-
-	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++)
-		if (shapes[i].type == type)
-			return &shapes[i];
-	return NULL;
-}
 
 bool pack_can(enum quant_type type)
 {
-	return pack_shape(type) != NULL;
-}
-
-static size_t block_bytes(const struct pack_shape *s)
-{
-	return (size_t)s->bits * 64 + (size_t)s->n_f16 * 32 + (size_t)s->n_u8 * 16;
+	return type_facts(type).kind == TYPE_PACKED;
 }
 
 size_t pack_unit_bytes(enum quant_type type, int cols)
 {
-	const struct pack_shape *s = pack_shape(type);
+	struct pack_shape s = pack_shape(type_facts(type));
 
-	return (size_t)cols / 32 * block_bytes(s) + (size_t)cols / 256 * (size_t)s->n_super * 32;
+	return (size_t)cols / 32 * (size_t)s.bytes + (size_t)cols / 256 * (size_t)s.super_bytes;
 }
 
 static void nibbles(const uint8_t *q, uint8_t code[32])
@@ -59,25 +39,19 @@ static void nibbles(const uint8_t *q, uint8_t code[32])
 	}
 }
 
-static void read_small(enum quant_type type, const uint8_t *p, struct block *b)
+/* Bit i of the word is the fifth bit of column i. */
+static void read_small(const struct type_facts *f, const uint8_t *p, struct block *b)
 {
-	bool has_min = type == QUANT_Q4_1 || type == QUANT_Q5_1;
 	uint32_t high = 0;
 
-	b->d = p;
-	p += 2;
-	b->m = p;
-	p += has_min ? 2 : 0;
-	if (type == QUANT_Q8_0) {
+	if (f->bits == 8) {
 		for (int i = 0; i < 32; i++)
-			b->code[i] = p[i] ^ 0x80;
+			b->code[i] = p[f->at_codes + i] ^ 0x80;
 		return;
 	}
-	if (type == QUANT_Q5_0 || type == QUANT_Q5_1) {
-		memcpy(&high, p, 4);
-		p += 4;
-	}
-	nibbles(p, b->code);
+	if (f->bits == 5)
+		memcpy(&high, p + f->at_high, 4);
+	nibbles(p + f->at_codes, b->code);
 	for (int i = 0; i < 32; i++)
 		b->code[i] |= (uint8_t)((high >> i & 1) << 4);
 }
@@ -94,54 +68,53 @@ static void read_scales(const uint8_t *s, int g, struct block *b)
 	}
 }
 
-static void read_k45(enum quant_type type, const uint8_t *p, int g, struct block *b)
+static void read_k45(const struct type_facts *f, const uint8_t *p, int g, struct block *b)
 {
-	const uint8_t *high = p + 16;
-	const uint8_t *q = p + (type == QUANT_Q5_K ? 48 : 16) + g / 2 * 32;
+	const uint8_t *high = p + f->at_high, *q = p + f->at_codes + g / 2 * 32;
 
-	b->d = p;
-	b->m = p + 2;
-	read_scales(p + 4, g, b);
+	read_scales(p + f->at_scales, g, b);
 	for (int i = 0; i < 32; i++) {
 		b->code[i] = g & 1 ? q[i] >> 4 : q[i] & 15;
-		if (type == QUANT_Q5_K)
+		if (f->bits == 5)
 			b->code[i] |= (uint8_t)((high[i] >> g & 1) << 4);
 	}
 }
 
-static void read_k6(const uint8_t *p, int g, struct block *b)
+static void read_k6(const struct type_facts *f, const uint8_t *p, int g, struct block *b)
 {
 	int half = g / 4, quarter = g % 4;
-	const uint8_t *low = p + half * 64 + (quarter & 1) * 32, *high = p + 128 + half * 32;
+	const uint8_t *low = p + f->at_codes + half * 64 + (quarter & 1) * 32;
+	const uint8_t *high = p + f->at_high + half * 32;
 
-	b->d = p + 208;
 	for (int i = 0; i < 32; i++) {
 		uint8_t l = quarter < 2 ? low[i] & 15 : low[i] >> 4;
 
 		b->code[i] = (uint8_t)(l | (high[i] >> 2 * quarter & 3) << 4);
 	}
-	memcpy(b->scale, p + 192 + half * 8 + quarter * 2, 2);
+	memcpy(b->scale, p + f->at_scales + half * 8 + quarter * 2, 2);
 }
 
-static void read_iq4_xs(const uint8_t *p, int g, struct block *b)
+static void read_iq4_xs(const struct type_facts *f, const uint8_t *p, int g, struct block *b)
 {
-	b->d = p;
-	nibbles(p + 8 + 16 * g, b->code);
+	nibbles(p + f->at_codes + 16 * g, b->code);
 	b->scale[0] = b->scale[1] = (uint8_t)(quant_iq4_scale(p, g) - 32);
 }
 
-static void read_block(const struct pack_shape *s, const uint8_t *row, int b, struct block *out)
+/* Columns 32b.. of a row. */
+static void read_block(const struct type_facts *f, const uint8_t *row, int b, struct block *out)
 {
-	const struct quant_info *q = quant_info(s->type);
+	const uint8_t *p = row + (size_t)(b * 32 / f->block) * (size_t)f->bytes;
 
-	if (!s->n_super)
-		read_small(s->type, row + (size_t)b * (size_t)q->bytes, out);
-	else if (s->type == QUANT_Q6_K)
-		read_k6(row + (size_t)(b / 8) * (size_t)q->bytes, b % 8, out);
-	else if (s->type == QUANT_IQ4_XS)
-		read_iq4_xs(row + (size_t)(b / 8) * (size_t)q->bytes, b % 8, out);
+	out->d = p + f->at_d;
+	out->m = out->d + 2;
+	if (f->block != TYPE_SUPER)
+		read_small(f, p, out);
+	else if (f->bits == 6)
+		read_k6(f, p, b % 8, out);
+	else if (f->flags & TYPE_TABLE)
+		read_iq4_xs(f, p, b % 8, out);
 	else
-		read_k45(s->type, row + (size_t)(b / 8) * (size_t)q->bytes, b % 8, out);
+		read_k45(f, p, b % 8, out);
 }
 
 /* The upper bits of a row's codes, in the bytes of planes high5 or high6. */
@@ -165,11 +138,11 @@ static void put_high(int bits, const uint8_t code[32], uint8_t *dst)
 		memcpy(dst + 64, h[1], 4);
 }
 
-static void put_codes(const struct pack_shape *s, const uint8_t code[32], int r, uint8_t *dst)
+static void put_codes(int bits, const uint8_t code[32], int r, uint8_t *dst)
 {
 	uint8_t both[16];
 
-	if (s->bits == 8) {
+	if (bits == 8) {
 		for (int g = 0; g < 8; g++)
 			memcpy(dst + g * 64 + 4 * r, code + 4 * g, 4);
 		return;
@@ -178,47 +151,54 @@ static void put_codes(const struct pack_shape *s, const uint8_t code[32], int r,
 		both[i] = (uint8_t)((code[i] & 15) | code[i + 16] << 4);
 	for (int g = 0; g < 4; g++)
 		memcpy(dst + g * 64 + 4 * r, both + 4 * g, 4);
-	if (s->bits > 4)
-		put_high(s->bits, code, dst + 256 + 4 * r);
+	if (bits > 4)
+		put_high(bits, code, dst + 256 + 4 * r);
 }
 
-/* Scales behind the planes of a block, and in front of every eighth one. */
-static void put_scales(const struct pack_shape *s, const struct block *b, int r, uint8_t *dst)
+/* Scales behind the planes of a block, in which row r has its places. */
+static void put_scales(const struct type_facts *f, const struct block *b, int r, uint8_t *after)
 {
-	uint8_t *after = dst + s->bits * 64;
+	bool min = f->flags & TYPE_MIN;
 
-	if (s->n_f16 > 0)
-		memcpy(after + 2 * r, b->d, 2);
-	if (s->n_f16 > 1)
-		memcpy(after + 32 + 2 * r, b->m, 2);
-	if (s->n_u8) {
+	if (f->block == TYPE_SUPER) {
 		after[r] = b->scale[0];
-		after[16 + r] = s->n_super == 1 ? b->scale[1] : b->min;
+		after[16 + r] = min ? b->min : b->scale[1];
+		return;
 	}
+	memcpy(after + 2 * r, b->d, 2);
+	if (min)
+		memcpy(after + 32 + 2 * r, b->m, 2);
+}
+
+/* In front of every eighth block. */
+static void put_super(const struct type_facts *f, const struct block *b, int r, uint8_t *dst)
+{
+	memcpy(dst + 2 * r, b->d, 2);
+	if (f->flags & TYPE_MIN)
+		memcpy(dst + 32 + 2 * r, b->m, 2);
 }
 
 void pack_unit(enum quant_type type, const uint8_t *src, int rows, int cols, int u, uint8_t *dst)
 {
-	const struct pack_shape *s = pack_shape(type);
-	size_t row_bytes = quant_bytes(quant_info(type), cols);
+	const struct type_facts f = type_facts(type);
+	const struct pack_shape s = pack_shape(f);
+	size_t row_bytes = (size_t)(cols / f.block) * (size_t)f.bytes;
 
 	memset(dst, 0, pack_unit_bytes(type, cols));
 	for (int b = 0; b < cols / 32; b++) {
 		uint8_t *super = dst;
 
-		if (s->n_super && b % 8 == 0)
-			dst += s->n_super * 32;
+		if (b % 8 == 0)
+			dst += s.super_bytes;
 		for (int r = 0; r < UNIT && u * UNIT + r < rows; r++) {
 			struct block one;
 
-			read_block(s, src + (size_t)(u * UNIT + r) * row_bytes, b, &one);
-			put_codes(s, one.code, r, dst);
-			put_scales(s, &one, r, dst);
+			read_block(&f, src + (size_t)(u * UNIT + r) * row_bytes, b, &one);
+			put_codes(s.bits, one.code, r, dst);
+			put_scales(&f, &one, r, dst + s.bits * 64);
 			if (super != dst)
-				memcpy(super + 2 * r, one.d, 2);
-			if (super != dst && s->n_super > 1)
-				memcpy(super + 32 + 2 * r, one.m, 2);
+				put_super(&f, &one, r, super);
 		}
-		dst += block_bytes(s);
+		dst += s.bytes;
 	}
 }

@@ -5,47 +5,23 @@
  * quant_row makes of it; a row of zero bytes decodes to zeros in every type. */
 #include "kernels/cuda/pack.cuh"
 
-/* File layouts, see engine/gguf/quant.c: where things are in a block of the file. */
-struct file_block {
-	int bytes, codes, high, scales;
-};
-
-static __host__ __device__ constexpr struct file_block file_of(int type)
+/* What the file's blocks mean, see engine/gguf/quant.c; where things are in them, types.h. */
+template <int T> static __device__ __forceinline__ constexpr struct type_facts file_of()
 {
-	return type == QUANT_Q4_0 ? file_block{ 18, 2, 0, 0 } :
-	       type == QUANT_Q4_1 ? file_block{ 20, 4, 0, 0 } :
-	       type == QUANT_Q5_0 ? file_block{ 22, 6, 2, 0 } :
-	       type == QUANT_Q5_1 ? file_block{ 24, 8, 4, 0 } :
-	       type == QUANT_Q8_0 ? file_block{ 34, 2, 0, 0 } :
-	       type == QUANT_Q2_K ? file_block{ 84, 16, 0, 0 } :
-	       type == QUANT_Q3_K ? file_block{ 110, 32, 0, 96 } :
-	       type == QUANT_Q4_K ? file_block{ 144, 16, 0, 4 } :
-	       type == QUANT_Q5_K ? file_block{ 176, 48, 16, 4 } :
-	       type == QUANT_IQ4_NL ? file_block{ 18, 2, 0, 0 } :
-	       type == QUANT_IQ4_XS ? file_block{ 136, 8, 0, 4 } :
-	       file_block{ 210, 0, 128, 192 };  /* Q6_K */
+	return type_facts((enum quant_type)T);
 }
 
-/* Code e of a block of the file; unsigned but for Q8_0. */
+/* Code e of a block of the file; signed where a code has 8 bits. */
 template <int T>
 static __device__ __forceinline__ unsigned code_at(const uint8_t *p, int e)
 {
-	constexpr struct file_block f = file_of(T);
-	const uint8_t *q = p + f.codes, *high = p + f.high;
+	constexpr struct type_facts f = file_of<T>();
+	const uint8_t *q = p + f.at_codes, *high = p + f.at_high;
 	int half = e / 128, run = e / 32 % 4, l = e % 32;
 
 	switch (T) {
-	case QUANT_Q4_0:
-	case QUANT_Q4_1:
-	case QUANT_IQ4_NL:
-		return q[e % 16] >> e / 16 * 4 & 15;
-	case QUANT_Q5_0:
-	case QUANT_Q5_1:
-		return (q[e % 16] >> e / 16 * 4 & 15) | (high[e / 8] >> e % 8 & 1) << 4;
 	case QUANT_IQ4_XS:
 		return q[e / 32 * 16 + e % 16] >> e / 16 % 2 * 4 & 15;
-	case QUANT_Q8_0:
-		return q[e];
 	case QUANT_Q2_K:
 		return q[half * 32 + l] >> 2 * run & 3;
 	case QUANT_Q3_K:
@@ -57,8 +33,9 @@ static __device__ __forceinline__ unsigned code_at(const uint8_t *p, int e)
 	case QUANT_Q6_K:
 		return (q[half * 64 + run % 2 * 32 + l] >> run / 2 * 4 & 15) |
 		       (high[half * 32 + l] >> 2 * run & 3) << 4;
-	default:
-		return 0;
+	default:        /* blocks of 32 are alike */
+		return f.bits == 8 ? q[e] : (q[e % 16] >> e / 16 * 4 & 15) |
+		       (f.bits == 5 ? (high[e / 8] >> e % 8 & 1) << 4 : 0);
 	}
 }
 
@@ -67,8 +44,7 @@ template <int T>
 static __device__ __forceinline__ void put_codes(const uint8_t *from, int first, uint8_t q[BLOCK],
 						 uint8_t h[8])
 {
-	constexpr int low = planes_of(T).q == 32 ? 8 : planes_of(T).q == 16 ? 4 : 2;
-	constexpr int high = planes_of(T).h;    /* q has so many bits of a code; bytes of h */
+	constexpr int low = low_bits(T), high = planes_of(T).h;
 
 #pragma unroll
 	for (int i = 0; i < BLOCK; i++) {
@@ -111,7 +87,7 @@ static __device__ int scale_iq4(const uint8_t *p, int g)
 template <int T>
 static __device__ void put_scales(const uint8_t *p, uint8_t *s, uint8_t *d)
 {
-	constexpr struct file_block f = file_of(T);
+	constexpr struct type_facts f = file_of<T>();
 	uint32_t word[4] = { 0 };
 
 	switch (T) {
@@ -120,18 +96,18 @@ static __device__ void put_scales(const uint8_t *p, uint8_t *s, uint8_t *d)
 		memcpy(word, p, 4);
 		for (int g = 0; g < 8; g++)
 			for (int bit = 0; bit < 12; bit++)
-				if (scale_and_least(p + f.scales, g) >> bit & 1)
+				if (scale_and_least(p + f.at_scales, g) >> bit & 1)
 					word[1 + (12 * g + bit) / 32] |= 1u << (12 * g + bit) % 32;
 		memcpy(s, word, 16);
 		break;
 	case QUANT_Q3_K:
 		for (int g = 0; g < 16; g++)
-			s[g] = (uint8_t)scale_q3(p + f.scales, g);
-		memcpy(d, p + 108, 2);
+			s[g] = (uint8_t)scale_q3(p + f.at_scales, g);
+		memcpy(d, p + f.at_d, 2);
 		break;
 	case QUANT_Q6_K:
-		memcpy(s, p + f.scales, 16);
-		memcpy(d, p + 208, 2);
+		memcpy(s, p + f.at_scales, 16);
+		memcpy(d, p + f.at_d, 2);
 		break;
 	case QUANT_IQ4_XS:
 		for (int g = 0; g < 8; g++)
@@ -139,11 +115,11 @@ static __device__ void put_scales(const uint8_t *p, uint8_t *s, uint8_t *d)
 		memcpy(d, p, 2);
 		break;
 	case QUANT_Q2_K:
-		memcpy(s, p, 16);
-		memcpy(d, p + 80, 4);
+		memcpy(s, p + f.at_scales, 16);
+		memcpy(d, p + f.at_d, 4);
 		break;
-	default:        /* the scale, and the offset if there is one, begin the block */
-		memcpy(s, p, (size_t)planes_of(T).s);
+	default:        /* the scale, and the minimum if there is one */
+		memcpy(s, p + f.at_d, (size_t)f.cuda_s);
 	}
 }
 
@@ -189,7 +165,7 @@ static __device__ void pack_block(const struct mat *m, const size_t each[4], con
 				  size_t at, int b)
 {
 	constexpr struct planes p = planes_of(T);
-	const uint8_t *from = src + (size_t)(p.grouped ? b / 8 : b) * (size_t)file_of(T).bytes;
+	const uint8_t *from = src + (size_t)(p.grouped ? b / 8 : b) * (size_t)file_of<T>().bytes;
 	int first = p.grouped ? b % 8 * BLOCK : 0, group = p.grouped ? b / 8 : b;
 	union {
 		uint8_t byte[BLOCK + 8];
@@ -225,10 +201,11 @@ __global__ void pack_kernel(const struct pack_args a)
 
 	if (row >= a.n)
 		return;
-#define PACK(T) pack_block<T>(&a.m, a.each, a.src + (size_t)row * a.in_file, \
+#define PACK(T) \
+	if constexpr (!is_float(T)) \
+		pack_block<T>(&a.m, a.each, a.src + (size_t)row * a.in_file, \
 			      (size_t)(a.row0 + row), b)
-	if (!is_float(a.m.type))
-		FOR_QUANTS(a.m.type, PACK)
+	FOR_TYPE(a.m.type, PACK)
 #undef PACK
 }
 

@@ -16,32 +16,32 @@ INLINE struct vf ints_float(struct ints a)
 }
 
 /* Codes of plane g: lo has the first half's columns, hi those 16 further on. */
-INLINE void codes(enum kind k, const uint8_t *w, int g, __m512i *lo, __m512i *hi)
+INLINE void codes(enum quant_type k, const uint8_t *w, int g, __m512i *lo, __m512i *hi)
 {
 	const __m512i nibble = _mm512_set1_epi8(15);
 	__m512i q = _mm512_loadu_si512(w + g * 64), h0, h1;
 
-	if (kind_bits(k) == 8) {
+	if (bits_of(k) == 8) {
 		*lo = q;
 		*hi = _mm512_loadu_si512(w + (g + 4) * 64);
 		return;
 	}
 	*lo = _mm512_and_si512(q, nibble);
 	*hi = _mm512_and_si512(_mm512_srli_epi16(q, 4), nibble);
-	if (kind_table(k)) {
+	if (has_table(k)) {
 		const __m512i table = _mm512_xor_si512(_mm512_set1_epi8(-128),
 			_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)quant_iq4)));
 
 		*lo = _mm512_shuffle_epi8(table, *lo);
 		*hi = _mm512_shuffle_epi8(table, *hi);
 	}
-	if (kind_bits(k) == 5) {
+	if (bits_of(k) == 5) {
 		const __m512i bit = _mm512_set1_epi8(16);
 
 		h0 = _mm512_loadu_si512(w + 256);
 		*lo = _mm512_or_si512(*lo, _mm512_and_si512(_mm512_slli_epi16(h0, 4 - g), bit));
 		*hi = _mm512_or_si512(*hi, _mm512_and_si512(_mm512_srli_epi16(h0, g), bit));
-	} else if (kind_bits(k) == 6) {
+	} else if (bits_of(k) == 6) {
 		const __m512i bits = _mm512_set1_epi8(48);
 
 		h0 = _mm512_loadu_si512(w + 256);
@@ -62,15 +62,15 @@ INLINE __m512i four(const int8_t *q)
 }
 
 /* lo[c], hi[c] = codes . q of the block's halves for column c, less the codes' offset. */
-INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct panel *p, int b,
-			  struct ints *lo, struct ints *hi)
+INLINE void block_product(enum quant_type k, int n, const uint8_t *w, const struct panel *p,
+			  int b, struct ints *lo, struct ints *hi)
 {
 	const int8_t *q = p->q + b * PANEL * BLOCK;
 	const int32_t *h = p->h + b * PANEL * 2;
 
 	for (int c = 0; c < n; c++) {
-		lo[c].v = _mm512_set1_epi32(-kind_offset(k) * h[c]);
-		hi[c].v = _mm512_set1_epi32(-kind_offset(k) * h[PANEL + c]);
+		lo[c].v = _mm512_set1_epi32(-code_offset(k) * h[c]);
+		hi[c].v = _mm512_set1_epi32(-code_offset(k) * h[PANEL + c]);
 	}
 #pragma GCC unroll 4
 	for (int g = 0; g < 4; g++) {
@@ -107,32 +107,32 @@ INLINE struct vf ints_float(struct ints x)
 }
 
 /* Codes of plane g for rows 8 * part.. */
-INLINE void codes(enum kind k, const uint8_t *w, int g, int part, __m256i *lo, __m256i *hi)
+INLINE void codes(enum quant_type k, const uint8_t *w, int g, int part, __m256i *lo, __m256i *hi)
 {
 	const __m256i nibble = _mm256_set1_epi8(15);
 	__m256i q = _mm256_loadu_si256((const void *)(w + g * 64 + part * 32)), h0, h1;
 
-	if (kind_bits(k) == 8) {
+	if (bits_of(k) == 8) {
 		*lo = q;
 		*hi = _mm256_loadu_si256((const void *)(w + (g + 4) * 64 + part * 32));
 		return;
 	}
 	*lo = _mm256_and_si256(q, nibble);
 	*hi = _mm256_and_si256(_mm256_srli_epi16(q, 4), nibble);
-	if (kind_table(k)) {
+	if (has_table(k)) {
 		const __m256i table = _mm256_xor_si256(_mm256_set1_epi8(-128),
 			_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)quant_iq4)));
 
 		*lo = _mm256_shuffle_epi8(table, *lo);
 		*hi = _mm256_shuffle_epi8(table, *hi);
 	}
-	h0 = kind_bits(k) > 4 ? _mm256_loadu_si256((const void *)(w + 256 + part * 32)) : nibble;
-	if (kind_bits(k) == 5) {
+	h0 = bits_of(k) > 4 ? _mm256_loadu_si256((const void *)(w + 256 + part * 32)) : nibble;
+	if (bits_of(k) == 5) {
 		const __m256i bit = _mm256_set1_epi8(16);
 
 		*lo = _mm256_or_si256(*lo, _mm256_and_si256(_mm256_slli_epi16(h0, 4 - g), bit));
 		*hi = _mm256_or_si256(*hi, _mm256_and_si256(_mm256_srli_epi16(h0, g), bit));
-	} else if (kind_bits(k) == 6) {
+	} else if (bits_of(k) == 6) {
 		const __m256i bits = _mm256_set1_epi8(48);
 
 		h1 = _mm256_loadu_si256((const void *)(w + 320 + part * 32));
@@ -145,14 +145,14 @@ INLINE void codes(enum kind k, const uint8_t *w, int g, int part, __m256i *lo, _
 
 /* Four products a row, summed.  Pairs are summed in 16 bits: 2 * 63 * 127 fits; codes of 8 bits do
  * not, so there the sign moves from the weight (code - 128) to the activation. */
-INLINE __m256i dot4(enum kind k, __m256i w, const int8_t *q)
+INLINE __m256i dot4(enum quant_type k, __m256i w, const int8_t *q)
 {
 	int32_t x;
 	__m256i a;
 
 	memcpy(&x, q, 4);
 	a = _mm256_set1_epi32(x);
-	if (kind_wide(k)) {
+	if (is_wide(k)) {
 		w = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
 		a = _mm256_sign_epi8(a, w);
 		w = _mm256_abs_epi8(w);
@@ -160,7 +160,7 @@ INLINE __m256i dot4(enum kind k, __m256i w, const int8_t *q)
 	return _mm256_madd_epi16(_mm256_maddubs_epi16(w, a), _mm256_set1_epi16(1));
 }
 
-INLINE void half_product(enum kind k, int n, const uint8_t *w, const int8_t *q, int part,
+INLINE void half_product(enum quant_type k, int n, const uint8_t *w, const int8_t *q, int part,
 			 __m256i *lo, __m256i *hi)
 {
 #pragma GCC unroll 4
@@ -178,12 +178,12 @@ INLINE void half_product(enum kind k, int n, const uint8_t *w, const int8_t *q, 
 	}
 }
 
-INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct panel *p, int b,
-			  struct ints *lo, struct ints *hi)
+INLINE void block_product(enum quant_type k, int n, const uint8_t *w, const struct panel *p,
+			  int b, struct ints *lo, struct ints *hi)
 {
 	const int8_t *q = p->q + b * PANEL * BLOCK;
 	const int32_t *h = p->h + b * PANEL * 2;
-	int offset = kind_wide(k) ? 0 : kind_offset(k);
+	int offset = is_wide(k) ? 0 : code_offset(k);
 	__m256i l[PANEL], u[PANEL];
 
 	for (int part = 0; part < 2; part++) {
@@ -223,30 +223,30 @@ struct ints { int32_t v[UNIT]; };
 INLINE struct vf ints_float(struct ints a) { struct vf r; V_EACH((float)a.v[i]); }
 
 /* The code of row r, column j of a block. */
-INLINE int code(enum kind k, const uint8_t *w, int r, int j)
+INLINE int code(enum quant_type k, const uint8_t *w, int r, int j)
 {
 	int upper = j / 16, g = j % 16 / 4, at = 4 * r + j % 4, low;
 
-	if (kind_bits(k) == 8)
+	if (bits_of(k) == 8)
 		return w[(upper * 4 + g) * 64 + at];
 	low = w[g * 64 + at] >> 4 * upper & 15;
-	if (kind_bits(k) == 5)
+	if (bits_of(k) == 5)
 		return low | (w[256 + at] >> (4 * upper + g) & 1) << 4;
-	if (kind_bits(k) == 6)
+	if (bits_of(k) == 6)
 		return low | (w[256 + upper * 64 + at] >> 2 * g & 3) << 4;
-	return kind_table(k) ? quant_iq4[low] + 128 : low;
+	return has_table(k) ? quant_iq4[low] + 128 : low;
 }
 
-INLINE void block_product(enum kind k, int n, const uint8_t *w, const struct panel *p, int b,
-			  struct ints *lo, struct ints *hi)
+INLINE void block_product(enum quant_type k, int n, const uint8_t *w, const struct panel *p,
+			  int b, struct ints *lo, struct ints *hi)
 {
 	const int8_t *q = p->q + b * PANEL * BLOCK;
 	const int32_t *h = p->h + b * PANEL * 2;
 
 	for (int c = 0; c < n; c++)
 		for (int r = 0; r < UNIT; r++) {
-			lo[c].v[r] = -kind_offset(k) * h[c];
-			hi[c].v[r] = -kind_offset(k) * h[PANEL + c];
+			lo[c].v[r] = -code_offset(k) * h[c];
+			hi[c].v[r] = -code_offset(k) * h[PANEL + c];
 		}
 	for (int j = 0; j < 16; j++)
 		for (int r = 0; r < UNIT; r++) {
@@ -279,34 +279,35 @@ struct scales {
 };
 
 /* Scales in front of block b, if there are any; where its planes begin. */
-INLINE const uint8_t *super_scales(enum kind k, const uint8_t *w, int b, struct scales *s)
+INLINE const uint8_t *super_scales(enum quant_type k, const uint8_t *w, int b, struct scales *s)
 {
-	if (!kind_k(k) || b % 8 != 0)
+	if (!has_super(k) || b % 8 != 0)
 		return w;
 	s->super_d = v_load_f16((const void *)w);
-	if (kind_min(k))
+	if (has_min(k))
 		s->super_m = v_sub(v_set(0), v_load_f16((const void *)(w + 32)));
-	return w + kind_super_bytes(k);
+	return w + super_bytes(k);
 }
 
 /* Scales behind a block's planes. */
-INLINE void block_scales(enum kind k, const uint8_t *p, struct scales *s)
+INLINE void block_scales(enum quant_type k, const uint8_t *p, struct scales *s)
 {
-	if (!kind_k(k)) {
+	if (!has_super(k)) {
 		s->d = v_load_f16((const void *)p);
-		if (kind_min(k))
+		if (has_min(k))
 			s->m = v_load_f16((const void *)(p + 32));
 	} else {
-		s->d = v_mul(s->super_d, bytes_float(p, kind_halves(k)));
+		s->d = v_mul(s->super_d, bytes_float(p, has_halves(k)));
 		/* the scale of the second half, or what is taken off */
-		s->m = v_mul(kind_halves(k) ? s->super_d : s->super_m,
-			     bytes_float(p + 16, kind_halves(k)));
+		s->m = v_mul(has_halves(k) ? s->super_d : s->super_m,
+			     bytes_float(p + 16, has_halves(k)));
 	}
 }
 
 /* sum[c] += block b's product with column c, given that of the codes. */
-INLINE void add_block(enum kind k, int n, const struct panel *p, int b, const struct scales *s,
-		      const struct ints *lo, const struct ints *hi, struct vf *sum)
+INLINE void add_block(enum quant_type k, int n, const struct panel *p, int b,
+		      const struct scales *s, const struct ints *lo, const struct ints *hi,
+		      struct vf *sum)
 {
 #pragma GCC unroll 8
 	for (int c = 0; c < n; c++) {
@@ -314,20 +315,20 @@ INLINE void add_block(enum kind k, int n, const struct panel *p, int b, const st
 		struct vf l = v_mul(v_set(scale[0]), ints_float(lo[c]));
 		struct vf h = ints_float(hi[c]), total = v_set(p->s[b * PANEL + c]);
 
-		if (kind_halves(k)) {
+		if (has_halves(k)) {
 			sum[c] = v_fma(s->d, l, sum[c]);
 			sum[c] = v_fma(s->m, v_mul(v_set(scale[PANEL]), h), sum[c]);
 			continue;
 		}
 		sum[c] = v_fma(s->d, v_fma(v_set(scale[PANEL]), h, l), sum[c]);
-		if (kind_min(k))
+		if (has_min(k))
 			sum[c] = v_fma(s->m, total, sum[c]);
 	}
 }
 
 /* A unit times n columns of a panel. */
-INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, float *y, int ldy,
-		 int left)
+INLINE void tile(enum quant_type k, int n, const uint8_t *w, int nb, struct panel p, float *y,
+		 int ldy, int left)
 {
 	struct scales s = { v_set(0), v_set(0), v_set(0), v_set(0) };
 	struct ints lo[PANEL], hi[PANEL];
@@ -337,11 +338,11 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 		sum[c] = v_set(0);
 	for (int b = 0; b < nb; b++) {
 		w = super_scales(k, w, b, &s);
-		prefetch_block(w, kind_block_bytes(k));
+		prefetch_block(w, block_bytes(k));
 		block_product(k, n, w, &p, b, lo, hi);
-		block_scales(k, w + kind_bits(k) * 64, &s);
+		block_scales(k, w + bits_of(k) * 64, &s);
 		add_block(k, n, &p, b, &s, lo, hi, sum);
-		w += kind_block_bytes(k);
+		w += block_bytes(k);
 	}
 	for (int c = 0; c < n; c++)
 		v_store_n(y + (size_t)c * (size_t)ldy, sum[c], left);
@@ -354,7 +355,7 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 	static void any_##kind(int n, const uint8_t *w, int nb, struct panel p, float *y, int ldy, \
 			       int left) \
 	{ \
-		tile(KIND_##kind, n, w, nb, p, y, ldy, left); \
+		tile(QUANT_##kind, n, w, nb, p, y, ldy, left); \
 	} \
 	tile_fn *const K(tiles_##kind)[PANEL] = { \
 		any_##kind, any_##kind, any_##kind, any_##kind, \
@@ -387,11 +388,14 @@ INLINE void tile(enum kind k, int n, const uint8_t *w, int nb, struct panel p, f
 		walk(m, u0, u1, a, n, y, ldy, K(tiles_##kind), WIDTH); \
 	}
 #endif
-KINDS(MULTIPLY)
+PACKED_TYPES(MULTIPLY)
 
 mat_mul_fn *K(packed_mul)(enum quant_type type);
 mat_mul_fn *K(packed_mul)(enum quant_type type)
 {
-	KINDS(TABLE_ENTRY)
-	return NULL;
+#define FUNCTION(ID) case QUANT_##ID: return mul_##ID;
+	switch (type) {
+	PACKED_TYPES(FUNCTION)
+	default: return NULL;
+	}
 }

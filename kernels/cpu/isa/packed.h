@@ -9,40 +9,21 @@
 #include "kernels/cpu/isa/simd.h"
 #include <assert.h>
 
-/* Compile-time facts of a type; every use folds away once the kernels are inlined. */
-#define KINDS(_) _(Q4_0) _(Q4_1) _(Q5_0) _(Q5_1) _(Q8_0) _(IQ4_NL) _(Q4_K) _(Q5_K) _(Q6_K) \
-	_(IQ4_XS)
-#define KIND_ENUM(type) KIND_##type,
-enum kind { KINDS(KIND_ENUM) };
-#undef KIND_ENUM
-
-INLINE int kind_bits(enum kind k)
-{
-	return k == KIND_Q8_0 ? 8 : k == KIND_Q6_K ? 6 :
-	       k == KIND_Q5_0 || k == KIND_Q5_1 || k == KIND_Q5_K ? 5 : 4;
-}
+/* Facts of a type; every use folds away once the kernels are inlined. */
+INLINE int bits_of(enum quant_type k) { return type_facts(k).bits; }
+INLINE bool has_min(enum quant_type k) { return type_facts(k).flags & TYPE_MIN; }
+INLINE bool has_super(enum quant_type k) { return type_facts(k).block == TYPE_SUPER; }
 /* Codes that stand for numbers of a table, which take their place when they are loaded. */
-INLINE bool kind_table(enum kind k) { return k == KIND_IQ4_NL || k == KIND_IQ4_XS; }
-INLINE int kind_offset(enum kind k)     /* what a code has too much */
+INLINE bool has_table(enum quant_type k) { return type_facts(k).flags & TYPE_TABLE; }
+INLINE bool is_wide(enum quant_type k) { return bits_of(k) == 8 || has_table(k); }
+INLINE int code_offset(enum quant_type k)       /* what a code has too much */
 {
-	return k == KIND_Q4_0 ? 8 : k == KIND_Q5_0 ? 16 : k == KIND_Q6_K ? 32 :
-	       k == KIND_Q8_0 || kind_table(k) ? 128 : 0;
+	return is_wide(k) ? 128 : type_facts(k).zero;
 }
-INLINE bool kind_wide(enum kind k) { return k == KIND_Q8_0 || kind_table(k); }
-INLINE bool kind_halves(enum kind k)    /* each half of a block has a scale, which has a sign */
-{
-	return k == KIND_Q6_K || k == KIND_IQ4_XS;
-}
-INLINE bool kind_k(enum kind k) { return k >= KIND_Q4_K; }
-INLINE bool kind_min(enum kind k)
-{
-	return k == KIND_Q4_1 || k == KIND_Q5_1 || k == KIND_Q4_K || k == KIND_Q5_K;
-}
-INLINE int kind_super_bytes(enum kind k) { return !kind_k(k) ? 0 : kind_min(k) ? 64 : 32; }
-INLINE int kind_block_bytes(enum kind k)
-{
-	return kind_bits(k) * 64 + (kind_min(k) && !kind_k(k) ? 64 : 32);
-}
+/* Each half of a block has a scale, which has a sign. */
+INLINE bool has_halves(enum quant_type k) { return has_super(k) && !has_min(k); }
+INLINE int super_bytes(enum quant_type k) { return pack_shape(type_facts(k)).super_bytes; }
+INLINE int block_bytes(enum quant_type k) { return pack_shape(type_facts(k)).bytes; }
 
 /* Bytes that are asked for ahead of their use: what a core reads in the time that memory takes to
  * answer (25 GB/s, 150 ns). */
@@ -99,7 +80,6 @@ INLINE void walk(const struct mat *m, int u0, int u1, const struct act *a, int n
 				      float *y, int ldy, int left) \
 	{ \
 		(void)columns; \
-		tile(KIND_##kind, n, w, nb, p, y, ldy, left); \
+		tile(QUANT_##kind, n, w, nb, p, y, ldy, left); \
 	}
-#define TABLE_ENTRY(kind) if (type == QUANT_##kind) return mul_##kind;
 #endif

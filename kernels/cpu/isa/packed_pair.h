@@ -15,9 +15,9 @@ struct pair_sums {      /* codes . activations: (panel, half, column) */
 };
 
 /* Both halves' codes into their tiles. */
-INLINE void load_codes(enum kind k, const uint8_t *w)
+INLINE void load_codes(enum quant_type k, const uint8_t *w)
 {
-	const __m512i offset = _mm512_set1_epi8((char)kind_offset(k));
+	const __m512i offset = _mm512_set1_epi8((char)code_offset(k));
 	_Alignas(64) uint8_t plane[2][4][64];
 
 #pragma GCC unroll 4
@@ -32,7 +32,7 @@ INLINE void load_codes(enum kind k, const uint8_t *w)
 	tile_load(TILE_CODES_1, plane[1], 64);
 }
 
-INLINE void pair_product(enum kind k, const uint8_t *w, const struct panel p[2], int b,
+INLINE void pair_product(enum quant_type k, const uint8_t *w, const struct panel p[2], int b,
 			 struct pair_sums *sums)
 {
 	const int8_t *first = p[0].q + b * PANEL * BLOCK, *second = p[1].q + b * PANEL * BLOCK;
@@ -57,8 +57,8 @@ INLINE void pair_product(enum kind k, const uint8_t *w, const struct panel p[2],
 }
 
 /* A unit times PANEL columns of the panel at p[0] and n of that at p[1]. */
-INLINE void pair(enum kind k, int n, const uint8_t *w, int nb, const struct panel p[2], float *y,
-		 int ldy, int left)
+INLINE void pair(enum quant_type k, int n, const uint8_t *w, int nb, const struct panel p[2],
+		 float *y, int ldy, int left)
 {
 	struct scales s = { v_set(0), v_set(0), v_set(0), v_set(0) };
 	struct vf sum[PANEL], more[PANEL];
@@ -69,12 +69,12 @@ INLINE void pair(enum kind k, int n, const uint8_t *w, int nb, const struct pane
 		sum[c] = more[c] = v_set(0);
 	for (int b = 0; b < nb; b++) {
 		w = super_scales(k, w, b, &s);
-		prefetch_block(w, kind_block_bytes(k));
+		prefetch_block(w, block_bytes(k));
 		pair_product(k, w, p, b, &sums);
-		block_scales(k, w + kind_bits(k) * 64, &s);
+		block_scales(k, w + bits_of(k) * 64, &s);
 		add_block(k, PANEL, &p[0], b, &s, sums.v[0][0], sums.v[0][1], sum);
 		add_block(k, n, &p[1], b, &s, sums.v[1][0], sums.v[1][1], more);
-		w += kind_block_bytes(k);
+		w += block_bytes(k);
 	}
 #pragma GCC unroll 8
 	for (int c = 0; c < PANEL; c++)
@@ -107,7 +107,7 @@ static void walk_pairs(const struct mat *m, int u0, int u1, const struct act *a,
 	{ \
 		struct panel both[2] = { p, panel_after(p, nb) }; \
 \
-		pair(KIND_##kind, n - PANEL, w, nb, both, y, ldy, left); \
+		pair(QUANT_##kind, n - PANEL, w, nb, both, y, ldy, left); \
 	} \
 	static void mul_##kind(const struct mat *m, int u0, int u1, const struct act *a, int n, \
 			       float *y, int ldy) \

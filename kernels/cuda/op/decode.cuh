@@ -17,27 +17,27 @@ struct planes {
 	bool offset;            /* and there is more than scale * code */
 };
 
-static __host__ __device__ constexpr struct planes planes_of(int type)
-{
-	return type == QUANT_Q4_0 ? planes{ 16, 0, 2, 0, false, false, true } :
-	       type == QUANT_Q4_1 ? planes{ 16, 0, 4, 0, false, false, true } :
-	       type == QUANT_Q5_0 ? planes{ 16, 4, 2, 0, false, false, true } :
-	       type == QUANT_Q5_1 ? planes{ 16, 4, 4, 0, false, false, true } :
-	       type == QUANT_Q8_0 ? planes{ 32, 0, 2, 0, false, false, false } :
-	       type == QUANT_Q2_K ? planes{ 8, 0, 16, 4, true, true, true } :
-	       type == QUANT_Q3_K ? planes{ 8, 4, 16, 2, true, true, true } :
-	       type == QUANT_Q4_K ? planes{ 16, 0, 16, 0, true, false, true } :
-	       type == QUANT_Q5_K ? planes{ 16, 4, 16, 0, true, false, true } :
-	       type == QUANT_Q6_K ? planes{ 16, 8, 16, 2, true, true, true } :
-	       type == QUANT_IQ4_NL ? planes{ 16, 0, 2, 0, false, false, false } :
-	       type == QUANT_IQ4_XS ? planes{ 16, 0, 8, 2, true, false, false } :
-	       type == QUANT_F32 ? planes{ 128, 0, 0, 0, false, false, false } :
-	       planes{ 64, 0, 0, 0, false, false, false };      /* F16, BF16 */
-}
-
 static __host__ __device__ constexpr bool is_float(int type)
 {
-	return type == QUANT_F32 || type == QUANT_F16 || type == QUANT_BF16;
+	return type_facts((enum quant_type)type).kind == TYPE_FLOAT;
+}
+
+/* Bits of a code that are in plane q: all 8, 4 or 2; the others are in plane h. */
+static __host__ __device__ constexpr int low_bits(int type)
+{
+	int bits = type_facts((enum quant_type)type).bits;
+
+	return bits >= 8 ? bits : bits >= 4 ? 4 : 2;
+}
+
+static __host__ __device__ constexpr struct planes planes_of(int type)
+{
+	struct type_facts f = type_facts((enum quant_type)type);
+	int low = low_bits(type);
+
+	return planes{ low * BLOCK / 8, (f.bits - low) * BLOCK / 8, f.cuda_s, f.cuda_d,
+		       f.block == TYPE_SUPER, (f.flags & TYPE_HALVES) != 0,
+		       f.zero || (f.flags & TYPE_MIN) };
 }
 
 struct codes {          /* a block: word i holds columns 4i..4i+3 */
@@ -112,7 +112,7 @@ static __device__ __forceinline__ void decode_codes(const struct mat *m, size_t 
 {
 	constexpr struct planes p = planes_of(T);
 
-	if constexpr (T == QUANT_Q8_0) {
+	if constexpr (p.q == 32) {
 		const uint4 *q = (const uint4 *)(m->q + block * 32);
 		uint4 a = __ldg(q), b = __ldg(q + 1);
 
@@ -126,16 +126,14 @@ static __device__ __forceinline__ void decode_codes(const struct mat *m, size_t 
 			w[i] = 0;
 		add_pairs<0>(m->q + block * 8, w);
 	}
-	if constexpr (T == QUANT_IQ4_NL || T == QUANT_IQ4_XS)
+	if constexpr (type_facts((enum quant_type)T).flags & TYPE_TABLE)
 #pragma unroll
 		for (int i = 0; i < 8; i++)
 			w[i] = iq4_values((unsigned)w[i]);
-	if constexpr (T == QUANT_Q6_K)
-		add_pairs<4>(m->h + block * 8, w);
-	else if constexpr (T == QUANT_Q3_K)
-		add_bits<2>(m->h + block * 4, w);
+	if constexpr (p.h == 8)
+		add_pairs<low_bits(T)>(m->h + block * 8, w);
 	else if constexpr (p.h == 4)
-		add_bits<4>(m->h + block * 4, w);
+		add_bits<low_bits(T)>(m->h + block * 4, w);
 }
 
 /* Scale and minimum, 6 bits each, of block b of a GROUP: 12 bits at 12b of the last three words. */
@@ -157,17 +155,16 @@ static __device__ __forceinline__ void decode_scales(const struct mat *m, size_t
 	size_t block = row * (size_t)(m->cols / BLOCK) + (size_t)b;
 	size_t group = row * (size_t)(m->cols / GROUP) + (size_t)(b / 8);
 
-	if constexpr (T == QUANT_IQ4_XS) {
+	constexpr struct type_facts f = type_facts((enum quant_type)T);
+
+	if constexpr (f.block != TYPE_SUPER) {
+		c->scale[0] = half_at(m->s + block * (size_t)f.cuda_s);
+		c->offset[0] = f.flags & TYPE_MIN ? half_at(m->s + block * 4 + 2) :
+						    (float)-f.zero * c->scale[0];
+	} else if constexpr (T == QUANT_IQ4_XS) {
 		int8_t s = (int8_t)m->s[group * 8 + (size_t)(b % 8)];
 
 		c->scale[0] = half_at(m->d + group * 2) * (float)s;
-	} else if constexpr (T == QUANT_Q4_0 || T == QUANT_Q5_0 || T == QUANT_Q8_0 ||
-			     T == QUANT_IQ4_NL) {
-		c->scale[0] = half_at(m->s + block * 2);
-		c->offset[0] = T == QUANT_Q4_0 ? -8 * c->scale[0] : -16 * c->scale[0];
-	} else if constexpr (T == QUANT_Q4_1 || T == QUANT_Q5_1) {
-		c->scale[0] = half_at(m->s + block * 4);
-		c->offset[0] = half_at(m->s + block * 4 + 2);
 	} else if constexpr (T == QUANT_Q4_K || T == QUANT_Q5_K) {
 		uint4 v = __ldg((const uint4 *)(m->s + group * 16));
 		float scale, least;
@@ -181,7 +178,7 @@ static __device__ __forceinline__ void decode_scales(const struct mat *m, size_t
 #pragma unroll
 		for (int i = 0; i < 2; i++) {
 			c->scale[i] = d * (float)s[i];
-			c->offset[i] = (T == QUANT_Q3_K ? -4 : -32) * c->scale[i];
+			c->offset[i] = (float)-f.zero * c->scale[i];
 		}
 	} else if constexpr (T == QUANT_Q2_K) {
 		const uint8_t *s = m->s + group * 16 + (size_t)(b % 8 * 2);
@@ -235,25 +232,8 @@ static __device__ __forceinline__ void decode_values(const struct mat *m, size_t
 /* Calls f, a template over the type, for the type that is only known when the program runs. */
 #define FOR_TYPE(type, f) \
 	switch (type) { \
-	case QUANT_F32: f(QUANT_F32); break; \
-	case QUANT_F16: f(QUANT_F16); break; \
-	case QUANT_BF16: f(QUANT_BF16); break; \
-	default: FOR_QUANTS(type, f) \
-	}
-#define FOR_QUANTS(type, f) \
-	switch (type) { \
-	case QUANT_Q4_0: f(QUANT_Q4_0); break; \
-	case QUANT_Q4_1: f(QUANT_Q4_1); break; \
-	case QUANT_Q5_0: f(QUANT_Q5_0); break; \
-	case QUANT_Q5_1: f(QUANT_Q5_1); break; \
-	case QUANT_Q8_0: f(QUANT_Q8_0); break; \
-	case QUANT_Q2_K: f(QUANT_Q2_K); break; \
-	case QUANT_Q3_K: f(QUANT_Q3_K); break; \
-	case QUANT_Q4_K: f(QUANT_Q4_K); break; \
-	case QUANT_Q5_K: f(QUANT_Q5_K); break; \
-	case QUANT_Q6_K: f(QUANT_Q6_K); break; \
-	case QUANT_IQ4_NL: f(QUANT_IQ4_NL); break; \
-	case QUANT_IQ4_XS: f(QUANT_IQ4_XS); break; \
+	TENSOR_TYPES_WITH(TYPE_CASE, f) \
 	default: break; \
 	}
+#define TYPE_CASE(f, ID, ...) case QUANT_##ID: f(QUANT_##ID); break;
 #endif

@@ -25,7 +25,7 @@ static __device__ __forceinline__ void dot_codes(const struct mat *m, int row, c
 	int lane = (int)threadIdx.x % ROW_THREADS, blocks = m->cols / BLOCK;
 
 	/* two blocks at once where there are registers, of which a lookup takes some */
-#pragma unroll (NC > (T == QUANT_IQ4_NL || T == QUANT_IQ4_XS ? 2 : 4) ? 1 : 2)
+#pragma unroll (NC > (type_facts((enum quant_type)T).flags & TYPE_TABLE ? 2 : 4) ? 1 : 2)
 	for (int b = slice * 8 + lane; b < blocks; b += slices * 8) {
 		unsigned at = (unsigned)(b / 8 * GROUP_BYTES + lane * 16);
 		struct codes k;
