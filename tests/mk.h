@@ -19,15 +19,24 @@ struct mk_spec {
 	int window;             /* of local layers; 0: there are none */
 };
 enum { MK_VOCAB_MIN = 272 };    /* 256 bytes, control tokens, a few merges */
-#define MK_TINY { .n_layers = 3, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96, \
-	.n_vocab = MK_VOCAB_MIN, .n_ctx = 512, .type = "F32", .seed = 1 }
+/* With the smallest vocabulary and a short context, as most have. */
+#define MK_SMALL(...) { .n_vocab = MK_VOCAB_MIN, .n_ctx = 512, __VA_ARGS__ }
+#define MK_TINY MK_SMALL(.n_layers = 3, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96, \
+	.type = "F32", .seed = 1)
 /* One of each architecture beside llama and qwen2, with windows shorter than most texts. */
 #define MK_OTHERS \
-	{ 3, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 8, "qwen3", 32, 0 }, \
-	{ 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 9, "gemma2", 32, 48 }, \
-	{ 7, 64, 4, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 10, "gemma3", 32, 24 }, \
-	{ 3, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 11, "phi3", 0, 100 }, \
-	{ 3, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_0", NULL, true, false, 12, "granite", 0, 0 }
+	MK_SMALL(.n_layers = 3, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96, \
+		 .type = "F32", .tied = true, .seed = 8, .arch = "qwen3", .head_dim = 32), \
+	MK_SMALL(.n_layers = 4, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96, \
+		 .type = "F32", .tied = true, .seed = 9, .arch = "gemma2", .head_dim = 32, \
+		 .window = 48), \
+	MK_SMALL(.n_layers = 7, .n_embd = 64, .n_heads = 4, .n_kv_heads = 1, .n_ff = 96, \
+		 .type = "Q8_0", .tied = true, .seed = 10, .arch = "gemma3", .head_dim = 32, \
+		 .window = 24), \
+	MK_SMALL(.n_layers = 3, .n_embd = 64, .n_heads = 2, .n_kv_heads = 1, .n_ff = 96, \
+		 .type = "F16", .seed = 11, .arch = "phi3", .window = 100), \
+	MK_SMALL(.n_layers = 3, .n_embd = 64, .n_heads = 4, .n_kv_heads = 4, .n_ff = 96, \
+		 .type = "Q4_0", .tied = true, .seed = 12, .arch = "granite")
 
 int mk_write(const char *path, const struct mk_spec *, char err[ERR_MAX]);
 /* The same, but scores of attention and logits have a spread of 1 and not of 4 and 3: what others

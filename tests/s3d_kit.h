@@ -9,8 +9,8 @@
 #include "tests/mk.h"
 
 static const char MODEL[] = SCRATCH ".gguf", SIDE[] = SCRATCH ".s3d.gguf";
-static struct mk_spec spec = { 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false,
-			       9, NULL, 0, 0 };
+static struct mk_spec spec = MK_SMALL(.n_layers = 4, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2,
+	.n_ff = 96, .type = "F16", .tied = true, .seed = 9);
 enum { WIDTH = 64, K = 3 };
 
 /* Row o is the row that comes in; only every second token can be drafted if half is set. */

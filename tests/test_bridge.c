@@ -3,10 +3,15 @@
 #include "tests/bridge_kit.h"
 
 static const struct mk_spec specs[] = {
-	{ 6, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, false, false, 1, NULL, 0, 0 },
-	{ 5, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2, NULL, 0, 0 },
-	{ 4, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL, 0, 0 },
-	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2", 0, 0 },
+	MK_SMALL(.n_layers = 6, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96,
+		 .type = "F32", .seed = 1),
+	{ .n_layers = 5, .n_embd = 96, .n_heads = 6, .n_kv_heads = 2, .n_ff = 160,
+	  .n_vocab = MK_VOCAB_MIN + 5, .n_ctx = 512, .type = "F16", .tied = true,
+	  .rope_freqs = true, .seed = 2 },
+	MK_SMALL(.n_layers = 4, .n_embd = 64, .n_heads = 4, .n_kv_heads = 4, .n_ff = 96,
+		 .type = "Q4_1", .embd_type = "Q8_0", .tied = true, .seed = 3),
+	MK_SMALL(.n_layers = 3, .n_embd = 96, .n_heads = 6, .n_kv_heads = 2, .n_ff = 160,
+		 .type = "Q8_0", .tied = true, .seed = 6, .arch = "qwen2"),
 };
 enum { N_SPECS = sizeof(specs) / sizeof(specs[0]) };
 

@@ -8,11 +8,16 @@
 static void test_models(void **state)
 {
 	static const struct mk_spec specs[] = {
-		{ 2, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, false, false, 1, NULL, 0, 0 },
-		{ 6, 64, 4, 2, 96, 6000, 512, "Q4_1", "Q8_0", true, true, 2, NULL, 0, 0 },
-		{ 5, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 256, "Q4_0", NULL, true, false, 3, NULL, 0,
-		  0 },
-		{ 4, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 4, "qwen2", 0, 0 },
+		MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96,
+			 .type = "F32", .seed = 1),
+		{ .n_layers = 6, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96,
+		  .n_vocab = 6000, .n_ctx = 512, .type = "Q4_1", .embd_type = "Q8_0", .tied = true,
+		  .rope_freqs = true, .seed = 2 },
+		{ .n_layers = 5, .n_embd = 96, .n_heads = 6, .n_kv_heads = 2, .n_ff = 160,
+		  .n_vocab = MK_VOCAB_MIN + 5, .n_ctx = 256, .type = "Q4_0", .tied = true,
+		  .seed = 3 },
+		MK_SMALL(.n_layers = 4, .n_embd = 64, .n_heads = 4, .n_kv_heads = 4, .n_ff = 96,
+			 .type = "F16", .tied = true, .seed = 4, .arch = "qwen2"),
 		MK_OTHERS
 	};
 	struct calibrate_result r;
@@ -70,8 +75,8 @@ static size_t more_bytes(struct calibrate_opt o, struct calibrate_result *r)
 
 static void test_memory(void **state)
 {
-	struct mk_spec wide = { 12, 256, 4, 2, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 1,
-				NULL, 0, 0 };
+	struct mk_spec wide = MK_SMALL(.n_layers = 12, .n_embd = 256, .n_heads = 4, .n_kv_heads = 2,
+		.n_ff = 96, .type = "Q8_0", .tied = true, .seed = 1);
 	struct calibrate_result r;
 	size_t all;
 
@@ -142,8 +147,9 @@ static double first_draft(const int *ids, int from, int to)
 /* What is expected of drafts is what they do, on the text's first window, which was not used. */
 static void test_expected(void **state)
 {
-	static const struct mk_spec spec = { 4, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "F16", NULL, true,
-					     false, 4, "qwen2", 0, 0 };
+	static const struct mk_spec spec = MK_SMALL(.n_layers = 4, .n_embd = 64, .n_heads = 4,
+		.n_kv_heads = 4, .n_ff = 96, .type = "F16", .tied = true, .seed = 4,
+		.arch = "qwen2");
 	struct calibrate_result r;
 	char err[ERR_MAX], text[4096];
 	int ids[4096], n;

@@ -9,12 +9,20 @@ static const struct backend *cuda;
 
 /* The last is wide enough that two warps share the rows of the bridge's matrix. */
 static const struct mk_spec specs[] = {
-	{ 6, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, false, false, 1, NULL, 0, 0 },
-	{ 5, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2, NULL, 0, 0 },
-	{ 4, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL, 0, 0 },
-	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2", 0, 0 },
-	{ 5, 64, 4, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, true, false, 8, "gemma2", 32, 24 },
-	{ 3, 512, 8, 2, 544, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, true, false, 7, "qwen2", 0, 0 },
+	MK_SMALL(.n_layers = 6, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96,
+		 .type = "F32", .seed = 1),
+	{ .n_layers = 5, .n_embd = 96, .n_heads = 6, .n_kv_heads = 2, .n_ff = 160,
+	  .n_vocab = MK_VOCAB_MIN + 5, .n_ctx = 512, .type = "F16", .tied = true,
+	  .rope_freqs = true, .seed = 2 },
+	MK_SMALL(.n_layers = 4, .n_embd = 64, .n_heads = 4, .n_kv_heads = 4, .n_ff = 96,
+		 .type = "Q4_1", .embd_type = "Q8_0", .tied = true, .seed = 3),
+	MK_SMALL(.n_layers = 3, .n_embd = 96, .n_heads = 6, .n_kv_heads = 2, .n_ff = 160,
+		 .type = "Q8_0", .tied = true, .seed = 6, .arch = "qwen2"),
+	MK_SMALL(.n_layers = 5, .n_embd = 64, .n_heads = 4, .n_kv_heads = 1, .n_ff = 96,
+		 .type = "F16", .tied = true, .seed = 8, .arch = "gemma2", .head_dim = 32,
+		 .window = 24),
+	MK_SMALL(.n_layers = 3, .n_embd = 512, .n_heads = 8, .n_kv_heads = 2, .n_ff = 544,
+		 .type = "Q4_K_M", .tied = true, .seed = 7, .arch = "qwen2"),
 };
 enum { N_SPECS = sizeof(specs) / sizeof(specs[0]), SHORT = 60 };
 

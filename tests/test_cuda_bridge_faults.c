@@ -7,9 +7,8 @@
 enum { OUT_OF_MEMORY = 2 };     /* of cudaError_t */
 
 static const struct backend *cuda;
-static const struct mk_spec tiny = {
-	2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, false, false, 3, NULL, 0, 0
-};
+static const struct mk_spec tiny = MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 2,
+	.n_kv_heads = 1, .n_ff = 96, .type = "Q8_0", .seed = 3);
 static struct crossing over;    /* for the tiny model */
 
 static struct rig open_tiny(void)

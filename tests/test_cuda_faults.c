@@ -10,14 +10,13 @@
 enum { OUT_OF_MEMORY = 2, ILLEGAL_ADDRESS = 700, LAUNCH_FAILURE = 719 };
 
 static const struct backend *cuda;
-static const struct mk_spec tiny = {
-	2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, false, false, 3, NULL, 0, 0
-};
+static const struct mk_spec tiny = MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 2,
+	.n_kv_heads = 1, .n_ff = 96, .type = "Q8_0", .seed = 3);
 
 /* What sub-layers give is normed; the layers at either end see a window, in rings. */
-static const struct mk_spec windowed = {
-	3, 64, 4, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 5, "gemma2", 32, 24
-};
+static const struct mk_spec windowed = MK_SMALL(.n_layers = 3, .n_embd = 64, .n_heads = 4,
+	.n_kv_heads = 1, .n_ff = 96, .type = "Q8_0", .tied = true, .seed = 5, .arch = "gemma2",
+	.head_dim = 32, .window = 24);
 
 static struct rig open_small(const struct mk_spec *spec)
 {
@@ -71,9 +70,8 @@ static void orders(const struct mk_spec *spec, enum cache cache)
 
 static void test_orders(void **state)
 {
-	static const struct mk_spec mixed = {
-		2, 256, 2, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, true, false, 4, NULL, 0, 0
-	};
+	static const struct mk_spec mixed = MK_SMALL(.n_layers = 2, .n_embd = 256, .n_heads = 2,
+		.n_kv_heads = 1, .n_ff = 256, .type = "Q4_K_M", .tied = true, .seed = 4);
 
 	(void)state;
 	orders(&tiny, F16);

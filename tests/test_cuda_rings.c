@@ -10,12 +10,23 @@ static const struct backend *cuda;
 /* All layers local, or some; wide heads; many of them to a key; a window over three pieces of a
  * context. */
 static const struct mk_spec models[] = {
-	{ 4, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 9, "gemma2", 32, 48 },
-	{ 7, 64, 4, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 10, "gemma3", 32, 24 },
-	{ 3, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 11, "phi3", 0, 100 },
-	{ 2, 64, 3, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 26, "gemma2", 256, 40 },
-	{ 2, 64, 16, 1, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, true, false, 27, "gemma3", 48, 32 },
-	{ 2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "F32", NULL, true, false, 28, "gemma3", 32, 130 },
+	MK_SMALL(.n_layers = 4, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96,
+		 .type = "F32", .tied = true, .seed = 9, .arch = "gemma2", .head_dim = 32,
+		 .window = 48),
+	MK_SMALL(.n_layers = 7, .n_embd = 64, .n_heads = 4, .n_kv_heads = 1, .n_ff = 96,
+		 .type = "Q8_0", .tied = true, .seed = 10, .arch = "gemma3", .head_dim = 32,
+		 .window = 24),
+	MK_SMALL(.n_layers = 3, .n_embd = 64, .n_heads = 2, .n_kv_heads = 1, .n_ff = 96,
+		 .type = "F16", .seed = 11, .arch = "phi3", .window = 100),
+	MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 3, .n_kv_heads = 1, .n_ff = 96,
+		 .type = "Q8_0", .tied = true, .seed = 26, .arch = "gemma2", .head_dim = 256,
+		 .window = 40),
+	MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 16, .n_kv_heads = 1, .n_ff = 96,
+		 .type = "Q5_0", .tied = true, .seed = 27, .arch = "gemma3", .head_dim = 48,
+		 .window = 32),
+	MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 2, .n_kv_heads = 1, .n_ff = 96,
+		 .type = "F32", .tied = true, .seed = 28, .arch = "gemma3", .head_dim = 32,
+		 .window = 130),
 };
 enum { MODELS = sizeof(models) / sizeof(models[0]) };
 

@@ -194,8 +194,9 @@ static void by_itself(const char *skip, int search, long *accepted, float *row)
 /* Drafts of the model without some sub-layers; the search for others leaves the cache as it was. */
 static void test_self(void **state)
 {
-	struct mk_spec spec = { 4, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false,
-				1, NULL, 0, 0 };
+	struct mk_spec spec = { .n_layers = 4, .n_embd = 32, .n_heads = 2, .n_kv_heads = 1,
+		.n_ff = 32, .n_vocab = MK_VOCAB_MIN + 8, .n_ctx = 512, .type = "Q8_0", .tied = true,
+		.seed = 1 };
 	static const char *const sets[] = { "a1,m2", "m0,a3" };
 	static float want[MK_VOCAB_MIN + 8], got[MK_VOCAB_MIN + 8];
 	char err[ERR_MAX];
@@ -232,10 +233,12 @@ int main(void)
 		cmocka_unit_test(test_guesses), cmocka_unit_test(test_short_vocabulary),
 		cmocka_unit_test(test_guess_law), cmocka_unit_test(test_best),
 	};
-	struct mk_spec big = { 2, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false, 1,
-			       NULL, 0, 0 };
-	struct mk_spec little = { 1, 32, 2, 1, 32, MK_VOCAB_MIN + 8, 512, "Q8_0", NULL, true, false,
-				  1, NULL, 0, 0 };
+	struct mk_spec big = { .n_layers = 2, .n_embd = 32, .n_heads = 2, .n_kv_heads = 1,
+		.n_ff = 32, .n_vocab = MK_VOCAB_MIN + 8, .n_ctx = 512, .type = "Q8_0", .tied = true,
+		.seed = 1 };
+	struct mk_spec little = { .n_layers = 1, .n_embd = 32, .n_heads = 2, .n_kv_heads = 1,
+		.n_ff = 32, .n_vocab = MK_VOCAB_MIN + 8, .n_ctx = 512, .type = "Q8_0", .tied = true,
+		.seed = 1 };
 	struct engine_opt o = { .model = BIG, .model_draft = LITTLE, .backend = "cuda",
 				.n_ctx = 256, .be = { .n_batch = 64 } };
 	char err[ERR_MAX] = "";

@@ -8,12 +8,11 @@ enum { PROMPT = 70, OUT_OF_MEMORY = 2 };
 
 static const struct backend *cuda;
 static struct emu_use begun;    /* when the backend was there */
-static const struct mk_spec tiny = {
-	2, 64, 2, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, false, false, 3, NULL, 0, 0
-};
-static const struct mk_spec normed = {
-	3, 64, 4, 1, 96, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, true, false, 5, "gemma2", 32, 24
-};
+static const struct mk_spec tiny = MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 2,
+	.n_kv_heads = 1, .n_ff = 96, .type = "Q8_0", .seed = 3);
+static const struct mk_spec normed = MK_SMALL(.n_layers = 3, .n_embd = 64, .n_heads = 4,
+	.n_kv_heads = 1, .n_ff = 96, .type = "Q4_K_M", .tied = true, .seed = 5, .arch = "gemma2",
+	.head_dim = 32, .window = 24);
 
 /* Passes of every kind. */
 static void use_all(const struct mk_spec *spec, enum cache cache)

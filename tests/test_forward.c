@@ -5,15 +5,24 @@
 
 static const struct mk_spec specs[] = {
 	MK_TINY,
-	{ 3, 96, 6, 2, 160, MK_VOCAB_MIN + 5, 512, "F16", NULL, true, true, 2, NULL, 0, 0 },
-	{ 2, 64, 4, 4, 96, MK_VOCAB_MIN, 512, "Q4_1", "Q8_0", true, false, 3, NULL, 0, 0 },
-	{ 2, 256, 4, 1, 256, MK_VOCAB_MIN, 512, "Q4_K_M", NULL, false, false, 4, NULL, 0, 0 },
-	{ 2, 160, 2, 1, 96, MK_VOCAB_MIN, 512, "F16", NULL, false, false, 7, NULL, 0, 0 },
-	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "Q5_0", NULL, false, false, 5, NULL, 0, 0 },
-	{ 2, 96, 6, 2, 160, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 6, "qwen2", 0, 0 },
+	{ .n_layers = 3, .n_embd = 96, .n_heads = 6, .n_kv_heads = 2, .n_ff = 160,
+	  .n_vocab = MK_VOCAB_MIN + 5, .n_ctx = 512, .type = "F16", .tied = true,
+	  .rope_freqs = true, .seed = 2 },
+	MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 4, .n_kv_heads = 4, .n_ff = 96,
+		 .type = "Q4_1", .embd_type = "Q8_0", .tied = true, .seed = 3),
+	MK_SMALL(.n_layers = 2, .n_embd = 256, .n_heads = 4, .n_kv_heads = 1, .n_ff = 256,
+		 .type = "Q4_K_M", .seed = 4),
+	MK_SMALL(.n_layers = 2, .n_embd = 160, .n_heads = 2, .n_kv_heads = 1, .n_ff = 96,
+		 .type = "F16", .seed = 7),
+	MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 8, .n_kv_heads = 2, .n_ff = 96,
+		 .type = "Q5_0", .seed = 5),
+	MK_SMALL(.n_layers = 2, .n_embd = 96, .n_heads = 6, .n_kv_heads = 2, .n_ff = 160,
+		 .type = "Q8_0", .tied = true, .seed = 6, .arch = "qwen2"),
 	MK_OTHERS,
-	{ 2, 64, 8, 2, 96, MK_VOCAB_MIN, 512, "IQ4_NL", NULL, false, false, 13, NULL, 0, 0 },
-	{ 2, 256, 4, 1, 256, MK_VOCAB_MIN, 512, "IQ4_XS", NULL, false, false, 14, NULL, 0, 0 },
+	MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 8, .n_kv_heads = 2, .n_ff = 96,
+		 .type = "IQ4_NL", .seed = 13),
+	MK_SMALL(.n_layers = 2, .n_embd = 256, .n_heads = 4, .n_kv_heads = 1, .n_ff = 256,
+		 .type = "IQ4_XS", .seed = 14),
 };
 enum { N_SPECS = sizeof(specs) / sizeof(specs[0]) };
 

@@ -8,8 +8,12 @@
 #include <time.h>
 
 static const struct mk_spec specs[] = {
-	{ 4, 512, 8, 4, 1536, MK_VOCAB_MIN, 1024, "Q4_0", NULL, true, false, 21, NULL, 64, 0 },
-	{ 7, 64, 4, 1, 96, MK_VOCAB_MIN, 512, "Q8_0", NULL, true, false, 10, "gemma3", 32, 24 },
+	{ .n_layers = 4, .n_embd = 512, .n_heads = 8, .n_kv_heads = 4, .n_ff = 1536,
+	  .n_vocab = MK_VOCAB_MIN, .n_ctx = 1024, .type = "Q4_0", .tied = true, .seed = 21,
+	  .head_dim = 64 },
+	MK_SMALL(.n_layers = 7, .n_embd = 64, .n_heads = 4, .n_kv_heads = 1, .n_ff = 96,
+		 .type = "Q8_0", .tied = true, .seed = 10, .arch = "gemma3", .head_dim = 32,
+		 .window = 24),
 };
 enum { N_SPECS = sizeof(specs) / sizeof(specs[0]), PROMPT = 600, PIECE = 256 };
 

@@ -5,8 +5,8 @@
 #include <sys/resource.h>
 #include <signal.h>
 
-static const struct mk_spec spec = { 6, 64, 4, 2, 96, MK_VOCAB_MIN, 512, "F32", NULL, false, false,
-				     1, NULL, 0, 0 };
+static const struct mk_spec spec = MK_SMALL(.n_layers = 6, .n_embd = 64, .n_heads = 4,
+	.n_kv_heads = 2, .n_ff = 96, .type = "F32", .seed = 1);
 static const char path[] = "build/test-sidecar.gguf";
 static const double expected[BRIDGE_ROWS] = { 0.75, 0.5, 0.25, 0.125 };
 static int vocab[PEAK];

@@ -64,9 +64,9 @@ static void test_turn_rows(void **state)
 static void test_turn(void **state)
 {
 	enum { LONG = 8192, FIRST = 5000, ANSWER = 1500, QUESTION = 300 };
-	static const struct mk_spec spec = {
-		3, 64, 4, 1, 96, MK_VOCAB_MIN, LONG, "Q8_0", NULL, true, false, 3, "gemma3", 32, 64,
-	};
+	static const struct mk_spec spec = { .n_layers = 3, .n_embd = 64, .n_heads = 4,
+		.n_kv_heads = 1, .n_ff = 96, .n_vocab = MK_VOCAB_MIN, .n_ctx = LONG, .type = "Q8_0",
+		.tied = true, .seed = 3, .arch = "gemma3", .head_dim = 32, .window = 64 };
 	struct engine_opt o = { .model = MODEL, .backend = "cpu", .n_ctx = LONG };
 	char err[ERR_MAX] = "";
 	static int ids[LONG];
