@@ -1,11 +1,12 @@
 /* gguf_edit.h - odd files out of good ones: keys left out or added, fewer tokens, a part of the
  * tensors.
  *
- * Reads the tables of an open file; what it makes is a struct buf of the caller's.  Invariant: with
- * an empty struct edit the copy says what the file says. */
+ * Reads the tables of an open file.  Invariant: with an empty struct edit the copy says what the
+ * file says. */
 #ifndef S3D_TESTS_GGUF_EDIT_H
 #define S3D_TESTS_GGUF_EDIT_H
 #include "engine/gguf/gguf_in.h"
+#include "engine/gguf/gguf_write.h"
 #include "tests/gguf_build.h"
 #include <stdio.h>
 
@@ -18,69 +19,76 @@ struct edit {
 	int64_t first, n;       /* tensors; n 0: all */
 };
 
-static inline size_t bytes_of(enum gguf_type type, const uint8_t *at)
+static inline bool edit_keeps(const struct edit *e, struct gguf_str key)
 {
-	uint64_t n;
-
-	if (type != GGUF_STRING)
-		return gguf_value_size(type);
-	memcpy(&n, at, sizeof(n));
-	return sizeof(n) + (size_t)n;
+	return !e->no_keys && !(e->drop && key.n == strlen(e->drop) &&
+				!memcmp(key.s, e->drop, key.n));
 }
 
-static inline void copy_key(struct buf *b, const struct gguf_kv *kv, int64_t n_tokens)
+/* The first n elements of an array. */
+static inline void put_fewer(struct gguf_writer *w, const struct gguf_kv *kv, const char *key,
+			     int64_t n)
 {
-	static const char vocabulary[] = "tokenizer.ggml.tokens tokenizer.ggml.token_type "
-					 "tokenizer.ggml.scores ";
-	char name[128];
-	size_t n = 0;
+	if (kv->elem == GGUF_STRING)
+		gguf_put_strings(w, key, kv->str, n);
+	else
+		gguf_put_array(w, key, kv->elem, kv->at, n);
+}
 
-	snprintf(name, sizeof(name), "%.*s", (int)kv->key.n, kv->key.s);
-	put_key(b, name, kv->type);
-	if (kv->type != GGUF_ARRAY) {
-		put(b, kv->at, bytes_of(kv->type, kv->at));
-		return;
+static inline void put_kept(struct gguf_writer *w, const struct gguf *g, const struct edit *e)
+{
+	static const char *const vocabulary[] = { "tokenizer.ggml.tokens",
+		"tokenizer.ggml.token_type", "tokenizer.ggml.scores" };
+
+	for (int64_t i = 0; i < g->n_kv; i++) {
+		const char *fewer = NULL;
+
+		for (int j = 0; j < 3 && e->n_tokens; j++)
+			if (g->kv[i].key.n == strlen(vocabulary[j]) &&
+			    !memcmp(g->kv[i].key.s, vocabulary[j], g->kv[i].key.n))
+				fewer = vocabulary[j];
+		if (!edit_keeps(e, g->kv[i].key))
+			continue;
+		if (fewer)
+			put_fewer(w, &g->kv[i], fewer, e->n_tokens);
+		else
+			gguf_put_copy(w, g, i);
 	}
-	strcat(name, " ");
-	if (!n_tokens || !strstr(vocabulary, name))
-		n_tokens = kv->n;
-	put_array(b, kv->elem, (uint64_t)n_tokens);
-	for (int64_t i = 0; i < n_tokens; i++)
-		n += bytes_of(kv->elem, kv->at + n);
-	put(b, kv->at, n);
 }
 
-static inline void gguf_edit(struct buf *b, const struct gguf *g, const struct edit *e)
+/* The further keys, as a file that is to be closed when all is written. */
+static inline struct gguf *put_more(struct gguf_writer *w, struct buf *file, const struct edit *e,
+				    char err[ERR_MAX])
 {
-	int64_t n = e->n ? e->n : g->n_tensors - e->first;
-	uint64_t keys = (uint64_t)e->n_more, at = 0;
+	struct gguf *g;
 
-	for (int64_t i = 0; i < g->n_kv; i++)
-		keys += !e->no_keys && !(e->drop && g->kv[i].key.n == strlen(e->drop) &&
-					 !memcmp(g->kv[i].key.s, e->drop, g->kv[i].key.n));
-	put_head(b, 3, (uint64_t)n, keys);
-	for (int64_t i = 0; i < g->n_kv && !e->no_keys; i++)
-		if (!(e->drop && g->kv[i].key.n == strlen(e->drop) &&
-		      !memcmp(g->kv[i].key.s, e->drop, g->kv[i].key.n)))
-			copy_key(b, &g->kv[i], e->n_tokens);
+	put_head(file, 3, 0, (uint64_t)e->n_more);
 	if (e->more)
-		put(b, e->more->p, e->more->n);
-	for (int64_t i = e->first; i < e->first + n; i++) {
-		const struct gguf_tensor *t = &g->tensor[i];
+		put(file, e->more->p, e->more->n);
+	g = gguf_parse(file->p, file->n, "further keys", err);
+	for (int64_t i = 0; g && i < g->n_kv; i++)
+		gguf_put_copy(w, g, i);
+	return g;
+}
 
-		put_u64(b, t->name.n);
-		put(b, t->name.s, t->name.n);
-		put_u32(b, (uint32_t)t->n_dims);
-		for (int d = 0; d < t->n_dims; d++)
-			put_u64(b, (uint64_t)t->dim[d]);
-		put_u32(b, t->type);
-		put_u64(b, at);
-		at += (t->bytes + 31) / 32 * 32;
+static inline int gguf_edit(FILE *f, const struct gguf *g, const struct edit *e, char err[ERR_MAX])
+{
+	struct gguf_writer *w = gguf_writer_new(err);
+	struct buf file = { 0 };
+	struct gguf *more = NULL;
+	int rc = -1;
+
+	if (w) {
+		put_kept(w, g, e);
+		more = put_more(w, &file, e, err);
+		for (int64_t i = e->first; i < (e->n ? e->first + e->n : g->n_tensors); i++)
+			gguf_put_tensor(w, &g->tensor[i]);
+		rc = more ? gguf_write(w, f, NULL, NULL, err) : -1;
 	}
-	for (int64_t i = e->first; i < e->first + n; i++) {
-		put_pad(b, 32);
-		put(b, g->tensor[i].data, g->tensor[i].bytes);
-	}
+	gguf_close(more);
+	gguf_writer_free(w);
+	buf_free(&file);
+	return rc;
 }
 
 /* The edited copy of one file as another. */
@@ -88,16 +96,12 @@ static inline void gguf_edit_file(const char *to, const char *from, const struct
 {
 	char err[ERR_MAX] = "";
 	struct gguf *g = gguf_open(from, err);
-	struct buf b = { 0 };
 	FILE *f = g ? fopen(to, "wb") : NULL;
 
-	if (f)
-		gguf_edit(&b, g, e);
-	if (!f || fwrite(b.p, 1, b.n, f) != b.n || fclose(f)) {
+	if (!f || gguf_edit(f, g, e, err) != 0 || fclose(f)) {
 		fprintf(stderr, "%s cannot be written; %s\n", to, err);
 		abort();
 	}
 	gguf_close(g);
-	buf_free(&b);
 }
 #endif

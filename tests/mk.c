@@ -1,24 +1,19 @@
-/* mk.c - see mk.h.  The writer owns the open file; every block gets random codes and scales that
+/* mk.c - see mk.h.  Every block gets random codes and scales that
  * make its values about normal with the wanted spread, so no quantiser is needed. */
 #include "tests/mk.h"
-#include "engine/gguf/quant.h"
+#include "engine/gguf/gguf_write.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct mk {
-	FILE *f;
+	struct gguf_writer *w;
 	const struct mk_spec *s;
 	uint64_t rng;
 	bool calm, spm, tags;
-	int n_tensors, n_keys;
-	struct {
-		char name[64];
-		enum quant_type type;
-		int64_t rows, cols;
-		float spread;   /* standard deviation; 0: all ones */
-	} t[MK_VOCAB_MIN * 8];
+	int n_tensors, n_made;
+	float spread[MK_VOCAB_MIN * 8]; /* standard deviation of a tensor; 0: all ones */
 };
 
 static uint64_t rnd(struct mk *m)
@@ -27,51 +22,6 @@ static uint64_t rnd(struct mk *m)
 	m->rng ^= m->rng >> 7;
 	m->rng ^= m->rng << 17;
 	return m->rng;
-}
-
-static void put(struct mk *m, const void *p, size_t n)
-{
-	fwrite(p, 1, n, m->f);
-}
-static void put32(struct mk *m, uint32_t v)
-{
-	put(m, &v, 4);
-}
-static void put64(struct mk *m, uint64_t v)
-{
-	put(m, &v, 8);
-}
-static void put_str(struct mk *m, const char *s)
-{
-	put64(m, strlen(s));
-	put(m, s, strlen(s));
-}
-static void put_key(struct mk *m, const char *key, uint32_t type)
-{
-	m->n_keys++;
-	put_str(m, key);
-	put32(m, type);
-}
-static void key_u32(struct mk *m, const char *key, uint32_t v)
-{
-	put_key(m, key, 4);
-	put32(m, v);
-}
-static void key_f32(struct mk *m, const char *key, float v)
-{
-	put_key(m, key, 6);
-	put(m, &v, 4);
-}
-static void key_str(struct mk *m, const char *key, const char *v)
-{
-	put_key(m, key, 8);
-	put_str(m, v);
-}
-static void key_array(struct mk *m, const char *key, uint32_t type, uint64_t n)
-{
-	put_key(m, key, 9);
-	put32(m, type);
-	put64(m, n);
 }
 
 /* The printable character that stands for byte b in byte-level BPE, as UTF-8. */
@@ -118,48 +68,71 @@ static void token_text(int id, char out[64])
 }
 
 /* Of SentencePiece: bytes, and words that begin with a space. */
-static void put_tokens(struct mk *m)
+static void vocab_text(const struct mk *m, int id, int words, char text[64])
 {
-	char text[64];
-	int words = m->s->n_vocab - (m->tags ? (int)(sizeof(tags) / sizeof(tags[0])) : 0);
-
-	key_array(m, "tokenizer.ggml.tokens", 8, (uint64_t)m->s->n_vocab);
-	for (int i = 0; i < m->s->n_vocab; i++) {
-		if (i >= words)
-			strcpy(text, tags[i - words]);
-		else if (!m->spm || i < 3)
-			token_text(i, text);
-		else
-			snprintf(text, sizeof(text), i < 259 ? "<0x%02X>" : "\xe2\x96\x81word%d",
-				 i < 259 ? i - 3 : i);
-		put_str(m, text);
-	}
-	key_array(m, "tokenizer.ggml.token_type", 5, (uint64_t)m->s->n_vocab);
-	for (int i = 0; i < m->s->n_vocab; i++)
-		put32(m, i < 3 || i >= words ? 3 : m->spm && i < 259 ? 6 : 1);
+	if (id >= words)
+		strcpy(text, tags[id - words]);
+	else if (!m->spm || id < 3)
+		token_text(id, text);
+	else
+		snprintf(text, 64, id < 259 ? "<0x%02X>" : "\xe2\x96\x81word%d",
+			 id < 259 ? id - 3 : id);
 }
 
-static void tokenizer(struct mk *m)
+static int put_tokens(struct mk *m, char err[ERR_MAX])
+{
+	int n = m->s->n_vocab, words = n - (m->tags ? (int)(sizeof(tags) / sizeof(tags[0])) : 0);
+	struct gguf_str *s = mem_new((size_t)n, sizeof(*s), err);
+	char (*text)[64] = mem_new((size_t)n, sizeof(*text), err);
+	int32_t *kind = mem_new((size_t)n, sizeof(*kind), err);
+	bool ok = s && text && kind;
+
+	for (int i = 0; ok && i < n; i++) {
+		vocab_text(m, i, words, text[i]);
+		s[i] = (struct gguf_str){ text[i], strlen(text[i]) };
+		kind[i] = i < 3 || i >= words ? 3 : m->spm && i < 259 ? 6 : 1;
+	}
+	if (ok) {
+		gguf_put_strings(m->w, "tokenizer.ggml.tokens", s, n);
+		gguf_put_array(m->w, "tokenizer.ggml.token_type", GGUF_I32, kind, n);
+	}
+	mem_free(s);
+	mem_free(text);
+	mem_free(kind);
+	return ok ? 0 : -1;
+}
+
+static int put_scores(struct mk *m, char err[ERR_MAX])
+{
+	float *zeros = mem_new((size_t)m->s->n_vocab, sizeof(*zeros), err);
+
+	if (zeros)
+		gguf_put_array(m->w, "tokenizer.ggml.scores", GGUF_F32, zeros, m->s->n_vocab);
+	mem_free(zeros);
+	return zeros ? 0 : -1;
+}
+
+static int tokenizer(struct mk *m, char err[ERR_MAX])
 {
 	static const char frame[] = "{% for message in messages %}{{'<|im_start|>' + "
 		"message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
 		"{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
-	size_t n_merges = sizeof(merges) / sizeof(merges[0]);
+	enum { MERGES = sizeof(merges) / sizeof(merges[0]) };
+	struct gguf_str s[MERGES];
 
-	key_str(m, "tokenizer.ggml.model", m->spm ? "llama" : "gpt2");
-	key_str(m, "tokenizer.ggml.pre", "smollm");
-	put_tokens(m);
-	key_array(m, "tokenizer.ggml.merges", 8, n_merges);
-	for (size_t i = 0; i < n_merges; i++)
-		put_str(m, merges[i]);
-	if (m->spm) {
-		key_array(m, "tokenizer.ggml.scores", 6, (uint64_t)m->s->n_vocab);
-		for (int i = 0; i < m->s->n_vocab; i++)
-			put32(m, 0);
-	}
-	key_u32(m, "tokenizer.ggml.bos_token_id", 1);
-	key_u32(m, "tokenizer.ggml.eos_token_id", 2);
-	key_str(m, "tokenizer.chat_template", frame);
+	for (int i = 0; i < MERGES; i++)
+		s[i] = (struct gguf_str){ merges[i], strlen(merges[i]) };
+	gguf_put_text(m->w, "tokenizer.ggml.model", m->spm ? "llama" : "gpt2");
+	gguf_put_text(m->w, "tokenizer.ggml.pre", "smollm");
+	if (put_tokens(m, err) != 0)
+		return -1;
+	gguf_put_strings(m->w, "tokenizer.ggml.merges", s, MERGES);
+	if (m->spm && put_scores(m, err) != 0)
+		return -1;
+	gguf_put_u32(m->w, "tokenizer.ggml.bos_token_id", 1);
+	gguf_put_u32(m->w, "tokenizer.ggml.eos_token_id", 2);
+	gguf_put_text(m->w, "tokenizer.chat_template", frame);
+	return 0;
 }
 
 /* Keys of the architecture: "ARCH.key". */
@@ -172,14 +145,14 @@ static void arch_u32(struct mk *m, const char *key, int v)
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s.%s", arch(m), key);
-	key_u32(m, name, (uint32_t)v);
+	gguf_put_u32(m->w, name, (uint32_t)v);
 }
 static void arch_f32(struct mk *m, const char *key, float v)
 {
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s.%s", arch(m), key);
-	key_f32(m, name, v);
+	gguf_put_f32(m->w, name, v);
 }
 
 static bool is(const struct mk *m, const char *name)
@@ -211,7 +184,7 @@ static void more_keys(struct mk *m)
 		arch_f32(m, "attn_logit_softcapping", 4);
 		arch_f32(m, "final_logit_softcapping", 6);
 	} else if (is(m, "gemma3")) {
-		key_str(m, "gemma3.rope.scaling.type", "linear");
+		gguf_put_text(m->w, "gemma3.rope.scaling.type", "linear");
 		arch_f32(m, "rope.scaling.factor", 8);
 	} else if (is(m, "phi3")) {
 		arch_u32(m, "rope.dimension_count", n_rot(m));
@@ -225,14 +198,14 @@ static void more_keys(struct mk *m)
 	}
 }
 
-static void metadata(struct mk *m)
+static int metadata(struct mk *m, char err[ERR_MAX])
 {
 	const struct mk_spec *s = m->s;
 	bool llama = is(m, "llama") || is(m, "granite") || is(m, "phi3");
 
-	key_str(m, "general.architecture", arch(m));
-	key_str(m, "general.name", "random");
-	key_u32(m, "general.alignment", 32);
+	gguf_put_text(m->w, "general.architecture", arch(m));
+	gguf_put_text(m->w, "general.name", "random");
+	gguf_put_u32(m->w, "general.alignment", 32);
 	arch_u32(m, "block_count", s->n_layers);
 	arch_u32(m, "context_length", s->n_ctx);
 	arch_u32(m, "embedding_length", s->n_embd);
@@ -243,7 +216,7 @@ static void metadata(struct mk *m)
 	arch_f32(m, "rope.freq_base", llama || is(m, "gemma2") ? 10000.0f : 1e6f);
 	arch_u32(m, "vocab_size", s->n_vocab);
 	more_keys(m);
-	tokenizer(m);
+	return tokenizer(m, err);
 }
 
 /* llama.cpp's quantiser: k-quants need columns in 256s, else the next finer type takes their
@@ -258,11 +231,11 @@ static enum quant_type fit(const char *type, int64_t cols)
 static void tensor(struct mk *m, const char *name, const char *type, int64_t rows, int64_t cols,
 		   float spread)
 {
-	snprintf(m->t[m->n_tensors].name, sizeof(m->t[0].name), "%s", name);
-	m->t[m->n_tensors].type = fit(type, cols);
-	m->t[m->n_tensors].rows = rows;
-	m->t[m->n_tensors].cols = cols;
-	m->t[m->n_tensors++].spread = spread;
+	struct gguf_tensor t = { .name = { name, strlen(name) }, .type = fit(type, cols),
+				 .n_dims = rows ? 2 : 1, .dim = { cols, rows, 1, 1 } };
+
+	gguf_put_tensor(m->w, &t);
+	m->spread[m->n_tensors++] = spread;
 }
 
 /* The mixtures keep attn_v and ffn_down of some layers at Q6_K. */
@@ -334,7 +307,7 @@ static void layer(struct mk *m, int l)
 	layer_extras(m, l, q, kv);
 }
 
-static void plan_tensors(struct mk *m)
+static void put_tensors(struct mk *m)
 {
 	const struct mk_spec *s = m->s;
 	float out = (m->calm ? 1.0f : 3.0f) / sqrtf((float)s->n_embd);
@@ -378,91 +351,76 @@ static void block(struct mk *m, enum quant_type type, float spread, uint8_t *b, 
 					f.deviation);
 }
 
-static void floats(struct mk *m, enum quant_type type, float spread, int64_t n)
+static float one_float(struct mk *m, enum quant_type type, float spread)
 {
-	for (int64_t i = 0; i < n; i++) {
-		float sum = 0, f = 1.0f;
-		uint32_t bits;
-		uint16_t h;
+	float sum = 0;
 
-		for (int j = 0; j < 4; j++)     /* four uniforms are normal enough */
-			sum += (float)(rnd(m) >> 40) / 16777216.0f - 0.5f;
-		if (spread > 0)
-			f = sum * spread * 1.7320508f;
-		else if (type == QUANT_F32)
-			f = 1.0f + 0.25f * sum;
-		memcpy(&bits, &f, 4);
-		h = type == QUANT_BF16 ? (uint16_t)(bits >> 16) : quant_f32_to_f16(f);
-		put(m, type == QUANT_F32 ? (const void *)&f : (const void *)&h,
-		    type == QUANT_F32 ? 4 : 2);
-	}
+	for (int j = 0; j < 4; j++)     /* four uniforms are normal enough */
+		sum += (float)(rnd(m) >> 40) / 16777216.0f - 0.5f;
+	return spread > 0 ? sum * spread * 1.7320508f : type == QUANT_F32 ? 1.0f + 0.25f * sum : 1;
 }
 
-static void write_data(struct mk *m, int i)
+/* One number of a float type. */
+static void number(struct mk *m, enum quant_type type, float spread, uint8_t *b)
 {
-	const struct quant_info *q = quant_info((int)m->t[i].type);
-	int64_t n = m->t[i].cols * (m->t[i].rows ? m->t[i].rows : 1);
+	float f = one_float(m, type, spread);
+	uint32_t bits;
+
+	memcpy(&bits, &f, sizeof(bits));
+	if (type == QUANT_F32)
+		memcpy(b, &f, sizeof(f));
+	else if (type == QUANT_F16)
+		half_at(b, f);
+	else
+		memcpy(b, (uint8_t *)&bits + 2, 2);
+}
+
+static int make(void *user, const struct gguf_tensor *t, struct gguf_writer *w, char err[ERR_MAX])
+{
+	struct mk *m = user;
+	const struct quant_info *q = quant_info((int)t->type);
+	float spread = m->spread[m->n_made++];
 	uint8_t b[256];
 
-	if (q->block == 1)
-		floats(m, m->t[i].type, m->t[i].spread, n);
-	else
-		for (int64_t j = 0; j < n / q->block; j++) {
-			block(m, m->t[i].type, m->t[i].spread, b, q->bytes);
-			put(m, b, (size_t)q->bytes);
-		}
-	while (ftello(m->f) % 32)
-		fputc(0, m->f);
+	for (size_t at = 0; at < t->bytes; at += (size_t)q->bytes) {
+		if (q->block == 1)
+			number(m, t->type, spread, b);
+		else
+			block(m, t->type, spread, b, q->bytes);
+		if (gguf_data(w, b, (size_t)q->bytes, err) != 0)
+			return -1;
+	}
+	return 0;
 }
 
-static void write_all(struct mk *m)
+static int write_all(struct mk *m, FILE *f, char err[ERR_MAX])
 {
-	uint64_t offset = 0;
-
-	put(m, "GGUF", 4);
-	put32(m, 3);
-	put64(m, (uint64_t)m->n_tensors);
-	put64(m, 0);
-	metadata(m);
-	for (int i = 0; i < m->n_tensors; i++) {
-		int64_t rows = m->t[i].rows, n = m->t[i].cols * (rows ? rows : 1);
-
-		put_str(m, m->t[i].name);
-		put32(m, rows ? 2 : 1);
-		put64(m, (uint64_t)m->t[i].cols);
-		if (rows)
-			put64(m, (uint64_t)rows);
-		put32(m, (uint32_t)m->t[i].type);
-		put64(m, offset);
-		offset += (quant_bytes(quant_info((int)m->t[i].type), n) + 31) & ~31ull;
-	}
-	while (ftello(m->f) % 32)
-		fputc(0, m->f);
-	for (int i = 0; i < m->n_tensors; i++)
-		write_data(m, i);
-	fseeko(m->f, 16, SEEK_SET);
-	put64(m, (uint64_t)m->n_keys);
+	if (metadata(m, err) != 0)
+		return -1;
+	put_tensors(m);
+	return gguf_write(m->w, f, make, m, err);
 }
 
 static int mk(const char *path, const struct mk_spec *s, struct mk how, char err[ERR_MAX])
 {
 	struct mk *m = mem_new(1, sizeof(*m), err);
-	int rc = -1;
+	FILE *f = m ? fopen(path, "wb") : NULL;
+	int rc = m ? fail(err, "%s: cannot be written", path) : -1;
 
-	if (!m)
-		return -1;
-	*m = how;
-	m->s = s;
-	m->rng = s->seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
-	m->f = fopen(path, "wb");
-	if (m->f) {
-		plan_tensors(m);
-		write_all(m);
-		rc = ferror(m->f) ? -1 : 0;
-		rc = fclose(m->f) ? -1 : rc;
+	if (m) {
+		*m = how;
+		m->s = s;
+		m->rng = s->seed * 0x9e3779b97f4a7c15u + 0x2545f4914f6cdd1du;
+		m->w = gguf_writer_new(err);
 	}
+	if (f && m->w)
+		rc = write_all(m, f, err);
+	if (f && fclose(f) && !rc)
+		rc = fail(err, "%s: cannot be written", path);
+	if (m)
+		gguf_writer_free(m->w);
 	mem_free(m);
-	return rc ? fail(err, "%s: cannot be written", path) : 0;
+	return rc;
 }
 
 int mk_write(const char *path, const struct mk_spec *s, char err[ERR_MAX])

@@ -1,5 +1,5 @@
-/* gguf_in.h - private to engine/gguf: what gguf.c (files, look-ups), gguf_parse.c (bytes to tables)
- * and gguf_split.c (several files) share.
+/* gguf_in.h - private to engine/gguf: what gguf.c (files, look-ups), gguf_parse.c (bytes to
+ * tables), gguf_split.c (several files) and gguf_write.c share.
  *
  * struct gguf owns its tables, its further parts and, when mapped, the mapping.  at pointers lead
  * into the file.
@@ -9,6 +9,10 @@
 #include "engine/gguf/gguf.h"
 
 #define GGUF_SHOWN 64           /* bytes of a hostile name that an error text repeats */
+#define GGUF_KEY_MAX 65535
+#define GGUF_ALIGNMENT "general.alignment"
+#define GGUF_ALIGN_LEAST 8
+#define GGUF_ALIGN_MOST 65536
 
 struct gguf_kv {
 	struct gguf_str key;
@@ -16,6 +20,8 @@ struct gguf_kv {
 	enum gguf_type elem;
 	int64_t n;
 	const uint8_t *at;      /* first byte of the value or of element 0 */
+	const uint8_t *value;   /* first byte of the value: of an array, what says its type */
+	size_t bytes;           /* from there on, of the whole value */
 	struct gguf_str text;   /* of a string */
 	struct gguf_str *str;   /* (n) string elements, or NULL */
 };

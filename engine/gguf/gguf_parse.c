@@ -11,13 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY_MAX 65535
 #define TENSOR_NAME_MAX 256
 #define DEPTH_MAX 8             /* arrays inside arrays */
 #define KV_LEAST 14             /* bytes that a key and its value take at least */
 #define TENSOR_LEAST 33         /* the same for an entry of the tensor table */
-#define ALIGN_LEAST 8
-#define ALIGN_MOST 65536
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are read in place");
 
@@ -205,18 +202,19 @@ static void take_array(struct cursor *c, struct gguf_kv *kv, int depth)
 static void take_kv(struct cursor *c, struct gguf_kv *kv)
 {
 	about(c, "metadata", (struct gguf_str){ "", 0 });
-	kv->key = take_name(c, KEY_MAX, "key");
+	kv->key = take_name(c, GGUF_KEY_MAX, "key");
 	about(c, "key", kv->key);
 	kv->type = take_type(c, "value type");
 	if (c->bad)
 		return;
-	kv->at = c->p + c->at;
+	kv->at = kv->value = c->p + c->at;
 	if (kv->type == GGUF_ARRAY)
 		take_array(c, kv, 1);
 	else if (kv->type == GGUF_STRING)
 		kv->text = take_string(c, "string");
 	else
 		take(c, gguf_value_size(kv->type), "value");
+	kv->bytes = (size_t)(c->p + c->at - kv->value);
 }
 
 int gguf_str_cmp(struct gguf_str a, struct gguf_str b)
@@ -358,14 +356,14 @@ static uint64_t alignment(struct cursor *c, const struct gguf *g)
 {
 	int64_t v = 32;
 
-	if (c->bad || !gguf_has(g, "general.alignment"))
+	if (c->bad || !gguf_has(g, GGUF_ALIGNMENT))
 		return 32;
-	about(c, "key", (struct gguf_str){ "general.alignment", 17 });
-	if (!gguf_int(g, "general.alignment", &v))
+	about(c, "key", (struct gguf_str){ GGUF_ALIGNMENT, 17 });
+	if (!gguf_int(g, GGUF_ALIGNMENT, &v))
 		say(c, c->at, "is not an integer");
-	else if (v < ALIGN_LEAST || v > ALIGN_MOST || (v & (v - 1)))
+	else if (v < GGUF_ALIGN_LEAST || v > GGUF_ALIGN_MOST || (v & (v - 1)))
 		say(c, c->at, "%lld is not a power of two from %d to %d", (long long)v,
-		    ALIGN_LEAST, ALIGN_MOST);
+		    GGUF_ALIGN_LEAST, GGUF_ALIGN_MOST);
 	return c->bad ? 32 : (uint64_t)v;
 }
 
