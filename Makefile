@@ -145,5 +145,5 @@ include tests/tests.mk
 # A check compiles anew the objects of which a compiler had something to say, and only these: the
 # others are what -Werror would have made of them.
 ifneq ($(WERROR),)
-$(patsubst %.said,%,$(shell find $B -name '*.said' 2>/dev/null)): FORCE
+$(patsubst %.warnings,%,$(shell find $B -name '*.warnings' 2>/dev/null)): FORCE
 endif

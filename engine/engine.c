@@ -1,7 +1,7 @@
 /* engine.c - see engine.h.  Opens the parts in order and closes them in reverse. */
 #include "engine/engine.h"
-#include "engine/pair.h"
-#include "engine/side.h"
+#include "engine/draft_compat.h"
+#include "engine/engine_sidecar.h"
 #include "engine/model/window.h"
 #include "kernels/registry.h"
 #include <stdio.h>
@@ -36,7 +36,7 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 		return fail(err, "%s: %d tokens but only %d embeddings", o->model,
 			    tokenizer_size(e->tok), e->model->cfg.n_vocab);
 	tokenizer_note(e->tok, e->notes[NOTE_MODEL]);
-	if (pair_mute(e->model, e->tok, err) != 0)
+	if (draft_compat_mute(e->model, e->tok, err) != 0)
 		return -1;
 	if (skip_open(&e->skip, o->self_skip, e->model, err) != 0)
 		return -1;
@@ -105,10 +105,10 @@ static int find_little(struct engine *e, const struct engine_opt *o, struct setu
 {
 	struct model *m = e->draft_model = model_open(o->model_draft, e->model, err);
 
-	if (!m || pair_check(e->model, e->tok, e->tmpl, m, err) != 0 ||
-	    pair_mute(m, e->tok, err) != 0)
+	if (!m || draft_compat(e->model, e->tok, e->tmpl, m, err) != 0 ||
+	    draft_compat_mute(m, e->tok, err) != 0)
 		return -1;
-	pair_note(e->model, m, s->n_ctx, e->notes[NOTE_PAIR]);
+	draft_compat_note(e->model, m, s->n_ctx, e->notes[NOTE_DRAFT]);
 	s->little_ctx = at_most(s->n_ctx, m->cfg.n_ctx_train);
 	s->little_be.n_back = o->be.n_back ? o->be.n_back : window_turn(&m->cfg);
 	return 0;
@@ -117,10 +117,10 @@ static int find_little(struct engine *e, const struct engine_opt *o, struct setu
 static void set_big(struct memory_plan *p, const struct engine *e, const struct setup *s,
 		    const struct backend_memory *mem)
 {
-	p->sidecar = side_weights(e) + side_kept(e);
-	p->weights = mem->weights + side_weights(e);
+	p->sidecar = engine_sidecar_weights(e) + engine_sidecar_kept(e);
+	p->weights = mem->weights + engine_sidecar_weights(e);
 	p->work = mem->work;
-	p->kv = memory_kv(e->model, &s->be, memory_rows(s->n_ctx)) + side_kept(e);
+	p->kv = memory_kv(e->model, &s->be, memory_rows(s->n_ctx)) + engine_sidecar_kept(e);
 	p->host = mem->host;
 	p->host_layers = mem->host_layers;
 	p->bus = 0;
@@ -227,7 +227,7 @@ static int plan_there(struct engine *e, const struct engine_opt *o, struct setup
 {
 	struct memory_plan *p = &e->plan;
 	size_t spare = memory_kv(e->model, &s->be, memory_rows(o->spare_ctx)) +
-		       side_weights(e) + side_kept(e);
+		       engine_sidecar_weights(e) + engine_sidecar_kept(e);
 	struct memory_room r = { .others = spare };
 
 	p->device = true;
@@ -314,7 +314,7 @@ static int open_there(struct engine *e, const struct engine_opt *o, struct setup
 {
 	if (plan_all(e, o, s, err) != 0 || open_device(e, s, err) != 0)
 		return -1;
-	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .pace = &e->pace,
+	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .cost = &e->cost,
 				   .skip = &e->skip,
 				   .law = SAMPLER_DEFAULTS, .opt = STRATEGY_DEFAULTS };
 	e->strat.smp = open_sampler(e, e->model->cfg.n_out, NULL, err);
@@ -322,14 +322,14 @@ static int open_there(struct engine *e, const struct engine_opt *o, struct setup
 		return -1;
 	if (e->draft_model && open_little(e, s, e->draft_err) != 0)
 		close_little(e);
-	side_attach(e);
+	engine_sidecar_attach(e);
 	return 0;
 }
 
 static void close_there(struct engine *e)
 {
 	strategy_close(&e->strat);
-	side_detach(e);
+	engine_sidecar_detach(e);
 	sampler_close(e->strat.smp);
 	close_little(e);
 	if (e->target.tok)
@@ -347,7 +347,7 @@ static int open_on_cpu(struct engine *e, const struct engine_opt *o, struct setu
 	backend_fail(e->be->name, err, "going on with the cpu", e->notes[NOTE_BACKEND]);
 	fail(e->be_err, "%s", err);
 	close_there(e);
-	*e->draft_err = *e->notes[NOTE_PAIR] = '\0';
+	*e->draft_err = *e->notes[NOTE_DRAFT] = '\0';
 	s->be.host_layers = 0;
 	e->be = &backend_cpu;
 	return open_there(e, o, s, err);
@@ -362,7 +362,7 @@ static int open_all(struct engine *e, const struct engine_opt *o, char err[ERR_M
 	if (open_model(e, o, err) != 0 || settle(e, o, &s, err) != 0)
 		return -1;
 	if (o->sidecar)
-		e->side = sidecar_open(o->sidecar, e->model, e->side_err);
+		e->sidecar = sidecar_open(o->sidecar, e->model, e->sidecar_err);
 	rc = open_there(e, o, &s, err);
 	if (rc != 0 && e->be->can_be_lost) {
 		rc = any ? open_on_cpu(e, o, &s, err) : -1;
@@ -392,7 +392,7 @@ void engine_close(struct engine *e)
 	if (!e)
 		return;
 	close_there(e);
-	sidecar_close(e->side);
+	sidecar_close(e->sidecar);
 	tokenizer_close(e->tok);
 	model_close(e->model);
 	mem_free(e);
@@ -412,8 +412,8 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 	if (!s)
 		return -1;
 	if (lacks == NEED_BRIDGE)
-		return fail(err, "strategy %s needs a sidecar: %s", s->name, *e->side_err ?
-			    e->side_err : "'s3dchat calibrate', or /calibrate, makes one");
+		return fail(err, "strategy %s needs a sidecar: %s", s->name, *e->sidecar_err ?
+			    e->sidecar_err : "'s3dchat calibrate', or /calibrate, makes one");
 	if (lacks == NEED_DRAFT_MODEL)
 		return fail(err, "strategy %s needs a little model%s: %s", s->name,
 			    s->needs & MAY_BRIDGE ? " or a sidecar" : "",
@@ -432,22 +432,22 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 /* In the place of the one that is in use; it stays the caller's until this has gone well. */
 static bool put_sidecar(struct engine *e, struct sidecar *side)
 {
-	side_detach(e);
-	*e->side_err = '\0';
-	e->side = side;
-	side_attach(e);
+	engine_sidecar_detach(e);
+	*e->sidecar_err = '\0';
+	e->sidecar = side;
+	engine_sidecar_attach(e);
 	return e->strat.bridged != NULL;
 }
 
 int engine_sidecar(struct engine *e, const char *path, char err[ERR_MAX])
 {
 	const char *before = e->strat.ops->name;
-	struct sidecar *old = e->side, *made = sidecar_open(path, e->model, err);
+	struct sidecar *old = e->sidecar, *made = sidecar_open(path, e->model, err);
 	char why[ERR_MAX];
 	bool taken;
 
 	if (!made && !old)
-		snprintf(e->side_err, sizeof(e->side_err), "%s", err);
+		snprintf(e->sidecar_err, sizeof(e->sidecar_err), "%s", err);
 	if (!made)
 		return -1;
 	if (engine_strategy(e, "plain", err) != 0) {
@@ -456,12 +456,12 @@ int engine_sidecar(struct engine *e, const char *path, char err[ERR_MAX])
 	}
 	taken = put_sidecar(e, made);
 	if (!taken) {
-		fail(err, "%s", e->side_err);
+		fail(err, "%s", e->sidecar_err);
 		if (!put_sidecar(e, old))
-			snprintf(e->side_err, sizeof(e->side_err), "%s", err);
+			snprintf(e->sidecar_err, sizeof(e->sidecar_err), "%s", err);
 	}
 	sidecar_close(taken ? old : made);
-	e->plan.sidecar = e->strat.bridged ? side_weights(e) + side_kept(e) : 0;
+	e->plan.sidecar = e->strat.bridged ? engine_sidecar_weights(e) + engine_sidecar_kept(e) : 0;
 	engine_strategy(e, before, why);        /* plain where that needs what is not there now */
 	return taken ? 0 : -1;
 }

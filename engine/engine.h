@@ -32,10 +32,10 @@ struct engine_opt {
 	struct backend_opt be;
 };
 
-/* Threads that are too many, of the pair (pair_note), why the strategy is plain, why the cpu
- * computes though a better backend is there, what is odd about the model file, that it does not fit
- * into memory, a context that the model does not know. */
-enum engine_note { NOTE_THREADS, NOTE_PAIR, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL,
+/* Threads that are too many, of the little model (draft_compat_note), why the strategy is plain,
+ * why the cpu computes though a better backend is there, what is odd about the model file, that it
+ * does not fit into memory, a context that the model does not know. */
+enum engine_note { NOTE_THREADS, NOTE_DRAFT, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL,
 	NOTE_MEMORY, NOTE_CONTEXT, NOTES };
 
 struct engine {
@@ -52,12 +52,12 @@ struct engine {
 	struct dev *draft_dev;
 	struct session draft;
 	char draft_err[ERR_MAX];
-	struct sidecar *side;           /* NULL: none, and side_err says why if asked */
+	struct sidecar *sidecar;        /* NULL: none, and sidecar_err says why if asked */
 	struct plan bridged;            /* over its bridge */
-	char side_err[ERR_MAX];
+	char sidecar_err[ERR_MAX];
 	char notes[NOTES][ERR_MAX];     /* what works otherwise than asked; "": nothing */
 	struct skip skip;               /* what strategy self leaves out */
-	struct pace pace;               /* of all answers so far */
+	struct cost cost;               /* of all answers so far */
 	struct strat strat;             /* .law, .opt and .stats are the caller's to set and read */
 	struct halt halt;               /* the caller's to set: .asked ends engine_prefill early */
 	double load_s;

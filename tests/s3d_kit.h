@@ -52,7 +52,7 @@ static inline void open_with(const char *backend, bool half, const char *little,
 	model_close(m);
 	engine = engine_open(&o, err);
 	if (!engine || !engine->strat.bridged)
-		fail_msg("%s", engine ? engine->side_err : err);
+		fail_msg("%s", engine ? engine->sidecar_err : err);
 }
 
 static inline void shut(void)

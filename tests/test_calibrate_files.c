@@ -48,7 +48,7 @@ static int count_said(int n_vocab, int most, int *last)
 	char err[ERR_MAX], note[ERR_MAX], base[65];
 	struct model *m = model_open(model, NULL, err);
 	struct state *s;
-	struct said t;
+	struct sample t;
 	int n = 0;
 
 	sidecar_base(m, base);
@@ -132,7 +132,7 @@ static void test_locked(void **state)
 	assert_int_equal(calibrate((struct calibrate_opt){ .sums_most = 0 }, &r, err), -1);
 	assert_non_null(strstr(err, "another calibration"));
 	/* whole, and with the right check sum, but no tokens of this model */
-	state_write(s, &(struct said){ 1, 1, 3, (int[]){ 1, 5000, 2 } }, err);
+	state_write(s, &(struct sample){ 1, 1, 3, (int[]){ 1, 5000, 2 } }, err);
 	state_close(s, false);
 	assert_int_equal(count_said(MK_VOCAB_MIN, CONTEXT, &last), 0);
 	unlink(part);

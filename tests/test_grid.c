@@ -159,7 +159,7 @@ static void test_random(void **state)
 			s[n++] = (char)rand();
 		for (int i = 0; i < 80; i++)
 			g.cell[i].role = ROLE_TEXT;
-		assert_int_equal(grid_put(&g, r, y, x, ROLE_CODE, 0, s, n), text_width(s, n));
+		assert_int_equal(grid_put(&g, r, y, x, ROLE_CODE, 0, s, n), width_of(s, n));
 		check_whole(&g);
 		for (int i = 0; i < 80; i++)
 			if (g.cell[i].role == ROLE_CODE) {

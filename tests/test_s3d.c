@@ -87,7 +87,7 @@ static void test_thresholds(void **state)
 
 	(void)state;
 	open_with("cpu", false, NULL, 512);
-	engine->strat.pace = NULL;      /* nothing is copied from the text then */
+	engine->strat.cost = NULL;      /* nothing is copied from the text then */
 	begin(2, 0, 1, 1.0f);
 	engine->strat.opt.draft_p_min = 1;
 	n = answer(s3d, out);
@@ -121,7 +121,7 @@ static void test_sidecars(void **state)
 	engine = engine_open(&o, err);
 	assert_non_null(engine);
 	assert_null(engine->strat.bridged);
-	assert_non_null(strstr(engine->side_err, "another model"));
+	assert_non_null(strstr(engine->sidecar_err, "another model"));
 	assert_int_equal(engine_strategy(engine, "s3d", err), -1);
 	assert_non_null(strstr(err, "another model"));
 	assert_int_equal(engine_strategy(engine, "bild", err), -1);

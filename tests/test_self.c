@@ -274,7 +274,7 @@ static void test_apart(void **state)
 		engine->strat.law.min_p = 0;
 		engine->strat.opt.draft_p_min = -1;
 		answer(automatic, out);
-		assert_true(engine->pace.self_s == 0);
+		assert_true(engine->cost.self_s == 0);
 	}
 }
 

@@ -113,8 +113,8 @@ static void test_large_and_brief(void **state)
 	assert_int_equal(mk_write(o.model_draft, &spec, err), 0);
 	engine = engine_open(&o, err);
 	assert_non_null(engine);
-	assert_non_null(strstr(engine->notes[NOTE_PAIR], "larger than the big model"));
-	assert_non_null(strstr(engine->notes[NOTE_PAIR], "64 tokens, that has 300"));
+	assert_non_null(strstr(engine->notes[NOTE_DRAFT], "larger than the big model"));
+	assert_non_null(strstr(engine->notes[NOTE_DRAFT], "64 tokens, that has 300"));
 	assert_string_equal(engine->notes[NOTE_STRATEGY], "");
 	assert_string_equal(engine->strat.ops->name, "draft");
 	begin(5, 0, 1, 1);
@@ -129,7 +129,7 @@ static void test_large_and_brief(void **state)
 	assert_int_equal(engine->strat.stats.drafted, drafted);
 	engine_close(engine);
 	engine = other;
-	assert_string_equal(engine->notes[NOTE_PAIR], "");
+	assert_string_equal(engine->notes[NOTE_DRAFT], "");
 	remove(o.model_draft);
 }
 
@@ -241,7 +241,7 @@ static void test_auto_approximate(void **state)
 	int a[LEN], b[LEN], n;
 
 	(void)state;
-	engine->pace = (struct pace){ .first_s = 0 };
+	engine->cost = (struct cost){ .first_s = 0 };
 	for (int allowed = 0; allowed < 2; allowed++) {
 		begin(2, 0, 1, 1);
 		n = answer(plain, a);
@@ -262,7 +262,7 @@ static void test_auto_approximate(void **state)
  * few rounds of doubt in the next answer. */
 static void test_auto_remembers(void **state)
 {
-	struct pace *p = &engine->pace;
+	struct cost *p = &engine->cost;
 	int out[LEN], draft_at = 0;
 	long rounds;
 
@@ -271,7 +271,7 @@ static void test_auto_remembers(void **state)
 		draft_at++;
 	begin(4, 0, 1, 1);
 	answer(automatic, out);
-	p->trial[draft_at] = (struct pace_trial){ .rounds = 20, .tokens = 20, .seconds = 100 };
+	p->trial[draft_at] = (struct cost_trial){ .rounds = 20, .tokens = 20, .seconds = 100 };
 	p->lost = 1;            /* no probes now */
 	begin(2, 0, 1, 1);
 	answer(plain, out);
@@ -281,7 +281,7 @@ static void test_auto_remembers(void **state)
 	answer(automatic, out);
 	assert_true(p->chosen > rounds + 20);
 	assert_true(p->trial[draft_at].last < rounds && p->trial[draft_at].rounds < 7);
-	*p = (struct pace){ .first_s = 0 };
+	*p = (struct cost){ .first_s = 0 };
 }
 
 /* Reads a prompt of 300 tokens, the first of which is told, under a strategy. */
@@ -316,7 +316,7 @@ static void test_reading(void **state)
 	assert_int_equal(engine->draft.tok[0], engine->target.tok[0]);
 	read_long("plain", 3);
 	assert_int_not_equal(engine->draft.tok[0], engine->target.tok[0]);
-	engine->pace = (struct pace){ .first_s = 1 };   /* everything promises to pay */
+	engine->cost = (struct cost){ .first_s = 1 };   /* everything promises to pay */
 	assert_int_equal(engine_strategy(engine, "auto", err), 0);
 	while (!done && engine->target.n < 300 + 60) {
 		assert_true(engine_step(engine, 1, e, &done, err) > 0);
@@ -326,7 +326,7 @@ static void test_reading(void **state)
 		assert_true(engine_step(engine, 1, e, &done, err) > 0);
 	assert_true(done || engine->draft.tok[0] == engine->target.tok[0]);
 	assert_true(engine->target.n > 300 + 60);
-	engine->pace = (struct pace){ .first_s = 0 };
+	engine->cost = (struct cost){ .first_s = 0 };
 }
 
 /* The seed matters, and at temperature 0 it does not. */

@@ -43,7 +43,7 @@ static int check_line(const char *line, const char *path)
 		quoted ^= *p == '"';
 		if ((unsigned char)*p < 0x80)
 			continue;
-		text_glyph(p, strlen(p), &g);
+		width_glyph(p, strlen(p), &g);
 		if (!quoted || g.width != 1)
 			continue;
 		seen++;

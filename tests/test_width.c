@@ -40,7 +40,7 @@ static void test_widths_of_wcwidth(void **state)
 				break;
 			n += unsafe_utf8((uint32_t)c, text + n);
 		}
-		got = text_width(text, n);
+		got = width_of(text, n);
 		if (got != want && ++wrong)
 			print_error("%d, not %d: %s", got, want, line);
 		cases++;
@@ -54,7 +54,7 @@ static void check(const char *s, size_t n, const char *text, int width, size_t b
 {
 	struct glyph g;
 
-	text_glyph(s, n, &g);
+	width_glyph(s, n, &g);
 	assert_string_equal(g.text, text);
 	assert_int_equal(g.width, width);
 	assert_int_equal(g.bytes, bytes);
@@ -106,7 +106,7 @@ static void test_every_unsafe_character(void **state)
 			n += unsafe_utf8(c, text + n);
 			text[n++] = 'b';
 			if (at) {
-				text_glyph(text, n, &g);
+				width_glyph(text, n, &g);
 				assert_int_equal(g.bytes, at);
 				assert_string_equal(g.text, before[i]);
 			}
@@ -133,7 +133,7 @@ static void test_zalgo_is_bounded(void **state)
 	(void)state;
 	for (int i = 0; i < 1000; i++)
 		memcpy(text + 1 + 2 * i, "\xcc\x81", 2);
-	text_glyph(text, sizeof(text), &g);
+	width_glyph(text, sizeof(text), &g);
 	assert_int_equal(g.bytes, 63);
 	assert_int_equal(g.width, 1);
 	assert_true(strlen(g.text) < GLYPH_MAX);
@@ -159,7 +159,7 @@ static void check_cluster(const char *s, int made_wide)
 {
 	struct glyph g;
 
-	text_glyph(s, strlen(s), &g);
+	width_glyph(s, strlen(s), &g);
 	assert_int_equal(g.bytes, strlen(s));
 	assert_string_equal(g.text, s);
 	assert_int_equal(g.width, columns(s) + made_wide);
@@ -200,7 +200,7 @@ static void test_every_spacing_mark(void **state)
 			continue;
 		n += unsafe_utf8((uint32_t)c, text + n);
 		for (size_t i = 0; i < n; i += g.bytes) {
-			text_glyph(text + i, n - i, &g);
+			width_glyph(text + i, n - i, &g);
 			strcat(shown, g.text);
 			width += g.width;
 		}
@@ -221,7 +221,7 @@ static void test_syllables(void **state)
 	if (!setlocale(LC_CTYPE, "C.UTF-8"))
 		skip();
 	for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++)
-		assert_int_equal(text_width(text[i], strlen(text[i])), columns(text[i]));
+		assert_int_equal(width_of(text[i], strlen(text[i])), columns(text[i]));
 	check(B("िx"), "◌ि", 2, 3);
 	check(B("क" "ािीुूाािीाााा"), "क" "ािीुूाािीाााा", 12, 42);
 }
@@ -231,14 +231,14 @@ static void test_fit_and_tabs(void **state)
 	int used;
 
 	(void)state;
-	assert_int_equal(text_width(B("a\tb")), 9);
-	assert_int_equal(text_width(B("12345678\tb")), 17);
-	assert_int_equal(text_fit(B("a\tb"), 8, &used), 2);
+	assert_int_equal(width_of(B("a\tb")), 9);
+	assert_int_equal(width_of(B("12345678\tb")), 17);
+	assert_int_equal(width_fit(B("a\tb"), 8, &used), 2);
 	assert_int_equal(used, 8);
-	assert_int_equal(text_fit(B("\xe6\xbc\xa2\xe5\xad\x97"), 3, &used), 3);
+	assert_int_equal(width_fit(B("\xe6\xbc\xa2\xe5\xad\x97"), 3, &used), 3);
 	assert_int_equal(used, 2);
-	assert_int_equal(text_fit(B("e\xcc\x81"), 0, &used), 0);
-	assert_int_equal(text_fit(B("abc"), 80, NULL), 3);
+	assert_int_equal(width_fit(B("e\xcc\x81"), 0, &used), 0);
+	assert_int_equal(width_fit(B("abc"), 80, NULL), 3);
 }
 
 /* Letters beside each other, by what utf8proc says of each pair. */
@@ -261,7 +261,7 @@ static void test_neighbours(void **state)
 				continue;
 			k = (size_t)utf8proc_encode_char((int32_t)c, (uint8_t *)text);
 			n = k + (size_t)utf8proc_encode_char((int32_t)next[i], (uint8_t *)text + k);
-			text_glyph(text, n, &g);
+			width_glyph(text, n, &g);
 			if (utf8proc_grapheme_break((int32_t)c, (int32_t)next[i])) {
 				assert_int_equal(g.bytes, k);
 				assert_int_equal(g.width, utf8proc_charwidth((int32_t)c));
@@ -293,28 +293,28 @@ static void test_border(void **state)
 		}
 		for (size_t i = 0; i < n; i += g.bytes) {
 			begins[i] = true;
-			text_glyph(text + i, n - i, &g);
+			width_glyph(text + i, n - i, &g);
 		}
 		begins[n] = true;
 		for (size_t at = 0; at <= n; at++) {
-			size_t b = text_border(text, n, at);
+			size_t b = width_border(text, n, at);
 
 			assert_true(b <= at && begins[b]);
 		}
 	}
-	assert_int_equal(text_border("\xE6\xBC\xA2\xE6\xBC\xA2\xE6\xBC\xA2", 9, 7), 6);
+	assert_int_equal(width_border("\xE6\xBC\xA2\xE6\xBC\xA2\xE6\xBC\xA2", 9, 7), 6);
 }
 
 static void test_unfinished(void **state)
 {
 	(void)state;
-	assert_int_equal(text_unfinished(B("")), 0);
-	assert_int_equal(text_unfinished(B("ab")), 1);
-	assert_int_equal(text_unfinished(B("ab\xcc")), 2);
-	assert_int_equal(text_unfinished(B("a\n")), 0);
-	assert_int_equal(text_unfinished(B("a\xff")), 0);
-	assert_int_equal(text_unfinished(B("\xe6\xbc\xa2\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa")), 8);
-	assert_int_equal(text_unfinished(B("\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f")), 9);
+	assert_int_equal(width_unfinished(B("")), 0);
+	assert_int_equal(width_unfinished(B("ab")), 1);
+	assert_int_equal(width_unfinished(B("ab\xcc")), 2);
+	assert_int_equal(width_unfinished(B("a\n")), 0);
+	assert_int_equal(width_unfinished(B("a\xff")), 0);
+	assert_int_equal(width_unfinished(B("\xe6\xbc\xa2\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa")), 8);
+	assert_int_equal(width_unfinished(B("\xf0\x9f\x91\xa8\xe2\x80\x8d\xf0\x9f")), 9);
 }
 
 /* Bytes and pieces that make trouble likely. */
@@ -349,7 +349,7 @@ static void check_clean(const char *s)
 	}
 }
 
-/* Clean glyphs that end; and what text_unfinished calls finished does not change any more. */
+/* Clean glyphs that end; and what width_unfinished calls finished does not change any more. */
 static void test_random_bytes(void **state)
 {
 	(void)state;
@@ -357,18 +357,18 @@ static void test_random_bytes(void **state)
 	for (int round = 0; round < 3000; round++) {
 		char s[48];
 		size_t n = nasty(s, sizeof(s)), cut = (size_t)rand() % (n + 1);
-		size_t safe = cut - text_unfinished(s, cut), at = 0;
+		size_t safe = cut - width_unfinished(s, cut), at = 0;
 		struct glyph g, h;
 
 		for (size_t i = 0; i < n; i += g.bytes) {
-			text_glyph(s + i, n - i, &g);
+			width_glyph(s + i, n - i, &g);
 			assert_true(g.bytes >= 1 && g.bytes <= n - i);
 			assert_true(g.width >= 1 && strlen(g.text) < GLYPH_MAX);
 			check_clean(g.text);
 			if (i >= safe)
 				continue;
 			assert_int_equal(i, at);
-			text_glyph(s + i, cut - i, &h);
+			width_glyph(s + i, cut - i, &h);
 			assert_int_equal(g.bytes, h.bytes);
 			assert_int_equal(g.width, h.width);
 			assert_string_equal(g.text, h.text);

@@ -71,8 +71,8 @@ static int load(struct bench *b, char err[ERR_MAX])
 	note(b->e->notes[NOTE_THREADS]);
 	note(b->e->notes[NOTE_BACKEND]);
 	note(b->e->notes[NOTE_MEMORY]);
-	note(b->e->side_err);
-	note(*b->e->draft_err ? b->e->draft_err : b->e->notes[NOTE_PAIR]);
+	note(b->e->sidecar_err);
+	note(*b->e->draft_err ? b->e->draft_err : b->e->notes[NOTE_DRAFT]);
 	b->token_bytes = needed_bytes(b->e->model);
 	bench_strategy_open(b);
 	return 0;

@@ -110,7 +110,7 @@ static void draw_loading(const struct tui *t, struct grid *g, struct rect r)
 		clear_row(g, r, i);
 	if (y)
 		grid_put(g, (struct rect){ r.y, r.x + x, r.h, w }, y - 1, 0, ROLE_NOTICE, 0, name,
-			 text_fit(name, strlen(name), w, NULL));
+			 width_fit(name, strlen(name), w, NULL));
 	draw_bar(g, r, y, x, w, t->progress);
 	if (y + 1 < r.h && t->progress >= 0)
 		grid_printf(g, r, y + 1, x, ROLE_NOTICE, 0, "loading, %.0f %%", 100 * t->progress);
@@ -174,7 +174,7 @@ static void draw_hints(const struct tui *t, struct grid *g, struct rect r)
 			if (k->row[i].action == hinted[h])
 				keys_name(k->row[i].key, key);
 		name += strncmp(name, "strategy-", 9) ? 0 : 9;
-		w = text_width(key, strlen(key)) + (int)strlen(name) + 1;
+		w = width_of(key, strlen(key)) + (int)strlen(name) + 1;
 		if (!*key || x + w > r.w)
 			continue;
 		grid_printf(g, r, 0, x, ROLE_HINT_KEY, 0, "%s", key);

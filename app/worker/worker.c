@@ -68,8 +68,8 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	worker_note(w, w->engine->notes[NOTE_BACKEND]);
 	worker_note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :
 						   w->engine->draft_err);
-	worker_note(w, w->engine->side_err);
-	worker_note(w, w->engine->notes[NOTE_PAIR]);
+	worker_note(w, w->engine->sidecar_err);
+	worker_note(w, w->engine->notes[NOTE_DRAFT]);
 	return 0;
 }
 

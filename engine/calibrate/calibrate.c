@@ -326,7 +326,7 @@ static int run(struct calibrate *c, char err[ERR_MAX])
 		return -1;
 	if (c->o->begin)
 		c->o->begin(c->o->ctx, c->all_s, bytes);
-	rc = c->o->text ? text_run(c, err) : talk_run(c, err);
+	rc = c->o->text ? corpus_run(c, err) : dialog_run(c, err);
 	c->r->text_s = clock_now() - c->start;
 	c->r->sums_s = sums_seconds(c->sums);
 	c->r->rows = sums_rows(c->sums);

@@ -49,7 +49,7 @@ void built_free(struct built *);
 
 /* ---- calibrate_state.c: conversations that outlast an interruption ---- */
 
-struct said {                   /* one conversation, or a window of a text */
+struct sample {                 /* one conversation, or a window of a text */
 	int number, n_prompt, n;
 	int *ids;               /* (n) */
 };
@@ -59,9 +59,9 @@ struct state;
 struct state *state_open(const char *path, const char *base, int n_vocab, int n_most,
 			 char note[ERR_MAX], char err[ERR_MAX]);
 /* The next conversation of an earlier run; false: there is no more, write may follow. */
-bool state_read(struct state *, struct said *);
+bool state_read(struct state *, struct sample *);
 /* -1: it can not be written any more; err says why. */
-int state_write(struct state *, const struct said *, char err[ERR_MAX]);
+int state_write(struct state *, const struct sample *, char err[ERR_MAX]);
 /* Whether there are conversations with which a later run can go on. */
 bool state_kept(const struct state *);
 /* remove: those that were kept are not needed any more. */
@@ -75,7 +75,7 @@ struct calibrate {
 	struct engine *e;
 	struct sums *sums;
 	struct state *state;
-	struct said held[HELD_MOST];
+	struct sample held[HELD_MOST];
 	int n_held;
 	long *count;            /* (n_vocab) tokens of answers, for the draft vocabulary */
 	int lanes, context;
@@ -98,17 +98,17 @@ void calibrate_tell(struct calibrate *, double done, const char *what);
 /* It is known now how much is left to hold, and how many seconds that takes. */
 void calibrate_found(struct calibrate *, double left);
 
-/* ---- calibrate_talk.c, calibrate_text.c: what the model writes, or reads ---- */
+/* ---- calibrate_dialog.c, calibrate_corpus.c: what the model writes, or reads ---- */
 
 /* Conversations or a file until c->end, at least so long that there is enough of them.  0, 1:
  * stopped, -1. */
-int talk_run(struct calibrate *, char err[ERR_MAX]);
-int text_run(struct calibrate *, char err[ERR_MAX]);
+int dialog_run(struct calibrate *, char err[ERR_MAX]);
+int corpus_run(struct calibrate *, char err[ERR_MAX]);
 /* Sums up a text that is known, or keeps it as held out. */
-int text_read(struct calibrate *, const struct said *, char err[ERR_MAX]);
-int text_hold(struct calibrate *, const struct said *, char err[ERR_MAX]);
+int corpus_read(struct calibrate *, const struct sample *, char err[ERR_MAX]);
+int corpus_hold(struct calibrate *, const struct sample *, char err[ERR_MAX]);
 /* Whether there is enough to solve and to weigh. */
-bool text_enough(const struct calibrate *);
+bool corpus_enough(const struct calibrate *);
 
 extern const char *const calibrate_lines[], *const calibrate_follow[];
 extern const int calibrate_n_lines, calibrate_n_follow;

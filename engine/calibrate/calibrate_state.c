@@ -32,7 +32,7 @@ struct state {
 	off_t end;              /* of the last whole record */
 	uint32_t n_vocab, n_most;
 	uint32_t *ids;          /* (n_most) */
-	int *said;              /* (n_most) */
+	int *sample;              /* (n_most) */
 };
 
 /* FNV-1a over the record's numbers and ids. */
@@ -101,8 +101,8 @@ static struct state *state_new(const char *path, int n_vocab, int n_most, char e
 	*s = (struct state){ .path = strdup(path), .fd = -1, .reading = true,
 			     .n_vocab = (uint32_t)n_vocab, .n_most = (uint32_t)n_most,
 			     .ids = mem_new((size_t)n_most, sizeof(*s->ids), err),
-			     .said = mem_new((size_t)n_most, sizeof(*s->said), err) };
-	if (s->path && s->ids && s->said)
+			     .sample = mem_new((size_t)n_most, sizeof(*s->sample), err) };
+	if (s->path && s->ids && s->sample)
 		return s;
 	fail(err, "out of memory");
 	state_close(s, false);
@@ -164,7 +164,7 @@ static bool is_right(const struct state *s, const struct record *r)
 	return right;
 }
 
-bool state_read(struct state *s, struct said *out)
+bool state_read(struct state *s, struct sample *out)
 {
 	struct record r;
 	bool right;
@@ -175,11 +175,11 @@ bool state_read(struct state *s, struct said *out)
 		read_all(s->fd, s->ids, sizeof(*s->ids) * r.n) && check_sum(&r, s->ids) == r.check;
 	for (uint32_t i = 0; right && i < r.n; i++) {
 		right = s->ids[i] < s->n_vocab;
-		s->said[i] = (int)s->ids[i];
+		s->sample[i] = (int)s->ids[i];
 	}
 	if (right) {
 		s->end += (off_t)(sizeof(r) + sizeof(*s->ids) * r.n);
-		*out = (struct said){ (int)r.number, (int)r.n_prompt, (int)r.n, s->said };
+		*out = (struct sample){ (int)r.number, (int)r.n_prompt, (int)r.n, s->sample };
 		return true;
 	}
 	s->reading = false;
@@ -188,7 +188,7 @@ bool state_read(struct state *s, struct said *out)
 	return false;
 }
 
-int state_write(struct state *s, const struct said *t, char err[ERR_MAX])
+int state_write(struct state *s, const struct sample *t, char err[ERR_MAX])
 {
 	struct record r = { (uint32_t)t->number, (uint32_t)t->n_prompt, (uint32_t)t->n, 0 };
 
@@ -228,6 +228,6 @@ void state_close(struct state *s, bool remove)
 		close(s->fd);
 	free(s->path);
 	mem_free(s->ids);
-	mem_free(s->said);
+	mem_free(s->sample);
 	mem_free(s);
 }

@@ -57,7 +57,7 @@ static int rows(struct weigh *w, const int *ids, int pos, int n, char err[ERR_MA
 
 static int find_choices(struct weigh *w, int which, char err[ERR_MAX])
 {
-	const struct said *t = &w->c->held[which];
+	const struct sample *t = &w->c->held[which];
 	int n_out = w->c->e->target.n_out;
 
 	w->choice[which] = mem_new((size_t)t->n, sizeof(int), err);
@@ -162,7 +162,7 @@ static void count_hits(struct calibrate_row *r, const int *draft, const int *cho
 static int hold_text(struct weigh *w, int which, const struct built *b, struct calibrate_row *r,
 		     int most, char err[ERR_MAX])
 {
-	const struct said *t = &w->c->held[which];
+	const struct sample *t = &w->c->held[which];
 	int k = b->g.k, first = t->n_prompt, last = t->n - k, low, draft[BRIDGE_ROWS];
 
 	if (last - first + 1 > most)
@@ -245,9 +245,9 @@ static double quick(double *t, int n)
 }
 
 /* The longest held text: its cache is that of a chat some way on. */
-static const struct said *longest(const struct calibrate *c)
+static const struct sample *longest(const struct calibrate *c)
 {
-	const struct said *t = &c->held[0];
+	const struct sample *t = &c->held[0];
 
 	for (int i = 1; i < c->n_held; i++)
 		t = c->held[i].n > t->n ? &c->held[i] : t;
@@ -255,7 +255,7 @@ static const struct said *longest(const struct calibrate *c)
 }
 
 /* Each REPEATS times, behind one that does not count. */
-static int time_full(struct weigh *w, const struct said *t, struct times *all, char err[ERR_MAX])
+static int time_full(struct weigh *w, const struct sample *t, struct times *all, char err[ERR_MAX])
 {
 	int at = t->n - BRIDGE_ROWS - 1;
 
@@ -272,7 +272,7 @@ static int time_full(struct weigh *w, const struct said *t, struct times *all, c
 	return calibrate_stop(w->c);
 }
 
-static int time_drafts(struct weigh *w, const struct said *t, int which, struct times *all,
+static int time_drafts(struct weigh *w, const struct sample *t, int which, struct times *all,
 		       char err[ERR_MAX])
 {
 	int at = t->n - BRIDGE_ROWS - 1;
@@ -293,7 +293,7 @@ static int time_drafts(struct weigh *w, const struct said *t, int which, struct 
  * all of them. */
 static int time_all(struct weigh *w, struct times *all, char err[ERR_MAX])
 {
-	const struct said *t = longest(w->c);
+	const struct sample *t = longest(w->c);
 	double end = clock_now() + (w->end - clock_now()) / 4, start = clock_now();
 	int n = w->c->r->n, rc = 0;
 

@@ -41,7 +41,7 @@ int strategy_read(struct strat *s, char err[ERR_MAX])
 
 bool strategy_worth(const struct strat *s, struct guess *g, int k, double *all)
 {
-	struct pace_odds *o = g->odds;
+	struct cost_odds *o = g->odds;
 	double sure = g->sure[k];
 
 	if (g->stop_below > 0 && sure < (double)g->stop_below)
@@ -50,16 +50,16 @@ bool strategy_worth(const struct strat *s, struct guess *g, int k, double *all)
 		*all *= sure < g->sure_from ? sure : 1;
 		return true;
 	}
-	o->sure[k] = sure < 1 ? (int)(sure * PACE_CLASSES) : PACE_CLASSES - 1;
-	*all *= pace_chance(o, o->sure[k]);
-	return g->stop_below >= 0 || k == 0 || pace_pays(s->pace, k, *all);
+	o->sure[k] = sure < 1 ? (int)(sure * COST_CLASSES) : COST_CLASSES - 1;
+	*all *= cost_chance(o, o->sure[k]);
+	return g->stop_below >= 0 || k == 0 || cost_pays(s->cost, k, *all);
 }
 
 bool strategy_go_on(const struct strat *s, const struct guess *g, int k, double all)
 {
 	if (!g->odds)
 		return all >= g->least;
-	return k == 0 || g->stop_below >= 0 || pace_further_pays(s->pace, g->odds, k, all);
+	return k == 0 || g->stop_below >= 0 || cost_further_pays(s->cost, g->odds, k, all);
 }
 
 /* Guesses that a backend made in one go, or one row of logits. */
@@ -159,12 +159,12 @@ int strategy_guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 		if (strategy_ends(s, g->tok[k - 1]))
 			break;
 	}
-	if (s->pace)
-		pace_steps(s->pace, steps, first, clock_now() - start);
+	if (s->cost)
+		cost_steps(s->cost, steps, first, clock_now() - start);
 	return k;
 }
 
-int strategy_try(struct strat *s, strategy_guess_fn *guess, struct pace_odds *odds,
+int strategy_try(struct strat *s, strategy_guess_fn *guess, struct cost_odds *odds,
 		 struct emit *out, char err[ERR_MAX])
 {
 	double start = clock_now();

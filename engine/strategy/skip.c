@@ -205,7 +205,7 @@ double skip_gain(const struct skip *k, const struct plan *p, double share)
 
 		all *= share;
 		tokens += all;
-		gain = tokens / (1 + n * (kept / whole + PACE_ROW_PART));
+		gain = tokens / (1 + n * (kept / whole + COST_ROW_PART));
 		best = gain > best ? gain : best;
 	}
 	return best;

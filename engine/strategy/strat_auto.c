@@ -2,7 +2,7 @@
  *
  * Each available strategy is a struct strat of its own over the same sessions; a step is one step
  * of one of them.  What a step of plain or ngram will give is known before (promise); what the
- * others give, from their recent rounds, which strat.pace keeps beyond this strategy's life.  The
+ * others give, from their recent rounds, which strat.cost keeps beyond this strategy's life.  The
  * best runs; one that has waited long is probed while what probes have cost stays under PROBE_SHARE
  * of the time.
  * Invariant: unless opt.auto_approximate says otherwise all candidates are exact, so the text does
@@ -19,8 +19,8 @@ static const struct strategy *const candidates[] = { STRATEGIES(STRATEGY_ROW) };
 enum { N_CANDIDATES = sizeof(candidates) / sizeof(candidates[0]) };
 
 struct choice {
-	struct strat c[PACE_TRIALS];
-	double rate[PACE_TRIALS];       /* tokens a second expected now; 0: no idea, -1: not now */
+	struct strat c[COST_TRIALS];
+	double rate[COST_TRIALS];       /* tokens a second expected now; 0: no idea, -1: not now */
 	int n;
 	int from;                       /* where the answer begins */
 };
@@ -47,7 +47,7 @@ static int auto_open(struct strat *s, char err[ERR_MAX])
 	s->priv = a;
 	if (!a)
 		return -1;
-	for (int i = 0; i < N_CANDIDATES && a->n < PACE_TRIALS; i++) {
+	for (int i = 0; i < N_CANDIDATES && a->n < COST_TRIALS; i++) {
 		struct strat *sub = &a->c[a->n];
 
 		if (!available(s, candidates[i]))
@@ -56,7 +56,7 @@ static int auto_open(struct strat *s, char err[ERR_MAX])
 				       .draft = s->draft, .bridged = s->bridged, .smp = s->smp,
 				       .draft_smp = s->draft_smp,
 				       .bridge_smp = s->bridge_smp, .tok = s->tok,
-				       .pace = s->pace };
+				       .cost = s->cost };
 		if (strategy_open(sub, err) != 0) {
 			auto_close(s);
 			return -1;
@@ -81,16 +81,16 @@ static void prepare(struct strat *s, struct choice *a)
 		a->from = s->target->n;
 	for (int i = 0; i < a->n; i++) {
 		struct strat *c = &a->c[i];
-		struct pace_trial *t = &s->pace->trial[i];
+		struct cost_trial *t = &s->cost->trial[i];
 
 		c->law = s->law;
 		c->opt = s->opt;
 		c->begins = s->begins;
 		memset(&c->stats, 0, sizeof(c->stats));
 		if (s->begins)
-			pace_doubt(t);
+			cost_doubt(t);
 		a->rate[i] = !may_run(s, a, c) ? -1 :
-			     c->ops->promise ? c->ops->promise(c) : pace_trial_rate(s->pace, t);
+			     c->ops->promise ? c->ops->promise(c) : cost_trial_rate(s->cost, t);
 	}
 }
 
@@ -105,13 +105,13 @@ static int fastest(const struct choice *a)
 }
 
 /* Seconds that a round of strategy i is likely to waste. */
-static double waste(const struct choice *a, const struct pace_trial *t, int i, int best)
+static double waste(const struct choice *a, const struct cost_trial *t, int i, int best)
 {
 	return t->rounds > 0 ? t->seconds / t->rounds * (1 - a->rate[i] / a->rate[best]) : 0;
 }
 
 /* What to run now: plain until its time is known, then a probe that is paid for, or the best. */
-static int pick(const struct choice *a, const struct pace *p, int best)
+static int pick(const struct choice *a, const struct cost *p, int best)
 {
 	int oldest = -1;
 
@@ -129,11 +129,11 @@ static int pick(const struct choice *a, const struct pace *p, int best)
 }
 
 /* Takes a round of strategy i which emitted n tokens in t seconds into the measurements. */
-static void learn(const struct choice *a, struct pace *p, int i, int best, int n, double t)
+static void learn(const struct choice *a, struct cost *p, int i, int best, int n, double t)
 {
 	double should = a->rate[best] > 0 ? n / a->rate[best] : t;
 
-	pace_try(p, &p->trial[i], n, t);
+	cost_try(p, &p->trial[i], n, t);
 	p->chosen++;
 	p->spent += t;
 	if (i != best && t > should)
@@ -148,7 +148,7 @@ static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 
 	prepare(s, a);
 	best = fastest(a);
-	i = pick(a, s->pace, best);
+	i = pick(a, s->cost, best);
 	/* What is read for once says nothing of the rounds to come. */
 	while (strategy_asks_little(s, a->c[i].ops) && strategy_unread(s) > STEP_MAX)
 		if ((n = strategy_read(s, err)) <= 0)
@@ -157,7 +157,7 @@ static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	n = a->c[i].ops->step(&a->c[i], out, err);
 	if (n < 0)
 		return -1;
-	learn(a, s->pace, i, best, n, clock_now() - start);
+	learn(a, s->cost, i, best, n, clock_now() - start);
 	strategy_add(&s->stats, &a->c[i].stats);
 	return n;
 }

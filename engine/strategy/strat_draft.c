@@ -9,7 +9,7 @@
 
 static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
-	return strategy_try(s, strategy_guess, s->pace ? &s->pace->little : NULL, out, err);
+	return strategy_try(s, strategy_guess, s->cost ? &s->cost->little : NULL, out, err);
 }
 
 const struct strategy strategy_draft = {

@@ -119,11 +119,11 @@ static int look(struct strat *s, int *draft, double *expected)
 	update(g, s->target->tok, s->target->n);
 	k = propose(g, s->target->n, strategy_room(s, s->opt.draft_max), &len, draft);
 	*expected = 1;
-	if (!s->pace)
+	if (!s->cost)
 		return k;
 	for (int i = 0; i < k; i++)
-		s->pace->ngram.sure[i] = len + i < PACE_CLASSES ? len + i : PACE_CLASSES - 1;
-	return pace_cut(s->pace, &s->pace->ngram, k, expected);
+		s->cost->ngram.sure[i] = len + i < COST_CLASSES ? len + i : COST_CLASSES - 1;
+	return cost_cut(s->cost, &s->cost->ngram, k, expected);
 }
 
 static double ngram_promise(struct strat *s)
@@ -131,10 +131,10 @@ static double ngram_promise(struct strat *s)
 	int draft[DRAFT_MAX], k;
 	double expected;
 
-	if (!s->pace || s->pace->first_s == 0)
+	if (!s->cost || s->cost->first_s == 0)
 		return 0;
 	k = look(s, draft, &expected);
-	return expected / pace_run(s->pace, k);
+	return expected / cost_run(s->cost, k);
 }
 
 static int ngram_step(struct strat *s, struct emit *out, char err[ERR_MAX])
@@ -145,7 +145,7 @@ static int ngram_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	if (k < s->opt.draft_min)
 		k = 0;
 	return strategy_round(s, draft, k, clock_now() - start,
-			      s->pace ? &s->pace->ngram : NULL, out, err);
+			      s->cost ? &s->cost->ngram : NULL, out, err);
 }
 
 const struct strategy strategy_ngram = {

@@ -8,7 +8,7 @@ static int plain_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 
 static double plain_promise(struct strat *s)
 {
-	return s->pace && s->pace->first_s > 0 ? 1 / s->pace->first_s : 0;
+	return s->cost && s->cost->first_s > 0 ? 1 / s->cost->first_s : 0;
 }
 
 const struct strategy strategy_plain = {

@@ -26,7 +26,7 @@ static int s3d_open(struct strat *s, char err[ERR_MAX])
 	if (!copies)
 		return -1;
 	*copies = (struct strat){ .ops = &strategy_ngram, .target = s->target, .smp = s->smp,
-				  .tok = s->tok, .pace = s->pace };
+				  .tok = s->tok, .cost = s->cost };
 	if (strategy_open(copies, err) == 0)
 		return 0;
 	s3d_close(s);
@@ -43,8 +43,8 @@ static bool copying(struct strat *s, struct strat *copies)
 	copies->begins = s->begins;
 	memset(&copies->stats, 0, sizeof(copies->stats));
 	promise = copies->ops->promise(copies);
-	return promise > 0 && promise > 1 / s->pace->first_s &&
-	       promise > pace_trial_rate(s->pace, &s->pace->bridged);
+	return promise > 0 && promise > 1 / s->cost->first_s &&
+	       promise > cost_trial_rate(s->cost, &s->cost->bridged);
 }
 
 static int s3d_step(struct strat *s, struct emit *out, char err[ERR_MAX])
@@ -53,14 +53,14 @@ static int s3d_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	struct strat *copies = s->priv;
 	int n;
 
-	if (s->pace && copying(s, copies)) {
+	if (s->cost && copying(s, copies)) {
 		n = copies->ops->step(copies, out, err);
 		strategy_add(&s->stats, &copies->stats);
 		return n;
 	}
-	n = strategy_try(s, strategy_guess_bridged, s->pace ? &s->pace->bridge : NULL, out, err);
-	if (n > 0 && s->pace)
-		pace_try(s->pace, &s->pace->bridged, n, clock_now() - start);
+	n = strategy_try(s, strategy_guess_bridged, s->cost ? &s->cost->bridge : NULL, out, err);
+	if (n > 0 && s->cost)
+		cost_try(s->cost, &s->cost->bridged, n, clock_now() - start);
 	return n;
 }
 

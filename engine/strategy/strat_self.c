@@ -39,14 +39,14 @@ static int guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 		if (strategy_ends(s, g->tok[k++]))
 			break;
 	}
-	if (s->pace && steps)
-		pace_self(s->pace, (clock_now() - start) / steps);
+	if (s->cost && steps)
+		cost_self(s->cost, (clock_now() - start) / steps);
 	return k;
 }
 
 static int self_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
-	return strategy_try(s, guess, s->pace ? &s->pace->self : NULL, out, err);
+	return strategy_try(s, guess, s->cost ? &s->cost->self : NULL, out, err);
 }
 
 static void begin(struct skip *k, enum skip_stage stage)

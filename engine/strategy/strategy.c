@@ -93,12 +93,12 @@ void strategy_took(struct strat *s, int k, int n, double draft_s, double verify_
 	s->stats.draft_s += draft_s;
 	s->stats.verify_s += verify_s;
 	s->stats.choose_s += choose_s;
-	if (s->pace)
-		pace_round(s->pace, k, verify_s + choose_s, n, draft_s + verify_s + choose_s);
+	if (s->cost)
+		cost_round(s->cost, k, verify_s + choose_s, n, draft_s + verify_s + choose_s);
 }
 
 int strategy_round(struct strat *s, const int *drafts, int k, double draft_s,
-		   struct pace_odds *odds, struct emit *out, char err[ERR_MAX])
+		   struct cost_odds *odds, struct emit *out, char err[ERR_MAX])
 {
 	struct session *t = s->target;
 	int y[STEP_MAX], n;
@@ -119,6 +119,6 @@ int strategy_round(struct strat *s, const int *drafts, int k, double draft_s,
 	strategy_count(s, k, n - 1);
 	strategy_took(s, k, n, draft_s, verified - start, clock_now() - verified);
 	if (odds)
-		pace_tested(odds, k, n - 1);
+		cost_tested(odds, k, n - 1);
 	return n;
 }

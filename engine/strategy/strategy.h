@@ -4,7 +4,7 @@
  * Invariant: on return from step exactly the last emitted token is pending in the target. */
 #ifndef S3D_STRATEGY_H
 #define S3D_STRATEGY_H
-#include "engine/strategy/pace.h"
+#include "engine/strategy/cost.h"
 #include "engine/decode/sampler.h"
 #include "engine/decode/session.h"
 #include "engine/strategy/skip.h"
@@ -60,7 +60,7 @@ struct strategy {
 	bool apart;             /* auto never chooses it */
 	unsigned needs;
 	int (*open)(struct strat *, char err[ERR_MAX]);         /* NULL: nothing to do */
-	/* Tokens a second that a step now may be expected to give, by strat.pace; 0: no idea.
+	/* Tokens a second that a step now may be expected to give, by strat.cost; 0: no idea.
 	 * NULL: only trying tells. */
 	double (*promise)(struct strat *);
 	/* Emits 1..STEP_MAX tokens into out, returns how many, -1 on error. */
@@ -84,7 +84,7 @@ struct strat {
 	struct sampler_opt law;
 	struct strategy_opt opt;
 	struct strategy_stats stats;
-	struct pace *pace;      /* the engine's measurements; may be NULL except for auto */
+	struct cost *cost;      /* the engine's measurements; may be NULL except for auto */
 	void *priv;
 };
 
@@ -95,7 +95,7 @@ bool strategy_asks_little(const struct strat *, const struct strategy *);
 /* For strategies: verify drafts[0..k-1] in one target pass, emit, accept, count. */
 /* odds: whose drafts these are and what becomes of them goes there; NULL: nowhere. */
 int strategy_round(struct strat *, const int *drafts, int k, double draft_s,
-		   struct pace_odds *odds, struct emit *out, char err[ERR_MAX]);
+		   struct cost_odds *odds, struct emit *out, char err[ERR_MAX]);
 /* The strategy of ->ops takes up its work on ->target, or leaves it. */
 int strategy_open(struct strat *, char err[ERR_MAX]);
 void strategy_close(struct strat *);
@@ -107,7 +107,7 @@ struct guess {
 	float stop_below;       /* a guess less sure than this is thrown away and ends them;
 				 * < 0: they end where one more would not pay */
 	float lambda;           /* weight of the noise */
-	struct pace_odds *odds; /* how such guesses fared, to see what pays */
+	struct cost_odds *odds; /* how such guesses fared, to see what pays */
 	/* Without odds they end behind the one with which the product of the probabilities of
 	 * those less sure than sure_from falls below least. */
 	double sure_from, least;
@@ -125,7 +125,7 @@ int strategy_guess_bridged(struct strat *, struct guess *, char err[ERR_MAX]);
 /* A step of an exact strategy whose drafts guess makes, within the options; odds: as in struct
  * guess, or NULL. */
 typedef int strategy_guess_fn(struct strat *, struct guess *, char err[ERR_MAX]);
-int strategy_try(struct strat *, strategy_guess_fn *guess, struct pace_odds *odds,
+int strategy_try(struct strat *, strategy_guess_fn *guess, struct cost_odds *odds,
 		 struct emit *out, char err[ERR_MAX]);
 /* For drafters: whether guess k is worth its row in the big model's run; *all: chance that those
  * before it hold, which becomes that of all with it.  Whether it is worth making. */

@@ -159,12 +159,12 @@ int grid_put(struct grid *g, struct rect r, int y, int x, enum role role, int at
 			i++;
 			continue;
 		}
-		text_glyph(s + i, n - i, &one);
+		width_glyph(s + i, n - i, &one);
 		pen_glyph(&p, at + col, &one);
 		col += one.width;
 		i += one.bytes;
 	}
-	return i < n ? text_width(s, n) : col;
+	return i < n ? width_of(s, n) : col;
 }
 
 int grid_printf(struct grid *g, struct rect r, int y, int x, enum role role, int attr,
@@ -181,7 +181,7 @@ int grid_printf(struct grid *g, struct rect r, int y, int x, enum role role, int
 		return 0;
 	if ((size_t)n >= sizeof(buf)) {
 		n = (int)sizeof(buf) - 1;
-		n -= (int)text_unfinished(buf, (size_t)n);
+		n -= (int)width_unfinished(buf, (size_t)n);
 	}
 	return grid_put(g, r, y, x, role, attr, buf, (size_t)n);
 }
@@ -207,7 +207,7 @@ void grid_frame(struct grid *g, struct rect r, enum role role, const char *title
 	frame_row(g, r, r.h - 1, role, "└", "┘");
 	if (title && *title && r.w > 6) {
 		struct rect top = { r.y, r.x + 2, 1, r.w - 4 };
-		size_t n = text_fit(title, strlen(title), top.w - 2, NULL);
+		size_t n = width_fit(title, strlen(title), top.w - 2, NULL);
 		int w = grid_put(g, top, 0, 1, ROLE_TITLE, 0, title, n);
 
 		grid_put(g, top, 0, 0, role, 0, " ", 1);

@@ -204,7 +204,7 @@ static bool take(const char *s, size_t n, struct glyph *g)
 	return g->bytes == n || utf8_next(s + g->bytes, n - g->bytes) == 0;
 }
 
-void text_glyph(const char *s, size_t n, struct glyph *g)
+void width_glyph(const char *s, size_t n, struct glyph *g)
 {
 	take(s, n, g);
 }
@@ -213,14 +213,14 @@ void text_glyph(const char *s, size_t n, struct glyph *g)
 static int step(const char *s, size_t n, int col, struct glyph *g)
 {
 	if (*s != '\t') {
-		text_glyph(s, n, g);
+		width_glyph(s, n, g);
 		return g->width;
 	}
 	g->bytes = 1;
 	return TAB - col % TAB;
 }
 
-int text_width(const char *s, size_t n)
+int width_of(const char *s, size_t n)
 {
 	int col = 0;
 	struct glyph g;
@@ -230,7 +230,7 @@ int text_width(const char *s, size_t n)
 	return col;
 }
 
-size_t text_fit(const char *s, size_t n, int cols, int *used)
+size_t width_fit(const char *s, size_t n, int cols, int *used)
 {
 	size_t i = 0;
 	int col = 0;
@@ -269,20 +269,20 @@ static bool is_border(const char *s, size_t n, size_t i)
 	       utf8proc_grapheme_break(a, (int32_t)utf8_value(s + i, m));
 }
 
-size_t text_border(const char *s, size_t n, size_t at)
+size_t width_border(const char *s, size_t n, size_t at)
 {
 	while (at > 0 && at < n && !is_border(s, n, at))
 		at--;
 	return at;
 }
 
-size_t text_unfinished(const char *s, size_t n)
+size_t width_unfinished(const char *s, size_t n)
 {
 	size_t start = n;
 
 	if (!n)
 		return 0;
-	for (size_t i = text_border(s, n, n - 1); i < n;) {
+	for (size_t i = width_border(s, n, n - 1); i < n;) {
 		struct glyph g;
 		bool open = take(s + i, n - i, &g);
 

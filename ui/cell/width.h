@@ -7,7 +7,7 @@
  * place of its own (U+093F) take 2 columns, a thumb and its skin tone 4, an emoji with the selector
  * (VS16) 2.  Terminals disagree on which of these they join; so there is room on those that join
  * nothing, and a gap behind it on the others.
- * Invariant: what text_glyph gives never holds a control character, a bidi override, or bytes that
+ * Invariant: what width_glyph gives never holds a control character, a bidi override, or bytes that
  * are not UTF-8. */
 #ifndef S3D_UI_WIDTH_H
 #define S3D_UI_WIDTH_H
@@ -27,13 +27,13 @@ struct glyph {
  * marks and bad bytes come in a visible form; "\n" and "\t" are for the caller to see first.
  * A cluster of more than 64 bytes or 12 columns is taken in parts, so that a mountain of accents
  * costs no more than other text. */
-void text_glyph(const char *s, size_t n, struct glyph *);
-int text_width(const char *s, size_t n);        /* columns of a text without newlines; tab: to 8s */
+void width_glyph(const char *s, size_t n, struct glyph *);
+int width_of(const char *s, size_t n);        /* columns of a text without newlines; tab: to 8s */
 /* Bytes of s that fit into cols columns; *used gets the columns taken (NULL allowed). */
-size_t text_fit(const char *s, size_t n, int cols, int *used);
+size_t width_fit(const char *s, size_t n, int cols, int *used);
 /* The last place in s, at <= n, where a glyph certainly begins, whatever stands before it. */
-size_t text_border(const char *s, size_t n, size_t at);
+size_t width_border(const char *s, size_t n, size_t at);
 /* How many bytes at the end of s may still change meaning when more text comes (an unfinished
  * UTF-8 sequence or grapheme cluster): a stream holds these back or redraws them. */
-size_t text_unfinished(const char *s, size_t n);
+size_t width_unfinished(const char *s, size_t n);
 #endif

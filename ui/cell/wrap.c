@@ -36,7 +36,7 @@ void spans_free(struct spans *s)
 
 int wrap_glyph(const char *s, size_t n, int col, struct glyph *g)
 {
-	text_glyph(s, n, g);
+	width_glyph(s, n, g);
 	return *s == '\t' ? 8 - col % 8 : g->width;
 }
 

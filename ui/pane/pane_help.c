@@ -23,7 +23,7 @@ static void put_row(struct page_walk *w, int x, enum role role, const char *s, s
 /* Bytes of s for one line: up to the last blank that fits. */
 static size_t line_fit(const char *s, size_t n, int cols)
 {
-	size_t fit = text_fit(s, n, cols, NULL), cut;
+	size_t fit = width_fit(s, n, cols, NULL), cut;
 
 	if (fit == n || !fit)
 		return n && !fit ? 1 : fit;
@@ -56,7 +56,7 @@ static int key_column(const struct help_page *p, int cols)
 	int widest = 0;
 
 	for (int i = 0; i < p->n; i++) {
-		int w = p->row[i].key ? text_width(p->row[i].key, strlen(p->row[i].key)) : 0;
+		int w = p->row[i].key ? width_of(p->row[i].key, strlen(p->row[i].key)) : 0;
 
 		widest = w > widest ? w : widest;
 	}
@@ -75,8 +75,8 @@ static int walk(struct page_walk *w, const struct help_page *p)
 			put_text(w, 0, h->heading ? ROLE_HEADING : ROLE_TEXT, h->text);
 			continue;
 		}
-		put_row(w, 0, ROLE_PROMPT, h->key, text_fit(h->key, strlen(h->key), column - 1,
-							    NULL));
+		put_row(w, 0, ROLE_PROMPT, h->key, width_fit(h->key, strlen(h->key), column - 1,
+							     NULL));
 		put_text(w, column, ROLE_TEXT, h->text);
 	}
 	return w->row;

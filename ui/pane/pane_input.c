@@ -21,7 +21,7 @@ struct walk {
 
 static void walk_begin(struct walk *w, const struct input_view *v, int cols)
 {
-	int indent = text_width(v->label, strlen(v->label));
+	int indent = width_of(v->label, strlen(v->label));
 
 	*w = (struct walk){ .v = v, .cols = cols > 1 ? cols : 2 };
 	w->indent = indent < w->cols / 2 ? indent : w->cols / 2;
@@ -39,7 +39,7 @@ static bool walk_look(struct walk *w)
 			w->glyph = (struct glyph){ .bytes = 1,
 				.width = 8 - (w->col - w->indent) % 8 };
 		else
-			text_glyph(s, w->v->n - w->at, &w->glyph);
+			width_glyph(s, w->v->n - w->at, &w->glyph);
 	}
 	/* The cursor needs a column of its own behind the last grapheme. */
 	if (w->col + (w->glyph.bytes ? w->glyph.width : 1) > w->cols && w->col > w->indent) {
@@ -180,7 +180,7 @@ void pane_input_draw(struct grid *g, struct rect r, const struct input_view *v)
 	walk_begin(&w, v, r.w);
 	if (!top)       /* of a long label the end: what a search in the history looks for */
 		grid_put(g, (struct rect){ r.y, r.x, 1, w.indent }, 0,
-			 w.indent - text_width(v->label, strlen(v->label)), ROLE_PROMPT, 0,
+			 w.indent - width_of(v->label, strlen(v->label)), ROLE_PROMPT, 0,
 			 v->label, strlen(v->label));
 	draw_text(g, r, v, top);
 }
@@ -204,13 +204,13 @@ size_t pane_input_move(const struct input_view *v, int by)
 		nl = v->n > to ? memchr(v->text + to, '\n', v->n - to) : NULL;
 		end = nl ? (size_t)(nl - v->text) : v->n;
 	}
-	return to + text_fit(v->text + to, end - to,
-			     text_width(v->text + start, v->point - start), &used);
+	return to + width_fit(v->text + to, end - to,
+			     width_of(v->text + start, v->point - start), &used);
 }
 
 size_t pane_input_step(const struct input_view *v, int by)
 {
-	size_t at = text_border(v->text, v->n, v->point && by < 0 ? v->point - 1 : v->point);
+	size_t at = width_border(v->text, v->n, v->point && by < 0 ? v->point - 1 : v->point);
 	size_t before = at;
 	struct glyph g;
 
@@ -218,7 +218,7 @@ size_t pane_input_step(const struct input_view *v, int by)
 	while (at < v->n && (by < 0 ? at < v->point : at <= v->point)) {
 		g.bytes = 1;
 		if (v->text[at] != '\n')
-			text_glyph(v->text + at, v->n - at, &g);
+			width_glyph(v->text + at, v->n - at, &g);
 		before = at;
 		at += g.bytes;
 	}

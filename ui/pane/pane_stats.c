@@ -218,11 +218,11 @@ static void draw_value(struct grid *g, struct rect r, int y, int i, const struct
 			 rows[i].value == exactness && *helpers(v) && !exact(v) ?
 			 ROLE_APPROXIMATE : ROLE_VALUE;
 	const char *name = label(i, v);
-	int room = r.w - text_width(name, strlen(name)) - 1, w;
+	int room = r.w - width_of(name, strlen(name)) - 1, w;
 	size_t n;
 
 	rows[i].value(v, text);
-	n = text_fit(text, strlen(text), room > 0 ? room : 0, &w);
+	n = width_fit(text, strlen(text), room > 0 ? room : 0, &w);
 	grid_put(g, r, y, 0, ROLE_LABEL, 0, name, strlen(name));
 	grid_put(g, r, y, r.w - w, role, 0, text, n);
 }
@@ -265,7 +265,7 @@ static void draw_line(struct grid *g, struct rect r, const struct stats_view *v)
 
 		part[i].value(v, value);
 		snprintf(text, sizeof(text), "%s%s%s", part[i].before, value, part[i].after);
-		w = text_width(text, strlen(text));
+		w = width_of(text, strlen(text));
 		if (x + w > r.w)
 			break;
 		grid_put(g, r, 0, x, part[i].value == exactness && *helpers(v) && !exact(v) ?

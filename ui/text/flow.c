@@ -48,7 +48,7 @@ static uint32_t skip_blanks(const char *s, uint32_t n)
 /* A line of LINE_MAX_BYTES without an end: where to cut it, whatever follows. */
 static uint32_t cut_at(const char *s)
 {
-	uint32_t n = LINE_MAX_BYTES - (uint32_t)text_unfinished(s, LINE_MAX_BYTES);
+	uint32_t n = LINE_MAX_BYTES - (uint32_t)width_unfinished(s, LINE_MAX_BYTES);
 	uint32_t from = n > sizeof(THINK_END) ? n - (uint32_t)sizeof(THINK_END) : 0;
 	const char *tag = memchr(s + from, '<', n - from);
 

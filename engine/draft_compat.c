@@ -1,6 +1,6 @@
-/* pair.c - see pair.h: the rule that llama.cpp's users know, but refused instead of warned, and of
- * the first ids those are compared that the big model's conversations have. */
-#include "engine/pair.h"
+/* draft_compat.c - see draft_compat.h: the rule that llama.cpp's users know, but refused instead of
+ * warned, and of the first ids those are compared that the big model's conversations have. */
+#include "engine/draft_compat.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,8 +69,8 @@ static int same_tokens(const struct tokenizer *a, const struct tokenizer *b, con
 	return 0;
 }
 
-int pair_check(const struct model *big, struct tokenizer *big_tok, const struct template *frame,
-	       const struct model *little, char err[ERR_MAX])
+int draft_compat(const struct model *big, struct tokenizer *big_tok, const struct template *frame,
+		 const struct model *little, char err[ERR_MAX])
 {
 	const char *path = gguf_path(little->file);
 	struct tokenizer *tok;
@@ -90,7 +90,8 @@ int pair_check(const struct model *big, struct tokenizer *big_tok, const struct 
 	return rc;
 }
 
-void pair_note(const struct model *big, const struct model *little, int n_ctx, char note[ERR_MAX])
+void draft_compat_note(const struct model *big, const struct model *little, int n_ctx,
+		       char note[ERR_MAX])
 {
 	size_t mib = (size_t)1 << 20, a = gguf_size(big->file), b = gguf_size(little->file);
 	int trained = little->cfg.n_ctx_train;
@@ -107,7 +108,7 @@ void pair_note(const struct model *big, const struct model *little, int n_ctx, c
 		fail(note, "%s drafts%s%s", gguf_path(little->file), large, brief);
 }
 
-int pair_mute(struct model *m, const struct tokenizer *big_tok, char err[ERR_MAX])
+int draft_compat_mute(struct model *m, const struct tokenizer *big_tok, char err[ERR_MAX])
 {
 	for (int i = 0; i < m->cfg.n_out; i++)
 		if (!tokenizer_means(big_tok, m->out_id ? m->out_id[i] : i) &&

@@ -1,6 +1,6 @@
-/* test_pace.c - what a draft is worth: chances learnt from rounds, lengths against the best of all
+/* test_cost.c - what a draft is worth: chances learnt from rounds, lengths against the best of all
  * lengths by brute force. */
-#include "engine/strategy/pace.h"
+#include "engine/strategy/cost.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,28 +12,28 @@
 /* A class is believed until it is seen, then what was seen counts. */
 static void test_chances(void **state)
 {
-	struct pace_odds o = { .all_held = 0 };
+	struct cost_odds o = { .all_held = 0 };
 
 	(void)state;
-	assert_true(pace_chance(&o, 15) > 0.9 && pace_chance(&o, 0) < 0.1);
+	assert_true(cost_chance(&o, 15) > 0.9 && cost_chance(&o, 0) < 0.1);
 	srand(1);
 	for (int i = 0; i < 400; i++) {
 		o.sure[0] = 3;
 		o.sure[1] = 12;
-		pace_tested(&o, 2, rand() % 10 < 7 ? 1 + (rand() % 10 < 2) : 0);
+		cost_tested(&o, 2, rand() % 10 < 7 ? 1 + (rand() % 10 < 2) : 0);
 	}
-	assert_true(fabs(pace_chance(&o, 3) - 0.7) < 0.2);
-	assert_true(fabs(pace_chance(&o, 12) - 0.2) < 0.2);
-	assert_true(fabs(pace_chance(&o, 7) - 7.5 / 16) < 1e-9);        /* never seen */
+	assert_true(fabs(cost_chance(&o, 3) - 0.7) < 0.2);
+	assert_true(fabs(cost_chance(&o, 12) - 0.2) < 0.2);
+	assert_true(fabs(cost_chance(&o, 7) - 7.5 / 16) < 1e-9);        /* never seen */
 }
 
 /* Only the drafts whose predecessors held were tested. */
 static void test_tested(void **state)
 {
-	struct pace_odds o = { .sure = { 1, 2, 3, 4 } };
+	struct cost_odds o = { .sure = { 1, 2, 3, 4 } };
 
 	(void)state;
-	pace_tested(&o, 4, 1);
+	cost_tested(&o, 4, 1);
 	assert_true(o.tested[1] == 1 && o.held[1] == 1);
 	assert_true(o.tested[2] == 1 && o.held[2] == 0);
 	assert_true(o.tested[3] == 0 && o.tested[4] == 0);
@@ -42,115 +42,115 @@ static void test_tested(void **state)
 /* Costs are found from rounds; one that was held up counts little. */
 static void test_costs(void **state)
 {
-	struct pace p = { .first_s = 0 };
+	struct cost p = { .first_s = 0 };
 
 	(void)state;
 	for (int i = 0; i < 600; i++) {
 		int k = i % 7 * 2;
 		double t = 0.010 + 0.001 * k + (k > 4 ? 0.001 * (k - 4) : 0);
 
-		pace_round(&p, k, i % 50 == 49 ? 1 : t, 1, t);
-		pace_steps(&p, 3, 0.005, 0.009);
+		cost_round(&p, k, i % 50 == 49 ? 1 : t, 1, t);
+		cost_steps(&p, 3, 0.005, 0.009);
 	}
 	assert_true(fabs(p.first_s - 0.010) < 0.002);
 	assert_true(fabs(p.row_s - 0.001) < 0.0004 && fabs(p.far_s - 0.002) < 0.0005);
-	assert_true(fabs(pace_run(&p, 3) - 0.013) < 0.002);
-	assert_true(fabs(pace_run(&p, 10) - 0.026) < 0.003);
+	assert_true(fabs(cost_run(&p, 3) - 0.013) < 0.002);
+	assert_true(fabs(cost_run(&p, 10) - 0.026) < 0.003);
 	assert_true(fabs(p.step_s - 0.002) < 1e-6 && fabs(p.begin_s - 0.005) < 1e-6);
 }
 
-/* Drafts at no cost of their own: rounds of the length that pace_cut chooses, again and again, end
+/* Drafts at no cost of their own: rounds of the length that cost_cut chooses, again and again, end
  * at the best rate that any length gives. */
 static void test_length(void **state)
 {
 	(void)state;
-	for (int c = 2; c < PACE_CLASSES; c++) {
-		struct pace p = { .first_s = 0.01, .row_s = 0.0005, .far_s = 0.002 };
-		struct pace_odds o = { .all_held = 0 };
-		double chance = pace_chance(&o, c), best = 0, got = 0, expected;
+	for (int c = 2; c < COST_CLASSES; c++) {
+		struct cost p = { .first_s = 0.01, .row_s = 0.0005, .far_s = 0.002 };
+		struct cost_odds o = { .all_held = 0 };
+		double chance = cost_chance(&o, c), best = 0, got = 0, expected;
 
-		for (int i = 0; i < PACE_DRAFTS; i++)
+		for (int i = 0; i < COST_DRAFTS; i++)
 			o.sure[i] = c;
-		for (int k = 0; k <= PACE_DRAFTS; k++) {
+		for (int k = 0; k <= COST_DRAFTS; k++) {
 			double tokens = (1 - pow(chance, k + 1)) / (1 - chance);
 
-			best = fmax(best, tokens / pace_run(&p, k));
+			best = fmax(best, tokens / cost_run(&p, k));
 		}
 		for (int i = 0; i < 200; i++) {
-			int k = pace_cut(&p, &o, PACE_DRAFTS, &expected);
-			double t = pace_run(&p, k);
+			int k = cost_cut(&p, &o, COST_DRAFTS, &expected);
+			double t = cost_run(&p, k);
 
 			got = expected / t;
 			p.tokens = 0.9 * p.tokens + expected;
 			p.seconds = 0.9 * p.seconds + t;
 		}
 		assert_true(got > 0.98 * best);
-		assert_true(pace_rate(&p) < 1.001 * best);
+		assert_true(cost_rate(&p) < 1.001 * best);
 	}
 }
 
 /* A draft that costs more than plain's token is not made, a free and sure one is. */
 static void test_further(void **state)
 {
-	struct pace p = { .first_s = 0.01, .row_s = 0.001, .step_s = 0.009 };
+	struct cost p = { .first_s = 0.01, .row_s = 0.001, .step_s = 0.009 };
 
 	(void)state;
-	assert_false(pace_further_pays(&p, &p.little, 1, 0.9));
+	assert_false(cost_further_pays(&p, &p.little, 1, 0.9));
 	p.step_s = 0.0001;
-	assert_true(pace_further_pays(&p, &p.little, 1, 0.9));
-	assert_false(pace_further_pays(&p, &p.little, 1, 0.1));
-	assert_true(pace_pays(&p, 0, 0.11) && !pace_pays(&p, 0, 0.09));
+	assert_true(cost_further_pays(&p, &p.little, 1, 0.9));
+	assert_false(cost_further_pays(&p, &p.little, 1, 0.1));
+	assert_true(cost_pays(&p, 0, 0.11) && !cost_pays(&p, 0, 0.09));
 }
 
 /* A trial is hoped to pay, loses that hope within a few rounds that do not, and regains it when
  * rounds do; one round that was held up does not decide. */
 static void test_trial(void **state)
 {
-	struct pace p = { .first_s = 0 };
-	struct pace_trial t = { .rounds = 0 };
+	struct cost p = { .first_s = 0 };
+	struct cost_trial t = { .rounds = 0 };
 
 	(void)state;
-	assert_true(pace_trial_rate(&p, &t) == 0);
+	assert_true(cost_trial_rate(&p, &t) == 0);
 	p.first_s = 0.01;
-	assert_true(pace_trial_rate(&p, &t) > 100 && pace_trial_rate(&p, &t) < 125);
+	assert_true(cost_trial_rate(&p, &t) > 100 && cost_trial_rate(&p, &t) < 125);
 	for (int i = 0; i < 4; i++)
-		pace_try(&p, &t, 1, 0.012);
-	assert_true(pace_trial_rate(&p, &t) < 100);
+		cost_try(&p, &t, 1, 0.012);
+	assert_true(cost_trial_rate(&p, &t) < 100);
 	for (int i = 0; i < 100; i++)
-		pace_try(&p, &t, 1, 0.012);
-	pace_doubt(&t);
-	assert_true(t.rounds < 7 && pace_trial_rate(&p, &t) < 100);
+		cost_try(&p, &t, 1, 0.012);
+	cost_doubt(&t);
+	assert_true(t.rounds < 7 && cost_trial_rate(&p, &t) < 100);
 	for (int i = 0; i < 10; i++)
-		pace_try(&p, &t, 2, i == 9 ? 1 : 0.012);
-	assert_true(pace_trial_rate(&p, &t) > 100);
+		cost_try(&p, &t, 2, i == 9 ? 1 : 0.012);
+	assert_true(cost_trial_rate(&p, &t) > 100);
 }
 
 /* What failed is tried again when long nothing was seen of it; what holds stays likely. */
 static void test_forgotten(void **state)
 {
-	struct pace p = { .first_s = 0.01 };
+	struct cost p = { .first_s = 0.01 };
 
 	(void)state;
 	p.little.sure[0] = 12;
 	for (int i = 0; i < 50; i++)
-		pace_tested(&p.little, 1, 0);
-	assert_true(pace_chance(&p.little, 12) < 0.2);
+		cost_tested(&p.little, 1, 0);
+	assert_true(cost_chance(&p.little, 12) < 0.2);
 	for (int i = 0; i < 2000; i++)
-		pace_round(&p, 0, 0.01, 1, 0.01);
-	assert_true(pace_chance(&p.little, 12) > 0.7);
+		cost_round(&p, 0, 0.01, 1, 0.01);
+	assert_true(cost_chance(&p.little, 12) > 0.7);
 }
 
 /* A machine that has become slower makes both a run and a row dearer before plain is run again. */
 static void test_slower(void **state)
 {
-	struct pace p = { .first_s = 0 };
+	struct cost p = { .first_s = 0 };
 
 	(void)state;
 	for (int i = 0; i < 100; i++)
-		pace_round(&p, i % 2 * 3, 0.010 + i % 2 * 0.003, 1, 0.01);
+		cost_round(&p, i % 2 * 3, 0.010 + i % 2 * 0.003, 1, 0.01);
 	assert_true(fabs(p.first_s - 0.010) < 0.001 && fabs(p.row_s - 0.001) < 0.0003);
 	for (int i = 0; i < 100; i++)
-		pace_round(&p, 3, 0.026, 1, 0.026);
+		cost_round(&p, 3, 0.026, 1, 0.026);
 	assert_true(p.first_s > 0.015 && p.row_s < 0.004);
 	assert_true(fabs(p.first_s + 3 * p.row_s - 0.026) < 0.001);
 }
@@ -164,5 +164,5 @@ int main(void)
 		cmocka_unit_test(test_forgotten), cmocka_unit_test(test_slower),
 	};
 
-	return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("cost", tests, NULL, NULL);
 }

@@ -1,33 +1,33 @@
-/* pace.h - what runs and drafts cost and how often drafts hold, measured while decoding; from that,
+/* cost.h - what runs and drafts cost and how often drafts hold, measured while decoding; from that,
  * whether one more draft pays.
  *
  * A round of drafts that hold with chances a_1, a_2, ... emits 1 + a_1 + a_1 a_2 + ... tokens in
  * the mean (Leviathan et al. 2023 with measured chances).  A further draft pays while the chance
  * that it and all before it hold is larger than what its row costs, in tokens at the rate of late.
  * Plain data, all zero at first.  Invariant: nothing here changes what an exact strategy writes. */
-#ifndef S3D_PACE_H
-#define S3D_PACE_H
+#ifndef S3D_COST_H
+#define S3D_COST_H
 #include <stdbool.h>
 
-#define PACE_ROW_PART 0.1       /* a row more costs this part of a run until it is measured */
-enum { PACE_NEAR = 4, PACE_CLASSES = 16, PACE_DRAFTS = 16, PACE_TRIALS = 8 };
+#define COST_ROW_PART 0.1       /* a row more costs this part of a run until it is measured */
+enum { COST_NEAR = 4, COST_CLASSES = 16, COST_DRAFTS = 16, COST_TRIALS = 8 };
 
 /* How often a drafter's tokens held, by how sure it was; older ones count less. */
-struct pace_odds {
-	double tested[PACE_CLASSES], held[PACE_CLASSES];
+struct cost_odds {
+	double tested[COST_CLASSES], held[COST_CLASSES];
 	double all_tested, all_held;
-	int sure[PACE_DRAFTS];          /* class of each draft of the round at hand */
+	int sure[COST_DRAFTS];          /* class of each draft of the round at hand */
 };
 
 /* What a strategy gave in the rounds of late that auto chose it for; older ones count less. */
-struct pace_trial {
+struct cost_trial {
 	double rounds, tokens, seconds;
-	long last;                      /* pace.chosen when it ran */
+	long last;                      /* cost.chosen when it ran */
 };
 
-struct pace {
+struct cost {
 	double first_s;                 /* a run without drafts; 0: unknown */
-	/* What each of the first PACE_NEAR drafts adds, and each more: few rows wait for memory,
+	/* What each of the first COST_NEAR drafts adds, and each more: few rows wait for memory,
 	 * many for arithmetic. */
 	double row_s, far_s;
 	/* The little model's seconds for the first guess of a round (its weights have left the
@@ -35,38 +35,38 @@ struct pace {
 	double begin_s, step_s;
 	double tokens, seconds;         /* of recent rounds */
 	double self_s;                  /* a guess of the model for itself, strategy self */
-	struct pace_odds little, ngram, bridge, self;
-	struct pace_trial bridged;      /* rounds of drafts over the bridge */
-	struct pace_trial trial[PACE_TRIALS];   /* by place among auto's strategies */
+	struct cost_odds little, ngram, bridge, self;
+	struct cost_trial bridged;      /* rounds of drafts over the bridge */
+	struct cost_trial trial[COST_TRIALS];   /* by place among auto's strategies */
 	long chosen;                    /* rounds that auto chose, in all */
 	double spent, lost;             /* their seconds; beyond the best strategy's, for probes */
 };
 
 /* A round: run_s seconds in the big model with k drafts, n tokens came out in all_s seconds. */
-void pace_round(struct pace *, int k, double run_s, int n, double all_s);
+void cost_round(struct cost *, int k, double run_s, int n, double all_s);
 /* The little model made n guesses in so many seconds, the first of them in first. */
-void pace_steps(struct pace *, int n, double first, double seconds);
+void cost_steps(struct cost *, int n, double first, double seconds);
 /* A guess of the model for itself took so many seconds. */
-void pace_self(struct pace *, double seconds);
+void cost_self(struct cost *, double seconds);
 /* Takes a round of n tokens in so many seconds into the trial. */
-void pace_try(struct pace *, struct pace_trial *, int n, double seconds);
+void cost_try(struct cost *, struct cost_trial *, int n, double seconds);
 /* Another text begins: what was learnt in the last one counts as a few rounds only. */
-void pace_doubt(struct pace_trial *);
+void cost_doubt(struct cost_trial *);
 /* Tokens a second that a trial lets expect; hopes for a little more than plain's until it has
  * proof.  0: plain's time is not known yet. */
-double pace_trial_rate(const struct pace *, const struct pace_trial *);
+double cost_trial_rate(const struct cost *, const struct cost_trial *);
 /* The first held of the round's k drafts held. */
-void pace_tested(struct pace_odds *, int k, int held);
+void cost_tested(struct cost_odds *, int k, int held);
 /* Chance that a draft of this class holds if those before it do. */
-double pace_chance(const struct pace_odds *, int sure);
+double cost_chance(const struct cost_odds *, int sure);
 /* Tokens a second that must be beaten: what came out of late, or plain decoding if that is more. */
-double pace_rate(const struct pace *);
+double cost_rate(const struct cost *);
 /* How many of the k drafts whose classes are in odds->sure pay; *expected: tokens of the round. */
-int pace_cut(const struct pace *, const struct pace_odds *, int k, double *expected);
+int cost_cut(const struct cost *, const struct cost_odds *, int k, double *expected);
 /* Seconds of a run with k drafts. */
-double pace_run(const struct pace *, int k);
+double cost_run(const struct cost *, int k);
 /* Whether draft k (0, 1, ...) pays that is made, if it and all before it hold with chance all;
  * further: that would still have to be made, if all before it do. */
-bool pace_pays(const struct pace *, int k, double all);
-bool pace_further_pays(const struct pace *, const struct pace_odds *, int k, double all);
+bool cost_pays(const struct cost *, int k, double all);
+bool cost_further_pays(const struct cost *, const struct cost_odds *, int k, double all);
 #endif

@@ -1,5 +1,5 @@
-/* calibrate_text.c - texts that are known, read by full passes: a file in windows, conversations of
- * an earlier run.
+/* calibrate_corpus.c - texts that are known, read by full passes: a file in windows, conversations
+ * of an earlier run.
  *
  * Invariant: what is held out is not summed up, and is a copy. */
 #include "engine/calibrate/calibrate_parts.h"
@@ -10,9 +10,9 @@
 enum { WINDOW_LEAST = 32, WINDOWS_LEAST = 4, TEXT_MOST = 64 << 20, ROWS_LEAST = 512,
 	HELD_LEAST = 64, PROMPT = 16 };
 
-int text_hold(struct calibrate *c, const struct said *t, char err[ERR_MAX])
+int corpus_hold(struct calibrate *c, const struct sample *t, char err[ERR_MAX])
 {
-	struct said *to = &c->held[c->n_held];
+	struct sample *to = &c->held[c->n_held];
 
 	if (c->n_held == HELD_MOST)
 		return 0;
@@ -26,12 +26,12 @@ int text_hold(struct calibrate *c, const struct said *t, char err[ERR_MAX])
 	return 0;
 }
 
-int text_read(struct calibrate *c, const struct said *t, char err[ERR_MAX])
+int corpus_read(struct calibrate *c, const struct sample *t, char err[ERR_MAX])
 {
 	int lane[CALIBRATE_BATCH], n;
 
 	if (t->number % HOLD_EACH == 0)
-		return text_hold(c, t, err);
+		return corpus_hold(c, t, err);
 	sums_begin(c->sums, c->lanes);
 	for (int i = 0; i < CALIBRATE_BATCH; i++)
 		lane[i] = c->lanes;
@@ -49,7 +49,7 @@ int text_read(struct calibrate *c, const struct said *t, char err[ERR_MAX])
 	return 0;
 }
 
-bool text_enough(const struct calibrate *c)
+bool corpus_enough(const struct calibrate *c)
 {
 	return sums_rows(c->sums) >= ROWS_LEAST && c->held_tokens >= HELD_LEAST;
 }
@@ -70,12 +70,12 @@ static int *read_ids(const struct calibrate *c, int *n, char err[ERR_MAX])
 static int read_window(struct calibrate *c, const int *ids, int i, int window, char err[ERR_MAX])
 {
 	int own[CONTEXT], bos = tokenizer_add_bos(c->e->tok);
-	struct said t = { i, PROMPT, window, own };
+	struct sample t = { i, PROMPT, window, own };
 
 	own[0] = tokenizer_bos(c->e->tok);
 	memcpy(own + bos, ids + (size_t)i * (size_t)(window - bos),
 	       sizeof(*own) * (size_t)(window - bos));
-	return text_read(c, &t, err);
+	return corpus_read(c, &t, err);
 }
 
 static int read_windows(struct calibrate *c, const int *ids, int n, char err[ERR_MAX])
@@ -88,7 +88,7 @@ static int read_windows(struct calibrate *c, const int *ids, int n, char err[ERR
 		return fail(err, "%s: too short to calibrate with: it has %d of at least %d "
 			    "tokens, and many thousands do better", c->o->text, n,
 			    WINDOW_LEAST * WINDOWS_LEAST);
-	for (int i = 0; i < windows && (clock_now() < c->end || !text_enough(c)); i++) {
+	for (int i = 0; i < windows && (clock_now() < c->end || !corpus_enough(c)); i++) {
 		if (calibrate_stop(c))
 			return 1;
 		if (read_window(c, ids, i, window, err) != 0)
@@ -98,7 +98,7 @@ static int read_windows(struct calibrate *c, const int *ids, int n, char err[ERR
 	return 0;
 }
 
-int text_run(struct calibrate *c, char err[ERR_MAX])
+int corpus_run(struct calibrate *c, char err[ERR_MAX])
 {
 	int n, *ids = read_ids(c, &n, err), rc = -1;
 

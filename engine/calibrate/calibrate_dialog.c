@@ -1,4 +1,4 @@
-/* calibrate_talk.c - conversations that the model has with itself, many at a time.
+/* calibrate_dialog.c - conversations that the model has with itself, many at a time.
  *
  * A question is one of calibrate_lines; when all of these have been asked, the beginning of one,
  * with which the model goes on itself.  It answers greedily in half of the conversations and at
@@ -13,7 +13,7 @@
 
 enum { QUESTION_MOST = 64, ANSWER_MOST = 192, ANSWER_LEAST = 16, FOLLOW_ROOM = 96 };
 
-struct talk {
+struct dialog {
 	struct lane at;
 	struct sampler_opt law;
 	int number, n, fed;     /* ids known; of them in the cache */
@@ -29,13 +29,13 @@ struct frame {
 	int *next, n_next, next_from, next_before;
 };
 
-struct talks {
+struct dialogs {
 	struct calibrate *c;
 	struct sampler *sampler;
 	struct frame frame;
 	int number;             /* of the next conversation */
 	bool fails;             /* what is said is not kept any more */
-	struct talk talk[LANES_MOST];
+	struct dialog dialog[LANES_MOST];
 };
 
 static int last_end(const struct tokenizer *tok, const int *ids, int n)
@@ -56,7 +56,7 @@ static int common(const int *a, int n_a, const int *b, int n_b)
 
 /* Renders turns, whose last is an empty question, and finds out where its words go: what any
  * question shares with the empty one stands before them. */
-static int open_turns(struct talks *s, struct turn *turns, int n, int **ids, int *n_ids,
+static int open_turns(struct dialogs *s, struct turn *turns, int n, int **ids, int *n_ids,
 		      int *before, char err[ERR_MAX])
 {
 	struct engine *e = s->c->e;
@@ -75,7 +75,7 @@ static int open_turns(struct talks *s, struct turn *turns, int n, int **ids, int
 	return 0;
 }
 
-static int open_frame(struct talks *s, char err[ERR_MAX])
+static int open_frame(struct dialogs *s, char err[ERR_MAX])
 {
 	struct engine *e = s->c->e;
 	char *system = template_default_system(e->tmpl, e->model->file);
@@ -115,7 +115,8 @@ static size_t given(const char *line, int number)
 	return at;
 }
 
-static int put_ids(const struct talks *s, struct talk *t, const int *ids, int n, char err[ERR_MAX])
+static int put_ids(const struct dialogs *s, struct dialog *t, const int *ids, int n,
+		   char err[ERR_MAX])
 {
 	if (n > s->c->context - t->n)
 		return fail(err, "a conversation is longer than the context of %d tokens",
@@ -125,7 +126,7 @@ static int put_ids(const struct talks *s, struct talk *t, const int *ids, int n,
 	return 0;
 }
 
-static int put_line(struct talks *s, struct talk *t, const char *line, size_t len,
+static int put_line(struct dialogs *s, struct dialog *t, const char *line, size_t len,
 		    char err[ERR_MAX])
 {
 	int ids[512], n = tokenizer_encode(s->c->e->tok, line, len, false, ids, 512, err);
@@ -135,7 +136,7 @@ static int put_line(struct talks *s, struct talk *t, const char *line, size_t le
 	return put_ids(s, t, ids, n < QUESTION_MOST ? n : QUESTION_MOST, err);
 }
 
-static void begin_answer(const struct talks *s, struct talk *t)
+static void begin_answer(const struct dialogs *s, struct dialog *t)
 {
 	int room = s->c->context - t->n;
 
@@ -146,7 +147,7 @@ static void begin_answer(const struct talks *s, struct talk *t)
 	t->law.top_k = 40;
 }
 
-static int end_question(const struct talks *s, struct talk *t, char err[ERR_MAX])
+static int end_question(const struct dialogs *s, struct dialog *t, char err[ERR_MAX])
 {
 	const struct frame *f = &s->frame;
 
@@ -157,7 +158,7 @@ static int end_question(const struct talks *s, struct talk *t, char err[ERR_MAX]
 }
 
 /* What stands before the question, and as much of it as is given. */
-static int put_head(struct talks *s, struct talk *t, char err[ERR_MAX])
+static int put_head(struct dialogs *s, struct dialog *t, char err[ERR_MAX])
 {
 	const char *line = calibrate_lines[(long)t->number * 7919 % calibrate_n_lines];
 	int bos = tokenizer_bos(s->c->e->tok), rc;
@@ -169,7 +170,7 @@ static int put_head(struct talks *s, struct talk *t, char err[ERR_MAX])
 	return rc == 0 && !t->n ? put_ids(s, t, (int[]){ 0 }, 1, err) : rc;
 }
 
-static int begin(struct talks *s, struct talk *t, char err[ERR_MAX])
+static int begin(struct dialogs *s, struct dialog *t, char err[ERR_MAX])
 {
 	int before[CONTEXT], number = s->number++;
 
@@ -194,12 +195,12 @@ static int begin(struct talks *s, struct talk *t, char err[ERR_MAX])
 	t->fed = common(before, t->fed, t->ids, t->n - 1);
 	if (t->fed < s->c->e->be->kv_back(t->at.kv))
 		t->fed = 0;
-	sums_begin(s->c->sums, (int)(t - s->talk));
+	sums_begin(s->c->sums, (int)(t - s->dialog));
 	return 0;
 }
 
 /* One more question behind an answer that has ended. */
-static int follow(struct talks *s, struct talk *t, char err[ERR_MAX])
+static int follow(struct dialogs *s, struct dialog *t, char err[ERR_MAX])
 {
 	const struct frame *f = &s->frame;
 	const char *line = calibrate_follow[mixed(t->number) / 8 % (uint64_t)calibrate_n_follow];
@@ -213,23 +214,23 @@ static int follow(struct talks *s, struct talk *t, char err[ERR_MAX])
 	return 0;
 }
 
-static int finish(struct talks *s, struct talk *t, char err[ERR_MAX])
+static int finish(struct dialogs *s, struct dialog *t, char err[ERR_MAX])
 {
-	struct said said = { t->number, t->answer, t->n, t->ids };
+	struct sample sample = { t->number, t->answer, t->n, t->ids };
 	struct calibrate *c = s->c;
 	char why[ERR_MAX];
 
-	if (c->state && !s->fails && state_write(c->state, &said, why) != 0) {
+	if (c->state && !s->fails && state_write(c->state, &sample, why) != 0) {
 		s->fails = true;
 		calibrate_note(c, why);
 	}
-	if (t->number % HOLD_EACH == 0 && text_hold(c, &said, err) != 0)
+	if (t->number % HOLD_EACH == 0 && corpus_hold(c, &sample, err) != 0)
 		return -1;
 	return begin(s, t, err);
 }
 
 /* What a row of logits adds to its conversation. */
-static int advance(struct talks *s, struct talk *t, const float *row, char err[ERR_MAX])
+static int advance(struct dialogs *s, struct dialog *t, const float *row, char err[ERR_MAX])
 {
 	const struct tokenizer *tok = s->c->e->tok;
 	bool ends, full;
@@ -251,7 +252,7 @@ static int advance(struct talks *s, struct talk *t, const float *row, char err[E
 	return (t->answer && ends) || full ? finish(s, t, err) : 0;
 }
 
-static int pass(struct talks *s, char err[ERR_MAX])
+static int pass(struct dialogs *s, char err[ERR_MAX])
 {
 	struct calibrate *c = s->c;
 	int tok[LANES_MOST], lane[LANES_MOST];
@@ -260,7 +261,7 @@ static int pass(struct talks *s, char err[ERR_MAX])
 	const float *rows;
 
 	for (int i = 0; i < c->lanes; i++) {
-		struct talk *t = &s->talk[i];
+		struct dialog *t = &s->dialog[i];
 
 		t->at.pos = t->fed;
 		lanes[i] = t->at;
@@ -272,20 +273,20 @@ static int pass(struct talks *s, char err[ERR_MAX])
 		return fail(err, "%s", c->e->be->error(c->e->dev));
 	sums_pass(c->sums, c->lanes, lane);
 	for (int i = 0; i < c->lanes; i++)
-		if (advance(s, &s->talk[i], row_at(rows, c->e->target.n_out, i), err) != 0)
+		if (advance(s, &s->dialog[i], row_at(rows, c->e->target.n_out, i), err) != 0)
 			return -1;
 	return 0;
 }
 
 /* Conversations of an earlier run. */
-static int read_earlier(struct talks *s, char err[ERR_MAX])
+static int read_earlier(struct dialogs *s, char err[ERR_MAX])
 {
-	struct said t;
+	struct sample t;
 
 	while (s->c->state && state_read(s->c->state, &t)) {
 		if (calibrate_stop(s->c))
 			return 1;
-		if (text_read(s->c, &t, err) != 0)
+		if (corpus_read(s->c, &t, err) != 0)
 			return -1;
 		s->number = t.number >= s->number ? t.number + 1 : s->number;
 		calibrate_tell(s->c, -1, "reading what an earlier run wrote");
@@ -293,7 +294,7 @@ static int read_earlier(struct talks *s, char err[ERR_MAX])
 	return 0;
 }
 
-static int open_lanes(struct talks *s, char err[ERR_MAX])
+static int open_lanes(struct dialogs *s, char err[ERR_MAX])
 {
 	const struct engine *e = s->c->e;
 
@@ -306,7 +307,7 @@ static int open_lanes(struct talks *s, char err[ERR_MAX])
 			    "answer in a chat frame of %d, its system prompt included",
 			    s->c->context, s->frame.n);
 	for (int i = 0; i < s->c->lanes; i++) {
-		struct talk *t = &s->talk[i];
+		struct dialog *t = &s->dialog[i];
 
 		t->at.kv = e->be->kv_new(e->dev, s->c->context, err);
 		if (!t->at.kv || begin(s, t, err) != 0)
@@ -315,12 +316,12 @@ static int open_lanes(struct talks *s, char err[ERR_MAX])
 	return 0;
 }
 
-static int write_text(struct talks *s, char err[ERR_MAX])
+static int write_text(struct dialogs *s, char err[ERR_MAX])
 {
 	long held = 0;
 
 	/* of texts that are held out, those count too that are being written */
-	while (clock_now() < s->c->end || !text_enough(s->c)) {
+	while (clock_now() < s->c->end || !corpus_enough(s->c)) {
 		s->c->held_tokens -= held;
 		if (calibrate_stop(s->c))
 			return 1;
@@ -329,7 +330,7 @@ static int write_text(struct talks *s, char err[ERR_MAX])
 		calibrate_tell(s->c, -1, "writing");
 		held = 0;
 		for (int i = 0; i < s->c->lanes; i++) {
-			const struct talk *t = &s->talk[i];
+			const struct dialog *t = &s->dialog[i];
 
 			if (t->number % HOLD_EACH == 0 && t->answer && t->fed > t->answer)
 				held += t->fed - t->answer;
@@ -340,22 +341,22 @@ static int write_text(struct talks *s, char err[ERR_MAX])
 	return 0;
 }
 
-static int hold_rest(struct talks *s, char err[ERR_MAX])
+static int hold_rest(struct dialogs *s, char err[ERR_MAX])
 {
 	for (int i = 0; i < s->c->lanes; i++) {
-		const struct talk *t = &s->talk[i];
-		struct said said = { t->number, t->answer, t->fed, (int *)t->ids };
+		const struct dialog *t = &s->dialog[i];
+		struct sample sample = { t->number, t->answer, t->fed, (int *)t->ids };
 
 		if (t->number % HOLD_EACH == 0 && t->answer && t->fed > t->answer &&
-		    text_hold(s->c, &said, err) != 0)
+		    corpus_hold(s->c, &sample, err) != 0)
 			return -1;
 	}
 	return 0;
 }
 
-int talk_run(struct calibrate *c, char err[ERR_MAX])
+int dialog_run(struct calibrate *c, char err[ERR_MAX])
 {
-	struct talks *s = mem_new(1, sizeof(*s), err);
+	struct dialogs *s = mem_new(1, sizeof(*s), err);
 	int rc;
 
 	if (!s)
@@ -369,8 +370,8 @@ int talk_run(struct calibrate *c, char err[ERR_MAX])
 	if (rc == 0)
 		rc = hold_rest(s, err);
 	for (int i = 0; i < c->lanes; i++)
-		if (s->talk[i].at.kv)
-			c->e->be->kv_free(s->talk[i].at.kv);
+		if (s->dialog[i].at.kv)
+			c->e->be->kv_free(s->dialog[i].at.kv);
 	sampler_close(s->sampler);
 	free(s->frame.ids);
 	free(s->frame.next);

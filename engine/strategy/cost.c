@@ -1,6 +1,6 @@
-/* pace.c - see pace.h.  Fading means; what takes far longer than expected was held up by something
+/* cost.c - see cost.h.  Fading means; what takes far longer than expected was held up by something
  * else and counts as twice what was expected. */
-#include "engine/strategy/pace.h"
+#include "engine/strategy/cost.h"
 
 static const double FADE = 0.93, FADE_ODDS = 0.97, FADE_TRIAL = 0.95;
 /* What a class showed is forgotten so fast while nothing tests it: a class that once failed gets
@@ -19,27 +19,27 @@ static void fade(double *x, double value)
 	*x = *x > 0 ? FADE * *x + (1 - FADE) * value : value;
 }
 
-static double row_seconds(const struct pace *p, int k)
+static double row_seconds(const struct cost *p, int k)
 {
-	double known = k < PACE_NEAR ? p->row_s : p->far_s;
+	double known = k < COST_NEAR ? p->row_s : p->far_s;
 
-	return known > 0 ? known : PACE_ROW_PART * p->first_s;
+	return known > 0 ? known : COST_ROW_PART * p->first_s;
 }
 
-double pace_run(const struct pace *p, int k)
+double cost_run(const struct cost *p, int k)
 {
-	int far = k > PACE_NEAR ? k - PACE_NEAR : 0;
+	int far = k > COST_NEAR ? k - COST_NEAR : 0;
 
-	return p->first_s + (k - far) * row_seconds(p, 0) + far * row_seconds(p, PACE_NEAR);
+	return p->first_s + (k - far) * row_seconds(p, 0) + far * row_seconds(p, COST_NEAR);
 }
 
 /* A run with drafts took t: the machine is faster or slower now, or a row costs something else.
  * Both in part, as plain runs are rare while drafts pay. */
-static void learn_rows(struct pace *p, int k, double t)
+static void learn_rows(struct cost *p, int k, double t)
 {
-	double expected = pace_run(p, k), row = row_seconds(p, k - 1);
+	double expected = cost_run(p, k), row = row_seconds(p, k - 1);
 	double speed = FADE + (1 - FADE) * t / expected;
-	double off = (t - expected) / (k > PACE_NEAR ? k - PACE_NEAR : k);
+	double off = (t - expected) / (k > COST_NEAR ? k - COST_NEAR : k);
 
 	row = speed * row + (1 - FADE) * (off < row ? off : row);
 	p->row_s = speed * row_seconds(p, 0);
@@ -47,10 +47,10 @@ static void learn_rows(struct pace *p, int k, double t)
 	p->first_s *= speed;
 	if (row < 0.01 * p->first_s)
 		row = 0.01 * p->first_s;
-	*(k > PACE_NEAR ? &p->far_s : &p->row_s) = row;
+	*(k > COST_NEAR ? &p->far_s : &p->row_s) = row;
 }
 
-static void learn_run(struct pace *p, int k, double t)
+static void learn_run(struct cost *p, int k, double t)
 {
 	double most;
 
@@ -59,25 +59,25 @@ static void learn_run(struct pace *p, int k, double t)
 		return;
 	}
 	if (p->first_s == 0)
-		p->first_s = t / (1 + PACE_ROW_PART * k);
-	most = 2 * pace_run(p, k);
+		p->first_s = t / (1 + COST_ROW_PART * k);
+	most = 2 * cost_run(p, k);
 	learn_rows(p, k, t < most ? t : most);
 }
 
-static void forget(struct pace_odds *o)
+static void forget(struct cost_odds *o)
 {
-	for (int i = 0; i < PACE_CLASSES; i++) {
+	for (int i = 0; i < COST_CLASSES; i++) {
 		o->tested[i] *= FORGET;
 		o->held[i] *= FORGET;
 	}
 }
 
-void pace_round(struct pace *p, int k, double run_s, int n, double all_s)
+void cost_round(struct cost *p, int k, double run_s, int n, double all_s)
 {
 	double most;
 
 	learn_run(p, k, run_s);
-	most = 4 * (pace_run(p, k) + p->begin_s + k * (p->step_s + p->self_s));
+	most = 4 * (cost_run(p, k) + p->begin_s + k * (p->step_s + p->self_s));
 	p->tokens = FADE * p->tokens + n;
 	p->seconds = FADE * p->seconds + (all_s < most ? all_s : most);
 	forget(&p->little);
@@ -86,7 +86,7 @@ void pace_round(struct pace *p, int k, double run_s, int n, double all_s)
 	forget(&p->bridge);
 }
 
-void pace_try(struct pace *p, struct pace_trial *t, int n, double seconds)
+void cost_try(struct cost *p, struct cost_trial *t, int n, double seconds)
 {
 	double most = t->rounds > 0 ? 2 * t->seconds / t->rounds : 2 * p->first_s;
 
@@ -96,7 +96,7 @@ void pace_try(struct pace *p, struct pace_trial *t, int n, double seconds)
 	t->last = p->chosen;
 }
 
-void pace_doubt(struct pace_trial *t)
+void cost_doubt(struct cost_trial *t)
 {
 	double keep = t->rounds > DOUBT_ROUNDS ? DOUBT_ROUNDS / t->rounds : 1;
 
@@ -105,14 +105,14 @@ void pace_doubt(struct pace_trial *t)
 	t->seconds *= keep;
 }
 
-double pace_trial_rate(const struct pace *p, const struct pace_trial *t)
+double cost_trial_rate(const struct cost *p, const struct cost_trial *t)
 {
 	if (p->first_s == 0)
 		return 0;
 	return (t->tokens + HOPE_ROUNDS * HOPE) / (t->seconds + HOPE_ROUNDS * p->first_s);
 }
 
-void pace_steps(struct pace *p, int n, double first, double seconds)
+void cost_steps(struct cost *p, int n, double first, double seconds)
 {
 	if (n > 0)
 		fade(&p->begin_s, first);
@@ -120,12 +120,12 @@ void pace_steps(struct pace *p, int n, double first, double seconds)
 		fade(&p->step_s, (seconds - first) / (n - 1));
 }
 
-void pace_self(struct pace *p, double seconds)
+void cost_self(struct cost *p, double seconds)
 {
 	fade(&p->self_s, seconds);
 }
 
-void pace_tested(struct pace_odds *o, int k, int held)
+void cost_tested(struct cost_odds *o, int k, int held)
 {
 	for (int i = 0; i < k && i <= held; i++) {
 		int c = o->sure[i];
@@ -137,14 +137,14 @@ void pace_tested(struct pace_odds *o, int k, int held)
 	}
 }
 
-double pace_chance(const struct pace_odds *o, int sure)
+double cost_chance(const struct cost_odds *o, int sure)
 {
-	double word = (sure + 0.5) / PACE_CLASSES;
+	double word = (sure + 0.5) / COST_CLASSES;
 
 	return (o->held[sure] + PRIOR * word) / (o->tested[sure] + PRIOR);
 }
 
-double pace_rate(const struct pace *p)
+double cost_rate(const struct cost *p)
 {
 	double plain = p->first_s > 0 ? 1 / p->first_s : 0;
 	double late = p->seconds > 0 ? p->tokens / p->seconds : 0;
@@ -152,28 +152,28 @@ double pace_rate(const struct pace *p)
 	return late > plain ? late : plain;
 }
 
-bool pace_pays(const struct pace *p, int k, double all)
+bool cost_pays(const struct cost *p, int k, double all)
 {
-	return all >= pace_rate(p) * row_seconds(p, k);
+	return all >= cost_rate(p) * row_seconds(p, k);
 }
 
-bool pace_further_pays(const struct pace *p, const struct pace_odds *o, int k, double all)
+bool cost_further_pays(const struct cost *p, const struct cost_odds *o, int k, double all)
 {
 	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR);
 	double step = o == &p->self ? p->self_s : p->step_s;
 
-	return all * chance >= pace_rate(p) * (row_seconds(p, k) + step);
+	return all * chance >= cost_rate(p) * (row_seconds(p, k) + step);
 }
 
-int pace_cut(const struct pace *p, const struct pace_odds *o, int k, double *expected)
+int cost_cut(const struct cost *p, const struct cost_odds *o, int k, double *expected)
 {
 	double all = 1;
 	int i;
 
 	*expected = 1;
 	for (i = 0; i < k; i++) {
-		all *= pace_chance(o, o->sure[i]);
-		if (!pace_pays(p, i, all))
+		all *= cost_chance(o, o->sure[i]);
+		if (!cost_pays(p, i, all))
 			break;
 		*expected += all;
 	}

@@ -1,6 +1,6 @@
-/* test_pair.c - which little models may draft: what the big one's conversations have must mean the
- * same to both, and what nobody uses does not count. */
-#include "engine/pair.h"
+/* test_draft_compat.c - which little models may draft: what the big one's conversations have must
+ * mean the same to both, and what nobody uses does not count. */
+#include "engine/draft_compat.h"
 #include "tests/mk.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static char folder[] = "build/test-pair-XXXXXX", big[64], little[64], err[ERR_MAX];
+static char folder[] = "build/test-draft-compat-XXXXXX", big[64], little[64], err[ERR_MAX];
 
 /* n bytes of the little model's file, `behind` bytes behind the first key. */
 static void patch(const char *key, size_t behind, const void *bytes, size_t n)
@@ -39,7 +39,7 @@ static int check(bool framed)
 
 	assert_true(b && tok && !frame == !framed);
 	*err = '\0';
-	rc = pair_check(a, tok, frame, b, err);
+	rc = draft_compat(a, tok, frame, b, err);
 	tokenizer_close(tok);
 	model_close(a);
 	model_close(b);

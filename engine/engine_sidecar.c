@@ -1,28 +1,28 @@
-/* side.c - see side.h. */
-#include "engine/side.h"
+/* engine_sidecar.c - see engine_sidecar.h. */
+#include "engine/engine_sidecar.h"
 
-size_t side_weights(const struct engine *e)
+size_t engine_sidecar_weights(const struct engine *e)
 {
 	const struct gguf_tensor *out = e->model->output;
 	size_t sum = 0;
 
-	if (e->side && e->side->bridge.vocab)
-		sum = out->bytes / (size_t)out->dim[1] * (size_t)e->side->bridge.n_vocab;
-	for (int64_t i = 0; e->side && i < gguf_n_tensors(e->side->file); i++)
-		sum += gguf_tensor_at(e->side->file, i)->bytes;
+	if (e->sidecar && e->sidecar->bridge.vocab)
+		sum = out->bytes / (size_t)out->dim[1] * (size_t)e->sidecar->bridge.n_vocab;
+	for (int64_t i = 0; e->sidecar && i < gguf_n_tensors(e->sidecar->file); i++)
+		sum += gguf_tensor_at(e->sidecar->file, i)->bytes;
 	return sum;
 }
 
-size_t side_kept(const struct engine *e)
+size_t engine_sidecar_kept(const struct engine *e)
 {
 	size_t row = (size_t)e->model->cfg.n_embd * sizeof(float);
 
-	return e->side ? KEEP_ROWS * KEEP_LAYERS * row : 0;
+	return e->sidecar ? KEEP_ROWS * KEEP_LAYERS * row : 0;
 }
 
 static int attach(struct engine *e, char err[ERR_MAX])
 {
-	const struct bridge *b = &e->side->bridge;
+	const struct bridge *b = &e->sidecar->bridge;
 	int fed[KEEP_LAYERS];
 
 	if (!e->be->draft)
@@ -32,7 +32,7 @@ static int attach(struct engine *e, char err[ERR_MAX])
 	if (e->be->draft->kv_keep(e->target.kv, fed, KEEP_LAYERS, err) != 0 ||
 	    e->be->draft->bridge(e->dev, b, err) != 0)
 		return -1;
-	gguf_drop_all(e->side->file);   /* packed, or read again */
+	gguf_drop_all(e->sidecar->file);   /* packed, or read again */
 	e->bridged = (struct plan){ .bridge = b };
 	e->strat.bridge_smp = sampler_open(b->vocab ? b->n_vocab : e->model->cfg.n_out, b->vocab,
 					   err);
@@ -42,17 +42,17 @@ static int attach(struct engine *e, char err[ERR_MAX])
 	return 0;
 }
 
-void side_attach(struct engine *e)
+void engine_sidecar_attach(struct engine *e)
 {
-	if (!e->side)
+	if (!e->sidecar)
 		return;
-	if (attach(e, e->side_err) != 0)
-		side_detach(e);
+	if (attach(e, e->sidecar_err) != 0)
+		engine_sidecar_detach(e);
 	else
 		e->strat.bridged = &e->bridged;
 }
 
-void side_detach(struct engine *e)
+void engine_sidecar_detach(struct engine *e)
 {
 	char err[ERR_MAX];
 
