@@ -7,6 +7,7 @@
 #include "app/chat/chat.h"
 #include "app/config/options.h"
 #include "app/chat/saved.h"
+#include "tests/home_kit.h"
 #include "tests/mk.h"
 
 #include <stdarg.h>
@@ -27,7 +28,7 @@
 #define PASTE_END "\033[201~"
 enum { OUT_MOST = 1 << 22, KINDS = 2 };
 
-static char home[] = "/tmp/s3dchat-program.XXXXXX", model[64], program[PATH_MAX], err[ERR_MAX];
+static char model[64], program[PATH_MAX], err[ERR_MAX];
 
 struct run {
 	bool line;              /* line chat */
@@ -175,36 +176,15 @@ static inline void leave(struct run *r)
 
 static inline int set_up(void **state)
 {
-	const char *b = getenv("B");
 	struct mk_spec spec = MK_TINY;
-	char full[PATH_MAX];
 
 	(void)state;
-	if (!mkdtemp(home))
+	if (home_open() || home_program(program))
 		return -1;
-	snprintf(program, sizeof(program), "%s/s3dchat", b ? b : "build/release");
-	if (!realpath(program, full))
-		return -1;
-	strcpy(program, full);
 	snprintf(model, sizeof(model), "%s/model.gguf", home);
-	setenv("HOME", home, 1);
-	setenv("XDG_DATA_HOME", home, 1);
-	setenv("XDG_STATE_HOME", home, 1);
-	setenv("XDG_CONFIG_HOME", home, 1);
-	setenv("INPUTRC", "/dev/null", 1);
 	setenv("TERM", "xterm-256color", 1);
-	setenv("LC_ALL", "C.UTF-8", 1);
 	unsetenv("SSH_CONNECTION");
 	unsetenv("SSH_TTY");
 	return mk_write(model, &spec, err);
-}
-
-static inline int tear_down(void **state)
-{
-	char command[64];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", home);
-	return system(command);
 }
 #endif

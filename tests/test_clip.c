@@ -2,6 +2,7 @@
  *
  * Base64 texts are those of RFC 4648, section 10, and of Python's base64.b64encode. */
 #include "app/talk/clip.h"
+#include "tests/home_kit.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -14,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/s3dchat-clip.XXXXXX", note[ERR_MAX], err[ERR_MAX];
+static char note[ERR_MAX], err[ERR_MAX];
 
 static void assert_sequence(const char *text, size_t n, const char *base64)
 {
@@ -60,7 +61,7 @@ static void test_file(void **state)
 	struct stat st;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/s3dchat/copy.txt", dir);
+	snprintf(path, sizeof(path), "%s/s3dchat/copy.txt", home);
 	assert_int_equal(clip_copy("a\033[2Jb\xff\n", 8, note, err), 0);
 	assert_non_null(strstr(note, path));
 	assert_string_equal(file_text(path), "a^[[2Jb\xef\xbf\xbd\n");
@@ -70,7 +71,7 @@ static void test_file(void **state)
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(symlink("../victim", path), 0);
 	assert_int_equal(clip_copy("x", 1, note, err), 0);
-	snprintf(path, sizeof(path), "%s/victim", dir);
+	snprintf(path, sizeof(path), "%s/victim", home);
 	assert_int_not_equal(access(path, F_OK), 0);
 	text = malloc(100000);
 	memset(text, 'y', 100000);
@@ -79,7 +80,7 @@ static void test_file(void **state)
 	setenv("XDG_RUNTIME_DIR", "/dev/null/x", 1);
 	assert_int_equal(clip_copy("x", 1, note, err), -1);
 	assert_non_null(strstr(err, "/dev/null/x"));
-	setenv("XDG_RUNTIME_DIR", dir, 1);
+	setenv("XDG_RUNTIME_DIR", home, 1);
 }
 
 /* On a terminal up to 74,994 bytes go out as a sequence, one more goes into the file. */
@@ -116,18 +117,9 @@ static void test_terminal(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	if (!mkdtemp(dir))
+	if (home_open())
 		return -1;
-	return setenv("XDG_RUNTIME_DIR", dir, 1);
-}
-
-static int tear_down(void **state)
-{
-	char command[64];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
+	return setenv("XDG_RUNTIME_DIR", home, 1);
 }
 
 int main(void)
@@ -137,5 +129,5 @@ int main(void)
 		cmocka_unit_test(test_terminal),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, home_close);
 }

@@ -7,6 +7,7 @@
 #include "ui/term/crash.h"
 #include "app/worker/worker.h"
 #include "kernels/threads.h"
+#include "tests/home_kit.h"
 #include "tests/mk.h"
 #include "ui/term/term.h"
 
@@ -24,7 +25,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static char home[] = "/tmp/s3dchat-crash.XXXXXX", model[64], program[256], err[ERR_MAX];
+static char model[64], program[PATH_MAX], err[ERR_MAX];
 static pthread_t first;
 
 static int deep(volatile int n)
@@ -188,32 +189,16 @@ static void test_shrinks(void **state)
 
 static int set_up(void **state)
 {
-	const char *b = getenv("B");
 	struct mk_spec spec = MK_TINY;
 
 	(void)state;
 	first = pthread_self();
-	if (!mkdtemp(home))
+	if (home_open() || home_program(program))
 		return -1;
-	snprintf(program, sizeof(program), "%s/s3dchat", b ? b : "build/release");
 	snprintf(model, sizeof(model), "%s/model.gguf", home);
-	setenv("HOME", home, 1);
-	setenv("XDG_DATA_HOME", home, 1);
-	setenv("XDG_STATE_HOME", home, 1);
-	setenv("XDG_CONFIG_HOME", home, 1);
-	setenv("TERM", "xterm", 1);
 	spec.type = "F16";
 	spec.n_embd = 256;
 	return mk_write(model, &spec, err);
-}
-
-static int tear_down(void **state)
-{
-	char command[64];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", home);
-	return system(command);
 }
 
 int main(void)
@@ -224,5 +209,5 @@ int main(void)
 		cmocka_unit_test(test_shrinks),
 	};
 
-	return cmocka_run_group_tests_name("crash", tests, set_up, tear_down);
+	return cmocka_run_group_tests_name("crash", tests, set_up, home_close);
 }

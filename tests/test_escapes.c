@@ -9,10 +9,10 @@
 #include "base/text.h"
 #include "app/worker/worker.h"
 #include "tests/escape_kit.h"
+#include "tests/home_kit.h"
 
 enum { STRINGS = 10000, NOISE = 48, TYPED = 200 };
 
-static char dir[] = "/tmp/s3dchat-escapes.XXXXXX";
 static uint32_t seed = 2024;
 
 static unsigned dice(unsigned n)
@@ -132,7 +132,7 @@ static void test_line_chat(void **state)
 	FILE *f;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/input", dir);
+	snprintf(path, sizeof(path), "%s/input", home);
 	f = fopen(path, "w");
 	assert_non_null(f);
 	for (int i = 0; i < STRINGS; i++) {
@@ -214,24 +214,9 @@ static void test_typed(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	setenv("TERM", "xterm", 1);
-	setenv("LC_ALL", "C.UTF-8", 1);
-	if (!mkdtemp(dir))
+	if (home_open())
 		return -1;
-	setenv("HOME", dir, 1);
-	setenv("XDG_RUNTIME_DIR", dir, 1);
-	unsetenv("XDG_DATA_HOME");
-	unsetenv("XDG_STATE_HOME");
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	char command[64];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
+	return setenv("XDG_RUNTIME_DIR", home, 1);
 }
 
 int main(void)
@@ -241,5 +226,5 @@ int main(void)
 		cmocka_unit_test(test_typed),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, home_close);
 }

@@ -9,11 +9,11 @@
 #include "app/tools/tokenize.h"
 #include "engine/text/tokenizer.h"
 #include "tests/escape_kit.h"
+#include "tests/home_kit.h"
 #include "tests/mk.h"
 
 #include <sys/stat.h>
 
-static char dir[] = "/tmp/s3dchat-escapes.XXXXXX";
 static char hostile[UNSAFE_TEXT];       /* the whole list in one text */
 static char model_file[512], folder[128];
 
@@ -40,8 +40,8 @@ static int make_hostile_files(void)
 
 	unsafe_text(hostile, true);
 	hostile_name(name, sizeof(name));
-	snprintf(model_file, sizeof(model_file), "%s/%s.gguf", dir, name);
-	snprintf(folder, sizeof(folder), "%s/prompts", dir);
+	snprintf(model_file, sizeof(model_file), "%s/%s.gguf", home, name);
+	snprintf(folder, sizeof(folder), "%s/prompts", home);
 	snprintf(path, sizeof(path), "%s/%s.txt", folder, name);
 	if (mk_write(model_file, &tiny, err) || mkdir(folder, 0700) || !(f = fopen(path, "w")))
 		return -1;
@@ -99,7 +99,7 @@ static void test_tokenize_decode(void **state)
 	pid_t pid;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/ids", dir);
+	snprintf(path, sizeof(path), "%s/ids", home);
 	write_ids(path);
 	pid = start(decode, path, &master);
 	bytes = check_all(master);
@@ -111,7 +111,7 @@ static int to_file(void)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "%s/decoded", dir);
+	snprintf(path, sizeof(path), "%s/decoded", home);
 	return freopen(path, "w", stdout) ? decode() : 1;
 }
 
@@ -124,12 +124,12 @@ static void test_tokenize_decode_to_a_file(void **state)
 	FILE *f;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/ids", dir);
+	snprintf(path, sizeof(path), "%s/ids", home);
 	write_ids(path);
 	pid_t pid = start(to_file, path, &master);
 	assert_int_equal(check_all(master), 0);
 	assert_int_equal(end(pid, master), 0);
-	snprintf(path, sizeof(path), "%s/decoded", dir);
+	snprintf(path, sizeof(path), "%s/decoded", home);
 	f = fopen(path, "r");
 	assert_non_null(f);
 	n = fread(got, 1, sizeof(got), f);
@@ -214,17 +214,7 @@ static void test_eval_and_calibrate(void **state)
 static int set_up(void **state)
 {
 	(void)state;
-	setenv("LC_ALL", "C.UTF-8", 1);
-	return mkdtemp(dir) ? make_hostile_files() : -1;
-}
-
-static int tear_down(void **state)
-{
-	char command[64];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
+	return home_open() ? -1 : make_hostile_files();
 }
 
 int main(void)
@@ -235,5 +225,5 @@ int main(void)
 		cmocka_unit_test(test_eval_and_calibrate),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, home_close);
 }

@@ -4,6 +4,7 @@
  * The seed is fixed, so the saved turns must be the first ones of a chat that nobody killed. */
 #include "app/chat/chat.h"
 #include "app/chat/saved.h"
+#include "tests/home_kit.h"
 #include "tests/mk.h"
 
 #include <stdarg.h>
@@ -20,33 +21,17 @@
 
 enum { KILLS = 200, QUESTIONS = 5 };
 
-static char home[] = "/tmp/s3dchat-kill.XXXXXX", model[64], program[256], err[ERR_MAX];
+static char model[64], program[PATH_MAX], err[ERR_MAX];
 
 static int set_up(void **state)
 {
-	const char *b = getenv("B");
 	struct mk_spec spec = MK_TINY;
 
 	(void)state;
-	if (!mkdtemp(home))
+	if (home_open() || home_program(program))
 		return -1;
-	snprintf(program, sizeof(program), "%s/s3dchat", b ? b : "build/release");
 	snprintf(model, sizeof(model), "%s/model.gguf", home);
-	setenv("HOME", home, 1);
-	setenv("XDG_DATA_HOME", home, 1);
-	setenv("XDG_STATE_HOME", home, 1);
-	setenv("XDG_CONFIG_HOME", home, 1);
-	setenv("TERM", "xterm", 1);
 	return mk_write(model, &spec, err);
-}
-
-static int tear_down(void **state)
-{
-	char command[64];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", home);
-	return system(command);
 }
 
 struct run {
@@ -146,7 +131,7 @@ static void test_killed(void **state)
 {
 	double start = clock_now(), whole;
 	struct chat *want, *got;
-	char command[512];
+	char command[PATH_MAX + 128];
 	int told[QUESTIONS + 1] = { 0 }, seen = 0;
 	uint32_t r = 99;
 
@@ -185,5 +170,5 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_killed) };
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, home_close);
 }

@@ -5,6 +5,7 @@
  * Two models of random weights, so that every strategy that needs a little one runs too. */
 #include "app/config/args.h"
 #include "app/tui/tui.h"
+#include "tests/home_kit.h"
 #include "tests/mk.h"
 
 #include <stdarg.h>
@@ -24,7 +25,6 @@ struct live {
 	int answers, stopped, switched, tokens, errors, while_busy;
 };
 
-static char dir[] = "/tmp/s3dchat-live.XXXXXX";
 static char big[64], little[64];
 static uint32_t seed = 11;
 
@@ -236,28 +236,15 @@ static int set_up(void **state)
 
 	(void)state;
 	setlocale(LC_CTYPE, "C.UTF-8");
-	if (!mkdtemp(dir))
+	if (home_open())
 		return -1;
-	setenv("HOME", dir, 1);
-	setenv("INPUTRC", "/dev/null", 1);
-	unsetenv("XDG_DATA_HOME");
-	unsetenv("XDG_CONFIG_HOME");
-	snprintf(big, sizeof(big), "%s/big.gguf", dir);
-	snprintf(little, sizeof(little), "%s/little.gguf", dir);
+	snprintf(big, sizeof(big), "%s/big.gguf", home);
+	snprintf(little, sizeof(little), "%s/little.gguf", home);
 	if (mk_write(big, &spec, err))
 		return -1;
 	spec.n_layers = 1;
 	spec.seed = 2;
 	return mk_write(little, &spec, err);
-}
-
-static int tear_down(void **state)
-{
-	char command[64];
-
-	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
 }
 
 int main(void)
@@ -266,5 +253,5 @@ int main(void)
 		cmocka_unit_test(test_live), cmocka_unit_test(test_leave_at_once),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, home_close);
 }

@@ -127,5 +127,5 @@ int main(void)
 		cmocka_unit_test(test_click), cmocka_unit_test(test_mouse_given_back),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, home_close);
 }

@@ -345,5 +345,5 @@ int main(void)
 		cmocka_unit_test(test_slow_marks),
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	return cmocka_run_group_tests(tests, set_up, home_close);
 }
