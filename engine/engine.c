@@ -271,7 +271,7 @@ static int open_device(struct engine *e, const struct setup *s, char err[ERR_MAX
 	e->dev = e->be->open(e->model, &s->be, err);
 	if (!e->dev)
 		return -1;
-	return session_open(&e->target, e->be, e->dev, &e->model->cfg, s->n_ctx, s->be.n_batch,
+	return session_open(&e->target, e->be, e->dev, e->model, s->n_ctx, s->be.n_batch,
 			    err);
 }
 
@@ -287,7 +287,7 @@ static int open_little(struct engine *e, const struct setup *s, char err[ERR_MAX
 		return -1;
 	e->strat.draft_smp = open_sampler(e, m->cfg.n_out, m->out_id, err);
 	if (!e->strat.draft_smp ||
-	    session_open(&e->draft, e->be, e->draft_dev, &m->cfg, s->little_ctx, be.n_batch,
+	    session_open(&e->draft, e->be, e->draft_dev, m, s->little_ctx, be.n_batch,
 			 err) != 0)
 		return -1;
 	e->strat.draft = &e->draft;

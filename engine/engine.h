@@ -53,7 +53,7 @@ struct engine {
 	struct session draft;
 	char draft_err[ERR_MAX];
 	struct sidecar *sidecar;        /* NULL: none, and sidecar_err says why if asked */
-	struct plan bridged;            /* over its bridge */
+	struct schedule bridged;        /* over its bridge */
 	char sidecar_err[ERR_MAX];
 	char notes[NOTES][ERR_MAX];     /* what works otherwise than asked; "": nothing */
 	struct skip skip;               /* what strategy self leaves out */
@@ -100,6 +100,8 @@ struct engine_memory {          /* bytes that are taken where it computes */
 struct engine_memory engine_memory(const struct engine *);
 /* What the process takes of a device's own memory now; 0: unknown, or it has none. */
 size_t engine_used(const struct engine *);
+/* Bytes of weights that a pass for one token reads, in the file's types. */
+size_t engine_token_bytes(const struct engine *);
 /* err, of a pass that failed, with the backend's name before it and what to do behind it; -1. */
 int engine_fail(const struct engine *, const char *then, char err[ERR_MAX]);
 #endif

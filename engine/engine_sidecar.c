@@ -33,7 +33,7 @@ static int attach(struct engine *e, char err[ERR_MAX])
 	    e->be->draft->bridge(e->dev, b, err) != 0)
 		return -1;
 	gguf_drop_all(e->sidecar->file);   /* packed, or read again */
-	e->bridged = (struct plan){ .bridge = b };
+	schedule_make(&e->bridged, e->model, &(struct plan){ .bridge = b });
 	e->strat.bridge_smp = sampler_open(b->vocab ? b->n_vocab : e->model->cfg.n_out, b->vocab,
 					   err);
 	if (!e->strat.bridge_smp)

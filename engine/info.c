@@ -31,6 +31,11 @@ struct engine_memory engine_memory(const struct engine *e)
 	return m;
 }
 
+size_t engine_token_bytes(const struct engine *e)
+{
+	return schedule_bytes(&e->target.base);
+}
+
 size_t engine_used(const struct engine *e)
 {
 	return e->plan.device ? e->be->used() : 0;

@@ -19,7 +19,7 @@ static const float *run(struct engine *e, struct kv *kv, const struct batch *b, 
 const float *probe_look(struct engine *e, const int *tok, int n, int pos, int n_out,
 			char err[ERR_MAX])
 {
-	struct batch b = { .tok = tok, .n = n, .pos = pos, .n_out = n_out };
+	struct batch b = { .tok = tok, .n = n, .pos = pos, .n_out = n_out, .run = &e->target.base };
 
 	return run(e, e->target.kv, &b, err);
 }
@@ -71,7 +71,8 @@ int probe_back(const struct probe *p)
 
 int probe_run(struct probe *p, const int *tok, int n, int pos, int n_out, char err[ERR_MAX])
 {
-	struct batch b = { .tok = tok, .n = n, .pos = pos, .n_out = n_out };
+	struct batch b = { .tok = tok, .n = n, .pos = pos, .n_out = n_out,
+			   .run = &p->e->target.base };
 
 	return run(p->e, p->kv, &b, err) ? 0 : -1;
 }
@@ -83,7 +84,7 @@ int probe_drafts(const struct engine *e)
 
 int probe_bridge(struct probe *p, int tok, int pos, int drafts, char err[ERR_MAX])
 {
-	struct batch b = { .tok = &tok, .n = 1, .pos = pos, .plan = p->e->strat.bridged,
+	struct batch b = { .tok = &tok, .n = 1, .pos = pos, .run = p->e->strat.bridged,
 			   .n_out = drafts };
 
 	return run(p->e, p->kv, &b, err) ? 0 : -1;
@@ -92,12 +93,13 @@ int probe_bridge(struct probe *p, int tok, int pos, int drafts, char err[ERR_MAX
 int probe_little(struct engine *e, const int *tok, int pos, char err[ERR_MAX])
 {
 	const struct session *d = &e->draft;
-	struct guess_batch g = { .tok = tok[0], .pos = pos, .n = PROBE_STEPS };
+	struct guess_batch g = { .run = &d->base, .tok = tok[0], .pos = pos, .n = PROBE_STEPS };
 	bool itself = backend_guesses(d->be);
 	int rc = itself ? d->be->draft->guess(d->dev, d->kv, &g) : 0;
 
 	for (int k = 0; !itself && !rc && k < PROBE_STEPS; k++) {
-		struct batch b = { .tok = tok + k, .n = 1, .pos = pos + k, .n_out = 1 };
+		struct batch b = { .tok = tok + k, .n = 1, .pos = pos + k, .n_out = 1,
+				   .run = &d->base };
 
 		rc = d->be->forward(d->dev, d->kv, &b) ? 0 : -1;
 	}

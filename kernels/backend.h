@@ -14,8 +14,8 @@
 
 struct dev;             /* one model resident on one backend */
 struct kv;              /* one cache, rows 0..n_ctx-1 */
-struct plan;
 struct backend_draft;
+struct schedule;
 
 /* The end of one of several texts that advance together, each in a cache of its own. */
 struct lane {
@@ -33,7 +33,7 @@ struct halt {
 struct batch {
 	const int *tok;         /* (n) token ids */
 	int n, pos;             /* cache rows pos..pos+n-1 are written */
-	const struct plan *plan;        /* see plan.h; NULL: the whole model */
+	const struct schedule *run;     /* what the pass does, see schedule.h */
 	/* Logits wanted for the last n_out rows: 0..n; over a bridge the rows behind it. */
 	int n_out;
 	/* 0: all of them.  Else only the n_best largest of a row are looked for, and those equal to

@@ -3,7 +3,8 @@
  * No state.  Invariant: both sides are built from the same headers, or the entry refuses. */
 #ifndef S3D_BACKEND_ABI_H
 #define S3D_BACKEND_ABI_H
-#include "kernels/plan.h"
+#include "kernels/backend_draft.h"
+#include "kernels/schedule.h"
 #include <stdio.h>
 #include <string.h>
 #ifdef __cplusplus
@@ -24,7 +25,7 @@ static inline const char *backend_abi(char out[BACKEND_ABI_MAX])
 		 S3D_VERSION,
 		 sizeof(struct backend), sizeof(struct backend_opt), sizeof(struct backend_memory),
 		 sizeof(struct backend_stage), sizeof(struct batch), sizeof(struct lane),
-		 sizeof(struct plan), sizeof(struct model), sizeof(struct gguf_tensor),
+		 sizeof(struct schedule), sizeof(struct model), sizeof(struct gguf_tensor),
 		 sizeof(struct quant_info), sizeof(struct guess_batch), sizeof(struct bridge),
 		 sizeof(struct backend_draft));
 	return out;

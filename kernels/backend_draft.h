@@ -47,17 +47,8 @@ static inline void bridge_fed(const struct bridge *g, const struct model_config 
 	layer[1] = c->n_layers - 1;
 }
 /* What goes into an adapter, and what comes out. */
-static inline int adapt_in(const struct model_config *c, enum adapt which)
-{
-	return which == ADAPT_OUT ? c->n_heads * c->head_dim : which == ADAPT_DOWN ? c->n_ff :
-	       c->n_embd;
-}
-static inline int adapt_out(const struct model_config *c, enum adapt which)
-{
-	return which == ADAPT_QKV ? (c->n_heads + 2 * c->n_kv_heads) * c->head_dim :
-	       which == ADAPT_GATE_UP ? 2 * c->n_ff : c->n_embd;
-}
-
+int adapt_in(const struct model_config *, enum adapt);
+int adapt_out(const struct model_config *, enum adapt);
 static inline int adapt_widest(const struct model_config *c)
 {
 	int most = 0;
@@ -84,6 +75,7 @@ struct guess_law {
 	uint64_t seed;
 };
 struct guess_batch {
+	const struct schedule *run;     /* what each of the steps does */
 	int tok, pos, n;        /* rows pos..pos+n-1 are written; n <= GUESS_MAX */
 	struct guess_law law;
 	int out[GUESS_MAX];
@@ -91,9 +83,9 @@ struct guess_batch {
 };
 
 struct backend_draft {
-	/* From now on this cache keeps the residual rows that enter n layers in passes without a
-	 * plan, of the KEEP_ROWS positions written last: for bridges, which need s and the last
-	 * layer.  They count in kv_bytes. */
+	/* From now on this cache keeps the residual rows that enter n layers in passes that make
+	 * the text (plan.target), of the KEEP_ROWS positions written last: for bridges, which need
+	 * s and the last layer.  They count in kv_bytes. */
 	int (*kv_keep)(struct kv *, const int *layer, int n, char err[ERR_MAX]);
 	/* From now on passes over this bridge can be run, which must live as long: its matrices are
 	 * made ready, and memory() counts them.  NULL: none any more.  A device has one at a time.

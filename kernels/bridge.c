@@ -1,6 +1,23 @@
 /* bridge.c - whether a bridge fits a model, and a pass the bridge: what every backend asks.  No
  * state. */
-#include "kernels/plan.h"
+#include "kernels/pass.h"
+
+int adapt_in(const struct model_config *c, enum adapt which)
+{
+	struct stage_mats w = stage_mats(adapt_stage(which));
+
+	return (int)layer_mat_shape(c, (enum layer_mat)w.first).cols;
+}
+
+int adapt_out(const struct model_config *c, enum adapt which)
+{
+	struct stage_mats w = stage_mats(adapt_stage(which));
+	int64_t rows = 0;
+
+	for (int i = w.first; i < w.first + w.n; i++)
+		rows += layer_mat_shape(c, (enum layer_mat)i).rows;
+	return (int)rows;
+}
 
 static bool check_shape(const struct gguf_tensor *t, int rows, int cols)
 {
@@ -80,7 +97,7 @@ static bool has(const int *kept, int n, int layer)
 int bridge_pass_fits(const struct model_config *c, const struct batch *b,
 		     const struct bridge *given, const int *kept, int n_kept, char err[ERR_MAX])
 {
-	const struct bridge *g = b->plan->bridge;
+	const struct bridge *g = b->run->bridge;
 	int fed[KEEP_LAYERS];
 
 	if (given != g)

@@ -4,13 +4,14 @@
  * struct crossing owns the tensors' bytes. */
 #ifndef S3D_BRIDGE_KIT_H
 #define S3D_BRIDGE_KIT_H
-#include "tests/forward_kit.h"
+#include "tests/naive_kit.h"
 
 enum { ROWS = BRIDGE_ROWS, RANK = 32, TENSORS_MAX = 2 + 2 * ADAPTS * 8 };
 
 struct crossing {
 	struct bridge g;
 	struct plan p;
+	struct schedule over;   /* of the model that it was given for */
 	struct gguf_tensor t[TENSORS_MAX];
 	int n;
 	struct adapter adapt[8][ADAPTS];
@@ -77,7 +78,7 @@ static inline void make_crossing(struct crossing *x, const struct model_config *
 }
 
 /* To the device and cache of the rig, which keep it until the next one. */
-static inline void give_bridge(const struct crossing *x, struct rig *r)
+static inline void give_bridge(struct crossing *x, struct rig *r)
 {
 	int fed[] = { x->g.s, r->m->cfg.n_layers - 1 };
 	char err[ERR_MAX];
@@ -85,6 +86,7 @@ static inline void give_bridge(const struct crossing *x, struct rig *r)
 	if (r->be->draft->kv_keep(r->kv, fed, 2, err) != 0 ||
 	    r->be->draft->bridge(r->d, &x->g, err) != 0)
 		fail_msg("%s", err);
+	schedule_make(&x->over, r->m, &x->p);
 }
 
 static inline void make_bridge(struct crossing *x, struct rig *r, int a, int s,
@@ -111,7 +113,8 @@ static inline void free_bridge(struct crossing *x)
 /* Copies of all logits of n rows behind the bridge, for tokens[pos]. */
 static inline float *cross_rows(struct rig *r, const struct crossing *x, int pos, int rows)
 {
-	struct batch b = { .tok = tokens + pos, .n = 1, .pos = pos, .plan = &x->p, .n_out = rows };
+	struct batch b = { .tok = tokens + pos, .n = 1, .pos = pos, .run = &x->over,
+			   .n_out = rows };
 	const float *l = r->be->forward(r->d, r->kv, &b);
 	int n = x->g.vocab ? x->g.n_vocab : r->m->cfg.n_out;
 	float *copy = malloc((size_t)(rows * n) * sizeof(*copy));
@@ -256,7 +259,8 @@ static inline void check_kept(struct rig *r, int rows)
 static inline void check_lanes(struct rig *r)
 {
 	struct lane lane = { r->kv, AT - 1 };
-	struct batch b = { .tok = tokens + AT - 1, .n = 1, .lanes = &lane };
+	struct batch b = { .tok = tokens + AT - 1, .n = 1, .run = &r->whole,
+			   .lanes = &lane };
 	struct crossing x;
 	float *one, *two;
 
@@ -397,7 +401,7 @@ static inline void check_bridge_refusals(struct rig *r)
 	};
 	struct lane lane = { r->kv, 0 };
 	struct crossing x;
-	struct batch b = { .tok = tokens, .n = 1, .plan = &x.p, .lanes = &lane, .n_out = 2 };
+	struct batch b = { .tok = tokens, .n = 1, .run = &x.over, .lanes = &lane, .n_out = 2 };
 	size_t bytes = r->be->kv_bytes(r->kv), weights = r->be->memory(r->d).weights;
 	size_t rows = sizeof(float) * KEEP_ROWS * 2 * (size_t)r->m->cfg.n_embd;
 	char err[ERR_MAX];
@@ -412,7 +416,8 @@ static inline void check_bridge_refusals(struct rig *r)
 		x.g.s = all[i].s;
 		if (r->be->draft->bridge(r->d, &x.g, err) != 0)
 			fail_msg("%s", err);
-		b = (struct batch){ .tok = tokens, .n = all[i].n, .pos = all[i].pos, .plan = &x.p,
+		schedule_make(&x.over, r->m, &x.p);
+		b = (struct batch){ .tok = tokens, .n = all[i].n, .pos = all[i].pos, .run = &x.over,
 				    .n_out = all[i].n_out };
 		check_refused(r, b, all[i].says);
 	}

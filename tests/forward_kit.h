@@ -1,10 +1,10 @@
-/* forward_kit.h - a tiny random model on a backend, and the same forward pass written naively
- * in double precision, one position at a time.
+/* forward_kit.h - a tiny random model on a backend, and what is asked of every backend's forward.
  *
  * Included once by a test program; a rig owns its model, device and cache. */
 #ifndef S3D_FORWARD_KIT_H
 #define S3D_FORWARD_KIT_H
-#include "kernels/plan.h"
+#include "kernels/backend_draft.h"
+#include "kernels/schedule.h"
 #include "kernels/registry.h"
 #include "tests/mk.h"
 #include <math.h>
@@ -33,6 +33,7 @@ struct rig {
 	struct model *m;
 	struct dev *d;
 	struct kv *kv;
+	struct schedule whole;  /* the model itself */
 };
 
 /* What the cache holds: f16, or q8_0 for keys, values or both. */
@@ -47,6 +48,7 @@ static inline struct rig open_rig_file(const struct backend *be, const char *pat
 	if (!(r.m = model_open(path, NULL, err)) || !(r.d = be->open(r.m, o, err)) ||
 	    !(r.kv = be->kv_new(r.d, n_ctx, err)))
 		fail_msg("%s", err);
+	schedule_make(&r.whole, r.m, &(struct plan){ .target = true });
 	return r;
 }
 
@@ -93,15 +95,20 @@ static inline void check_peaks(const float *row, int n)
 	}
 }
 
-/* Copies of the logits of the last n_out rows, without their peaks, which must be right. */
+/* Copies of the logits of the last n_out rows, without their peaks, which must be right.  p NULL:
+ * of the model itself. */
 static inline float *run(struct rig *r, const struct plan *p, int pos, int n, int n_out)
 {
-	struct batch b = { .tok = tokens + pos, .n = n, .pos = pos, .plan = p, .n_out = n_out };
-	const float *l = r->be->forward(r->d, r->kv, &b);
+	struct schedule what = r->whole;
+	struct batch b = { .tok = tokens + pos, .n = n, .pos = pos, .run = &what, .n_out = n_out };
+	const float *l;
 	int vocab = r->m->cfg.n_vocab;
 	size_t size = (size_t)vocab * sizeof(float);
 	float *copy = malloc((size_t)n_out * size + 1);
 
+	if (p)
+		schedule_make(&what, r->m, p);
+	l = r->be->forward(r->d, r->kv, &b);
 	if (!l)
 		fail_msg("%s", r->be->error(r->d));
 	for (int i = 0; i < n_out; i++) {
@@ -140,7 +147,7 @@ static inline void check_rows_alike(struct rig *r, int pos, int step)
 /* Rows written ahead, by drafts that failed or by a pass that skipped layers, leave no trace. */
 static inline void check_rollback(struct rig *r)
 {
-	struct plan half = { { 1 }, { 2 }, NULL };
+	struct plan half = { .skip_attn = { 1 }, .skip_mlp = { 2 } };
 	float *fresh, *again;
 
 	free(run(r, NULL, 0, 100, 1));
@@ -159,6 +166,8 @@ static inline void check_rollback(struct rig *r)
 
 static inline void check_refused(struct rig *r, struct batch b, const char *says)
 {
+	if (!b.run)
+		b.run = &r->whole;
 	assert_null(r->be->forward(r->d, r->kv, &b));
 	assert_non_null(strstr(r->be->error(r->d), says));
 }
@@ -180,321 +189,4 @@ static inline void check_refusals(struct rig *r)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		check_refused(r, all[i].b, all[i].says);
 }
-
-/* ---- the naive forward: one position at a time, all in double, nothing shared ---- */
-
-struct naive {
-	const struct model *m;
-	double *k, *v;          /* (n_layers, CTX, kv width) */
-	enum cache cache;
-	double *in;             /* (n_layers, CTX, n_embd) rows that entered layers, or NULL */
-	const struct bridge *bridge;    /* whose adapters act now, or NULL */
-};
-
-static inline void dense(const struct gguf_tensor *t, const double *x, double *y)
-{
-	float *w = malloc(sizeof(float) * (size_t)t->dim[0]);
-	size_t row = quant_bytes(quant_info((int)t->type), t->dim[0]);
-
-	for (int64_t r = 0; r < t->dim[1]; r++) {
-		quant_row(t->type, (const uint8_t *)t->data + (size_t)r * row, w, t->dim[0]);
-		y[r] = 0;
-		for (int64_t i = 0; i < t->dim[0]; i++)
-			y[r] += (double)w[i] * x[i];
-	}
-	free(w);
-}
-
-static inline void rms(const struct gguf_tensor *t, const double *x, double *y, double eps)
-{
-	double sum = 0;
-
-	for (int64_t i = 0; i < t->dim[0]; i++)
-		sum += x[i] * x[i];
-	for (int64_t i = 0; i < t->dim[0]; i++)
-		y[i] = x[i] / sqrt(sum / (double)t->dim[0] + eps) *
-		       (double)((const float *)t->data)[i];
-}
-
-/* Speeds as published: linear scaling and factors of the set that the layer turns by. */
-static inline double naive_angle(const struct model *m, int layer, int j, int pos)
-{
-	const struct model_config *c = &m->cfg;
-	bool global = !c->window || !c->global_each || (layer + 1) % c->global_each == 0;
-	bool local_base = !global && !strcmp(c->arch, "gemma3");
-	int set = local_base || (!strcmp(c->arch, "phi3") && CTX > c->n_ctx_short);
-	double base = local_base ? 10000 : (double)c->rope_base;
-	const struct gguf_tensor *f = m->rope_freqs[set];
-	double factor = f ? (double)((const float *)f->data)[j] : 1;
-
-	return pos * (local_base ? 1 : (double)c->rope_scale) / pow(base, 2.0 * j / c->n_rot) /
-	       factor;
-}
-
-static inline void rope(const struct model *m, int layer, double *x, int heads, int pos)
-{
-	for (int h = 0; h < heads; h++)
-		for (int j = 0; j < m->cfg.n_rot / 2; j++) {
-			bool pairs = m->cfg.rope == ROPE_PAIRS;
-			int apart = pairs ? 1 : m->cfg.n_rot / 2;
-			double *p = x + h * m->cfg.head_dim + (pairs ? 2 * j : j);
-			double angle = naive_angle(m, layer, j, pos);
-			double a = p[0] * (double)m->cfg.rope_gain;
-			double b = p[apart] * (double)m->cfg.rope_gain;
-
-			p[0] = a * cos(angle) - b * sin(angle);
-			p[apart] = a * sin(angle) + b * cos(angle);
-		}
-}
-
-static inline double capped(double x, double cap)
-{
-	return cap > 0 ? cap * tanh(x / cap) : x;
-}
-
-static inline void norm_heads(const struct gguf_tensor *w, double *x, int heads, double eps)
-{
-	for (int h = 0; w && h < heads; h++)
-		rms(w, x + h * w->dim[0], x + h * w->dim[0], eps);
-}
-
-/* x += what a sub-layer gave, as the architecture wants it. */
-static inline void add_residual(const struct model_config *c, const struct gguf_tensor *norm,
-				double *y, double *x)
-{
-	if (norm)
-		rms(norm, y, y, (double)c->norm_eps);
-	for (int i = 0; i < c->n_embd; i++)
-		x[i] += y[i] * (double)c->residual_scale;
-}
-
-static inline void naive_attention(struct naive *s, int l, int pos, const double *q, double *out)
-{
-	const struct model_config *c = &s->m->cfg;
-	int kv = c->n_kv_heads * c->head_dim;
-	bool local = c->window && (!c->global_each || (l + 1) % c->global_each);
-	int first = local && pos >= c->window ? pos - c->window + 1 : 0;
-
-	for (int h = 0; h < c->n_heads; h++) {
-		int at = h / (c->n_heads / c->n_kv_heads) * c->head_dim;
-		double sum = 0, *o = out + h * c->head_dim;
-
-		memset(o, 0, sizeof(double) * (size_t)c->head_dim);
-		for (int t = first; t <= pos; t++) {
-			const double *k = s->k + ((size_t)l * CTX + (size_t)t) * (size_t)kv + at;
-			const double *v = s->v + ((size_t)l * CTX + (size_t)t) * (size_t)kv + at;
-			double dot = 0;
-
-			for (int i = 0; i < c->head_dim; i++)
-				dot += q[h * c->head_dim + i] * k[i];
-			dot = exp(capped(dot * (double)c->attn_scale, (double)c->attn_cap));
-			sum += dot;
-			for (int i = 0; i < c->head_dim; i++)
-				o[i] += dot * v[i];
-		}
-		for (int i = 0; i < c->head_dim; i++)
-			o[i] /= sum;
-	}
-}
-
-/* The cache holds f16 or q8_0; everything else here is double. */
-static inline double as_f16(double x)
-{
-	return (double)quant_f16_to_f32(quant_f32_to_f16((float)x));
-}
-
-/* Every run of the largest power of two that divides dim times the Hadamard matrix. */
-static inline void rotate_heads(double *x, int heads, int dim)
-{
-	unsigned run = 1;
-	double y[WIDE];
-
-	while ((unsigned)dim % (2 * run) == 0)
-		run *= 2;
-	for (unsigned i = 0; i < (unsigned)(heads * dim); i++) {
-		y[i] = 0;
-		for (unsigned j = 0; j < run; j++)
-			y[i] += x[i / run * run + j] *
-				(__builtin_popcount(i % run & j) % 2 ? -1 : 1) / sqrt(run);
-	}
-	memcpy(x, y, sizeof(*x) * (size_t)(heads * dim));
-}
-
-static inline void round_heads(double *x, int heads, int dim, bool q8)
-{
-	for (int i = 0; !q8 && i < heads * dim; i++)
-		x[i] = as_f16(x[i]);
-	for (int h = 0; q8 && h < heads; h++)
-		for (int from = 0; from < dim; from += 32) {
-			double *block = x + h * dim + from, most = 0, scale;
-			int n = dim - from < 32 ? dim - from : 32;
-
-			for (int i = 0; i < n; i++)
-				most = fmax(most, fabs(block[i]));
-			scale = as_f16(most / 127);
-			for (int i = 0; i < n; i++)
-				block[i] = nearbyint(block[i] / scale) * scale;
-		}
-}
-
-static inline void add_bias(const struct gguf_tensor *bias, double *x)
-{
-	for (int64_t i = 0; bias && i < bias->dim[0]; i++)
-		x[i] += (double)((const float *)bias->data)[i];
-}
-
-static inline void naive_embed(const struct naive *s, int pos, double *x)
-{
-	const struct gguf_tensor *e = s->m->embd;
-	int d = s->m->cfg.n_embd;
-	float row[WIDE];
-
-	quant_row(e->type, (const uint8_t *)e->data + (size_t)tokens[pos] *
-		  quant_bytes(quant_info((int)e->type), d), row, d);
-	for (int i = 0; i < d; i++)
-		x[i] = (double)row[i] * (double)s->m->cfg.embd_scale;
-}
-
-/* y[0..n-1] += what comes out of an adapter from `first` on, where one acts. */
-static inline void naive_adapt(const struct naive *s, int l, enum adapt which, const double *x,
-			       int first, int n, double *y)
-{
-	const struct adapter *a = s->bridge && s->bridge->adapt ? &s->bridge->adapt[l][which]
-								: NULL;
-	double low[WIDE], all[3 * WIDE];
-
-	if (!a || !a->down)
-		return;
-	dense(a->down, x, low);
-	dense(a->up, low, all);
-	for (int i = 0; i < n; i++)
-		y[i] += all[first + i];
-}
-
-static inline void naive_attend(struct naive *s, int l, int pos, double *x)
-{
-	const struct model_config *c = &s->m->cfg;
-	const struct layer *w = &s->m->layer[l];
-	int kv = c->n_kv_heads * c->head_dim, d = c->n_embd;
-	double *k = s->k + ((size_t)l * CTX + (size_t)pos) * (size_t)kv;
-	double *v = s->v + ((size_t)l * CTX + (size_t)pos) * (size_t)kv;
-	double n[WIDE], q[WIDE], o[WIDE], y[WIDE];
-
-	rms(w->attn_norm, x, n, (double)c->norm_eps);
-	dense(w->wq, n, q);
-	dense(w->wk, n, k);
-	dense(w->wv, n, v);
-	naive_adapt(s, l, ADAPT_QKV, n, 0, c->n_heads * c->head_dim, q);
-	naive_adapt(s, l, ADAPT_QKV, n, c->n_heads * c->head_dim, kv, k);
-	naive_adapt(s, l, ADAPT_QKV, n, c->n_heads * c->head_dim + kv, kv, v);
-	add_bias(w->bq, q);
-	add_bias(w->bk, k);
-	add_bias(w->bv, v);
-	norm_heads(w->q_norm, q, c->n_heads, (double)c->norm_eps);
-	norm_heads(w->k_norm, k, c->n_kv_heads, (double)c->norm_eps);
-	rope(s->m, l, q, c->n_heads, pos);
-	rope(s->m, l, k, c->n_kv_heads, pos);
-	if (s->cache & Q8_KEYS)
-		rotate_heads(k, c->n_kv_heads, c->head_dim);
-	round_heads(k, c->n_kv_heads, c->head_dim, s->cache & Q8_KEYS);
-	if (s->cache & Q8_KEYS)         /* its own inverse */
-		rotate_heads(k, c->n_kv_heads, c->head_dim);
-	round_heads(v, c->n_kv_heads, c->head_dim, s->cache & Q8_VALUES);
-	naive_attention(s, l, pos, q, o);
-	dense(w->wo, o, y);
-	naive_adapt(s, l, ADAPT_OUT, o, 0, d, y);
-	add_residual(c, w->attn_post, y, x);
-}
-
-static inline double naive_act(const struct model_config *c, double x)
-{
-	if (!strncmp(c->arch, "gemma", 5))
-		return x / 2 * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
-	return x / (1 + exp(-x));
-}
-
-static inline void naive_layer(struct naive *s, int l, int pos, double *x)
-{
-	const struct model_config *c = &s->m->cfg;
-	const struct layer *w = &s->m->layer[l];
-	size_t d = (size_t)c->n_embd;
-	double n[WIDE], y[WIDE], gate[WIDE], up[WIDE];
-
-	if (s->in)
-		memcpy(s->in + ((size_t)l * CTX + (size_t)pos) * d, x, d * sizeof(*x));
-	naive_attend(s, l, pos, x);
-	rms(w->ffn_norm, x, n, (double)c->norm_eps);
-	dense(w->gate, n, gate);
-	dense(w->up, n, up);
-	naive_adapt(s, l, ADAPT_GATE_UP, n, 0, c->n_ff, gate);
-	naive_adapt(s, l, ADAPT_GATE_UP, n, c->n_ff, c->n_ff, up);
-	for (int i = 0; i < c->n_ff; i++)
-		gate[i] = naive_act(c, gate[i]) * up[i];
-	dense(w->down, gate, y);
-	naive_adapt(s, l, ADAPT_DOWN, gate, 0, c->n_embd, y);
-	add_residual(c, w->ffn_post, y, x);
-}
-
-/* Layers from..to-1 of the model, and the logits behind the last. */
-static inline void naive_layers(struct naive *s, int from, int to, int pos, double *x,
-				double *logits)
-{
-	double n[WIDE];
-
-	for (int l = from; l < to; l++)
-		naive_layer(s, l, pos, x);
-	if (to < s->m->cfg.n_layers)
-		return;
-	rms(s->m->norm, x, n, (double)s->m->cfg.norm_eps);
-	dense(s->m->output, n, logits);
-	for (int i = 0; i < s->m->cfg.n_vocab; i++)
-		logits[i] = capped(logits[i] * (double)s->m->cfg.logit_scale,
-				   (double)s->m->cfg.logit_cap);
-}
-
-static inline void naive_step(struct naive *s, int pos, double *logits)
-{
-	double x[WIDE];
-
-	naive_embed(s, pos, x);
-	naive_layers(s, 0, s->m->cfg.n_layers, pos, x, logits);
-}
-
-/* Largest distance of the backend's logits from the naive ones over `end` positions, so many rows a
- * pass, and *rms. */
-static inline double distance_in(struct rig *r, enum cache cache, int end, int rows,
-				 double *rms_error)
-{
-	const struct model_config *c = &r->m->cfg;
-	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
-	struct naive s = { r->m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)),
-			   cache, NULL, NULL };
-	double *want = malloc(sizeof(double) * (size_t)c->n_vocab), worst = 0, sum = 0;
-	float *got = malloc(sizeof(float) * (size_t)end * (size_t)c->n_vocab);
-
-	for (int pos = 0; pos < end; pos += rows) {
-		int n = end - pos < rows ? end - pos : rows;
-		float *some = run(r, NULL, pos, n, n);
-
-		memcpy(got + (size_t)pos * (size_t)c->n_vocab, some,
-		       sizeof(float) * (size_t)n * (size_t)c->n_vocab);
-		free(some);
-	}
-	for (int pos = 0; pos < end; pos++) {
-		naive_step(&s, pos, want);
-		for (int v = 0; v < c->n_vocab; v++) {
-			double e = fabs(want[v] - (double)got[(size_t)pos * (size_t)c->n_vocab +
-							       (size_t)v]);
-			worst = e > worst || isnan(e) ? e : worst;
-			sum += e * e;
-		}
-	}
-	free(got);
-	free(want);
-	free(s.k);
-	free(s.v);
-	*rms_error = sqrt(sum / end / c->n_vocab);
-	return worst;
-}
-
 #endif

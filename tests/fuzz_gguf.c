@@ -140,11 +140,11 @@ static void walk_model(struct gguf *g)
 		return;
 	}
 	count->bound++;
-	for (int i = 0; i < m->cfg.n_layers; i++) {
-		const struct layer *w = &m->layer[i];
+	for (int i = 0; i < m->cfg.n_layers * LAYER_MATS; i++) {
+		const struct gguf_tensor *t = m->layer[i / LAYER_MATS].mat[i % LAYER_MATS];
+		struct layer_shape s = layer_mat_shape(&m->cfg, (enum layer_mat)(i % LAYER_MATS));
 
-		require(w->wq->dim[0] == m->cfg.n_embd && w->down->dim[0] == m->cfg.n_ff &&
-			w->up->dim[1] == m->cfg.n_ff, "shapes as in the configuration");
+		require(t->dim[0] == s.cols && t->dim[1] == s.rows, "shapes as configured");
 	}
 	model_close(m);
 }

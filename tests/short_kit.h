@@ -47,7 +47,7 @@ static inline int choose_by_hand(const struct backend *be, const int *ids, int n
 	int behind = 0;
 
 	assert_true(dev && smp);
-	assert_int_equal(session_open(&s, be, dev, &m->cfg, 256, 64, err), 0);
+	assert_int_equal(session_open(&s, be, dev, m, 256, 64, err), 0);
 	assert_int_equal(session_set(&s, ids, n, err), 0);
 	for (int i = 0; i < SHORT_LEN; i++) {
 		const float *all = session_extend(&s, NULL, 0, err);

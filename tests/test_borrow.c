@@ -151,7 +151,7 @@ static void side_open(struct side *x, const char *path, const struct model *base
 	x->dev = x->m ? backend_cpu.open(x->m, &be, err) : NULL;
 	x->smp = x->m ? sampler_open(x->m->cfg.n_out, x->m->out_id, err) : NULL;
 	if (!x->dev || !x->smp ||
-	    session_open(&x->s, &backend_cpu, x->dev, &x->m->cfg, 512, 64, err) != 0)
+	    session_open(&x->s, &backend_cpu, x->dev, x->m, 512, 64, err) != 0)
 		fail_msg("%s", err);
 }
 

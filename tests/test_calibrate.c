@@ -123,17 +123,19 @@ static double first_draft(const int *ids, int from, int to)
 	struct backend_opt o = { .n_threads = 1 };
 	struct dev *d = backend_cpu.open(m, &o, err);
 	struct kv *kv = backend_cpu.kv_new(d, CONTEXT, err);
-	struct plan plan = { .bridge = &s->bridge };
+	struct schedule whole, over;
 	int held = 0;
 
 	assert_int_equal(backend_cpu.draft->kv_keep(kv, (int[]){ s->bridge.s, m->cfg.n_layers - 1 },
 						    2, err), 0);
 	assert_int_equal(backend_cpu.draft->bridge(d, &s->bridge, err), 0);
+	schedule_make(&whole, m, &(struct plan){ .target = true });
+	schedule_make(&over, m, &(struct plan){ .bridge = &s->bridge });
 	for (int n = 0; n < to; n++) {
-		struct batch b = { .tok = ids + n, .n = 1, .pos = n, .n_out = 1, .plan = &plan };
+		struct batch b = { .tok = ids + n, .n = 1, .pos = n, .n_out = 1, .run = &over };
 		int draft = probs_first(backend_cpu.forward(d, kv, &b), m->cfg.n_out);
 
-		b.plan = NULL;
+		b.run = &whole;
 		held += n >= from && draft == probs_first(backend_cpu.forward(d, kv, &b),
 							  m->cfg.n_out);
 	}

@@ -3,7 +3,7 @@
  *
  * Linked with the emulated backend it is test_cuda; with the loader of the real one it is
  * test_cuda_device (make check-cuda).  Owns one rig of each backend at a time. */
-#include "tests/forward_kit.h"
+#include "tests/naive_kit.h"
 #include "tests/cuda_device.h"
 
 static const struct backend *cuda;
@@ -246,9 +246,10 @@ static void test_rollback(void **state)
 static void test_plans(void **state)
 {
 	static const struct plan plans[] = {
-		{ { 1 }, { 0 }, NULL }, { { 0 }, { 2 }, NULL }, { { 6 }, { 5 }, NULL },
-		{ { ~0ull }, { ~0ull }, NULL }, { { ~0ull }, { 0 }, NULL },
-		{ { 0 }, { ~0ull }, NULL },
+		{ .skip_attn = { 1 } }, { .skip_mlp = { 2 } },
+		{ .skip_attn = { 6 }, .skip_mlp = { 5 } },
+		{ .skip_attn = { ~0ull }, .skip_mlp = { ~0ull } },
+		{ .skip_attn = { ~0ull } }, { .skip_mlp = { ~0ull } },
 	};
 	struct rig a = open_cpu(&models[13], F16), b = open_cuda(&models[13], F16);
 
@@ -278,7 +279,7 @@ static void test_lanes(void **state)
 
 	(void)state;
 	for (int i = 0; i < LANES; i++) {
-		struct batch text = { .tok = tokens, .n = past[i] };
+		struct batch text = { .tok = tokens, .n = past[i], .run = &r.whole };
 
 		lane[i] = (struct lane){ cuda->kv_new(r.d, CTX, err), past[i] };
 		assert_non_null(lane[i].kv);
@@ -289,7 +290,8 @@ static void test_lanes(void **state)
 		}
 		want[i] = run(&r, NULL, past[i], 1, 1);
 	}
-	struct batch b = { .tok = next, .n = LANES, .n_out = LANES - 1, .lanes = lane };
+	struct batch b = { .tok = next, .n = LANES, .n_out = LANES - 1, .lanes = lane,
+			   .run = &r.whole };
 	l = cuda->forward(r.d, NULL, &b);
 	assert_non_null(l);
 	for (int i = 1; i < LANES; i++)
@@ -367,8 +369,8 @@ static void test_large_activations(void **state)
 	(void)state;
 	assert_int_equal(mk_write(path, &models[0], err), 0);
 	assert_non_null(m = model_open(path, NULL, err));
-	scale_tensor(path, m->layer[0].up, 3e4f);
-	scale_tensor(path, m->layer[0].down, 0.003f);   /* weights that f16 does hold */
+	scale_tensor(path, m->layer[0].mat[MAT_UP], 3e4f);
+	scale_tensor(path, m->layer[0].mat[MAT_DOWN], 0.003f);   /* weights that f16 does hold */
 	model_close(m);
 	for (int i = 0; i < 2; i++) {
 		struct rig r = { .be = be[i] };

@@ -182,7 +182,7 @@ static void test_lanes(void **state)
 static void test_guesses(void **state)
 {
 	struct rig r = open_cuda(&specs[2], F16);
-	struct guess_batch g = { .tok = tokens[AT], .pos = AT, .n = 3 };
+	struct guess_batch g = { .run = &r.whole, .tok = tokens[AT], .pos = AT, .n = 3 };
 	struct crossing x;
 	float *one, *two;
 
@@ -194,7 +194,8 @@ static void test_guesses(void **state)
 	give_bridge(&x, &r);
 	read_text(&r, AT, 16);
 	for (int i = 0; i < 3; i++) {
-		struct batch b = { .tok = i ? &g.out[i - 1] : &g.tok, .n = 1, .pos = AT + i };
+		struct batch b = { .tok = i ? &g.out[i - 1] : &g.tok, .n = 1, .pos = AT + i,
+				   .run = &r.whole };
 
 		assert_non_null(cuda->forward(r.d, r.kv, &b));
 	}
@@ -230,7 +231,7 @@ static void test_best(void **state)
 	give_bridge(&x, &r);
 	read_text(&r, AT, 16);
 	all = cross(&r, &x, AT);
-	b.plan = &x.p;
+	b.run = &x.over;
 	assert_non_null(rows = cuda->forward(r.d, r.kv, &b));
 	for (int i = 0; i < ROWS; i++) {
 		const float *some = row_at(rows, VOCAB, i), *peaks = some + VOCAB;

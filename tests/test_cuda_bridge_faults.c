@@ -30,8 +30,9 @@ static int take_rows(struct rig *r, char err[ERR_MAX])
 
 static int take_draft(struct rig *r, char err[ERR_MAX])
 {
-	struct batch b = { .tok = tokens, .n = 1, .pos = 40, .plan = &over.p, .n_out = 2 };
+	struct batch b = { .tok = tokens, .n = 1, .pos = 40, .run = &over.over, .n_out = 2 };
 
+	schedule_make(&over.over, r->m, &over.p);
 	if (cuda->forward(r->d, r->kv, &b))
 		return 0;
 	snprintf(err, ERR_MAX, "%s", cuda->error(r->d));

@@ -84,14 +84,16 @@ static void test_orders(void **state)
 static struct crossing over;     /* for the tiny model */
 
 /* Takes a bridge, passes over it, and gives it back. */
-static bool live_bridged(struct dev *d, struct kv *kv, char err[ERR_MAX])
+static bool live_bridged(const struct model *m, const struct schedule *whole, struct dev *d,
+			 struct kv *kv, char err[ERR_MAX])
 {
-	struct batch full = { .tok = tokens, .n = 3, .pos = 23 };
-	struct batch draft = { .tok = tokens, .n = 1, .pos = 26, .plan = &over.p, .n_out = 2 };
+	struct batch full = { .tok = tokens, .n = 3, .pos = 23, .run = whole };
+	struct batch draft = { .tok = tokens, .n = 1, .pos = 26, .run = &over.over, .n_out = 2 };
 
 	if (cuda->draft->kv_keep(kv, (int[]){ 1 }, 1, err) != 0 ||
 	    cuda->draft->bridge(d, &over.g, err) != 0)
 		return false;
+	schedule_make(&over.over, m, &over.p);
 	if (cuda->forward(d, kv, &full) && cuda->forward(d, kv, &draft))
 		return cuda->draft->bridge(d, NULL, err) == 0;
 	snprintf(err, ERR_MAX, "%s", cuda->error(d));
@@ -104,13 +106,16 @@ static bool life(const char *path, bool *opened, char err[ERR_MAX])
 {
 	struct backend_opt o = { .n_batch = 32, .n_out = 20 };
 	struct model *m = model_open(path, NULL, err);
-	struct guess_batch g = { .tok = 5, .pos = 23, .n = 2, .law = { 0.7f, 0.05f, 0.6f, 1 } };
+	struct schedule whole;
+	struct guess_batch g = { .run = &whole, .tok = 5, .pos = 23, .n = 2,
+				 .law = { 0.7f, 0.05f, 0.6f, 1 } };
 	struct backend_memory mem;
 	struct dev *d = NULL;
 	struct kv *kv = NULL;
 	bool fine = false;
 
 	assert_non_null(m);
+	schedule_make(&whole, m, &(struct plan){ .target = true });
 	if (cuda->plan(m, &o, 64, &mem, err) == 0)
 		d = cuda->open(m, &o, err);
 	*opened = d != NULL;
@@ -120,7 +125,7 @@ static bool life(const char *path, bool *opened, char err[ERR_MAX])
 		fine = true;
 		for (int pos = 0; fine && pos < 23; pos += pos < 20 ? 20 : 1) {
 			struct batch b = { .tok = tokens, .n = pos < 20 ? 20 : 1, .pos = pos,
-					   .n_out = 1, .n_best = pos % 2 };
+					   .n_out = 1, .n_best = pos % 2, .run = &whole };
 
 			fine = cuda->forward(d, kv, &b) != NULL;
 		}
@@ -128,7 +133,8 @@ static bool life(const char *path, bool *opened, char err[ERR_MAX])
 		if (!fine)
 			snprintf(err, ERR_MAX, "%s", cuda->error(d));
 		else
-			fine = m->cfg.n_layers != tiny.n_layers || live_bridged(d, kv, err);
+			fine = m->cfg.n_layers != tiny.n_layers || live_bridged(m, &whole, d, kv,
+									      err);
 	}
 	cuda->kv_free(kv);
 	cuda->close(d);
@@ -265,7 +271,7 @@ static void test_bins(void **state)
 static void test_cache_goes(void **state)
 {
 	struct rig r = open_small(&tiny);
-	struct batch b = { .tok = tokens, .n = 1, .n_out = 1 };
+	struct batch b = { .tok = tokens, .n = 1, .n_out = 1, .run = &r.whole };
 	long execs = emu_memory().execs;
 	char err[ERR_MAX];
 

@@ -2,6 +2,7 @@
  * texts longer than both, against a naive forward pass; and to the bit what strategies rely on.
  *
  * Linked as test_cuda.c is.  Owns one rig with rings, and one without, at a time. */
+#include "tests/naive_kit.h"
 #include "tests/ring_kit.h"
 #include "tests/cuda_device.h"
 
@@ -60,7 +61,7 @@ static void rollback(const struct mk_spec *spec, enum cache cache)
 {
 	struct backend_opt whole = rig_opt(cache, NULL, 1);
 	struct rig ring = open_ring(spec, cache), all = open_rig_on(cuda, spec, &whole);
-	struct guess_batch g = { .tok = 1, .pos = RING, .n = 3 };
+	struct guess_batch g = { .run = &ring.whole, .tok = 1, .pos = RING, .n = 3 };
 
 	check_ring(&ring, &all, (int[]){ 45, 15 }, (int[]){ STEP, 17 }, RING);
 	assert_int_equal(cuda->draft->guess(ring.d, ring.kv, &g), -1);

@@ -137,7 +137,7 @@ static void test_best(void **state)
 	       sizeof(float) * (size_t)(vocab + row_peaks(vocab)));
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		struct batch b = { .tok = t->tok + t->n - 1, .n = 1, .pos = t->n - 1, .n_out = 1,
-				   .n_best = counts[i] };
+				   .n_best = counts[i], .run = &t->base };
 		const float *row = t->be->forward(t->dev, t->kv, &b);
 		int groups = 0;
 

@@ -21,7 +21,8 @@ static void use_all(const struct mk_spec *spec, enum cache cache)
 	struct guess_batch g = { .tok = 5, .pos = 97, .n = 2, .law = { 0.7f, 0.05f, 0.6f, 1 } };
 	struct backend_opt o = rig_opt(cache, NULL, 1);
 	struct rig r = open_rig_on(cuda, spec, &o);
-	struct batch best = { .tok = tokens, .n = 1, .pos = 99, .n_out = 1, .n_best = 2 };
+	struct batch best = { .tok = tokens, .n = 1, .pos = 99, .n_out = 1, .n_best = 2,
+			      .run = &r.whole };
 	int pos = 0;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -29,6 +30,7 @@ static void use_all(const struct mk_spec *spec, enum cache cache)
 		pos += rows[i];
 	}
 	assert_int_equal(pos, g.pos);
+	g.run = &r.whole;
 	assert_int_equal(cuda->draft->guess(r.d, r.kv, &g), 0);
 	assert_non_null(cuda->forward(r.d, r.kv, &best));
 	assert_true(cuda->stream(r.d, 1 << 16) > 0);
@@ -44,7 +46,9 @@ static void use_bridge(void)
 	char err[ERR_MAX];
 
 	make_tiny_crossing(&over);
-	draft.plan = &over.p;
+	schedule_make(&over.over, r.m, &over.p);
+	full.run = &r.whole;
+	draft.run = &over.over;
 	draft.n_out = 2;
 	assert_int_equal(cuda->draft->kv_keep(r.kv, (int[]){ 1 }, 1, err), 0);
 	assert_int_equal(cuda->draft->bridge(r.d, &over.g, err), 0);
@@ -90,7 +94,8 @@ struct try {
 /* A pass whose call `fails` fails; 0: none. */
 static struct try prompt(struct rig *r, long fails)
 {
-	struct batch b = { .tok = tokens, .n = PROMPT, .n_out = PROMPT };
+	struct batch b = { .tok = tokens, .n = PROMPT, .n_out = PROMPT,
+			   .run = &r->whole };
 	struct try t = { .calls = emu_calls(), .products = emu_memory().products };
 	const float *rows;
 

@@ -1,6 +1,7 @@
 /* test_forward.c - the whole forward pass on tiny random models: against a naive one in double
  * precision, and the invariants that strategies rely on, to the bit. */
 #include "engine/decode/session.h"
+#include "tests/naive_kit.h"
 #include "tests/ring_kit.h"
 
 static const struct mk_spec specs[] = {
@@ -218,7 +219,7 @@ static void test_ring_session(void **state)
 	int vocab = r.m->cfg.n_vocab;
 
 	(void)state;
-	assert_int_equal(session_open(&s, r.be, r.d, &r.m->cfg, CTX, STEP, err), 0);
+	assert_int_equal(session_open(&s, r.be, r.d, r.m, CTX, STEP, err), 0);
 	assert_int_equal(session_set(&s, tokens, 600, err), 0);
 	assert_non_null(session_extend(&s, tokens + 600, 5, err));
 	assert_int_equal(session_set(&s, tokens, 590, err), 0);
@@ -256,12 +257,13 @@ static void lanes(enum cache cache, const struct mk_spec *spec)
 		lane[i] = (struct lane){ backend_cpu.kv_new(r.d, CTX, err), past[i] };
 		assert_non_null(lane[i].kv);
 		next[i] = tokens[past[i]];
-		struct batch text = { .tok = tokens, .n = past[i] };
+		struct batch text = { .tok = tokens, .n = past[i], .run = &r.whole };
 
 		if (past[i])
 			assert_non_null(backend_cpu.forward(r.d, lane[i].kv, &text));
 	}
-	struct batch b = { .tok = next, .n = LANES, .n_out = LANES, .lanes = lane };
+	struct batch b = { .tok = next, .n = LANES, .n_out = LANES, .lanes = lane,
+			   .run = &r.whole };
 	const float *l = backend_cpu.forward(r.d, NULL, &b);
 	float *together = malloc(LANES * (size_t)vocab * sizeof(float));
 
@@ -306,7 +308,8 @@ static void test_cache_types(void **state)
 /* With every sub-layer skipped only embedding, norm and output are left. */
 static void test_skip_all(void **state)
 {
-	struct plan all = { { ~0ull }, { ~0ull }, NULL }, none = { { 0 }, { 0 }, NULL };
+	struct plan all = { .skip_attn = { ~0ull }, .skip_mlp = { ~0ull } };
+	struct plan none = { .skip_attn = { 0 } };
 	struct rig r = open_rig(&specs[0], "float", 2);
 	float *got = run(&r, &all, 0, 1, 1), *full = run(&r, NULL, 0, 1, 1);
 	float *same = run(&r, &none, 0, 1, 1), row[64];

@@ -49,7 +49,7 @@ static struct session open_session(struct rig *r, const struct mk_spec *spec, in
 
 	o.n_batch = PIECE;
 	*r = open_rig_on(&backend_cpu, spec, &o);
-	if (session_open(&s, r->be, r->d, &r->m->cfg, CTX, PIECE, err) != 0 ||
+	if (session_open(&s, r->be, r->d, r->m, CTX, PIECE, err) != 0 ||
 	    session_set(&s, tokens, PROMPT, err) != 0)
 		fail_msg("%s", err);
 	return s;

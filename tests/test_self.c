@@ -150,15 +150,16 @@ static struct kv *beside(int n)
 	assert_non_null(kv);
 	for (int i = 0; i < n; i++)
 		assert_non_null(t->be->forward(t->dev, kv, &(struct batch){ .tok = t->tok + i,
-									    .n = 1, .pos = i }));
+									    .n = 1, .pos = i,
+									    .run = &t->base }));
 	return kv;
 }
 
 /* The likeliest token behind one that is run at pos. */
-static int choice(struct kv *kv, const struct plan *p, int tok, int pos)
+static int choice(struct kv *kv, const struct schedule *run, int tok, int pos)
 {
 	struct session *t = &engine->target;
-	struct batch b = { .tok = &tok, .n = 1, .pos = pos, .plan = p, .n_out = 1 };
+	struct batch b = { .tok = &tok, .n = 1, .pos = pos, .run = run, .n_out = 1 };
 	const float *row = t->be->forward(t->dev, kv, &b);
 	int best = 0;
 
@@ -189,7 +190,7 @@ static void test_drafts(void **state)
 		bool done;
 
 		for (int j = 0; j < K; j++)
-			tok = chain[j] = choice(kv, &engine->skip.plan, tok, n - 1 + j);
+			tok = chain[j] = choice(kv, &engine->skip.now.run, tok, n - 1 + j);
 		t->be->kv_free(kv);
 		assert_int_equal(engine_strategy(engine, "self", err), 0);
 		engine->strat.stats = (struct strategy_stats){ .rounds = 1 };   /* no plain step */
@@ -345,7 +346,7 @@ static void test_search_improves(void **state)
 	(void)state;
 	use("auto");
 	k = &engine->skip;
-	first = k->plan;
+	first = k->now.plan;
 	assert_int_equal(engine_strategy(engine, "self", err), 0);
 	assert_int_equal(engine_idle(engine, err), 0);          /* no text yet */
 	begin(3, 0, 5, 1);
@@ -354,15 +355,16 @@ static void test_search_improves(void **state)
 	while (engine_idle(engine, err) > 0) {
 		if (k->share < 0)
 			continue;
-		better += gain >= 0 && skip_gain(k, &k->plan, k->share) > gain;
+		better += gain >= 0 && skip_gain(k, &k->now.plan, k->share) > gain;
 		share = share < 0 ? k->share : share;
-		assert_true(skip_gain(k, &k->plan, k->share) >= gain);
-		gain = skip_gain(k, &k->plan, k->share);
-		assert_int_equal(skip_count(&k->plan, LAYERS), skip_count(&first, LAYERS));
-		assert_int_equal(skip_count(&k->trial, LAYERS), skip_count(&first, LAYERS));
-		assert_false(plan_has(k->trial.skip_attn, 0) || plan_has(k->trial.skip_mlp, 0));
-		assert_false(plan_has(k->trial.skip_attn, LAYERS - 1) ||
-			     plan_has(k->trial.skip_mlp, LAYERS - 1));
+		assert_true(skip_gain(k, &k->now.plan, k->share) >= gain);
+		gain = skip_gain(k, &k->now.plan, k->share);
+		assert_int_equal(skip_count(&k->now.plan, LAYERS), skip_count(&first, LAYERS));
+		assert_int_equal(skip_count(&k->trial.plan, LAYERS), skip_count(&first, LAYERS));
+		assert_false(plan_has(k->trial.plan.skip_attn, 0) ||
+			     plan_has(k->trial.plan.skip_mlp, 0));
+		assert_false(plan_has(k->trial.plan.skip_attn, LAYERS - 1) ||
+			     plan_has(k->trial.plan.skip_mlp, LAYERS - 1));
 	}
 	print_message("# agreement %.2f, after %ld tries %.2f, %d times better\n", share, k->tries,
 		      k->share, better);
@@ -406,16 +408,16 @@ static void test_score(void **state)
 	for (int i = 0; i < k->n; i++) {
 		/* a greedy answer is the whole model's choices */
 		assert_int_equal(k->want[i], t->tok[k->at + i + 1]);
-		same += choice(kv, &k->plan, t->tok[k->at + i], k->at + i) == k->want[i];
+		same += choice(kv, &k->now.run, t->tok[k->at + i], k->at + i) == k->want[i];
 		if (i % 16 == 15)
 			for (int j = i - 15; j <= i; j++)
-				choice(kv, NULL, t->tok[k->at + j], k->at + j);
+				choice(kv, &t->base, t->tok[k->at + j], k->at + j);
 	}
 	t->be->kv_free(kv);
 	print_message("# %d of %d\n", same, k->n);
 	assert_true(same > 0 && same < k->n && fabs(k->share * k->n - same) < 1e-9);
 	/* a set that leaves nothing out agrees on all, and that is enough */
-	k->trial = (struct plan){ .bridge = NULL };
+	skip_use(k, &k->trial, &(struct plan){ .bridge = NULL });
 	assert_int_equal(engine_idle(engine, err), 1);
 	assert_int_equal(engine_idle(engine, err), 0);
 	assert_true(k->share == 1 && k->over && k->tries == 1);

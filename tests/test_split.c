@@ -3,6 +3,7 @@
  *
  * The files are parts of one tiny random model in a folder of their own. */
 #include "kernels/registry.h"
+#include "kernels/schedule.h"
 #include "tests/gguf_edit.h"
 #include "tests/mk.h"
 
@@ -132,12 +133,16 @@ static void run_model(const char *path, float *out, size_t n)
 {
 	static const int ids[] = { 5, 77, 3, 140, 9 };
 	struct backend_opt o = { .n_threads = 1, .n_batch = 8, .n_out = 5 };
-	struct batch b = { .tok = ids, .n = 5, .n_out = 5 };
+	struct schedule all;
+	struct batch b = { .tok = ids, .n = 5, .n_out = 5, .run = &all };
 	struct model *m = model_open(path, NULL, err);
 	struct dev *d = m ? backend_cpu.open(m, &o, err) : NULL;
 	struct kv *kv = d ? backend_cpu.kv_new(d, 16, err) : NULL;
-	const float *rows = kv ? backend_cpu.forward(d, kv, &b) : NULL;
+	const float *rows;
 
+	if (m)
+		schedule_make(&all, m, &(struct plan){ .target = true });
+	rows = kv ? backend_cpu.forward(d, kv, &b) : NULL;
 	if (!rows)
 		fail_msg("%s", err);
 	memcpy(out, rows, n * sizeof(*out));

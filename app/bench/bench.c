@@ -14,21 +14,6 @@
 #include <unistd.h>
 
 enum { BATCH_ROWS = 512 };
-
-static size_t needed_bytes(const struct model *m)
-{
-	size_t n = m->output->bytes + m->norm->bytes;
-
-	for (int i = 0; i < m->cfg.n_layers; i++) {
-		const struct layer *l = &m->layer[i];
-
-		n += l->attn_norm->bytes + l->wq->bytes + l->wk->bytes + l->wv->bytes +
-			l->wo->bytes + l->ffn_norm->bytes + l->gate->bytes + l->up->bytes +
-			l->down->bytes;
-	}
-	return n;
-}
-
 static bool no_probes(const struct options *o)
 {
 	return o->strategies || o->bild_grid;
@@ -73,7 +58,7 @@ static int load(struct bench *b, char err[ERR_MAX])
 	note(b->e->notes[NOTE_MEMORY]);
 	note(b->e->sidecar_err);
 	note(*b->e->draft_err ? b->e->draft_err : b->e->notes[NOTE_DRAFT]);
-	b->token_bytes = needed_bytes(b->e->model);
+	b->token_bytes = engine_token_bytes(b->e);
 	bench_strategy_open(b);
 	return 0;
 }

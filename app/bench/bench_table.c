@@ -68,8 +68,8 @@ static void left_out(const struct skip *k, FILE *f)
 {
 	char text[SKIP_TEXT];
 
-	fprintf(f, "self left out %d of %d sub-layers: %s", skip_count(&k->plan, k->n_layers),
-		2 * k->n_layers, skip_text(&k->plan, k->n_layers, text));
+	fprintf(f, "self left out %d of %d sub-layers: %s", skip_count(&k->now.plan, k->n_layers),
+		2 * k->n_layers, skip_text(&k->now.plan, k->n_layers, text));
 	if (k->tries)
 		fprintf(f, " (the best of %ld)", k->tries + 1);
 	fputc('\n', f);

@@ -177,7 +177,7 @@ static double pass_seconds(const struct calibrate *c, int n, char err[ERR_MAX])
 	double best = INFINITY;
 
 	for (int i = 0; i < 3; i++) {
-		struct batch b = { .tok = tok, .n = n, .n_out = n };
+		struct batch b = { .tok = tok, .n = n, .n_out = n, .run = &c->e->target.base };
 		double start = clock_now();
 
 		if (!c->e->be->forward(c->e->dev, c->e->target.kv, &b))

@@ -38,7 +38,8 @@ int corpus_read(struct calibrate *c, const struct sample *t, char err[ERR_MAX])
 	for (int at = 0; at < t->n; at += n) {
 		n = t->n - at < CALIBRATE_BATCH ? t->n - at : CALIBRATE_BATCH;
 
-		struct batch b = { .tok = t->ids + at, .n = n, .pos = at };
+		struct batch b = { .tok = t->ids + at, .n = n, .pos = at,
+				   .run = &c->e->target.base };
 
 		if (!c->e->be->forward(c->e->dev, c->e->target.kv, &b))
 			return fail(err, "%s", c->e->be->error(c->e->dev));

@@ -257,7 +257,8 @@ static int pass(struct dialogs *s, char err[ERR_MAX])
 	struct calibrate *c = s->c;
 	int tok[LANES_MOST], lane[LANES_MOST];
 	struct lane lanes[LANES_MOST];
-	struct batch b = { .tok = tok, .n = c->lanes, .n_out = c->lanes, .lanes = lanes };
+	struct batch b = { .tok = tok, .n = c->lanes, .n_out = c->lanes, .lanes = lanes,
+			   .run = &c->e->target.base };
 	const float *rows;
 
 	for (int i = 0; i < c->lanes; i++) {

@@ -23,6 +23,8 @@ struct weigh {
 	const struct backend *be;
 	struct dev *dev;
 	struct kv *kv;
+	const struct schedule *base;    /* of the model */
+	struct schedule over;   /* over the bridge in use */
 	int *choice[HELD_MOST]; /* of each held text: the model's first choice at each position */
 	double done, all;       /* work, in positions */
 	double end;             /* when it should be done */
@@ -46,7 +48,7 @@ static int rows(struct weigh *w, const int *ids, int pos, int n, char err[ERR_MA
 		pos = 0;
 	}
 	for (int at = 0; at < n; at += CALIBRATE_BATCH) {
-		struct batch b = { .tok = ids + pos + at, .pos = pos + at,
+		struct batch b = { .tok = ids + pos + at, .pos = pos + at, .run = w->base,
 				   .n = n - at < CALIBRATE_BATCH ? n - at : CALIBRATE_BATCH };
 
 		if (!w->be->forward(w->dev, w->kv, &b))
@@ -65,7 +67,8 @@ static int find_choices(struct weigh *w, int which, char err[ERR_MAX])
 		return -1;
 	for (int at = 0; at < t->n; at += OUT_ROWS) {
 		int n = t->n - at < OUT_ROWS ? t->n - at : OUT_ROWS;
-		struct batch b = { .tok = t->ids + at, .pos = at, .n = n, .n_out = n };
+		struct batch b = { .tok = t->ids + at, .pos = at, .n = n, .n_out = n,
+				   .run = w->base };
 		const float *l = w->be->forward(w->dev, w->kv, &b);
 
 		if (!l)
@@ -129,8 +132,7 @@ static int choose_vocabulary(struct calibrate *c, char err[ERR_MAX])
 static int cross(struct weigh *w, const struct built *b, int tok, int pos, int n_out, int *draft,
 		 char err[ERR_MAX])
 {
-	struct plan plan = { .bridge = &b->g };
-	struct batch one = { .tok = &tok, .n = 1, .pos = pos, .plan = &plan, .n_out = n_out };
+	struct batch one = { .tok = &tok, .n = 1, .pos = pos, .run = &w->over, .n_out = n_out };
 	const float *l = w->be->forward(w->dev, w->kv, &one);
 	int n = b->g.vocab ? b->g.n_vocab : w->c->e->target.n_out;
 
@@ -193,6 +195,7 @@ static int use(struct weigh *w, struct built *b, char err[ERR_MAX])
 	int fed[KEEP_LAYERS];
 
 	bridge_fed(&b->g, &w->c->e->model->cfg, fed);
+	schedule_make(&w->over, w->c->e->model, &(struct plan){ .bridge = &b->g });
 	return w->be->draft->kv_keep(w->kv, fed, KEEP_LAYERS, err) != 0 ||
 	       w->be->draft->bridge(w->dev, &b->g, err) != 0 ? -1 : 0;
 }
@@ -261,7 +264,8 @@ static int time_full(struct weigh *w, const struct sample *t, struct times *all,
 
 	for (int i = -1; i < REPEATS; i++)
 		for (int n = 1; n <= BRIDGE_ROWS + 1; n++) {
-			struct batch b = { .tok = t->ids + at, .n = n, .pos = at, .n_out = n };
+			struct batch b = { .tok = t->ids + at, .n = n, .pos = at, .n_out = n,
+					   .run = w->base };
 			double start = clock_now();
 
 			if (!w->be->forward(w->dev, w->kv, &b))
@@ -418,7 +422,7 @@ static int weigh(struct weigh *w, char err[ERR_MAX])
 int weigh_run(struct calibrate *c, char err[ERR_MAX])
 {
 	struct weigh w = { .c = c, .be = c->e->be, .dev = c->e->dev, .kv = c->e->target.kv,
-			   .all = 1, .end = c->start + c->all_s };
+			   .base = &c->e->target.base, .all = 1, .end = c->start + c->all_s };
 	int rc = choose_vocabulary(c, err);
 	char why[ERR_MAX];
 

@@ -1,13 +1,14 @@
 /* session.c - see session.h.  Rollback changes lengths only. */
 #include "engine/decode/session.h"
-#include "kernels/plan.h"
+#include "kernels/backend_draft.h"
 #include <string.h>
 
 int session_open(struct session *s, const struct backend *be, struct dev *dev,
-		 const struct model_config *c, int n_ctx, int n_batch, char err[ERR_MAX])
+		 const struct model *m, int n_ctx, int n_batch, char err[ERR_MAX])
 {
 	*s = (struct session){ .be = be, .dev = dev, .n_ctx = n_ctx, .n_batch = n_batch,
-			       .n_vocab = c->n_vocab, .n_out = c->n_out };
+			       .n_vocab = m->cfg.n_vocab, .n_out = m->cfg.n_out };
+	schedule_make(&s->base, m, &(struct plan){ .target = true });
 	s->tok = mem_new((size_t)n_ctx + SESSION_SPARE, sizeof(*s->tok), err);
 	s->kv = s->tok ? be->kv_new(dev, n_ctx, err) : NULL;
 	if (s->kv)
@@ -66,11 +67,11 @@ static const float *pass(struct session *s, const struct batch *b, char err[ERR_
 	return logits;
 }
 
-static const float *run(struct session *s, const struct plan *plan, int n, int n_out,
+static const float *run(struct session *s, const struct schedule *what, int n, int n_out,
 			char err[ERR_MAX])
 {
 	return pass(s, &(struct batch){ .tok = s->tok + s->n_kv, .n = n, .pos = s->n_kv,
-					.plan = plan, .n_out = n_out, .n_best = s->n_best,
+					.run = what, .n_out = n_out, .n_best = s->n_best,
 					.halt = s->halt }, err);
 }
 
@@ -82,7 +83,7 @@ int session_prefill(struct session *s, char err[ERR_MAX])
 		return 0;
 	if (s->halt)
 		s->halt->seen = false;
-	if (!run(s, NULL, n, 0, err))
+	if (!run(s, &s->base, n, 0, err))
 		return -1;
 	if (s->halt && s->halt->seen) {
 		reach(s);
@@ -116,15 +117,16 @@ const float *session_extend(struct session *s, const int *draft, int k, char err
 			return NULL;
 	if (k)
 		memcpy(s->tok + s->n, draft, sizeof(*draft) * (size_t)k);
-	logits = run(s, NULL, s->n - s->n_kv + k, k + 1, err);
+	logits = run(s, &s->base, s->n - s->n_kv + k, k + 1, err);
 	if (logits)
 		s->n_kv = s->n + k;
 	return logits;
 }
 
-const float *session_bridge(struct session *s, const struct plan *plan, int n, char err[ERR_MAX])
+const float *session_bridge(struct session *s, const struct schedule *over, int n,
+			    char err[ERR_MAX])
 {
-	return catch_up(s, err) < 0 ? NULL : run(s, plan, 1, n, err);
+	return catch_up(s, err) < 0 ? NULL : run(s, over, 1, n, err);
 }
 
 int session_guess(struct session *s, struct guess_batch *b, char err[ERR_MAX])
@@ -135,6 +137,7 @@ int session_guess(struct session *s, struct guess_batch *b, char err[ERR_MAX])
 		return -1;
 	b->n = b->n > GUESS_MAX ? GUESS_MAX : b->n;
 	b->n = b->n > room ? room : b->n;
+	b->run = &s->base;
 	b->tok = s->tok[s->n - 1];
 	b->pos = s->n - 1;
 	if (s->be->draft->guess(s->dev, s->kv, b) != 0) {
@@ -144,7 +147,7 @@ int session_guess(struct session *s, struct guess_batch *b, char err[ERR_MAX])
 	return b->n;
 }
 
-const float *session_peek(struct session *s, const struct plan *plan, int at, int n,
+const float *session_peek(struct session *s, const struct schedule *what, int at, int n,
 			  char err[ERR_MAX])
 {
 	if (n < 1 || n > s->n_batch || at + n > s->n_ctx) {
@@ -153,13 +156,14 @@ const float *session_peek(struct session *s, const struct plan *plan, int at, in
 	}
 	if (s->n_kv > at)
 		s->n_kv = at;
-	return pass(s, &(struct batch){ .tok = s->tok + at, .n = n, .pos = at, .plan = plan,
+	return pass(s, &(struct batch){ .tok = s->tok + at, .n = n, .pos = at, .run = what,
 					.n_out = n }, err);
 }
 
 int session_mend(struct session *s, int at, int n, char err[ERR_MAX])
 {
-	if (!pass(s, &(struct batch){ .tok = s->tok + at, .n = n, .pos = at }, err))
+	if (!pass(s, &(struct batch){ .tok = s->tok + at, .n = n, .pos = at, .run = &s->base },
+		  err))
 		return -1;
 	s->n_kv = s->n - 1;
 	return 0;

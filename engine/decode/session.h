@@ -6,6 +6,7 @@
 #ifndef S3D_SESSION_H
 #define S3D_SESSION_H
 #include "kernels/backend.h"
+#include "kernels/schedule.h"
 
 struct guess_batch;
 
@@ -13,6 +14,8 @@ struct session {
 	const struct backend *be;
 	struct dev *dev;
 	struct kv *kv;
+	struct schedule base;   /* the target, as its user wants it: what all of the text went
+				 * through that is not a draft */
 	int *tok;               /* (n_ctx + SESSION_SPARE) */
 	int n, n_kv, n_ctx, n_batch;
 	int n_vocab, n_out;     /* token ids it takes; logits in a row */
@@ -24,7 +27,7 @@ struct session {
 #define SESSION_SPARE 64        /* room for drafts behind the last token */
 
 int session_open(struct session *, const struct backend *, struct dev *,
-		 const struct model_config *, int n_ctx, int n_batch, char err[ERR_MAX]);
+		 const struct model *, int n_ctx, int n_batch, char err[ERR_MAX]);
 void session_close(struct session *);
 /* The timeline becomes tok[0..n-1] (n >= 1); the common prefix stays in the cache.  No forward. */
 int session_set(struct session *, const int *tok, int n, char err[ERR_MAX]);
@@ -35,19 +38,20 @@ void session_truncate(struct session *, int n);
  * this piece are still to run. */
 int session_prefill(struct session *, char err[ERR_MAX]);
 /* Runs the pending token and draft[0..k-1] (copied behind the timeline, not part of it yet) under
- * the whole model; returns k+1 rows of logits, or NULL. */
+ * the base schedule; returns k+1 rows of logits, or NULL. */
 const float *session_extend(struct session *, const int *draft, int k, char err[ERR_MAX]);
 /* Guesses behind the pending token, at most b->n of them, by a backend that makes them itself;
  * b->law is the caller's.  Returns how many, -1 on error.  The timeline stays as it is. */
 int session_guess(struct session *, struct guess_batch *b, char err[ERR_MAX]);
-/* Runs the pending token over a plan's bridge: n rows of logits, what may follow it and its
+/* Runs the pending token over a schedule's bridge: n rows of logits, what may follow it and its
  * successors; NULL on error.  The timeline stays as it is. */
-const float *session_bridge(struct session *, const struct plan *, int n, char err[ERR_MAX]);
-/* A look at what a plan (NULL: the whole model) makes of tok[at..at+n-1], which may lie behind the
- * timeline (the caller has put them there): n rows of logits, or NULL.  Cache rows from `at` on are
- * scratch then, and n_kv is not beyond it. */
-const float *session_peek(struct session *, const struct plan *, int at, int n, char err[ERR_MAX]);
-/* Rows at..at+n-1 are run again by the whole model, after a peek at them between decode steps; so
+const float *session_bridge(struct session *, const struct schedule *, int n, char err[ERR_MAX]);
+/* A look at what a schedule makes of tok[at..at+n-1], which may lie behind the timeline (the caller
+ * has put them there): n rows of logits, or NULL.  Cache rows from `at` on are scratch then, and
+ * n_kv is not beyond it. */
+const float *session_peek(struct session *, const struct schedule *, int at, int n,
+			  char err[ERR_MAX]);
+/* Rows at..at+n-1 are run again by the base schedule, after a peek at them between decode steps; so
  * the cache holds again all but the pending token.  -1 on error. */
 int session_mend(struct session *, int at, int n, char err[ERR_MAX]);
 /* After session_extend, or with next from session_guess: the first n_kept drafts stay, next becomes

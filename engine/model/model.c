@@ -72,83 +72,86 @@ static const struct gguf_tensor *find(const struct model *m, int l, const char *
 	return gguf_tensor_find(m->file, full);
 }
 
-static int bind_qkv(struct model *m, int l, char err[ERR_MAX])
+/* n matrices from `first` on, each a tensor of its own. */
+static int bind_mats(struct model *m, int l, int first, int n, char err[ERR_MAX])
 {
-	const struct model_config *c = &m->cfg;
-	int64_t q = (int64_t)c->n_heads * c->head_dim, kv = (int64_t)c->n_kv_heads * c->head_dim;
-	struct layer *w = &m->layer[l];
-	const struct gguf_tensor *all;
+	for (int i = first; i < first + n; i++) {
+		struct layer_shape s = layer_mat_shape(&m->cfg, (enum layer_mat)i);
 
-	if (!find(m, l, "attn_qkv.weight"))
-		return bind_some(m, l, (const struct wanted[]){
-			{ "attn_q.weight", &w->wq, q, c->n_embd },
-			{ "attn_k.weight", &w->wk, kv, c->n_embd },
-			{ "attn_v.weight", &w->wv, kv, c->n_embd } }, 3, err);
-	if (bind_some(m, l, &(struct wanted){ "attn_qkv.weight", &all, q + 2 * kv, c->n_embd }, 1,
-		      err) != 0)
+		if (bind_some(m, l, &(struct wanted){ s.name, &m->layer[l].mat[i], s.rows, s.cols },
+			      1, err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The same, one behind the other in one tensor. */
+static int bind_fused(struct model *m, int l, const char *name, int first, int n, char err[ERR_MAX])
+{
+	struct layer *w = &m->layer[l];
+	struct layer_shape s = layer_mat_shape(&m->cfg, (enum layer_mat)first);
+	const struct gguf_tensor *all;
+	int64_t rows = 0;
+
+	for (int i = first; i < first + n; i++)
+		rows += layer_mat_shape(&m->cfg, (enum layer_mat)i).rows;
+	if (bind_some(m, l, &(struct wanted){ name, &all, rows, s.cols }, 1, err) != 0)
 		return -1;
-	w->wq = cut(all, 0, q, &w->part[0]);
-	w->wk = cut(all, q, kv, &w->part[1]);
-	w->wv = cut(all, q + kv, kv, &w->part[2]);
+	rows = 0;
+	for (int i = first; i < first + n; i++) {
+		s = layer_mat_shape(&m->cfg, (enum layer_mat)i);
+		w->mat[i] = cut(all, rows, s.rows, &w->part[i]);
+		rows += s.rows;
+	}
 	return 0;
 }
 
 static int bind_gate_up(struct model *m, int l, char err[ERR_MAX])
 {
-	const struct model_config *c = &m->cfg;
-	struct layer *w = &m->layer[l];
-	const struct gguf_tensor *all = find(m, l, "ffn_up.weight");
+	const struct gguf_tensor *up = find(m, l, "ffn_up.weight");
 
-	if (!all || all->dim[1] != 2 * (int64_t)c->n_ff || find(m, l, "ffn_gate.weight"))
-		return bind_some(m, l, (const struct wanted[]){
-			{ "ffn_gate.weight", &w->gate, c->n_ff, c->n_embd },
-			{ "ffn_up.weight", &w->up, c->n_ff, c->n_embd } }, 2, err);
-	if (bind_some(m, l, &(struct wanted){ "ffn_up.weight", &all, 2 * (int64_t)c->n_ff,
-					      c->n_embd }, 1, err) != 0)
-		return -1;
-	w->gate = cut(all, 0, c->n_ff, &w->part[3]);
-	w->up = cut(all, c->n_ff, c->n_ff, &w->part[4]);
-	return 0;
+	if (up && up->dim[1] == 2 * (int64_t)m->cfg.n_ff && !find(m, l, "ffn_gate.weight"))
+		return bind_fused(m, l, "ffn_up.weight", MAT_GATE, 2, err);
+	return bind_mats(m, l, MAT_GATE, 2, err);
 }
 
-/* What some architectures have and others have not. */
-static int bind_extras(struct model *m, int l, char err[ERR_MAX])
+static int bind_norms(struct model *m, int l, char err[ERR_MAX])
 {
 	const struct model_config *c = &m->cfg;
-	struct layer *w = &m->layer[l];
+#define X(id, has, n, name) { has, { name, &m->layer[l].norm[id], 0, n } },
 	const struct {
 		bool has;
 		struct wanted t;
-	} all[] = {
-		{ c->qkv_bias, { "attn_q.bias", &w->bq, 0, w->wq->dim[1] } },
-		{ c->qkv_bias, { "attn_k.bias", &w->bk, 0, w->wk->dim[1] } },
-		{ c->qkv_bias, { "attn_v.bias", &w->bv, 0, w->wv->dim[1] } },
-		{ c->qk_norm, { "attn_q_norm.weight", &w->q_norm, 0, c->head_dim } },
-		{ c->qk_norm, { "attn_k_norm.weight", &w->k_norm, 0, c->head_dim } },
-		{ c->post_norm, { "post_attention_norm.weight", &w->attn_post, 0, c->n_embd } },
-		{ c->post_norm, { "post_ffw_norm.weight", &w->ffn_post, 0, c->n_embd } },
-	};
+	} all[] = { LAYER_NORM_TABLE(X) };
+#undef X
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	for (int i = 0; i < LAYER_NORMS; i++)
 		if (all[i].has && bind_some(m, l, &all[i].t, 1, err) != 0)
+			return -1;
+	return 0;
+}
+
+static int bind_biases(struct model *m, int l, char err[ERR_MAX])
+{
+	static const char *const names[] = { "attn_q.bias", "attn_k.bias", "attn_v.bias" };
+	struct layer *w = &m->layer[l];
+
+	for (int i = 0; m->cfg.qkv_bias && i < 3; i++)
+		if (bind_some(m, l, &(struct wanted){ names[i], &w->bias[i], 0,
+						      w->mat[MAT_Q + i]->dim[1] }, 1, err) != 0)
 			return -1;
 	return 0;
 }
 
 static int bind_layer(struct model *m, int l, char err[ERR_MAX])
 {
-	const struct model_config *c = &m->cfg;
-	struct layer *w = &m->layer[l];
-	const struct wanted norm = { "attn_norm.weight", &w->attn_norm, 0, c->n_embd };
-	const struct wanted all[] = {
-		{ "attn_output.weight", &w->wo, c->n_embd, (int64_t)c->n_heads * c->head_dim },
-		{ "ffn_norm.weight", &w->ffn_norm, 0, c->n_embd },
-		{ "ffn_down.weight", &w->down, c->n_embd, c->n_ff },
-	};
+	int rc = find(m, l, "attn_qkv.weight") ?
+		 bind_fused(m, l, "attn_qkv.weight", MAT_Q, 3, err) :
+		 bind_mats(m, l, MAT_Q, 3, err);
 
-	return bind_some(m, l, &norm, 1, err) || bind_qkv(m, l, err) || bind_gate_up(m, l, err) ||
-	       bind_some(m, l, all, sizeof(all) / sizeof(all[0]), err) ? -1 :
-	       bind_extras(m, l, err);
+	return rc || bind_norms(m, l, err) || bind_gate_up(m, l, err) ||
+	       bind_mats(m, l, MAT_OUT, 1, err) || bind_mats(m, l, MAT_DOWN, 1, err) ||
+	       bind_biases(m, l, err) ? -1 : 0;
 }
 
 /* Kinds of model that go by the same name; asked first, because they lack other tensors. */

@@ -5,6 +5,7 @@
 #ifndef S3D_MODEL_H
 #define S3D_MODEL_H
 #include "engine/gguf/gguf.h"
+#include "engine/model/layer.h"
 #include "base/util.h"
 #ifdef __cplusplus
 extern "C" {
@@ -55,20 +56,26 @@ static inline int rope_sets(const struct model_config *c)
 	return c->n_ctx_short || c->rope_base_1 > 0 ? 2 : 1;
 }
 
-struct layer {          /* shapes: (rows, columns), a row is contiguous */
-	const struct gguf_tensor *attn_norm;    /* (n_embd) */
-	const struct gguf_tensor *wq;           /* (n_heads*head_dim, n_embd) */
-	const struct gguf_tensor *wk, *wv;      /* (n_kv_heads*head_dim, n_embd) */
-	const struct gguf_tensor *bq, *bk, *bv; /* biases of their rows, or NULL */
-	const struct gguf_tensor *wo;           /* (n_embd, n_heads*head_dim) */
-	const struct gguf_tensor *ffn_norm;     /* (n_embd) */
-	const struct gguf_tensor *gate, *up;    /* (n_ff, n_embd) */
-	const struct gguf_tensor *down;         /* (n_embd, n_ff) */
-	const struct gguf_tensor *q_norm, *k_norm;      /* (head_dim) of every head before RoPE */
-	/* (n_embd) of what attention and MLP give before it is added; or NULL, as the two above. */
-	const struct gguf_tensor *attn_post, *ffn_post;
-	struct gguf_tensor part[5];             /* of fused matrices: wq, wk, wv; gate, up */
+/* The tensors of a layer; NULL: the model has none. */
+struct layer {
+	const struct gguf_tensor *mat[LAYER_MATS];      /* (rows, columns), a row is contiguous */
+	const struct gguf_tensor *norm[LAYER_NORMS];
+	const struct gguf_tensor *bias[3];      /* of the rows of MAT_Q, MAT_K, MAT_V */
+	struct gguf_tensor part[LAYER_MATS];    /* where the file has several in one */
 };
+
+struct layer_shape {
+	int64_t rows, cols;
+	const char *name;       /* in the file, behind blk.N. */
+};
+static inline struct layer_shape layer_mat_shape(const struct model_config *c, enum layer_mat which)
+{
+#define X(id, stage, rows, cols, name) { rows, cols, name },
+	const struct layer_shape all[] = { LAYER_MAT_TABLE(X) };
+#undef X
+
+	return all[which];
+}
 
 struct model {
 	struct gguf *file;

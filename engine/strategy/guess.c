@@ -5,6 +5,7 @@
  * of the target that are not in use. */
 #include "engine/strategy/strategy.h"
 #include "engine/decode/probs.h"
+#include "kernels/backend_draft.h"
 
 /* The little model's timeline becomes the target's.  1: it cannot, its context is full or a token
  * unknown to it. */

@@ -121,21 +121,32 @@ int skip_parse(const char *spec, int n_layers, struct plan *plan, char err[ERR_M
 
 int skip_open(struct skip *k, const char *spec, const struct model *m, char err[ERR_MAX])
 {
+	struct plan all = { .bridge = NULL };
 	int n = m->cfg.n_layers, count;
 
-	*k = (struct skip){ .n_layers = n, .rng = 1, .share = -1,
+	*k = (struct skip){ .model = m, .n_layers = n, .rng = 1, .share = -1,
 			    .rest = (double)m->output->bytes };
-	for (int l = 0; l < n; l++) {
-		const struct layer *w = &m->layer[l];
+	schedule_make(&k->now.run, m, &all);
+	for (int i = 0; i < k->now.run.n; i++) {
+		const struct op *op = &k->now.run.op[i];
 
-		k->attn += (double)(w->wq->bytes + w->wk->bytes + w->wv->bytes + w->wo->bytes) / n;
-		k->mlp += (double)(w->gate->bytes + w->up->bytes + w->down->bytes) / n;
+		if (op->part == OP_ATTN)
+			k->attn += (double)op->bytes / n;
+		if (op->part == OP_MLP)
+			k->mlp += (double)op->bytes / n;
 	}
-	if (skip_parse(spec, n, &k->plan, err) != 0)
+	if (skip_parse(spec, n, &all, err) != 0)
 		return -1;
-	count = skip_count(&k->plan, n);
+	skip_use(k, &k->now, &all);
+	count = skip_count(&all, n);
 	k->search = (!spec || !strcmp(spec, "auto")) && count > 0 && count < 2 * (n - 2);
 	return 0;
+}
+
+void skip_use(const struct skip *k, struct skip_set *set, const struct plan *p)
+{
+	set->plan = *p;
+	schedule_make(&set->run, k->model, p);
 }
 
 int skip_count(const struct plan *p, int n_layers)
@@ -168,29 +179,30 @@ static int draw(struct skip *k, int n)
 }
 
 /* Exchanges one sub-layer that is left out for one that is not. */
-static void swap(struct skip *k)
+static void swap(struct skip *k, struct plan *p)
 {
 	int n = 2 * (k->n_layers - 2), i, j;
 
 	do
 		i = draw(k, n);
-	while (!has(&k->trial, i));
+	while (!has(p, i));
 	do
 		j = draw(k, n);
-	while (has(&k->trial, j));
-	flip(&k->trial, i);
-	flip(&k->trial, j);
+	while (has(p, j));
+	flip(p, i);
+	flip(p, j);
 }
 
 void skip_next(struct skip *k)
 {
+	struct plan next = k->now.plan;
 	int swaps = 1 + draw(k, SWAPS);
 
-	k->trial = k->plan;
 	if (draw(k, ANEW) == 0)
 		swaps = 4 * k->n_layers;        /* nothing is left of it */
 	while (swaps--)
-		swap(k);
+		swap(k, &next);
+	skip_use(k, &k->trial, &next);
 }
 
 double skip_gain(const struct skip *k, const struct plan *p, double share)

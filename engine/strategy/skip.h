@@ -6,13 +6,19 @@
  * first and the last layer. */
 #ifndef S3D_SKIP_H
 #define S3D_SKIP_H
-#include "kernels/plan.h"
+#include "kernels/schedule.h"
 
 enum { SKIP_WINDOW = 32, SKIP_TEXT = 4096 };
 enum skip_stage { SKIP_WHOLE, SKIP_KNOWN, SKIP_TRIAL };
 
+struct skip_set {
+	struct plan plan;
+	struct schedule run;            /* what that means for the model */
+};
+
 struct skip {
-	struct plan plan;               /* in force */
+	struct skip_set now;            /* in force */
+	const struct model *model;
 	int n_layers;
 	double attn, mlp, rest;         /* bytes of a layer's sub-layers; what every pass reads */
 	bool search;                    /* plan may be replaced by a better one */
@@ -25,9 +31,11 @@ struct skip {
 	double share, seconds;
 	/* What runs over them now, so many rows of it already. */
 	enum skip_stage stage;
-	struct plan trial;
+	struct skip_set trial;
 	int done, same;
 };
+/* The set becomes what a plan asks for. */
+void skip_use(const struct skip *, struct skip_set *, const struct plan *);
 
 /* spec: LO:HI, layers LO..HI-1; or a list as a3,m3,a7; or "auto" (NULL too): to be searched.  -1:
  * it is none of these, or the model has no such layer. */

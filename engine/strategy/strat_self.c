@@ -26,7 +26,7 @@ static int guess(struct strat *s, struct guess *g, char err[ERR_MAX])
 	if (left < 0)
 		return -1;
 	while (k < g->max && strategy_go_on(s, g, k, all)) {
-		const float *row = session_peek(t, &s->skip->plan, t->n - 1 + k, 1, err);
+		const float *row = session_peek(t, &s->skip->now.run, t->n - 1 + k, 1, err);
 
 		if (!row)
 			return -1;
@@ -83,9 +83,9 @@ static int run_piece(struct strat *s, char err[ERR_MAX])
 	struct session *t = s->target;
 	struct skip *k = s->skip;
 	int at = k->at + k->done, n = k->n - k->done < PIECE ? k->n - k->done : PIECE;
-	const struct plan *p = k->stage == SKIP_WHOLE ? NULL :
-			       k->stage == SKIP_KNOWN ? &k->plan : &k->trial;
-	const float *rows = session_peek(t, p, at, n, err);
+	const struct schedule *run = k->stage == SKIP_WHOLE ? &t->base :
+				     k->stage == SKIP_KNOWN ? &k->now.run : &k->trial.run;
+	const float *rows = session_peek(t, run, at, n, err);
 
 	for (int i = 0; rows && i < n; i++) {
 		int y = probs_first(row_at(rows, t->n_out, i), t->n_out), *want = k->want + k->done;
@@ -112,8 +112,8 @@ static void judge(struct skip *k)
 	} else {
 		k->tries++;
 		k->dry++;
-		if (skip_gain(k, &k->trial, share) > skip_gain(k, &k->plan, k->share)) {
-			k->plan = k->trial;
+		if (skip_gain(k, &k->trial.plan, share) > skip_gain(k, &k->now.plan, k->share)) {
+			k->now = k->trial;
 			k->share = share;
 			k->dry = 0;
 		}

@@ -74,7 +74,7 @@ struct strategy {
 struct strat {
 	const struct strategy *ops;
 	struct session *target, *draft; /* draft: NULL without a little model */
-	const struct plan *bridged;     /* over a sidecar's bridge; NULL: there is none */
+	const struct schedule *bridged;     /* over a sidecar's bridge; NULL: there is none */
 	/* One for each vocabulary, of the target, the little model and behind the bridge. */
 	struct sampler *smp, *draft_smp, *bridge_smp;
 	const struct tokenizer *tok;            /* knows which tokens end an answer; may be NULL */

@@ -44,8 +44,8 @@ static void spread(float *x, int dim)
 
 static struct plane plane_of(const struct kv *kv, struct plane all, int layer, int head)
 {
-	size_t row = kv->rings.at[layer] +
-		     (size_t)head * (size_t)kv->rings.rows[layer];
+	size_t row = kv->head.rings.at[layer] +
+		     (size_t)head * (size_t)kv->head.rings.rows[layer];
 	size_t at = row * (size_t)kv->dev->pad_dim;
 
 	if (!all.scale)
@@ -83,7 +83,7 @@ static void store_kv(const struct kv *kv, int layer, int head, int pos, const fl
 {
 	size_t pad = (size_t)kv->dev->pad_dim, in_tile = (size_t)(pos % 16);
 
-	pos %= kv->rings.rows[layer];
+	pos %= kv->head.rings.rows[layer];
 	store_row(kv->dev, plane_of(kv, kv->k, layer, head), pos, k,
 		  ((size_t)pos - in_tile) * pad + in_tile, 16);
 	store_row(kv->dev, plane_of(kv, kv->v, layer, head), pos, v, (size_t)pos * pad, 1);
@@ -93,7 +93,7 @@ static void store_kv(const struct kv *kv, int layer, int head, int pos, const fl
 static void turn(const struct dev *d, int layer, bool key, const float *angles, float *x)
 {
 	const struct model_config *c = &d->model->cfg;
-	const float *norm = key ? d->layer[layer].k_norm : d->layer[layer].q_norm;
+	const float *norm = d->layer[layer].norm[key ? NORM_K : NORM_Q];
 
 	if (norm)
 		d->k->norm(x, norm, c->head_dim, c->norm_eps, x);
@@ -121,7 +121,7 @@ void attend_store(const struct step *s, int t, int layer)
 		int row = i / heads, head = i % heads, value = head + c->n_kv_heads;
 		float *base = d->qkv + (size_t)row * (size_t)d->ld_qkv;
 		struct lane lane = step_lane(s, row);
-		size_t angles = (size_t)(row * sets + layer_rope(c, layer, lane.kv->n_ctx));
+		size_t angles = (size_t)(row * sets + layer_rope(c, layer, lane.kv->head.n_ctx));
 
 		add_bias(d, layer, head, base);
 		turn(d, layer, head >= c->n_heads, d->turn + angles * (size_t)c->n_rot,
@@ -204,7 +204,7 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 	for (int b = first; b < last && b * ATTEND_BLOCK < end; b++) {
 		int t1 = (b + 1) * ATTEND_BLOCK < end ? (b + 1) * ATTEND_BLOCK : end;
 
-		a.shift = b * ATTEND_BLOCK % lane.kv->rings.rows[layer] - b * ATTEND_BLOCK;
+		a.shift = b * ATTEND_BLOCK % lane.kv->head.rings.rows[layer] - b * ATTEND_BLOCK;
 		d->k->attend(&a, row0, rows, b * ATTEND_BLOCK, t1, part);
 	}
 	for (int i = 0; i < rows * cut->group; i++)

@@ -21,12 +21,14 @@ static float *load_floats(const struct gguf_tensor *t, char err[ERR_MAX])
 /* Those of queries, keys and values behind each other, as their products lie. */
 static float *load_biases(const struct layer *l, char err[ERR_MAX])
 {
-	const struct gguf_tensor *all[] = { l->bq, l->bk, l->bv };
-	float *f = mem_new((size_t)(l->bq->dim[0] + l->bk->dim[0] + l->bv->dim[0]), sizeof(float),
-			   err), *at = f;
+	float *f, *at;
+	size_t n = 0;
 
-	for (int i = 0; f && i < 3; at += all[i++]->dim[0])
-		quant_row(all[i]->type, all[i]->data, at, all[i]->dim[0]);
+	for (int i = 0; i < 3; i++)
+		n += (size_t)l->bias[i]->dim[0];
+	f = at = mem_new(n, sizeof(float), err);
+	for (int i = 0; f && i < 3; at += l->bias[i++]->dim[0])
+		quant_row(l->bias[i]->type, l->bias[i]->data, at, l->bias[i]->dim[0]);
 	return f;
 }
 
@@ -36,51 +38,28 @@ static size_t weight_bytes(const struct dev *d, bool packed)
 	const struct model *m = d->model;
 	size_t sum = 0;
 
-	for (int l = -1; l < m->cfg.n_layers; l++) {
-		const struct layer *w = &m->layer[l < 0 ? 0 : l];
-		const struct gguf_tensor *all[] = { w->wq, w->wk, w->wv, w->wo, w->gate, w->up,
-						    w->down };
-		int n = l < 0 ? 1 : (int)(sizeof(all) / sizeof(all[0]));
+	for (int i = -1; i < LAYER_MATS * m->cfg.n_layers; i++) {
+		const struct gguf_tensor *t = i < 0 ? m->output :
+			m->layer[i / LAYER_MATS].mat[i % LAYER_MATS];
 
-		for (int i = 0; i < n; i++) {
-			const struct gguf_tensor *t = l < 0 ? m->output : all[i];
-
-			sum += packed ? mat_packed(d, t) : mat_packs(d, t) ? 0 : t->bytes;
-		}
+		sum += packed ? mat_packed(d, t) : mat_packs(d, t) ? 0 : t->bytes;
 	}
 	return sum;
-}
-
-static int load_norms(const struct layer *from, struct cpu_layer *to, char err[ERR_MAX])
-{
-	const struct {
-		const struct gguf_tensor *t;
-		float **to;
-	} all[] = {
-		{ from->attn_norm, &to->attn_norm }, { from->ffn_norm, &to->ffn_norm },
-		{ from->attn_post, &to->attn_post }, { from->ffn_post, &to->ffn_post },
-		{ from->q_norm, &to->q_norm }, { from->k_norm, &to->k_norm },
-	};
-
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (all[i].t && !(*all[i].to = load_floats(all[i].t, err)))
-			return -1;
-	return 0;
 }
 
 static int load_layer(struct dev *d, int l, uint8_t **at, char err[ERR_MAX])
 {
 	const struct layer *from = &d->model->layer[l];
 	struct cpu_layer *to = &d->layer[l];
-	const struct gguf_tensor *all[] = { from->wq, from->wk, from->wv, from->wo, from->gate,
-					    from->up, from->down };
-	struct mat *mats[] = { &to->wq, &to->wk, &to->wv, &to->wo, &to->gate, &to->up, &to->down };
 
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		mat_load(d, mats[i], all[i], d->model->file, at);
-	if (from->bq && !(to->qkv_bias = load_biases(from, err)))
+	for (int i = 0; i < LAYER_MATS; i++)
+		mat_load(d, &to->mat[i], from->mat[i], d->model->file, at);
+	if (from->bias[0] && !(to->qkv_bias = load_biases(from, err)))
 		return -1;
-	return load_norms(from, to, err);
+	for (int i = 0; i < LAYER_NORMS; i++)
+		if (from->norm[i] && !(to->norm[i] = load_floats(from->norm[i], err)))
+			return -1;
+	return 0;
 }
 
 static int load_weights(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])
@@ -184,9 +163,8 @@ static int open_work(struct dev *d, char err[ERR_MAX])
 
 static int check_shape(const struct model_config *c, char err[ERR_MAX])
 {
-	if (c->n_embd % BLOCK || c->n_ff % BLOCK || c->n_heads * c->head_dim % BLOCK)
-		return fail(err, "widths %d, %d and %d of this model must be multiples of %d",
-			    c->n_embd, c->n_ff, c->n_heads * c->head_dim, BLOCK);
+	if (pass_widths(c, BLOCK, err) != 0)
+		return -1;
 	if (c->head_dim > ATTEND_MAX_DIM || c->head_dim % 8 ||
 	    c->n_heads / c->n_kv_heads > CPU_MAX_GROUP)
 		return fail(err, "heads of %d dimensions, %d to a key head: the cpu backend takes "
@@ -200,12 +178,9 @@ static void dev_close(struct dev *d)
 	if (!d)
 		return;
 	for (int l = 0; d->layer && l < d->model->cfg.n_layers; l++) {
-		struct cpu_layer *w = &d->layer[l];
-		float *floats[] = { w->attn_norm, w->ffn_norm, w->attn_post, w->ffn_post,
-				    w->q_norm, w->k_norm, w->qkv_bias };
-
-		for (size_t i = 0; i < sizeof(floats) / sizeof(floats[0]); i++)
-			mem_free(floats[i]);
+		for (int i = 0; i < LAYER_NORMS; i++)
+			mem_free(d->layer[l].norm[i]);
+		mem_free(d->layer[l].qkv_bias);
 	}
 	bridge_open(d, NULL, d->err);
 	for (int t = 0; d->own && t < d->n_threads; t++)
@@ -336,14 +311,14 @@ static void kv_free(struct kv *kv)
 	mem_free(kv);
 }
 
-int kv_back(const struct kv *kv)
+static int kv_back(const struct kv *kv)
 {
-	return rings_back(&kv->rings, &kv->dev->model->cfg);
+	return rings_back(&kv->head.rings, &kv->dev->model->cfg);
 }
 
 static int planes_new(const struct kv *kv, struct plane *p, bool q8, char err[ERR_MAX])
 {
-	size_t n = kv->rings.all, pad = (size_t)kv->dev->pad_dim;
+	size_t n = kv->head.rings.all, pad = (size_t)kv->dev->pad_dim;
 	size_t blocks = (size_t)plane_blocks(kv->dev->pad_dim);
 
 	p->x = mem_new(n * pad, q8 ? sizeof(int8_t) : sizeof(uint16_t), err);
@@ -357,7 +332,7 @@ static size_t planes_bytes(const struct kv *kv, const struct plane *p)
 	size_t pad = (size_t)kv->dev->pad_dim, blocks = (size_t)plane_blocks(kv->dev->pad_dim);
 	size_t each = p->scale ? pad + blocks * sizeof(*p->scale) : pad * sizeof(uint16_t);
 
-	return kv->rings.all * each;
+	return kv->head.rings.all * each;
 }
 
 static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
@@ -367,10 +342,10 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 	if (!kv)
 		return NULL;
 	kv->dev = d;
-	kv->n_ctx = memory_rows(n_ctx);
-	rings_lay_out(&kv->rings, &d->model->cfg, kv->n_ctx, d->n_batch, d->n_back);
+	kv->head.n_ctx = memory_rows(n_ctx);
+	rings_lay_out(&kv->head.rings, &d->model->cfg, kv->head.n_ctx, d->n_batch, d->n_back);
 	if (planes_new(kv, &kv->k, d->q8_k, err) != 0 ||
-	    planes_new(kv, &kv->v, d->q8_v, err) != 0 || open_parts(d, kv->n_ctx, err) != 0) {
+	    planes_new(kv, &kv->v, d->q8_v, err) != 0 || open_parts(d, kv->head.n_ctx, err) != 0) {
 		kv_free(kv);
 		return NULL;
 	}
@@ -386,7 +361,7 @@ size_t kv_row_bytes(const struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 
-	return (kv_bytes(kv) - kept_bytes(kv)) * (size_t)c->n_kv_heads / kv->rings.all;
+	return (kv_bytes(kv) - kept_bytes(kv)) * (size_t)c->n_kv_heads / kv->head.rings.all;
 }
 
 static const char *dev_error(const struct dev *d)

@@ -9,54 +9,55 @@
 int kv_keep(struct kv *kv, const int *layer, int n, char err[ERR_MAX])
 {
 	const struct model_config *c = &kv->dev->model->cfg;
-	struct kept kept = { .n = n };
+	struct kept kept;
 
 	if (keep_fits(c, layer, n, err) != 0)
 		return -1;
-	memcpy(kept.layer, layer, sizeof(*layer) * (size_t)n);
 	memset(kept.pos, -1, sizeof(kept.pos));
 	kept.x = mem_new((size_t)(KEEP_ROWS * n) * (size_t)c->n_embd, sizeof(float), err);
 	if (!kept.x)
 		return -1;
 	mem_free(kv->kept.x);
 	kv->kept = kept;
+	kv->head.n_kept = n;
+	memcpy(kv->head.kept_layer, layer, sizeof(*layer) * (size_t)n);
 	return 0;
 }
 
 size_t kept_bytes(const struct kv *kv)
 {
-	return (size_t)(KEEP_ROWS * kv->kept.n) * (size_t)kv->dev->model->cfg.n_embd *
+	return (size_t)(KEEP_ROWS * kv->head.n_kept) * (size_t)kv->dev->model->cfg.n_embd *
 	       sizeof(float);
 }
 
-/* Where the cache keeps what entered a layer at pos; NULL: nowhere. */
-static float *kept_at(const struct kv *kv, int layer, int pos)
+/* Where the cache keeps what entered the i-th of its layers at pos. */
+static float *kept_at(const struct kv *kv, int i, int pos)
 {
-	const struct kept *k = &kv->kept;
-	size_t row = (size_t)(pos % KEEP_ROWS * k->n), width = (size_t)kv->dev->model->cfg.n_embd;
+	size_t row = (size_t)(pos % KEEP_ROWS * kv->head.n_kept + i);
 
-	for (int i = 0; i < k->n; i++)
-		if (k->layer[i] == layer)
-			return k->x + (row + (size_t)i) * width;
-	return NULL;
+	return kv->kept.x + row * (size_t)kv->dev->model->cfg.n_embd;
 }
 
 /* One thread does it: few rows, and what reads them is a pass further on. */
-void keep_rows(const struct step *s, int t, int layer)
+void keep_rows(const struct step *s, int t, const struct op *op)
 {
 	size_t width = (size_t)s->d->model->cfg.n_embd;
 	int first = s->b->lanes || s->n <= KEEP_ROWS ? 0 : s->n - KEEP_ROWS;
 
-	if (t || s->b->plan)
+	if (t || op->keep_from == op->keep_to)
 		return;
 	for (int i = first; i < s->n; i++) {
 		struct lane lane = step_lane(s, i);
-		float *to = kept_at(lane.kv, layer, lane.pos);
 
-		if (!to)
-			continue;
-		memcpy(to, s->d->x + (size_t)i * width, width * sizeof(*to));
-		lane.kv->kept.pos[lane.pos % KEEP_ROWS] = lane.pos;
+		for (int k = 0; k < lane.kv->head.n_kept; k++) {
+			int layer = lane.kv->head.kept_layer[k];
+
+			if (layer < op->keep_from || layer >= op->keep_to)
+				continue;
+			memcpy(kept_at(lane.kv, k, lane.pos), s->d->x + (size_t)i * width,
+			       width * sizeof(float));
+			lane.kv->kept.pos[lane.pos % KEEP_ROWS] = lane.pos;
+		}
 	}
 }
 
@@ -184,14 +185,6 @@ int bridge_open(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 	return 0;
 }
 
-int bridge_check(const struct step *s)
-{
-	const struct kept *k = s->kv ? &s->kv->kept : NULL;     /* lanes need not name one */
-
-	return bridge_pass_fits(&s->d->model->cfg, s->b, s->d->cross.b, k ? k->layer : NULL,
-				k ? k->n : 0, s->d->err);
-}
-
 static void put_features(const struct step *s, float *f)
 {
 	const struct model_config *c = &s->d->model->cfg;
@@ -199,12 +192,14 @@ static void put_features(const struct step *s, float *f)
 	int before = s->b->pos - 1, fed[KEEP_LAYERS];
 	bool kept = before >= 0 && s->kv->kept.pos[before % KEEP_ROWS] == before;
 
-	bridge_fed(step_bridge(s), c, fed);
+	bridge_fed(s->b->run->bridge, c, fed);
 	memcpy(f, s->d->x, width * sizeof(*f));
 	for (int i = 0; i < KEEP_LAYERS; i++) {
+		int which = kv_kept(&s->kv->head, fed[i]);
+
 		f += width;
 		if (kept)
-			memcpy(f, kept_at(s->kv, fed[i], before), width * sizeof(*f));
+			memcpy(f, kept_at(s->kv, which, before), width * sizeof(*f));
 		else
 			memset(f, 0, width * sizeof(*f));
 	}
@@ -219,14 +214,14 @@ void bridge_cross(struct step *s, int t)
 	if (!t) {
 		put_features(s, f->room);
 		f->f = f->room;
-		if (!d->floats)
+		if (d->cross.weight.takes & ACT_INT8)
 			d->k->quantise(f, 0, 0, f->k / BLOCK);
 	}
 	pool_sync(d->pool);             /* the row that was read is overwritten now */
 	s->n = s->b->n_out;
 	pool_share(d->pool, t, s->n * width / UNIT, &from, &to);
 	d->cross.weight.mul(&d->cross.weight, from, to, f, 1, d->x, 0);
-	d->k->add(d->x + from * UNIT, (const float *)step_bridge(s)->bias->data + from * UNIT,
+	d->k->add(d->x + from * UNIT, (const float *)s->b->run->bridge->bias->data + from * UNIT,
 		  1, (to - from) * UNIT);
 }
 
@@ -245,20 +240,19 @@ static void add_up(const struct step *s, const struct mat *up, const struct act 
 }
 
 /* Every thread makes the few rows of low rank for itself. */
-void adapt(const struct step *s, int t, int layer, enum adapt which, const struct act *x)
+void adapt(const struct step *s, int t, const struct op *op, enum adapt which, const struct act *x)
 {
 	struct dev *d = s->d;
-	const struct cpu_adapter *a;
+	const struct cpu_adapter *a = adapter_of(d, op, which);
 	struct act *low;
 	int half = d->model->cfg.n_ff / UNIT, units, from, to;
 
-	if (!step_bridge(s) || !step_bridge(s)->adapt || !d->cross.adapt[layer][which].down.data)
+	if (!a)
 		return;
-	a = &d->cross.adapt[layer][which];
 	low = &d->cross.low[t];
 	low->f = low->room;
 	a->down.mul(&a->down, 0, a->down.rows / UNIT, x, s->n, low->room, low->k);
-	for (int i = 0; !d->floats && i < s->n; i++)
+	for (int i = 0; a->up.takes & ACT_INT8 && i < s->n; i++)
 		d->k->quantise(low, i, 0, low->k / BLOCK);
 	units = a->up.rows / UNIT;
 	pool_share(d->pool, t, which == ADAPT_GATE_UP ? half / 2 : units, &from, &to);

@@ -11,7 +11,10 @@
 
 enum { UNIT = 16, PANEL = 8, BLOCK = 32, CPU_MAX_GROUP = 64 };
 
-struct act {            /* n rows of k columns, quantised to int8 in half blocks of 16 */
+/* What a product takes of each row of activations: one row may be prepared in both. */
+enum act_format { ACT_FLOATS = 1, ACT_INT8 = 2 };
+
+struct act {            /* n rows of k columns, and quantised to int8 in half blocks of 16 */
 	int k;
 	int8_t *q;      /* (n/8, k/32, 8, 32) */
 	float *d;       /* (n/8, k/32, 2, 8) scales of the halves */
@@ -33,6 +36,7 @@ struct mat {            /* (rows, cols) */
 	const uint8_t *data;    /* packed units, or the file's own rows */
 	size_t unit_bytes;      /* bytes of 16 rows */
 	bool packed;
+	enum act_format takes;
 	mat_mul_fn *mul;
 };
 

@@ -4,25 +4,18 @@
  * Invariant: a forward allocates nothing. */
 #ifndef S3D_CPU_DEV_H
 #define S3D_CPU_DEV_H
-#include "engine/model/window.h"
 #include "kernels/cpu/cpu.h"
-#include "kernels/plan.h"
+#include "kernels/pass.h"
 #include "kernels/threads.h"
 
 /* Up to this many rows every thread prepares its own copy of the activations, which is cheaper
  * than a barrier; and attention is split along the context as well. */
 enum { FEW_ROWS = 16 };
 
-/* What the forward pass is made of; every stage ends with a barrier. */
-enum stage { STAGE_EMBED, STAGE_QKV, STAGE_ATTEND, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN,
-	STAGE_OUTPUT, STAGES };
-
 struct cpu_layer {
-	struct mat wq, wk, wv, wo, gate, up, down;
-	float *attn_norm, *ffn_norm;    /* (n_embd) */
-	float *attn_post, *ffn_post;    /* (n_embd), or NULL as those that follow */
-	float *q_norm, *k_norm;         /* (head_dim) */
-	float *qkv_bias;        /* (ld_qkv), or NULL */
+	struct mat mat[LAYER_MATS];
+	float *norm[LAYER_NORMS];       /* NULL: the model has none */
+	float *qkv_bias;                /* (ld_qkv), or NULL */
 };
 
 struct cpu_adapter {
@@ -80,17 +73,15 @@ struct dev {
 	char describe[64], err[ERR_MAX];
 };
 
-struct kept {           /* residual rows that entered some layers, see kv_keep */
-	int layer[KEEP_LAYERS], n;
+struct kept {           /* residual rows that entered the layers of kv_head, see kv_keep */
 	int pos[KEEP_ROWS];     /* whose rows lie there; -1: nobody's */
-	float *x;               /* (KEEP_ROWS, n, n_embd), position p at p % KEEP_ROWS */
+	float *x;               /* (KEEP_ROWS, layers, n_embd), position p at p % KEEP_ROWS */
 };
 
 struct kv {
+	struct kv_head head;
 	struct dev *dev;
-	int n_ctx;              /* a multiple of 16 */
 	struct plane k, v;      /* (n_layers, n_kv_heads) of them; q8_0 keys are rotated */
-	struct rings rings;
 	struct kept kept;
 };
 
@@ -99,14 +90,12 @@ struct kv {
 int act_open(struct act *, int rows, int k, bool floats, size_t *bytes, char err[ERR_MAX]);
 void act_close(struct act *);
 size_t kv_row_bytes(const struct kv *);         /* keys and values of one position in one layer */
-int kv_back(const struct kv *);
 
 /* timing.c */
 void stage_begin(struct dev *);         /* a pass begins; called by one thread */
 /* Thread t is done with its share of a stage: waits for the others. */
 void stage_end(struct dev *, int t, enum stage);
 struct step;
-const char *stage_name(enum stage);
 void stage_count(const struct step *);  /* counts what a pass reads */
 int stage_look(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
 double stream_time(struct dev *, size_t bytes);

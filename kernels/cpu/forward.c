@@ -27,7 +27,7 @@ static void embed(struct step *s, int t)
 	const struct model_config *c = &d->model->cfg;
 	int angles = rope_sets(c) * c->n_rot / 2, from, to;
 
-	pool_share(d->pool, t, step_rows(s), &from, &to);
+	pool_share(d->pool, t, pass_rows(s->b), &from, &to);
 	for (int i = from; i < to; i++) {
 		float position = (float)step_lane(s, i).pos;
 		float *turn = d->turn + (size_t)i * (size_t)(2 * angles);
@@ -41,9 +41,22 @@ static void embed(struct step *s, int t)
 	}
 }
 
-/* Activations for the matrices: n rows at x (of k columns), normed by w unless it is NULL.  Few
- * rows are prepared by every thread for itself, many are shared out. */
-static struct act prepare(const struct step *s, int t, const float *x, const float *w, int k, int n)
+/* What the matrices of a stage take, and the adapter beside them. */
+static unsigned takes(const struct step *s, const struct op *op, enum stage stage, enum adapt which)
+{
+	const struct cpu_adapter *a = adapter_of(s->d, op, which);
+	struct stage_mats w = stage_mats(stage);
+	unsigned formats = a ? a->down.takes : 0;
+
+	for (int i = w.first; i < w.first + w.n; i++)
+		formats |= s->d->layer[op->layer].mat[i].takes;
+	return formats;
+}
+
+/* Activations in the formats that their consumers take: n rows at x (of k columns), normed by w
+ * unless it is NULL.  Few rows are prepared by every thread for itself, many are shared out. */
+static struct act prepare(const struct step *s, int t, const float *x, const float *w, int k, int n,
+			  unsigned formats)
 {
 	struct dev *d = s->d;
 	bool few = n <= FEW_ROWS;
@@ -59,7 +72,7 @@ static struct act prepare(const struct step *s, int t, const float *x, const flo
 
 		if (w)
 			d->k->norm(x + at, w, k, d->model->cfg.norm_eps, a.room + at);
-		if (!d->floats)
+		if (formats & ACT_INT8)
 			d->k->quantise(&a, i, 0, k / BLOCK);
 	}
 	if (!few)
@@ -82,39 +95,40 @@ static void times(const struct step *s, const struct mat *m, int u0, int u1, con
 
 /* Thread t's share of several matrices over the same activations, each into its own y. */
 static void multiply(const struct step *s, int t, const struct act *a, int count,
-		     const struct mat *const m[], float *const y[], int ldy)
+		     const struct mat m[], float *const y[], int ldy)
 {
 	int total = 0, from, to, first = 0;
 
 	for (int i = 0; i < count; i++)
-		total += (m[i]->rows + UNIT - 1) / UNIT;
+		total += (m[i].rows + UNIT - 1) / UNIT;
 	pool_share(s->d->pool, t, total, &from, &to);
 	for (int i = 0; i < count; i++) {
-		int units = (m[i]->rows + UNIT - 1) / UNIT;
+		int units = (m[i].rows + UNIT - 1) / UNIT;
 		int u0 = from > first ? from - first : 0;
 		int u1 = to < first + units ? to - first : units;
 
 		if (u0 < u1)
-			times(s, m[i], u0, u1, a, s->n, y[i], ldy);
+			times(s, &m[i], u0, u1, a, s->n, y[i], ldy);
 		first += units;
 	}
 }
 
 /* x += what attention (ADAPT_OUT) or the MLP (ADAPT_DOWN) makes of a, normed where the model does;
  * each thread for the columns which it multiplied. */
-static void residual(const struct step *s, int t, int l, enum adapt which, const struct act *a)
+static void residual(const struct step *s, int t, const struct op *op, enum adapt which,
+		     const struct act *a)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	const struct cpu_layer *w = &d->layer[l];
-	const struct mat *m = which == ADAPT_OUT ? &w->wo : &w->down;
-	const float *norm = which == ADAPT_OUT ? w->attn_post : w->ffn_post;
+	const struct cpu_layer *w = &d->layer[op->layer];
+	const struct mat *m = &w->mat[which == ADAPT_OUT ? MAT_OUT : MAT_DOWN];
+	const float *norm = w->norm[which == ADAPT_OUT ? NORM_ATTN_POST : NORM_FFN_POST];
 	float *normed = d->own[t].room;
 	int from, to;
 
 	pool_share(d->pool, t, m->rows / UNIT, &from, &to);
 	times(s, m, from, to, a, s->n, d->tmp, m->rows);
-	adapt(s, t, l, which, a);
+	adapt(s, t, op, which, a);
 	if (norm)
 		pool_sync(d->pool);
 	for (int i = 0; i < s->n && !step_halted(s); i++) {
@@ -129,21 +143,22 @@ static void residual(const struct step *s, int t, int l, enum adapt which, const
 }
 
 /* Gate and up, 32 rows of both at a time so that their product can be quantised at once. */
-static void gate_up(struct step *s, int t, int l, const struct act *a)
+static void gate_up(const struct step *s, int t, const struct op *op, const struct act *a)
 {
 	struct dev *d = s->d;
-	const struct cpu_layer *w = &d->layer[l];
-	int n_ff = w->gate.rows, from, to;
+	const struct mat *m = d->layer[op->layer].mat;
+	unsigned formats = takes(s, op, STAGE_DOWN, ADAPT_DOWN);
+	int n_ff = m[MAT_GATE].rows, from, to;
 
 	pool_share(d->pool, t, n_ff / BLOCK, &from, &to);
-	times(s, &w->gate, 2 * from, 2 * to, a, s->n, d->gate, n_ff);
-	times(s, &w->up, 2 * from, 2 * to, a, s->n, d->up, n_ff);
-	adapt(s, t, l, ADAPT_GATE_UP, a);
+	times(s, &m[MAT_GATE], 2 * from, 2 * to, a, s->n, d->gate, n_ff);
+	times(s, &m[MAT_UP], 2 * from, 2 * to, a, s->n, d->up, n_ff);
+	adapt(s, t, op, ADAPT_GATE_UP, a);
 	for (int i = 0; i < s->n && !step_halted(s); i++) {
 		size_t at = (size_t)i * (size_t)n_ff + (size_t)(from * BLOCK);
 
 		d->k->glu(d->model->cfg.act, d->gate + at, d->up + at, (to - from) * BLOCK);
-		if (!d->floats)
+		if (formats & ACT_INT8)
 			d->k->quantise(&d->ff, i, from, to);
 	}
 }
@@ -207,122 +222,118 @@ static void watch(const struct step *s, int t, enum stage stage, int layer)
 		d->watch(d->watch_ctx, stage_name(stage), layer, d->x, n, c->n_embd);
 }
 
+/* Attention of a layer, added to the residual stream. */
+static void attention(const struct step *s, int t, const struct op *op)
+{
+	struct dev *d = s->d;
+	const struct model_config *c = &d->model->cfg;
+	const struct cpu_layer *w = &d->layer[op->layer];
+	const struct mat *m = w->mat;
+	struct cut cut = attend_cut(s, layer_local(c, op->layer));
+	float *keys = d->qkv + m[MAT_Q].rows;
+	struct act a;
+
+	/* norm + quantise, QKV */
+	a = prepare(s, t, d->x, w->norm[NORM_ATTN], c->n_embd, s->n,
+		    takes(s, op, STAGE_QKV, ADAPT_QKV));
+	multiply(s, t, &a, 3, &m[MAT_Q], (float *[]){ d->qkv, keys, keys + m[MAT_K].rows },
+		 d->ld_qkv);
+	adapt(s, t, op, ADAPT_QKV, &a);
+	stage_end(d, t, STAGE_QKV);
+	/* RoPE + cache write */
+	attend_store(s, t, op->layer);
+	stage_end(d, t, STAGE_QKV);
+	watch(s, t, STAGE_QKV, op->layer);
+	/* attention, cut along the context, folded in order */
+	attend_all(s, t, op->layer, &cut);
+	stage_end(d, t, STAGE_ATTEND);
+	attend_join(s, t, &cut);
+	stage_end(d, t, STAGE_ATTEND);
+	watch(s, t, STAGE_ATTEND, op->layer);
+	/* output + residual */
+	a = prepare(s, t, d->attn, NULL, c->n_heads * c->head_dim, s->n,
+		    takes(s, op, STAGE_WO, ADAPT_OUT));
+	residual(s, t, op, ADAPT_OUT, &a);
+	stage_end(d, t, STAGE_WO);
+	watch(s, t, STAGE_WO, op->layer);
+}
+
+/* The MLP of a layer, added to the residual stream. */
+static void mlp(const struct step *s, int t, const struct op *op)
+{
+	struct dev *d = s->d;
+	struct act a;
+
+	/* norm + gate/up + activation */
+	a = prepare(s, t, d->x, d->layer[op->layer].norm[NORM_FFN], d->model->cfg.n_embd, s->n,
+		    takes(s, op, STAGE_GATE_UP, ADAPT_GATE_UP));
+	gate_up(s, t, op, &a);
+	stage_end(d, t, STAGE_GATE_UP);
+	watch(s, t, STAGE_GATE_UP, op->layer);
+	/* down + residual */
+	residual(s, t, op, ADAPT_DOWN, &d->ff);
+	stage_end(d, t, STAGE_DOWN);
+	watch(s, t, STAGE_DOWN, op->layer);
+}
+
+/* Final norm, logits and their peaks. */
+static void logits(const struct step *s, int t)
+{
+	struct dev *d = s->d;
+	int n_out = s->b->n_out, width = d->model->cfg.n_embd;
+	struct act a;
+
+	if (!n_out)
+		return;
+	a = prepare(s, t, d->x + (size_t)(s->n - n_out) * (size_t)width, d->norm, width, n_out,
+		    step_output(s)->takes);
+	output(s, t, &a, n_out);
+	stage_end(d, t, STAGE_OUTPUT);
+}
+
 static void forward(void *arg, int t)
 {
 	struct step own = *(struct step *)arg, *s = &own;
-	struct dev *d = s->d;
-	const struct model_config *c = &d->model->cfg;
-	const struct plan *p = s->b->plan;
-	const struct bridge *g = step_bridge(s);
-	int n = s->n, n_out = s->b->n_out;
-	struct cut cuts[] = { attend_cut(s, false), attend_cut(s, true) };
-	struct act a;
+	const struct schedule *run = s->b->run;
 
 	if (!t)
-		stage_begin(d);
-	embed(s, t);
-	stage_end(d, t, STAGE_EMBED);
-	watch(s, t, STAGE_EMBED, -1);
-	for (int l = 0; l < c->n_layers; l++) {
-		const struct cpu_layer *w;
+		stage_begin(s->d);
+	for (int i = 0; i < run->n; i++) {
+		const struct op *op = &run->op[i];
 
-		/* bridge: the middle left out, one row becomes several */
-		if (g && l == g->a) {
+		keep_rows(s, t, op);
+		switch (op->part) {
+		case OP_EMBED:
+			embed(s, t);
+			stage_end(s->d, t, STAGE_EMBED);
+			watch(s, t, STAGE_EMBED, op->layer);
+			break;
+		case OP_BRIDGE:         /* the middle left out, one row becomes several */
 			bridge_cross(s, t);
-			l = g->s;
-			n = s->n;
-			cuts[0] = attend_cut(s, false);
-			cuts[1] = attend_cut(s, true);
-			stage_end(d, t, STAGE_EMBED);
-			watch(s, t, STAGE_EMBED, l);
-		}
-		w = &d->layer[l];
-		keep_rows(s, t, l);
-		if (plan_runs(p, false, l)) {
-			/* norm + quantise, QKV */
-			a = prepare(s, t, d->x, w->attn_norm, c->n_embd, n);
-			multiply(s, t, &a, 3, (const struct mat *[]){ &w->wq, &w->wk, &w->wv },
-				 (float *[]){ d->qkv, d->qkv + w->wq.rows,
-					      d->qkv + w->wq.rows + w->wk.rows }, d->ld_qkv);
-			adapt(s, t, l, ADAPT_QKV, &a);
-			stage_end(d, t, STAGE_QKV);
-			/* RoPE + cache write */
-			attend_store(s, t, l);
-			stage_end(d, t, STAGE_QKV);
-			watch(s, t, STAGE_QKV, l);
-			/* attention, cut along the context, folded in order */
-			attend_all(s, t, l, &cuts[layer_local(c, l)]);
-			stage_end(d, t, STAGE_ATTEND);
-			attend_join(s, t, &cuts[layer_local(c, l)]);
-			stage_end(d, t, STAGE_ATTEND);
-			watch(s, t, STAGE_ATTEND, l);
-			/* output + residual */
-			a = prepare(s, t, d->attn, NULL, c->n_heads * c->head_dim, n);
-			residual(s, t, l, ADAPT_OUT, &a);
-			stage_end(d, t, STAGE_WO);
-			watch(s, t, STAGE_WO, l);
-		}
-		if (plan_runs(p, true, l)) {
-			/* norm + gate/up + activation */
-			a = prepare(s, t, d->x, w->ffn_norm, c->n_embd, n);
-			gate_up(s, t, l, &a);
-			stage_end(d, t, STAGE_GATE_UP);
-			watch(s, t, STAGE_GATE_UP, l);
-			/* down + residual */
-			residual(s, t, l, ADAPT_DOWN, &d->ff);
-			stage_end(d, t, STAGE_DOWN);
-			watch(s, t, STAGE_DOWN, l);
+			stage_end(s->d, t, STAGE_EMBED);
+			watch(s, t, STAGE_EMBED, op->layer);
+			break;
+		case OP_ATTN:
+			attention(s, t, op);
+			break;
+		case OP_MLP:
+			mlp(s, t, op);
+			break;
+		case OP_OUTPUT:
+			logits(s, t);
+			break;
 		}
 	}
-	/* final norm + logits and their peaks */
-	if (n_out) {
-		a = prepare(s, t, d->x + (size_t)(n - n_out) * (size_t)c->n_embd, d->norm,
-			    c->n_embd, n_out);
-		output(s, t, &a, n_out);
-		stage_end(d, t, STAGE_OUTPUT);
-	}
-}
-
-/* 0, or -1 when the backend was asked for what it cannot do. */
-static int check(const struct step *s)
-{
-	struct dev *d = s->d;
-	const struct batch *b = s->b;
-	int rows = step_rows(s);
-
-	if (step_bridge(s) && bridge_check(s) != 0)
-		return -1;
-	if (rows < 1 || rows > d->n_batch || b->n_out < 0 || b->n_out > rows ||
-	    b->n_out > d->n_out)
-		return fail(d->err, "forward of %d rows with %d outputs: this device takes %d rows "
-			    "and %d outputs", rows, b->n_out, d->n_batch, d->n_out);
-	for (int i = 0; i < rows; i++) {
-		struct lane lane = step_lane(s, i);
-
-		if (lane.pos < 0 || lane.pos >= lane.kv->n_ctx)
-			return fail(d->err, "forward of a row at %d: the cache takes %d positions",
-				    lane.pos, lane.kv->n_ctx);
-		if ((!i || b->lanes) && lane.pos && lane.pos < kv_back(lane.kv))
-			return fail(d->err, "forward at %d: the cache has forgotten what is before "
-				    "%d", lane.pos, kv_back(lane.kv));
-	}
-	for (int i = 0; i < b->n; i++)
-		if (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab)
-			return fail(d->err, "token id %d is outside the vocabulary of %d",
-				    b->tok[i], d->model->cfg.n_vocab);
-	return 0;
 }
 
 const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
+	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b };
 	struct step s = { d, kv, b, b->n };
 
-	if (check(&s) != 0)
+	if (pass_check(&limits, kv, b, d->err) != 0)
 		return NULL;
-	for (int i = 0; b->lanes && i < b->n; i++)
-		rings_reach(&b->lanes[i].kv->rings, b->lanes[i].pos, 1);
-	if (!b->lanes)
-		rings_reach(&kv->rings, b->pos, step_rows(&s));
+	pass_reach(kv, b);
 	stage_count(&s);
 	pool_run(d->pool, forward, &s);
 	return d->logits;

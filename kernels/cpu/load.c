@@ -61,10 +61,11 @@ void mat_load(struct dev *d, struct mat *m, const struct gguf_tensor *t, const s
 	      uint8_t **at)
 {
 	*m = (struct mat){ .type = t->type, .rows = (int)t->dim[1], .cols = (int)t->dim[0],
-			   .data = t->data, .mul = d->k->floats };
+			   .data = t->data, .takes = ACT_FLOATS, .mul = d->k->floats };
 	if (!mat_packs(d, t))
 		return;
 	m->packed = true;
+	m->takes = ACT_INT8;
 	m->mul = d->k->packed(t->type);
 	m->unit_bytes = pack_unit_bytes(t->type, m->cols);
 	m->data = *at;

@@ -30,20 +30,10 @@ static size_t mat_bytes(const struct mat *m)
 	return quant_bytes(quant_info(m->type), m->cols) * (size_t)m->rows;
 }
 
-static void count_adapters(struct dev *d, const struct bridge *g)
-{
-	static const enum stage stage[ADAPTS] = { STAGE_QKV, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN };
-
-	for (int l = g && g->adapt ? g->s : d->model->cfg.n_layers; l < d->model->cfg.n_layers; l++)
-		for (int i = 0; i < ADAPTS; i++)
-			if (g->adapt[l][i].down)
-				d->stage[stage[i]].bytes += mat_bytes(&d->cross.adapt[l][i].down) +
-							    mat_bytes(&d->cross.adapt[l][i].up);
-}
-
 /* Bytes of the cache that a layer's attention reads. */
-static size_t cache_bytes(const struct step *s, int layer)
+static size_t cache_bytes(const void *ctx, int layer)
 {
+	const struct step *s = ctx;
 	const struct batch *b = s->b;
 	size_t bytes = 0;
 
@@ -56,42 +46,32 @@ static size_t cache_bytes(const struct step *s, int layer)
 	return bytes;
 }
 
-void stage_count(const struct step *s)
+static size_t weight_bytes(const void *ctx, const struct op *op, enum stage stage)
 {
-	struct dev *d = s->d;
-	const struct batch *b = s->b;
-	const struct plan *p = b->plan;
-	const struct bridge *g = step_bridge(s);
+	const struct step *s = ctx;
+	const struct dev *d = s->d;
+	struct stage_mats w = stage_mats(stage);
+	size_t bytes = 0;
 
-	if (!d->timed)
-		return;
-	if (g)
-		d->stage[STAGE_EMBED].bytes += mat_bytes(&d->cross.weight);
-	count_adapters(d, g);
-	for (int l = 0; l < d->model->cfg.n_layers; l++) {
-		const struct cpu_layer *w = &d->layer[l];
+	if (op->part == OP_BRIDGE)
+		return mat_bytes(&d->cross.weight);
+	if (op->part == OP_OUTPUT)
+		return mat_bytes(step_output(s));
+	for (int i = w.first; i < w.first + w.n; i++)
+		bytes += mat_bytes(&d->layer[op->layer].mat[i]);
+	for (int i = 0; i < ADAPTS; i++) {
+		const struct cpu_adapter *a = adapter_of(d, op, (enum adapt)i);
 
-		if (plan_runs(p, false, l)) {
-			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
-						     mat_bytes(&w->wv);
-			d->stage[STAGE_ATTEND].bytes += cache_bytes(s, l);
-			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
-		}
-		if (plan_runs(p, true, l)) {
-			d->stage[STAGE_GATE_UP].bytes += mat_bytes(&w->gate) + mat_bytes(&w->up);
-			d->stage[STAGE_DOWN].bytes += mat_bytes(&w->down);
-		}
+		if (a && adapt_stage((enum adapt)i) == stage)
+			bytes += mat_bytes(&a->down) + mat_bytes(&a->up);
 	}
-	if (b->n_out)
-		d->stage[STAGE_OUTPUT].bytes += mat_bytes(step_output(s));
+	return bytes;
 }
 
-const char *stage_name(enum stage stage)
+void stage_count(const struct step *s)
 {
-	static const char *const names[STAGES] = { "embedding", "QKV", "attention", "output",
-		"gate+up", "down", "logits" };
-
-	return names[stage];
+	if (s->d->timed)
+		pass_count(s->b->run, s->b->n_out, s->d->stage, weight_bytes, cache_bytes, s);
 }
 
 int stage_look(struct dev *d, struct backend_stage out[BACKEND_STAGES_MAX])

@@ -111,9 +111,8 @@ static size_t rows_bytes(const struct dev *d)
 
 static int check_shape(const struct model_config *c, char err[ERR_MAX])
 {
-	if (c->n_embd % BLOCK || c->n_ff % BLOCK || c->n_heads * c->head_dim % BLOCK)
-		return fail(err, "widths %d, %d and %d of this model must be multiples of %d",
-			    c->n_embd, c->n_ff, c->n_heads * c->head_dim, BLOCK);
+	if (pass_widths(c, BLOCK, err) != 0)
+		return -1;
 	if (c->head_dim > CUDA_MAX_DIM || c->head_dim % TILE)
 		return fail(err, "heads of %d dimensions: the cuda backend takes multiples of %d "
 			    "up to %d; --backend cpu takes this model", c->head_dim, TILE,
@@ -178,7 +177,7 @@ static int fit(struct dev *d, const struct backend_opt *opt, int n_ctx, size_t *
 	if (!budget && free_bytes(&budget, err) != 0)
 		return -1;
 	kv.dev = d;
-	kv.n_ctx = memory_rows(n_ctx);
+	kv.head.n_ctx = memory_rows(n_ctx);
 	*parts = kv_place(&kv);
 	*cache = kv.bytes;
 	*parts -= kv.bytes;

@@ -10,33 +10,25 @@
 
 /* ---- kept rows ---- */
 
-static int keep_at(const struct kv *kv, int layer)      /* which of those kept, or -1 */
-{
-	for (int i = 0; i < kv->kept.n; i++)
-		if (kv->kept.layer[i] == layer)
-			return i;
-	return -1;
-}
-
 /* From k->arena on, NULL: only to see how much it takes. */
-static void kept_place(struct kept *k, int width)
+static void kept_place(struct kept *k, int n, int width)
 {
 	struct arena a = { k->arena, 0 };
 
-	k->x = (float *)arena_take(&a, (size_t)(KEEP_ROWS * k->n) * (size_t)width, sizeof(*k->x));
-	k->pos = (int *)arena_take(&a, (size_t)(KEEP_ROWS * k->n), sizeof(*k->pos));
+	k->x = (float *)arena_take(&a, (size_t)(KEEP_ROWS * n) * (size_t)width, sizeof(*k->x));
+	k->pos = (int *)arena_take(&a, (size_t)(KEEP_ROWS * n), sizeof(*k->pos));
 	k->bytes = a.at;
 }
 
-static int kept_new(const struct kv *kv, struct kept *k, char err[ERR_MAX])
+static int kept_new(const struct kv *kv, struct kept *k, int n, char err[ERR_MAX])
 {
 	const struct dev *d = kv->dev;
 
-	kept_place(k, d->model->cfg.n_embd);
+	kept_place(k, n, d->model->cfg.n_embd);
 	if (cuda_check(err, cudaMalloc((void **)&k->arena, k->bytes), "rows to keep") != 0)
 		return -1;
-	kept_place(k, d->model->cfg.n_embd);
-	return cuda_check(err, cudaMemsetAsync(k->pos, -1, (size_t)(KEEP_ROWS * k->n) *
+	kept_place(k, n, d->model->cfg.n_embd);
+	return cuda_check(err, cudaMemsetAsync(k->pos, -1, (size_t)(KEEP_ROWS * n) *
 					       sizeof(*k->pos), d->stream), "rows to keep");
 }
 
@@ -46,15 +38,15 @@ int kv_keep(struct kv *kv, const int *layer, int n, char err[ERR_MAX])
 
 	if (keep_fits(&kv->dev->model->cfg, layer, n, err) != 0)
 		return -1;
-	kept.n = n;
-	memcpy(kept.layer, layer, sizeof(*layer) * (size_t)n);
-	if (kept_new(kv, &kept, err) != 0) {
+	if (kept_new(kv, &kept, n, err) != 0) {
 		cudaFree(kept.arena);
 		return -1;
 	}
 	graphs_drop(kv->dev, kv);
 	cudaFree(kv->kept.arena);
 	kv->kept = kept;
+	kv->head.n_kept = n;
+	memcpy(kv->head.kept_layer, layer, sizeof(*layer) * (size_t)n);
 	return 0;
 }
 
@@ -72,16 +64,17 @@ __global__ void keep_kernel(const float *x, int n, int width, const struct place
 		kept_pos[at] = pos;
 }
 
-int keep_rows(const struct step *s, int layer)
+int keep_rows(const struct step *s, const struct op *op)
 {
+	const struct kv_head *kv = &s->kv->head;
 	const struct kept *k = &s->kv->kept;
-	int i = keep_at(s->kv, layer), width = s->d->model->cfg.n_embd;
+	int width = s->d->model->cfg.n_embd;
 
-	if (s->plan || i < 0)
-		return 0;
-	LAUNCH(keep_kernel, dim3((unsigned)(s->n < KEEP_ROWS ? s->n : KEEP_ROWS)), dim3(128), 0,
-	       s->d->stream, s->d->x, s->n, width, s->d->place,
-	       k->x + (size_t)i * (size_t)width, k->pos + i, k->n);
+	for (int i = 0; i < kv->n_kept; i++)
+		if (kv->kept_layer[i] >= op->keep_from && kv->kept_layer[i] < op->keep_to)
+			LAUNCH(keep_kernel, dim3((unsigned)(s->n < KEEP_ROWS ? s->n : KEEP_ROWS)),
+			       dim3(128), 0, s->d->stream, s->d->x, s->n, width, s->d->place,
+			       k->x + (size_t)i * (size_t)width, k->pos + i, kv->n_kept);
 	return dev_check(s->d, cudaGetLastError(), "keeping rows");
 }
 
@@ -119,15 +112,15 @@ int put_features(const struct step *s)
 	unsigned blocks = (unsigned)(BRIDGE_PARTS * c->n_embd + 127) / 128;
 	struct features f = {};
 
-	bridge_fed(s->plan->bridge, c, fed);
+	bridge_fed(s->run->bridge, c, fed);
 	for (int i = 0; i < KEEP_LAYERS; i++) {
-		int slot = keep_at(s->kv, fed[i]);
+		int slot = kv_kept(&s->kv->head, fed[i]);
 
 		f.kept[i] = s->kv->kept.x + (size_t)slot * (size_t)c->n_embd;
 		f.pos[i] = s->kv->kept.pos + slot;
 	}
 	f.x = d->x;
-	f.slots = s->kv->kept.n;
+	f.slots = s->kv->head.n_kept;
 	f.width = c->n_embd;
 	f.place = d->place;
 	f.out = d->cross.features;
@@ -251,12 +244,10 @@ void bridge_close(struct dev *d)
 	memset(&d->cross, 0, sizeof(d->cross));
 }
 
-const struct cuda_adapter *adapter_of(const struct step *s, int layer, enum adapt which)
+const struct cuda_adapter *adapter_of(const struct dev *d, const struct op *op, enum adapt which)
 {
-	const struct crossing *x = &s->d->cross;
-
-	return plan_bridge(s->plan) && x->adapt && x->adapt[layer][which].down.rows ?
-	       &x->adapt[layer][which] : NULL;
+	return op->adapted && d->cross.adapt[op->layer][which].down.rows ?
+	       &d->cross.adapt[op->layer][which] : NULL;
 }
 
 cudaError_t bridge_load(void)

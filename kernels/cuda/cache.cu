@@ -24,10 +24,10 @@ static struct cut cut_context(int seen)
 static void cut_all(struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
-	bool windowed = c->window && c->window < kv->n_ctx - FEW_ROWS;
+	bool windowed = c->window && c->window < kv->head.n_ctx - FEW_ROWS;
 
-	kv->cut[false] = cut_context(kv->n_ctx);
-	kv->cut[true] = cut_context(windowed ? c->window + FEW_ROWS : kv->n_ctx);
+	kv->cut[false] = cut_context(kv->head.n_ctx);
+	kv->cut[true] = cut_context(windowed ? c->window + FEW_ROWS : kv->head.n_ctx);
 	kv->cut[true].pieces += windowed;
 	kv->part_pieces = kv->cut[kv->cut[true].pieces > kv->cut[false].pieces].pieces;
 }
@@ -40,7 +40,7 @@ static size_t scales(const struct model_config *c)      /* of a row in q8_0 */
 static size_t plane_place(const struct kv *kv, struct plane *p, bool q8, struct arena *a)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
-	size_t rows = kv->rings.all, from = a->at;
+	size_t rows = kv->head.rings.all, from = a->at;
 
 	p->x = (uint8_t *)arena_take(a, rows * (size_t)c->head_dim, q8 ? 1 : 2);
 	p->scale = q8 ? (uint16_t *)arena_take(a, rows * scales(c), 2) : NULL;
@@ -59,7 +59,7 @@ size_t kv_place(struct kv *kv)
 {
 	struct arena a = { kv->arena, 0 };
 
-	rings_lay_out(&kv->rings, &kv->dev->model->cfg, kv->n_ctx, kv->dev->n_batch,
+	rings_lay_out(&kv->head.rings, &kv->dev->model->cfg, kv->head.n_ctx, kv->dev->n_batch,
 		      kv->dev->n_back);
 	cut_all(kv);
 	kv->bytes = plane_place(kv, &kv->k, kv->dev->q8_k, &a);
@@ -86,7 +86,7 @@ struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 	if (!kv)
 		return NULL;
 	kv->dev = d;
-	kv->n_ctx = memory_rows(n_ctx);
+	kv->head.n_ctx = memory_rows(n_ctx);
 	bytes = kv_place(kv);
 	if (cuda_check(err, cudaMalloc((void **)&kv->arena, bytes), "a cache") != 0 ||
 	    cuda_check(err, cudaMemsetAsync(kv->arena, 0, bytes, d->stream), "a cache") != 0) {
@@ -107,16 +107,16 @@ size_t kv_row_bytes(const struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 
-	return kv->bytes * (size_t)c->n_kv_heads / kv->rings.all;
+	return kv->bytes * (size_t)c->n_kv_heads / kv->head.rings.all;
 }
 
 static struct plane plane_of(const struct kv *kv, struct plane all, int layer)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 	size_t each = (size_t)c->head_dim * (all.scale ? 1 : sizeof(uint16_t));
+	size_t at = kv->head.rings.at[layer];
 
-	return (struct plane){ all.x + kv->rings.at[layer] * each,
-			       all.scale ? all.scale + kv->rings.at[layer] * scales(c) : NULL };
+	return (struct plane){ all.x + at * each, all.scale ? all.scale + at * scales(c) : NULL };
 }
 
 struct heads kv_heads(const struct kv *kv, int layer)
@@ -124,15 +124,15 @@ struct heads kv_heads(const struct kv *kv, int layer)
 	const struct dev *d = kv->dev;
 	const struct model_config *c = &d->model->cfg;
 	const struct cuda_layer *w = &d->layer[layer];
-	int set = layer_rope(c, layer, kv->n_ctx);
+	int set = layer_rope(c, layer, kv->head.n_ctx);
 
 	return (struct heads){
 		.n_heads = c->n_heads, .n_kv_heads = c->n_kv_heads, .dim = c->head_dim,
 		.n_rot = c->n_rot, .pairs = c->rope == ROPE_PAIRS, .q8_k = d->q8_k,
-		.q8_v = d->q8_v, .rows = kv->rings.rows[layer],
+		.q8_v = d->q8_v, .rows = kv->head.rings.rows[layer],
 		.k = plane_of(kv, kv->k, layer), .v = plane_of(kv, kv->v, layer),
 		.turn = d->turn + set * c->n_rot, .ld_turn = rope_sets(c) * c->n_rot,
-		.q_norm = w->q_norm, .k_norm = w->k_norm, .eps = c->norm_eps,
+		.q_norm = w->norm[NORM_Q], .k_norm = w->norm[NORM_K], .eps = c->norm_eps,
 		.place = d->place, .ticket = d->ticket,
 	};
 }
@@ -141,5 +141,5 @@ struct heads kv_heads(const struct kv *kv, int layer)
 
 int kv_back(const struct kv *kv)
 {
-	return rings_back(&kv->rings, &kv->dev->model->cfg);
+	return rings_back(&kv->head.rings, &kv->dev->model->cfg);
 }

@@ -6,8 +6,7 @@
  * device reads over the bus.  Invariant: a forward allocates nothing on the device. */
 #ifndef S3D_CUDA_DEV_CUH
 #define S3D_CUDA_DEV_CUH
-#include "kernels/plan.h"
-#include "engine/model/window.h"
+#include "kernels/pass.h"
 #include "kernels/cuda/platform.cuh"
 
 /* TILE rows of a matrix are the share of one thread block; activations have a scale for as many
@@ -21,9 +20,6 @@ enum { FEW_ROWS = 17 };
 enum { WIDE = 4 << 20, WIDE_ROWS = 2048, BLAS_ROOM = 8 << 20 };
 /* Positions that attention scores at once, and pieces of the context at most. */
 enum { SPAN = 128, PIECES = 64 };
-
-enum stage { STAGE_EMBED, STAGE_QKV, STAGE_ATTEND, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN,
-	STAGE_OUTPUT, STAGES };
 
 /* Every buffer and every plane of a matrix begins at a multiple of ALIGN bytes. */
 enum { ALIGN = 256 };
@@ -71,8 +67,7 @@ struct cut {
 	int pieces;             /* of them at most, whatever a pass sees */
 };
 
-struct kept {           /* residual rows that entered some layers, see backend_draft.h */
-	int n, layer[KEEP_LAYERS];
+struct kept {           /* residual rows that entered the n layers of kv_head, see kv_keep */
 	uint8_t *arena;         /* (device) both; NULL: none are kept */
 	float *x;               /* (device) (KEEP_ROWS, n, n_embd), by position % KEEP_ROWS */
 	int *pos;               /* (device) (KEEP_ROWS, n) which position that is; -1: none yet */
@@ -80,9 +75,8 @@ struct kept {           /* residual rows that entered some layers, see backend_d
 };
 
 struct kv {
+	struct kv_head head;
 	struct dev *dev;
-	int n_ctx;              /* a multiple of 16 */
-	struct rings rings;
 	struct cut cut[2];      /* of layers that see all, and of local ones */
 	struct plane k, v;      /* of all layers */
 	uint8_t *arena;         /* (device) both, and part */
@@ -93,10 +87,8 @@ struct kv {
 };
 
 struct cuda_layer {
-	struct mat wq, wk, wv, wo, gate, up, down;
-	const float *attn_norm, *ffn_norm;      /* (device) (n_embd) */
-	const float *attn_post, *ffn_post;      /* (device) (n_embd), or NULL as what follows */
-	const float *q_norm, *k_norm;           /* (device) (head_dim) */
+	struct mat mat[LAYER_MATS];
+	const float *norm[LAYER_NORMS];         /* (device) NULL: the model has none */
 	const float *qkv_bias;                  /* (device) (ld_qkv), or NULL */
 };
 
@@ -210,6 +202,6 @@ struct step {           /* one forward pass */
 	int pieces;             /* of the context that layers which see all look at */
 	bool chained;           /* its token and position are where the step before left them, and
 				 * it leaves its guess instead of logits */
-	const struct plan *plan;
+	const struct schedule *run;
 };
 #endif

@@ -60,13 +60,21 @@ void graphs_drop(struct dev *, const struct kv *);      /* those of a cache, NUL
 int kv_keep(struct kv *, const int *layer, int n, char err[ERR_MAX]);
 int bridge_open(struct dev *, const struct bridge *, char err[ERR_MAX]);
 void bridge_close(struct dev *);
-/* The rows about to enter a layer, if the pass is a full one and its cache keeps these. */
-int keep_rows(const struct step *, int layer);
+/* The rows that an operation is about to read, if the cache keeps these. */
+int keep_rows(const struct step *, const struct op *);
 /* What the bridge's matrix takes, from the row that is about to cross. */
 int put_features(const struct step *);
-/* What acts beside a stage of a layer in this pass, or NULL. */
-const struct cuda_adapter *adapter_of(const struct step *, int layer, enum adapt);
+/* What acts beside a stage of an operation, or NULL. */
+const struct cuda_adapter *adapter_of(const struct dev *, const struct op *, enum adapt);
 cudaError_t bridge_load(void);
+
+/* What makes the logits: all, or those of the draft vocabulary. */
+static inline const struct mat *step_output(const struct step *s)
+{
+	const struct bridge *g = s->run->bridge;
+
+	return g && g->vocab ? &s->d->cross.output : &s->d->output;
+}
 
 /* forward.cu */
 const float *cuda_forward(struct dev *, struct kv *, const struct batch *);
@@ -74,7 +82,6 @@ int cuda_guess(struct dev *, struct kv *, struct guess_batch *);
 
 /* timing.cu: time and bytes of stages, copy bandwidth. */
 int stage_look(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
-const char *stage_name(enum stage);
 void stage_count(const struct step *);
 /* A stage was queued; layer -1: none. */
 int stage_mark(const struct step *, enum stage, int layer);

@@ -12,33 +12,19 @@
 #include "kernels/cuda/op/prompt.cuh"
 #include <limits.h>
 
-/* Weights of the norm behind attention (mlp false) or MLP (true) of layer l, of those that run. */
-static const float *next_norm(const struct step *s, int l, bool mlp)
+/* Weights of a norm. */
+static const float *norm_at(const struct dev *d, struct norm_at at)
 {
-	const struct plan *p = s->plan;
-
-	for (; l < s->d->model->cfg.n_layers; l++, mlp = false) {
-		if (l >= 0 && !mlp && (!p || !plan_has(p->skip_mlp, l)))
-			return s->d->layer[l].ffn_norm;
-		if (l + 1 < s->d->model->cfg.n_layers && (!p || !plan_has(p->skip_attn, l + 1)))
-			return s->d->layer[l + 1].attn_norm;
-	}
-	return s->d->norm;
+	return at.layer < 0 ? d->norm : d->layer[at.layer].norm[at.which];
 }
 
 /* Rows in the end. */
 static int rows_of(const struct step *s)
 {
-	return plan_bridge(s->plan) ? s->n_out : s->n;
+	return s->run->bridge ? s->n_out : s->n;
 }
 
-/* What makes the logits: all, or those of the draft vocabulary. */
-static const struct mat *output_of(const struct dev *d, const struct plan *p)
-{
-	return plan_bridge(p) && p->bridge->vocab ? &d->cross.output : &d->output;
-}
-
-static int embed(const struct step *s)
+static int embed(const struct step *s, const struct op *op)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
@@ -47,7 +33,7 @@ static int embed(const struct step *s)
 		.pos = s->chained ? &d->chain->pos : &d->mail_device->pos,
 		.n_tok = s->n, .embd = d->embd, .scale = c->embd_scale, .place = d->place,
 		.x = d->x,
-		.w = next_norm(s, -1, true), .out = d->in, .squares = d->squares, .turn = d->turn,
+		.w = norm_at(d, op->out), .out = d->in, .squares = d->squares, .turn = d->turn,
 		.inv_freq = d->inv_freq,
 		.angles = rope_sets(c) * c->n_rot / 2, .gain = c->rope_gain,
 	};
@@ -72,12 +58,22 @@ static int multiply(struct dev *d, struct product *p, const char *doing)
 	return dev_check(d, product_few(p, d->stream), doing);
 }
 
+/* The matrices that a stage of a layer multiplies by. */
+static void take_mats(struct product *p, const struct cuda_layer *w, enum stage stage)
+{
+	struct stage_mats from = stage_mats(stage);
+
+	p->n_mats = from.n;
+	for (int i = 0; i < from.n; i++)
+		p->m[i] = w->mat[from.first + i];
+}
+
 /* What acts in a pass over a bridge beside the matrices of a product, which is all known but for
  * this: their rows get up (down in) more. */
-static int adapt(const struct step *s, int l, enum adapt which, struct product *p)
+static int adapt(const struct step *s, const struct op *op, enum adapt which, struct product *p)
 {
 	struct dev *d = s->d;
-	const struct cuda_adapter *a = adapter_of(s, l, which);
+	const struct cuda_adapter *a = adapter_of(d, op, which);
 	struct product low = {}, up = {};
 
 	if (!a)
@@ -101,26 +97,23 @@ static int adapt(const struct step *s, int l, enum adapt which, struct product *
 	return multiply(d, &low, "an adapter") || multiply(d, &up, "an adapter") ? -1 : 0;
 }
 
-static int qkv(const struct step *s, int l)
+static int qkv(const struct step *s, const struct op *op)
 {
 	struct dev *d = s->d;
-	const struct cuda_layer *w = &d->layer[l];
+	const struct cuda_layer *w = &d->layer[op->layer];
 	struct product p = {};
 
 	p.kind = FINISH_QKV;
-	p.n_mats = 3;
-	p.m[0] = w->wq;
-	p.m[1] = w->wk;
-	p.m[2] = w->wv;
+	take_mats(&p, w, STAGE_QKV);
 	p.n = s->n;
 	p.in = d->in;
 	p.norm = d->squares;
 	p.y = d->qkv;
 	p.ld = d->ld_qkv;
 	p.bias = w->qkv_bias;
-	p.heads = kv_heads(s->kv, l);
+	p.heads = kv_heads(s->kv, op->layer);
 
-	if (adapt(s, l, ADAPT_QKV, &p) != 0)
+	if (adapt(s, op, ADAPT_QKV, &p) != 0)
 		return -1;
 	return multiply(d, &p, "making queries, keys and values");
 }
@@ -137,13 +130,13 @@ static int layer_pieces(const struct step *s, bool local)
 	return all < cut[local].pieces ? all : cut[local].pieces;
 }
 
-static int attention(const struct step *s, int l)
+static int attention(const struct step *s, const struct op *op)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	bool local = layer_local(c, l);
+	bool local = layer_local(c, op->layer);
 	struct attend a = {
-		.h = kv_heads(s->kv, l), .qkv = d->qkv, .ld = d->ld_qkv, .n = s->n,
+		.h = kv_heads(s->kv, op->layer), .qkv = d->qkv, .ld = d->ld_qkv, .n = s->n,
 		.scale = c->attn_scale, .cap = c->attn_cap,
 		.window = local ? c->window : INT_MAX,
 		.piece = s->kv->cut[local].piece, .pieces = layer_pieces(s, local),
@@ -167,58 +160,53 @@ static int post(const struct step *s, const struct product *p, const float *norm
 
 /* x += what attention (ADAPT_OUT) or the MLP (ADAPT_DOWN) made, and x as the next product wants
  * it. */
-static int residual(const struct step *s, int l, enum adapt which)
+static int residual(const struct step *s, const struct op *op, enum adapt which)
 {
 	struct dev *d = s->d;
-	const struct cuda_layer *w = &d->layer[l];
+	const struct cuda_layer *w = &d->layer[op->layer];
 	bool mlp = which == ADAPT_DOWN;
-	const float *norm = mlp ? w->ffn_post : w->attn_post;
+	const float *norm = w->norm[mlp ? NORM_FFN_POST : NORM_ATTN_POST];
 	struct product p = {};
 
 	p.kind = norm ? FINISH_FLOATS : FINISH_RESIDUAL;
-	p.n_mats = 1;
-	p.m[0] = mlp ? w->down : w->wo;
+	take_mats(&p, w, mlp ? STAGE_DOWN : STAGE_WO);
 	p.n = s->n;
 	p.in = mlp ? d->ff : d->heads;
 	p.y = norm ? d->made : d->x;
 	p.ld = d->model->cfg.n_embd;
 	p.scale = d->model->cfg.residual_scale;
-	p.w = next_norm(s, l, mlp);
+	p.w = norm_at(d, op->out);
 	p.out = d->in;
 	p.squares = d->squares;
 
-	if (adapt(s, l, which, &p) != 0 ||
+	if (adapt(s, op, which, &p) != 0 ||
 	    multiply(d, &p, mlp ? "down and residual sum" : "output of attention") != 0)
 		return -1;
 	return norm ? post(s, &p, norm) : 0;
 }
 
-static int gate_up(const struct step *s, int l)
+static int gate_up(const struct step *s, const struct op *op)
 {
 	struct dev *d = s->d;
-	const struct cuda_layer *w = &d->layer[l];
 	struct product p = {};
 
 	p.kind = FINISH_GATE_UP;
-	p.n_mats = 2;
-	p.m[0] = w->gate;
-	p.m[1] = w->up;
+	take_mats(&p, &d->layer[op->layer], STAGE_GATE_UP);
 	p.n = s->n;
 	p.act = d->model->cfg.act;
 	p.in = d->in;
 	p.norm = d->squares;
 	p.out = d->ff;
 
-	if (adapt(s, l, ADAPT_GATE_UP, &p) != 0)
+	if (adapt(s, op, ADAPT_GATE_UP, &p) != 0)
 		return -1;
 	return multiply(d, &p, "gate and up");
 }
 
 /* The row that is about to enter layer a becomes those that enter layer s. */
-static int cross(struct step *s)
+static int cross(struct step *s, const struct op *op)
 {
 	struct dev *d = s->d;
-	const struct bridge *g = s->plan->bridge;
 	struct product p = {};
 
 	if (put_features(s) != 0)
@@ -233,7 +221,7 @@ static int cross(struct step *s)
 	p.y = d->x;
 	p.ld = d->model->cfg.n_embd;
 	p.bias = d->cross.bias;
-	p.w = next_norm(s, g->s - 1, true);
+	p.w = norm_at(d, op->out);
 	p.out = d->in;
 	p.squares = d->squares;
 
@@ -247,7 +235,7 @@ static int output(const struct step *s)
 
 	p.kind = FINISH_LOGITS;
 	p.n_mats = 1;
-	p.m[0] = *output_of(d, s->plan);
+	p.m[0] = *step_output(s);
 	p.n = s->n_out;
 	p.row0 = s->n - s->n_out;
 	p.in = d->in;
@@ -256,7 +244,7 @@ static int output(const struct step *s)
 	p.scale = d->model->cfg.logit_scale;
 	p.cap = d->model->cfg.logit_cap;
 	/* Beside the model's output only a sidecar's, whose tokens answers were made of. */
-	p.mute = output_of(d, s->plan) == &d->output ? d->mute : NULL;
+	p.mute = step_output(s) == &d->output ? d->mute : NULL;
 	p.ld = p.m[0].rows + row_peaks(p.m[0].rows);
 
 	return multiply(d, &p, "making logits");
@@ -267,7 +255,7 @@ static int output(const struct step *s)
 static int deliver(const struct step *s)
 {
 	struct dev *d = s->d;
-	int vocab = output_of(d, s->plan)->rows, ld = vocab + row_peaks(vocab);
+	int vocab = step_output(s)->rows, ld = vocab + row_peaks(vocab);
 	size_t bytes = (size_t)s->n_out * (size_t)ld * sizeof(float);
 
 	if (s->chained)
@@ -280,47 +268,47 @@ static int deliver(const struct step *s)
 					    d->stream), "reading logits");
 }
 
+/* Attention of a layer: QKV of rows normed and quantised before, RoPE and cache write; scores and
+ * values, cut along the context, folded in order, and quantise; output and residual, norm and
+ * quantise. */
+static int run_attention(const struct step *s, const struct op *op)
+{
+	return qkv(s, op) || stage_mark(s, STAGE_QKV, op->layer) ||
+	       attention(s, op) || stage_mark(s, STAGE_ATTEND, op->layer) ||
+	       residual(s, op, ADAPT_OUT) || stage_mark(s, STAGE_WO, op->layer) ? -1 : 0;
+}
+
+/* The MLP of a layer: gate/up, activation and quantise; down and residual, norm and quantise. */
+static int run_mlp(const struct step *s, const struct op *op)
+{
+	return gate_up(s, op) || stage_mark(s, STAGE_GATE_UP, op->layer) ||
+	       residual(s, op, ADAPT_DOWN) || stage_mark(s, STAGE_DOWN, op->layer) ? -1 : 0;
+}
+
+static int run_op(struct step *s, const struct op *op)
+{
+	switch (op->part) {
+	case OP_EMBED:
+		return embed(s, op) || stage_mark(s, STAGE_EMBED, op->layer);
+	case OP_BRIDGE:         /* the middle left out, one row becomes several */
+		return cross(s, op) || stage_mark(s, STAGE_EMBED, op->layer);
+	case OP_ATTN:
+		return run_attention(s, op);
+	case OP_MLP:
+		return run_mlp(s, op);
+	case OP_OUTPUT:         /* logits of the final norm, and their peaks */
+		return s->n_out && (output(s) || deliver(s) || stage_mark(s, STAGE_OUTPUT, -1));
+	}
+	return -1;
+}
+
 static int forward(const struct step *whole)
 {
-	struct step own = *whole, *s = &own;
-	struct dev *d = s->d;
-	const struct plan *p = s->plan;
-	const struct bridge *g = plan_bridge(p);
+	struct step s = *whole;
 
-	if (embed(s) || stage_mark(s, STAGE_EMBED, -1))
-		return -1;
-	for (int l = 0; l < d->model->cfg.n_layers; l++) {
-		/* bridge: the middle left out, one row becomes several */
-		if (g && l == g->a) {
-			l = g->s;
-			if (cross(s) || stage_mark(s, STAGE_EMBED, l))
-				return -1;
-		}
-		if (keep_rows(s, l))
+	for (int i = 0; i < s.run->n; i++)
+		if (keep_rows(&s, &s.run->op[i]) || run_op(&s, &s.run->op[i]))
 			return -1;
-		if (plan_runs(p, false, l)) {
-			/* QKV of rows normed and quantised before; RoPE + cache write */
-			if (qkv(s, l) || stage_mark(s, STAGE_QKV, l))
-				return -1;
-			/* attention, cut along the context, folded in order; quantise */
-			if (attention(s, l) || stage_mark(s, STAGE_ATTEND, l))
-				return -1;
-			/* output + residual; norm + quantise */
-			if (residual(s, l, ADAPT_OUT) || stage_mark(s, STAGE_WO, l))
-				return -1;
-		}
-		if (plan_runs(p, true, l)) {
-			/* gate/up + activation; quantise */
-			if (gate_up(s, l) || stage_mark(s, STAGE_GATE_UP, l))
-				return -1;
-			/* down + residual; norm + quantise */
-			if (residual(s, l, ADAPT_DOWN) || stage_mark(s, STAGE_DOWN, l))
-				return -1;
-		}
-	}
-	/* logits of the final norm, and their peaks */
-	if (s->n_out && (output(s) || deliver(s) || stage_mark(s, STAGE_OUTPUT, -1)))
-		return -1;
 	return 0;
 }
 
@@ -373,12 +361,12 @@ static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *t
 	s.kv = kv;
 	s.n = n;
 	s.n_out = n_out;
-	s.n_best = n_out && b->n_best < row_peaks(output_of(d, b->plan)->rows) ? b->n_best : 0;
-	s.plan = b->plan;
+	s.run = b->run;
+	s.n_best = n_out && b->n_best < row_peaks(step_output(&s)->rows) ? b->n_best : 0;
 	s.pieces = count_pieces(kv, n, pos + rows_of(&s));
 	memcpy(d->mail->tok, tok, sizeof(*tok) * (size_t)n);
 	d->mail->pos = pos;
-	rings_reach(&kv->rings, pos, rows_of(&s));
+	rings_reach(&kv->head.rings, pos, rows_of(&s));
 	begin(d);
 	return queue(&s) == 0 ? finish(d) : -1;
 }
@@ -399,43 +387,12 @@ static int run_lanes(struct dev *d, const struct batch *b)
 	return 0;
 }
 
-/* Whether a pass may begin at a position of a cache. */
-static int check_back(struct dev *d, const struct kv *kv, int pos)
-{
-	if (pos && pos < kv_back(kv))
-		return fail(d->err, "forward at %d: the cache has forgotten what is before %d", pos,
-			    kv_back(kv));
-	return 0;
-}
-
 /* 0, or -1 when the backend was asked for what it cannot do. */
 static int check(struct dev *d, const struct kv *kv, const struct batch *b)
 {
-	const struct kept *k = kv ? &kv->kept : NULL;   /* lanes need not name one */
-	bool bridged = plan_bridge(b->plan) != NULL;
-	int rows = bridged ? b->n_out : b->n;
+	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b };
 
-	if (bridged && bridge_pass_fits(&d->model->cfg, b, d->cross.b, k ? k->layer : NULL,
-					k ? k->n : 0, d->err) != 0)
-		return -1;
-	if (rows < 1 || rows > d->n_batch || b->n_out < 0 || b->n_out > rows ||
-	    b->n_out > d->n_out)
-		return fail(d->err, "forward of %d rows with %d outputs: this device takes %d rows "
-			    "and %d outputs", rows, b->n_out, d->n_batch, d->n_out);
-	for (int i = 0; i < rows; i++) {
-		int pos = b->lanes ? b->lanes[i].pos : b->pos + i;
-		const struct kv *into = b->lanes ? b->lanes[i].kv : kv;
-
-		if (pos < 0 || pos >= into->n_ctx)
-			return fail(d->err, "forward of a row at %d: the cache takes %d positions",
-				    pos, into->n_ctx);
-		if ((!i || b->lanes) && check_back(d, into, pos) != 0)
-			return -1;
-		if (i < b->n && (b->tok[i] < 0 || b->tok[i] >= d->model->cfg.n_vocab))
-			return fail(d->err, "token id %d is outside the vocabulary of %d",
-				    b->tok[i], d->model->cfg.n_vocab);
-	}
-	return 0;
+	return pass_check(&limits, kv, b, d->err);
 }
 
 /* The first step's token goes to the device, the guesses come back; nothing between them. */
@@ -448,6 +405,7 @@ static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 	s.kv = kv;
 	s.n = s.n_out = 1;
 	s.chained = true;
+	s.run = b->run;
 	begin(d);
 	if (dev_check(d, cudaMemcpyAsync(d->chain, &first, sizeof(first), cudaMemcpyHostToDevice,
 					 d->stream), "starting to draft") != 0)
@@ -467,15 +425,15 @@ static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 
 int cuda_guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 {
-	struct batch first = { &b->tok, 1, b->pos, NULL, 0, 0, NULL, NULL };
+	struct batch first = { &b->tok, 1, b->pos, b->run, 0, 0, NULL, NULL };
 	int rc;
 
-	if (b->n < 1 || b->n > GUESS_MAX || b->pos > kv->n_ctx - b->n)
+	if (b->n < 1 || b->n > GUESS_MAX || b->pos > kv->head.n_ctx - b->n)
 		return fail(d->err, "%d guesses at %d: at most %d in %d positions", b->n, b->pos,
-			    GUESS_MAX, kv->n_ctx);
+			    GUESS_MAX, kv->head.n_ctx);
 	if (check(d, kv, &first) != 0)
 		return -1;
-	rings_reach(&kv->rings, b->pos, b->n);
+	rings_reach(&kv->head.rings, b->pos, b->n);
 	mem_guard(true);
 	rc = guess(d, kv, b);
 	mem_guard(false);

@@ -1,7 +1,7 @@
 /* graph.cu - passes that were recorded once and are replayed.
  *
- * A pass is known by its rows, outputs, plan, cache and pieces of context; tokens and position are
- * in device memory.  struct dev owns the list.
+ * A pass is known by its rows, outputs, schedule, cache and pieces of context; tokens and position
+ * are in device memory.  struct dev owns the list.
  * Invariant: a graph is kept only if it was recorded whole, and goes before its cache does, or the
  * bridge. */
 #include "kernels/cuda/dev_api.cuh"
@@ -11,8 +11,8 @@ enum { GRAPHS_MAX = 256 };
 struct key {
 	const struct kv *kv;
 	int n, n_out, n_best, pieces;
-	bool planned, chained;
-	struct plan plan;
+	bool chained;
+	uint64_t schedule;      /* its id */
 };
 
 struct graph {
@@ -35,9 +35,7 @@ static struct key key_of(const struct step *s)
 	k.n_best = s->n_best;
 	k.pieces = s->pieces;
 	k.chained = s->chained;
-	k.planned = s->plan != NULL;
-	if (s->plan)
-		k.plan = *s->plan;
+	k.schedule = s->run->id;
 	return k;
 }
 

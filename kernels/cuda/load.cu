@@ -20,40 +20,17 @@ static const float *place_words(struct arena *a, int64_t n)
 	return (const float *)arena_take(a, (size_t)n, sizeof(float));
 }
 
-/* Weights of the norms of a layer: f(where the pointer is, the tensor or NULL) == 0, or -1. */
-template <typename F>
-static int each_norm(const struct layer *from, struct cuda_layer *to, F f)
-{
-	const struct {
-		const float **to;
-		const struct gguf_tensor *t;
-	} all[] = { { &to->attn_norm, from->attn_norm }, { &to->ffn_norm, from->ffn_norm },
-		    { &to->attn_post, from->attn_post }, { &to->ffn_post, from->ffn_post },
-		    { &to->q_norm, from->q_norm }, { &to->k_norm, from->k_norm } };
-
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		if (all[i].t && f(all[i].to, all[i].t) != 0)
-			return -1;
-	return 0;
-}
-
 static void place_layer(struct dev *d, int l, struct arena *device, struct arena *mats)
 {
 	const struct layer *from = &d->model->layer[l];
 	struct cuda_layer *to = &d->layer[l];
 
-	to->wq = mat_place(mats, from->wq);
-	to->wk = mat_place(mats, from->wk);
-	to->wv = mat_place(mats, from->wv);
-	to->wo = mat_place(mats, from->wo);
-	to->gate = mat_place(mats, from->gate);
-	to->up = mat_place(mats, from->up);
-	to->down = mat_place(mats, from->down);
-	each_norm(from, to, [&](const float **w, const struct gguf_tensor *t) {
-		*w = place_words(device, t->dim[0]);
-		return 0;
-	});
-	if (from->bq)
+	for (int i = 0; i < LAYER_MATS; i++)
+		to->mat[i] = mat_place(mats, from->mat[i]);
+	for (int i = 0; i < LAYER_NORMS; i++)
+		if (from->norm[i])
+			to->norm[i] = place_words(device, from->norm[i]->dim[0]);
+	if (from->bias[0])
 		to->qkv_bias = place_words(device, d->ld_qkv);
 }
 
@@ -144,23 +121,16 @@ static int load_freqs(struct dev *d, char err[ERR_MAX])
 
 static int load_layer(struct dev *d, int l, char err[ERR_MAX])
 {
-	const struct layer *f = &d->model->layer[l];
+	const struct layer *from = &d->model->layer[l];
 	struct cuda_layer *to = &d->layer[l];
-	const struct gguf_tensor *biases[] = { f->bq, f->bk, f->bv };
-	const struct {
-		const struct mat *m;
-		const struct gguf_tensor *t;
-	} mats[] = { { &to->wq, f->wq }, { &to->wk, f->wk }, { &to->wv, f->wv }, { &to->wo, f->wo },
-		     { &to->gate, f->gate }, { &to->up, f->up }, { &to->down, f->down } };
 
-	for (size_t i = 0; i < sizeof(mats) / sizeof(mats[0]); i++)
-		if (mat_load(d, mats[i].m, mats[i].t, err) != 0)
+	for (int i = 0; i < LAYER_MATS; i++)
+		if (mat_load(d, &to->mat[i], from->mat[i], err) != 0)
 			return -1;
-	if (each_norm(f, to, [&](const float **w, const struct gguf_tensor *t) {
-		return load_vectors(d, *w, &t, 1, err);
-	}) != 0)
-		return -1;
-	return f->bq ? load_vectors(d, to->qkv_bias, biases, 3, err) : 0;
+	for (int i = 0; i < LAYER_NORMS; i++)
+		if (from->norm[i] && load_vectors(d, to->norm[i], &from->norm[i], 1, err) != 0)
+			return -1;
+	return from->bias[0] ? load_vectors(d, to->qkv_bias, from->bias, 3, err) : 0;
 }
 
 int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX])

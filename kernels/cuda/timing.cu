@@ -5,14 +5,6 @@
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
 
-const char *stage_name(enum stage stage)
-{
-	static const char *const names[STAGES] = { "embedding", "QKV", "attention", "output",
-		"gate+up", "down", "logits" };
-
-	return names[stage];
-}
-
 /* For tests: what the stage left. */
 static int show(const struct step *s, enum stage stage, int layer)
 {
@@ -70,59 +62,45 @@ static size_t mat_bytes(const struct mat *m)
 	return pack_bytes(m->type, m->rows, m->cols);
 }
 
-/* What a bridge brings with it. */
-static void count_bridge(const struct step *s)
-{
-	static const enum stage stage[ADAPTS] = { STAGE_QKV, STAGE_WO, STAGE_GATE_UP, STAGE_DOWN };
-	struct dev *d = s->d;
-
-	d->stage[STAGE_EMBED].bytes += mat_bytes(&d->cross.weight);
-	for (int l = 0; l < d->model->cfg.n_layers; l++)
-		for (int i = 0; i < ADAPTS; i++) {
-			const struct cuda_adapter *a = adapter_of(s, l, (enum adapt)i);
-
-			if (a)
-				d->stage[stage[i]].bytes += mat_bytes(&a->down) +
-							    mat_bytes(&a->up);
-		}
-}
-
 /* Of the cache, by a layer's attention. */
-static size_t cache_bytes(const struct step *s, int layer)
+static size_t cache_bytes(const void *ctx, int layer)
 {
+	const struct step *s = (const struct step *)ctx;
 	int last = s->d->mail->pos + s->n - 1;
 	int seen = last + 1 - window_first(&s->d->model->cfg, layer, last);
 
 	return kv_row_bytes(s->kv) * (size_t)seen;
 }
 
+static size_t weight_bytes(const void *ctx, const struct op *op, enum stage stage)
+{
+	const struct step *s = (const struct step *)ctx;
+	const struct dev *d = s->d;
+	struct stage_mats w = stage_mats(stage);
+	size_t bytes = 0;
+
+	if (op->part == OP_BRIDGE)
+		return mat_bytes(&d->cross.weight);
+	if (op->part == OP_OUTPUT)
+		return mat_bytes(step_output(s));
+	for (int i = w.first; i < w.first + w.n; i++)
+		bytes += mat_bytes(&d->layer[op->layer].mat[i]);
+	for (int i = 0; i < ADAPTS; i++) {
+		const struct cuda_adapter *a = adapter_of(d, op, (enum adapt)i);
+
+		if (a && adapt_stage((enum adapt)i) == stage)
+			bytes += mat_bytes(&a->down) + mat_bytes(&a->up);
+	}
+	return bytes;
+}
+
 void stage_count(const struct step *s)
 {
 	struct dev *d = s->d;
-	const struct plan *p = s->plan;
-	const struct bridge *g = plan_bridge(p);
 
 	if (!d->mark)
 		return;
-	if (g)
-		count_bridge(s);
-	for (int l = 0; l < d->model->cfg.n_layers; l++) {
-		const struct cuda_layer *w = &d->layer[l];
-
-		if (plan_runs(p, false, l)) {
-			d->stage[STAGE_QKV].bytes += mat_bytes(&w->wq) + mat_bytes(&w->wk) +
-						     mat_bytes(&w->wv);
-			d->stage[STAGE_ATTEND].bytes += cache_bytes(s, l);
-			d->stage[STAGE_WO].bytes += mat_bytes(&w->wo);
-		}
-		if (plan_runs(p, true, l)) {
-			d->stage[STAGE_GATE_UP].bytes += mat_bytes(&w->gate) + mat_bytes(&w->up);
-			d->stage[STAGE_DOWN].bytes += mat_bytes(&w->down);
-		}
-	}
-	if (s->n_out)
-		d->stage[STAGE_OUTPUT].bytes += mat_bytes(g && g->vocab ? &d->cross.output :
-								       &d->output);
+	pass_count(s->run, s->n_out, d->stage, weight_bytes, cache_bytes, s);
 	if (cudaEventRecord(d->mark[0], d->stream) == cudaSuccess)
 		d->marked = 0;
 }

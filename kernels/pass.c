@@ -1,0 +1,119 @@
+/* pass.c - see pass.h.  No state. */
+#include "kernels/pass.h"
+
+const char *stage_name(enum stage stage)
+{
+#define X(id, name) name,
+	static const char *const names[STAGES] = { STAGE_TABLE(X) };
+#undef X
+
+	return names[stage];
+}
+
+struct op_stages op_stages(const struct op *op)
+{
+	static const struct op_stages all[] = {
+		[OP_EMBED] = { STAGE_EMBED, STAGE_EMBED },
+		[OP_ATTN] = { STAGE_QKV, STAGE_WO },
+		[OP_MLP] = { STAGE_GATE_UP, STAGE_DOWN },
+		[OP_BRIDGE] = { STAGE_EMBED, STAGE_EMBED },
+		[OP_OUTPUT] = { STAGE_OUTPUT, STAGE_OUTPUT },
+	};
+
+	return all[op->part];
+}
+
+struct stage_mats stage_mats(enum stage stage)
+{
+#define X(id, at, ...) at,
+	static const enum stage of[LAYER_MATS] = { LAYER_MAT_TABLE(X) };
+#undef X
+	struct stage_mats w = { 0, 0 };
+
+	for (int i = LAYER_MATS - 1; i >= 0; i--)
+		if (of[i] == stage)
+			w = (struct stage_mats){ i, w.n + 1 };
+	return w;
+}
+
+enum stage adapt_stage(enum adapt which)
+{
+	static const enum stage stage[ADAPTS] = {
+		[ADAPT_QKV] = STAGE_QKV, [ADAPT_OUT] = STAGE_WO,
+		[ADAPT_GATE_UP] = STAGE_GATE_UP, [ADAPT_DOWN] = STAGE_DOWN,
+	};
+
+	return stage[which];
+}
+
+/* One row: where it is written, and the token that it is of. */
+static int check_row(const struct pass_limits *p, const struct kv *kv, const struct batch *b, int i,
+		     char err[ERR_MAX])
+{
+	const struct kv_head *into = (const struct kv_head *)(b->lanes ? b->lanes[i].kv : kv);
+	int pos = b->lanes ? b->lanes[i].pos : b->pos + i, back = rings_back(&into->rings, p->cfg);
+
+	if (pos < 0 || pos >= into->n_ctx)
+		return fail(err, "forward of a row at %d: the cache takes %d positions", pos,
+			    into->n_ctx);
+	if ((!i || b->lanes) && pos && pos < back)
+		return fail(err, "forward at %d: the cache has forgotten what is before %d", pos,
+			    back);
+	if (i < b->n && (b->tok[i] < 0 || b->tok[i] >= p->cfg->n_vocab))
+		return fail(err, "token id %d is outside the vocabulary of %d", b->tok[i],
+			    p->cfg->n_vocab);
+	return 0;
+}
+
+int pass_check(const struct pass_limits *p, const struct kv *kv, const struct batch *b,
+	       char err[ERR_MAX])
+{
+	const struct kv_head *head = (const struct kv_head *)kv;        /* NULL: lanes are named */
+	int rows = pass_rows(b);
+
+	if (b->run->bridge && bridge_pass_fits(p->cfg, b, p->bridge, head ? head->kept_layer : NULL,
+					       head ? head->n_kept : 0, err) != 0)
+		return -1;
+	if (rows < 1 || rows > p->n_batch || b->n_out < 0 || b->n_out > rows ||
+	    b->n_out > p->n_out)
+		return fail(err, "forward of %d rows with %d outputs: this device takes %d rows "
+			    "and %d outputs", rows, b->n_out, p->n_batch, p->n_out);
+	for (int i = 0; i < rows; i++)
+		if (check_row(p, kv, b, i, err) != 0)
+			return -1;
+	return 0;
+}
+
+void pass_reach(struct kv *kv, const struct batch *b)
+{
+	for (int i = 0; b->lanes && i < b->n; i++)
+		rings_reach(&((struct kv_head *)b->lanes[i].kv)->rings, b->lanes[i].pos, 1);
+	if (!b->lanes)
+		rings_reach(&((struct kv_head *)kv)->rings, b->pos, pass_rows(b));
+}
+
+int pass_widths(const struct model_config *c, int block, char err[ERR_MAX])
+{
+	int heads = c->n_heads * c->head_dim;
+
+	if (c->n_embd % block || c->n_ff % block || heads % block)
+		return fail(err, "widths %d, %d and %d of this model must be multiples of %d",
+			    c->n_embd, c->n_ff, heads, block);
+	return 0;
+}
+
+void pass_count(const struct schedule *run, int n_out, struct backend_stage stage[STAGES],
+		size_t (*weights)(const void *ctx, const struct op *, enum stage),
+		size_t (*cache)(const void *ctx, int layer), const void *ctx)
+{
+	for (int i = 0; i < run->n; i++) {
+		const struct op *op = &run->op[i];
+
+		if (op->part == OP_OUTPUT && !n_out)
+			continue;
+		for (int s = op_stages(op).first; s <= (int)op_stages(op).last; s++)
+			stage[s].bytes += weights(ctx, op, (enum stage)s);
+		if (op->part == OP_ATTN)
+			stage[STAGE_ATTEND].bytes += cache(ctx, op->layer);
+	}
+}

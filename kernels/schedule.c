@@ -1,0 +1,123 @@
+/* schedule.c - see schedule.h.  No state. */
+#include "kernels/schedule.h"
+#include "kernels/pass.h"
+
+static struct op *add(struct schedule *s, enum op_part part, int layer)
+{
+	struct op *op = &s->op[s->n++];
+
+	*op = (struct op){ .part = part, .layer = layer, .in = { -1, NORM_ATTN } };
+	return op;
+}
+
+static size_t adapter_bytes(const struct bridge *g, int layer, enum stage stage)
+{
+	const struct adapter *a = g->adapt[layer];
+	size_t bytes = 0;
+
+	for (int i = 0; i < ADAPTS; i++)
+		if (a[i].down && adapt_stage((enum adapt)i) == stage)
+			bytes += a[i].down->bytes + a[i].up->bytes;
+	return bytes;
+}
+
+/* Attention or MLP of a layer. */
+static void add_sub_layer(struct schedule *s, const struct model *m, enum op_part part, int l)
+{
+	struct op *op = add(s, part, l);
+
+	op->in = (struct norm_at){ l, part == OP_MLP ? NORM_FFN : NORM_ATTN };
+	op->adapted = s->bridge && s->bridge->adapt && l >= s->bridge->s;
+	for (int i = op_stages(op).first; i <= (int)op_stages(op).last; i++) {
+		struct stage_mats w = stage_mats((enum stage)i);
+
+		for (int j = w.first; j < w.first + w.n; j++)
+			op->bytes += m->layer[l].mat[j]->bytes;
+		if (op->adapted)
+			op->bytes += adapter_bytes(s->bridge, l, (enum stage)i);
+	}
+}
+
+static void add_bridge(struct schedule *s)
+{
+	struct op *op = add(s, OP_BRIDGE, s->bridge->s);
+
+	op->bytes = s->bridge->weight->bytes;
+}
+
+static void add_output(struct schedule *s, const struct model *m)
+{
+	const struct gguf_tensor *t = m->output;
+	struct op *op = add(s, OP_OUTPUT, -1);
+
+	op->bytes = t->bytes;
+	if (s->bridge && s->bridge->vocab)
+		op->bytes = t->bytes / (size_t)t->dim[1] * (size_t)s->bridge->n_vocab;
+}
+
+/* Rows enter a layer even where it adds nothing to them: they are those that the next operation
+ * reads. */
+static void set_kept(struct schedule *s, const struct model *m, const struct plan *p)
+{
+	int entered = 0;        /* layers whose entering rows have had their operation */
+
+	for (int i = 1; p->target && i < s->n; i++) {
+		struct op *op = &s->op[i];
+		int to = op->part == OP_OUTPUT ? m->cfg.n_layers : op->layer + 1;
+
+		op->keep_from = entered;
+		op->keep_to = entered = to;
+	}
+}
+
+static uint64_t mix(uint64_t h, uint64_t v)     /* FNV-1a, a word at a time */
+{
+	return (h ^ v) * 0x100000001b3u;
+}
+
+static uint64_t make_id(const struct schedule *s)
+{
+	uint64_t h = mix(0xcbf29ce484222325u, (uint64_t)(uintptr_t)s->bridge);
+
+	for (int i = 0; i < s->n; i++) {
+		const struct op *op = &s->op[i];
+
+		h = mix(h, (uint64_t)op->part << 32 | (uint32_t)op->layer);
+		h = mix(h, (uint64_t)op->keep_from << 32 | (uint32_t)op->keep_to);
+		h = mix(h, op->adapted);
+	}
+	return h;
+}
+
+void schedule_make(struct schedule *s, const struct model *m, const struct plan *p)
+{
+	int n_layers = m->cfg.n_layers;
+
+	*s = (struct schedule){ .bridge = p->bridge };
+	add(s, OP_EMBED, -1);
+	for (int l = 0; l < n_layers; l++) {
+		if (s->bridge && l == s->bridge->a) {
+			add_bridge(s);
+			l = s->bridge->s;
+		}
+		if (!plan_has(p->skip_attn, l))
+			add_sub_layer(s, m, OP_ATTN, l);
+		if (!plan_has(p->skip_mlp, l))
+			add_sub_layer(s, m, OP_MLP, l);
+	}
+	add_output(s, m);
+	for (int i = 0; i + 1 < s->n; i++)
+		s->op[i].out = s->op[i + 1].in;
+	set_kept(s, m, p);
+	s->whole = !s->bridge && s->n == 2 * n_layers + 2;
+	s->id = make_id(s);
+}
+
+size_t schedule_bytes(const struct schedule *s)
+{
+	size_t bytes = 0;
+
+	for (int i = 0; i < s->n; i++)
+		bytes += s->op[i].bytes;
+	return bytes;
+}

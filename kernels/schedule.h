@@ -1,0 +1,54 @@
+/* schedule.h - what one forward pass does, as a list of operations in their order.
+ *
+ * A plan is what is asked for (plan.h); a schedule is what that means for a model, made once and
+ * read-only after that.  The forwards, the count of what they read, recorded graphs, kept rows and
+ * calibration go through this list: nobody else knows what a plan means.  Plain data without
+ * pointers into itself; a bridge is borrowed.
+ * Invariant: what an operation leaves in the residual stream is what the next one reads. */
+#ifndef S3D_SCHEDULE_H
+#define S3D_SCHEDULE_H
+#include "kernels/plan.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum op_part {
+	OP_EMBED,               /* tokens become rows of the residual stream */
+	OP_ATTN, OP_MLP,        /* of one layer, added to the residual stream */
+	OP_BRIDGE,              /* the one row becomes n_out others, see backend_draft.h */
+	OP_OUTPUT,              /* logits of the last n_out rows; not run when n_out is 0 */
+};
+
+struct norm_at {
+	int layer;              /* -1: the model's last norm */
+	enum layer_norm which;
+};
+
+struct op {
+	enum op_part part;
+	int layer;              /* whose matrices; of a bridge the first behind it; else -1 */
+	/* What it reads is what enters the layers keep_from..keep_to-1, and is kept by caches that
+	 * keep rows of one of these. */
+	int keep_from, keep_to;
+	/* The norm of what it reads, and of what it leaves: its consumer's, for a backend that
+	 * norms where rows are made.  A bridge and the embedding read no normed rows. */
+	struct norm_at in, out;
+	bool adapted;           /* the bridge's adapters of this layer act */
+	size_t bytes;           /* of weights in the file, adapters and bridge too */
+};
+
+struct schedule {
+	uint64_t id;            /* equal where all below is equal: names a pass that was recorded */
+	bool whole;             /* the model itself: nothing left out, nothing beside it */
+	const struct bridge *bridge;    /* crossed by one of the operations; NULL: none is */
+	int n;
+	struct op op[2 * MODEL_MAX_LAYERS + 3];
+};
+
+void schedule_make(struct schedule *, const struct model *, const struct plan *);
+size_t schedule_bytes(const struct schedule *);         /* all that a pass with outputs reads */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
