@@ -1,23 +1,7 @@
 /* bridge.c - whether a bridge fits a model, and a pass the bridge: what every backend asks.  No
  * state. */
-#include "kernels/pass.h"
-
-int adapt_in(const struct model_config *c, enum adapt which)
-{
-	struct stage_mats w = stage_mats(adapt_stage(which));
-
-	return (int)layer_mat_shape(c, (enum layer_mat)w.first).cols;
-}
-
-int adapt_out(const struct model_config *c, enum adapt which)
-{
-	struct stage_mats w = stage_mats(adapt_stage(which));
-	int64_t rows = 0;
-
-	for (int i = w.first; i < w.first + w.n; i++)
-		rows += layer_mat_shape(c, (enum layer_mat)i).rows;
-	return (int)rows;
-}
+#include "kernels/schedule.h"
+#include "kernels/stage.h"
 
 static bool check_shape(const struct gguf_tensor *t, int rows, int cols)
 {

@@ -1,51 +1,6 @@
 /* pass.c - see pass.h.  No state. */
 #include "kernels/pass.h"
 
-const char *stage_name(enum stage stage)
-{
-#define X(id, name) name,
-	static const char *const names[STAGES] = { STAGE_TABLE(X) };
-#undef X
-
-	return names[stage];
-}
-
-struct op_stages op_stages(const struct op *op)
-{
-	static const struct op_stages all[] = {
-		[OP_EMBED] = { STAGE_EMBED, STAGE_EMBED },
-		[OP_ATTN] = { STAGE_QKV, STAGE_WO },
-		[OP_MLP] = { STAGE_GATE_UP, STAGE_DOWN },
-		[OP_BRIDGE] = { STAGE_EMBED, STAGE_EMBED },
-		[OP_OUTPUT] = { STAGE_OUTPUT, STAGE_OUTPUT },
-	};
-
-	return all[op->part];
-}
-
-struct stage_mats stage_mats(enum stage stage)
-{
-#define X(id, at, ...) at,
-	static const enum stage of[LAYER_MATS] = { LAYER_MAT_TABLE(X) };
-#undef X
-	struct stage_mats w = { 0, 0 };
-
-	for (int i = LAYER_MATS - 1; i >= 0; i--)
-		if (of[i] == stage)
-			w = (struct stage_mats){ i, w.n + 1 };
-	return w;
-}
-
-enum stage adapt_stage(enum adapt which)
-{
-	static const enum stage stage[ADAPTS] = {
-		[ADAPT_QKV] = STAGE_QKV, [ADAPT_OUT] = STAGE_WO,
-		[ADAPT_GATE_UP] = STAGE_GATE_UP, [ADAPT_DOWN] = STAGE_DOWN,
-	};
-
-	return stage[which];
-}
-
 /* One row: where it is written, and the token that it is of. */
 static int check_row(const struct pass_limits *p, const struct kv *kv, const struct batch *b, int i,
 		     char err[ERR_MAX])

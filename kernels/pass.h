@@ -1,43 +1,14 @@
-/* pass.h - what every backend says alike of a pass: its stages, whether it can be run, what it
- * reads.
+/* pass.h - what every backend says alike of a pass: whether it can be run, what it reads.
  *
  * No state.  Invariant: what is refused here every backend refuses, with the same words. */
 #ifndef S3D_PASS_H
 #define S3D_PASS_H
 #include "engine/model/window.h"
-#include "kernels/backend_draft.h"
 #include "kernels/schedule.h"
+#include "kernels/stage.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* What operations are made of: all of a stage must be there before the next begins. */
-#define STAGE_TABLE(X) \
-	X(STAGE_EMBED, "embedding") \
-	X(STAGE_QKV, "QKV") \
-	X(STAGE_ATTEND, "attention") \
-	X(STAGE_WO, "output") \
-	X(STAGE_GATE_UP, "gate+up") \
-	X(STAGE_DOWN, "down") \
-	X(STAGE_OUTPUT, "logits")
-#define X(id, name) id,
-enum stage { STAGE_TABLE(X) STAGES };
-#undef X
-
-const char *stage_name(enum stage);
-
-/* The stages of an operation. */
-struct op_stages {
-	enum stage first, last;
-};
-struct op_stages op_stages(const struct op *);
-
-/* The matrices that a stage multiplies by: n of a layer's, from first on. */
-struct stage_mats {
-	int first, n;
-};
-struct stage_mats stage_mats(enum stage);
-enum stage adapt_stage(enum adapt);     /* the stage beside whose matrices an adapter stands */
 
 /* What every backend's struct kv begins with. */
 struct kv_head {

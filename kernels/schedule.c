@@ -1,6 +1,6 @@
 /* schedule.c - see schedule.h.  No state. */
 #include "kernels/schedule.h"
-#include "kernels/pass.h"
+#include "kernels/stage.h"
 
 static struct op *add(struct schedule *s, enum op_part part, int layer)
 {

@@ -3,7 +3,7 @@
  *
  * Invariant: a guess changes nothing of the target's text, and bridged passes write only cache rows
  * of the target that are not in use. */
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/guess.h"
 #include "engine/decode/probs.h"
 #include "kernels/backend_draft.h"
 

@@ -7,6 +7,7 @@
  * of the time.
  * Invariant: unless opt.auto_approximate says otherwise all candidates are exact, so the text does
  * not depend on what is chosen. */
+#include "engine/strategy/guess.h"
 #include "engine/strategy/strategies.h"
 #include <string.h>
 

@@ -22,7 +22,7 @@
  * Without a little model the big one is its own, over the bridge (self-BiLD).
  * Invariant: as strat_draft.c's, but that such an end leaves its tokens to the next prompt. */
 #include "engine/decode/probs.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/guess.h"
 
 static const double LEAST = 0.4;
 

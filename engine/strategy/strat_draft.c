@@ -5,7 +5,7 @@
  * opt.draft_p_min, or, unless that says otherwise, where one more draft costs more than it brings.
  * Invariant: on return the little model's cache holds a prefix of the timeline,
  * so the next step runs only what is new, in one pass. */
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/guess.h"
 
 static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {

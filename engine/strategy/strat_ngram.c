@@ -4,7 +4,7 @@
  * one, and at least NGRAM_MIN tokens must match.  An index from each pair of tokens to its last
  * occurrence, chained to earlier ones, makes a search cost as much as there are candidates.
  * Invariant: index covers pairs ending at positions 1..indexed-1 of the timeline. */
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/guess.h"
 
 enum { NGRAM_MIN = 2, NGRAM_LONGEST = 32, NGRAM_TRIES = 64, BUCKETS = 1 << 14 };
 

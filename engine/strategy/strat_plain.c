@@ -1,5 +1,5 @@
 /* strat_plain.c - one token a pass, no drafts: what every exact strategy must reproduce. */
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/guess.h"
 
 static int plain_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {

@@ -5,6 +5,7 @@
  * bridge gave of late, that is drafted instead (strat_ngram.c).  A draft is verified where it pays,
  * or down to opt.draft_p_min.
  * Invariant: the copying strategy has the settings of this one in every step. */
+#include "engine/strategy/guess.h"
 #include "engine/strategy/strategies.h"
 #include <string.h>
 

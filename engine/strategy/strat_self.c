@@ -8,7 +8,7 @@
  * of them in a few runs over the rows of those tokens, which the whole model then writes again.
  * Invariant: after a piece of the search cache and timeline are as before, to the bit. */
 #include "engine/decode/probs.h"
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/guess.h"
 #include <string.h>
 
 enum { PIECE = 16, LEAST = 12, DRY = 300, TRIES = 1000 };

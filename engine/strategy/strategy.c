@@ -2,7 +2,7 @@
  *
  * Invariant: statistics count a draft as tested only when all before it held, and as accepted only
  * when it was emitted. */
-#include "engine/strategy/strategy.h"
+#include "engine/strategy/guess.h"
 #include "engine/decode/verify.h"
 
 int strategy_open(struct strat *s, char err[ERR_MAX])

@@ -92,53 +92,14 @@ struct strat {
 unsigned strategy_lacks(const struct strat *, const struct strategy *);
 /* It asks the little model, which is there. */
 bool strategy_asks_little(const struct strat *, const struct strategy *);
-/* For strategies: verify drafts[0..k-1] in one target pass, emit, accept, count. */
-/* odds: whose drafts these are and what becomes of them goes there; NULL: nowhere. */
-int strategy_round(struct strat *, const int *drafts, int k, double draft_s,
-		   struct cost_odds *odds, struct emit *out, char err[ERR_MAX]);
 /* The strategy of ->ops takes up its work on ->target, or leaves it. */
 int strategy_open(struct strat *, char err[ERR_MAX]);
 void strategy_close(struct strat *);
 bool strategy_exact(const struct strat *);      /* as the options are now */
 bool strategy_exact_with(const struct strategy *, bool rollback_exact, bool auto_approximate);
-/* For strategies: guesses of the target's choices. */
-struct guess {
-	int max;                /* so many at most */
-	float stop_below;       /* a guess less sure than this is thrown away and ends them;
-				 * < 0: they end where one more would not pay */
-	float lambda;           /* weight of the noise */
-	struct cost_odds *odds; /* how such guesses fared, to see what pays */
-	/* Without odds they end behind the one with which the product of the probabilities of
-	 * those less sure than sure_from falls below least. */
-	double sure_from, least;
-	int tok[DRAFT_MAX];     /* the guesses, and how sure each is: the top probability */
-	double sure[DRAFT_MAX];
-};
 /* The little model reads on in the target's text, at most a batch.  Returns how many tokens are
  * still to read, 0 also if it cannot read this text, -1 on error. */
 int strategy_read(struct strat *, char err[ERR_MAX]);
-/* Fills tok and sure, ends behind a token that ends an answer.  Returns how many, -1 on error.  By
- * the little model or, where there is none, over the bridge. */
-int strategy_guess(struct strat *, struct guess *, char err[ERR_MAX]);
-/* Over the bridge: one pass makes them all. */
-int strategy_guess_bridged(struct strat *, struct guess *, char err[ERR_MAX]);
-/* A step of an exact strategy whose drafts guess makes, within the options; odds: as in struct
- * guess, or NULL. */
-typedef int strategy_guess_fn(struct strat *, struct guess *, char err[ERR_MAX]);
-int strategy_try(struct strat *, strategy_guess_fn *guess, struct cost_odds *odds,
-		 struct emit *out, char err[ERR_MAX]);
-/* For drafters: whether guess k is worth its row in the big model's run; *all: chance that those
- * before it hold, which becomes that of all with it.  Whether it is worth making. */
-bool strategy_worth(const struct strat *, struct guess *, int k, double *all);
-bool strategy_go_on(const struct strat *, const struct guess *, int k, double all);
-/* Counts a round of k drafts of which the first n_kept were emitted, and one token more. */
-void strategy_count(struct strat *, int k, int n_kept);
-/* Counts what another counted, for a strategy that runs others. */
-void strategy_add(struct strategy_stats *to, const struct strategy_stats *from);
-/* Where the seconds of a round of k drafts that emitted n tokens went. */
-void strategy_took(struct strat *, int k, int n, double draft_s, double verify_s, double choose_s);
-/* Drafts allowed now: max, less what the context has no room for. */
-int strategy_room(const struct strat *, int max);
 /* Tokens of the target's text that the little model has not read. */
 int strategy_unread(const struct strat *);
 bool strategy_ends(const struct strat *, int tok);      /* tok ends an answer */

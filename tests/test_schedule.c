@@ -1,0 +1,189 @@
+/* test_schedule.c - what a plan means: the operations of a pass, their order, what each reads and
+ * leaves, which rows are kept, and the bytes of its weights. */
+#include "kernels/backend_draft.h"
+#include "kernels/schedule.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { LAYERS = 6, PLANS = 300 };
+
+static struct model model;
+static struct gguf_tensor mats[LAYER_MATS], output, weight, down, up;
+static struct adapter adapters[LAYERS][ADAPTS];
+
+/* Matrix i has 2^i bytes, so that a sum tells which ones are in it. */
+static int make_model(void **state)
+{
+	(void)state;
+	model.cfg.n_layers = LAYERS;
+	for (int i = 0; i < LAYER_MATS; i++)
+		mats[i].bytes = (size_t)1 << i;
+	for (int l = 0; l < LAYERS; l++)
+		for (int i = 0; i < LAYER_MATS; i++)
+			model.layer[l].mat[i] = &mats[i];
+	output = (struct gguf_tensor){ .bytes = 5000, .dim = { 1, 50, 1, 1 } };
+	model.output = &output;
+	weight.bytes = 70000;
+	down.bytes = 300;
+	up.bytes = 600;
+	return 0;
+}
+
+static const size_t attn_bytes = 1 + 2 + 4 + 8, mlp_bytes = 16 + 32 + 64;
+
+static bool runs(const struct plan *p, bool mlp, int l)
+{
+	return !((mlp ? p->skip_mlp : p->skip_attn)[0] >> l & 1);
+}
+
+static void is_op(const struct op *op, enum op_part part, int layer)
+{
+	assert_int_equal(op->part, part);
+	assert_int_equal(op->layer, layer);
+}
+
+static void test_whole(void **state)
+{
+	struct schedule s, again;
+
+	(void)state;
+	schedule_make(&s, &model, &(struct plan){ .target = true });
+	assert_true(s.whole && !s.bridge);
+	assert_int_equal(s.n, 2 * LAYERS + 2);
+	is_op(&s.op[0], OP_EMBED, -1);
+	for (int l = 0; l < LAYERS; l++) {
+		is_op(&s.op[1 + 2 * l], OP_ATTN, l);
+		is_op(&s.op[2 + 2 * l], OP_MLP, l);
+	}
+	is_op(&s.op[s.n - 1], OP_OUTPUT, -1);
+	assert_int_equal(schedule_bytes(&s), LAYERS * (attn_bytes + mlp_bytes) + 5000);
+	schedule_make(&again, &model, &(struct plan){ .target = true });
+	assert_true(s.id == again.id);
+}
+
+/* Of a random plan: all that is not left out, in order, and nothing else. */
+static void check_parts(const struct plan *p, const struct schedule *s)
+{
+	size_t bytes = 5000;
+	int at = 1;
+
+	for (int l = 0; l < LAYERS; l++)
+		for (int mlp = 0; mlp < 2; mlp++)
+			if (runs(p, mlp, l)) {
+				is_op(&s->op[at], mlp ? OP_MLP : OP_ATTN, l);
+				bytes += mlp ? mlp_bytes : attn_bytes;
+				at++;
+			}
+	is_op(&s->op[at], OP_OUTPUT, -1);
+	assert_int_equal(s->n, at + 1);
+	assert_int_equal(schedule_bytes(s), bytes);
+	assert_int_equal(s->whole, at == 2 * LAYERS + 1);
+}
+
+/* What an operation leaves is normed as its consumer wants it. */
+static void check_norms(const struct schedule *s)
+{
+	for (int i = 0; i + 1 < s->n; i++) {
+		const struct op *op = &s->op[i + 1];
+		struct norm_at want = { op->part == OP_OUTPUT ? -1 : op->layer,
+					op->part == OP_MLP ? NORM_FFN : NORM_ATTN };
+
+		assert_int_equal(s->op[i].out.layer, want.layer);
+		if (want.layer >= 0)
+			assert_int_equal(s->op[i].out.which, want.which);
+		assert_int_equal(op->in.layer, want.layer);
+	}
+}
+
+/* What enters a layer is what all that runs of the layers before has left: it is read by the
+ * operation that has as many before it, and kept there, once; in drafts nowhere. */
+static void check_kept(const struct plan *p, const struct schedule *s)
+{
+	for (int l = 0; l < LAYERS; l++) {
+		int before = 0, kept = 0;
+
+		for (int k = 0; k < l; k++)
+			before += runs(p, false, k) + runs(p, true, k);
+		for (int i = 0; i < s->n; i++) {
+			bool here = l >= s->op[i].keep_from && l < s->op[i].keep_to;
+
+			kept += here;
+			assert_false(here && i != before + 1);
+		}
+		assert_int_equal(kept, p->target);
+	}
+}
+
+static void test_plans(void **state)
+{
+	uint64_t id[PLANS];
+	struct plan p[PLANS];
+	uint64_t rng = 1;
+
+	(void)state;
+	for (int i = 0; i < PLANS; i++) {
+		struct schedule s;
+
+		rng = mix64(rng + 0x9e3779b97f4a7c15u);
+		p[i] = (struct plan){ .skip_attn = { rng % 64 }, .skip_mlp = { rng / 64 % 64 },
+				      .target = rng / 4096 % 2 };
+		schedule_make(&s, &model, &p[i]);
+		check_parts(&p[i], &s);
+		check_norms(&s);
+		check_kept(&p[i], &s);
+		id[i] = s.id;
+	}
+	for (int i = 0; i < PLANS; i++)         /* equal names for what is equal, and only that */
+		for (int j = 0; j < i; j++) {
+			bool same = p[i].skip_attn[0] == p[j].skip_attn[0] &&
+				    p[i].skip_mlp[0] == p[j].skip_mlp[0] &&
+				    p[i].target == p[j].target;
+
+			assert_int_equal(id[i] == id[j], same);
+		}
+}
+
+static void test_bridge(void **state)
+{
+	struct bridge g = { .a = 1, .s = 4, .k = 2, .weight = &weight, .adapt = adapters }, other;
+	struct schedule s, t;
+
+	(void)state;
+	adapters[5][ADAPT_OUT] = (struct adapter){ &down, &up };
+	adapters[5][ADAPT_DOWN] = (struct adapter){ &down, &up };
+	schedule_make(&s, &model, &(struct plan){ .bridge = &g });
+	assert_true(!s.whole && s.bridge == &g && s.n == 9);
+	is_op(&s.op[2], OP_MLP, 0);
+	is_op(&s.op[3], OP_BRIDGE, 4);
+	is_op(&s.op[4], OP_ATTN, 4);
+	is_op(&s.op[7], OP_MLP, 5);
+	assert_true(!s.op[2].adapted && s.op[4].adapted && s.op[7].adapted);
+	assert_int_equal(s.op[3].bytes, 70000);
+	assert_int_equal(s.op[4].bytes, attn_bytes);
+	assert_int_equal(s.op[6].bytes, attn_bytes + 900);
+	assert_int_equal(s.op[7].bytes, mlp_bytes + 900);
+	assert_int_equal(s.op[3].out.layer, 4);
+	for (int i = 0; i < s.n; i++)           /* a draft's rows are nobody's */
+		assert_int_equal(s.op[i].keep_from, s.op[i].keep_to);
+	other = g;
+	schedule_make(&t, &model, &(struct plan){ .bridge = &other });
+	assert_true(s.id != t.id);
+	g.vocab = (const int[]){ 1 };
+	g.n_vocab = 16;
+	schedule_make(&s, &model, &(struct plan){ .bridge = &g });
+	assert_int_equal(s.op[8].bytes, 16 * 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whole), cmocka_unit_test(test_plans),
+		cmocka_unit_test(test_bridge),
+	};
+
+	return cmocka_run_group_tests_name("schedule", tests, make_model, NULL);
+}
