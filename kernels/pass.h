@@ -5,7 +5,6 @@
 #define S3D_PASS_H
 #include "engine/model/window.h"
 #include "kernels/schedule.h"
-#include "kernels/stage.h"
 #ifdef __cplusplus
 extern "C" {
 #endif

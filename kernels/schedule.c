@@ -1,6 +1,18 @@
 /* schedule.c - see schedule.h.  No state. */
 #include "kernels/schedule.h"
-#include "kernels/stage.h"
+
+struct op_stages op_stages(const struct op *op)
+{
+	static const struct op_stages all[] = {
+		[OP_EMBED] = { STAGE_EMBED, STAGE_EMBED },
+		[OP_ATTN] = { STAGE_QKV, STAGE_WO },
+		[OP_MLP] = { STAGE_GATE_UP, STAGE_DOWN },
+		[OP_BRIDGE] = { STAGE_EMBED, STAGE_EMBED },
+		[OP_OUTPUT] = { STAGE_OUTPUT, STAGE_OUTPUT },
+	};
+
+	return all[op->part];
+}
 
 static struct op *add(struct schedule *s, enum op_part part, int layer)
 {

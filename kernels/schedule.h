@@ -8,6 +8,7 @@
 #ifndef S3D_SCHEDULE_H
 #define S3D_SCHEDULE_H
 #include "kernels/plan.h"
+#include "kernels/stage.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -36,6 +37,12 @@ struct op {
 	bool adapted;           /* the bridge's adapters of this layer act */
 	size_t bytes;           /* of weights in the file, adapters and bridge too */
 };
+
+/* The stages of an operation. */
+struct op_stages {
+	enum stage first, last;
+};
+struct op_stages op_stages(const struct op *);
 
 struct schedule {
 	uint64_t id;            /* equal where all below is equal: names a pass that was recorded */

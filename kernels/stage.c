@@ -10,19 +10,6 @@ const char *stage_name(enum stage stage)
 	return names[stage];
 }
 
-struct op_stages op_stages(const struct op *op)
-{
-	static const struct op_stages all[] = {
-		[OP_EMBED] = { STAGE_EMBED, STAGE_EMBED },
-		[OP_ATTN] = { STAGE_QKV, STAGE_WO },
-		[OP_MLP] = { STAGE_GATE_UP, STAGE_DOWN },
-		[OP_BRIDGE] = { STAGE_EMBED, STAGE_EMBED },
-		[OP_OUTPUT] = { STAGE_OUTPUT, STAGE_OUTPUT },
-	};
-
-	return all[op->part];
-}
-
 struct stage_mats stage_mats(enum stage stage)
 {
 #define X(id, at, ...) at,

@@ -1,11 +1,9 @@
 /* stage.h - what the operations of a pass are made of, and which matrices belong where.
  *
- * No state.  From the tables of engine/model/layer.h; a new stage is a row below, and a place in
- * op_stages. */
+ * No state.  From the tables of engine/model/layer.h; a new stage is a row below. */
 #ifndef S3D_STAGE_H
 #define S3D_STAGE_H
 #include "kernels/backend_draft.h"
-#include "kernels/schedule.h"
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -24,12 +22,6 @@ enum stage { STAGE_TABLE(X) STAGES };
 #undef X
 
 const char *stage_name(enum stage);
-
-/* The stages of an operation. */
-struct op_stages {
-	enum stage first, last;
-};
-struct op_stages op_stages(const struct op *);
 
 /* The matrices that a stage multiplies by: n of a layer's, from first on. */
 struct stage_mats {
