@@ -178,7 +178,7 @@ static void after_command(struct tui *t, enum command_id id)
 		transcript_forget(t->log, 0);
 }
 
-static void command(struct tui *t, const struct command *c)
+static int command(struct tui *t, const struct command *c)
 {
 	char err[ERR_MAX], *text = NULL;
 	bool leave = false;
@@ -188,17 +188,17 @@ static void command(struct tui *t, const struct command *c)
 
 	if (c->id == COMMAND_HELP) {
 		tui_help(t);
-		return;
+		return 0;
 	}
 	if (c->id == COMMAND_THEME) {
 		text = command_argument(c, &n);
 		tui_theme(t, text ? text : "");
 		free(text);
-		return;
+		return 0;
 	}
 	out = open_memstream(&text, &n);
 	if (!out)
-		return;
+		return -1;
 	rc = command_run(&t->talk, c, out, &leave, err);
 	fclose(out);
 	if (!rc)
@@ -211,9 +211,10 @@ static void command(struct tui *t, const struct command *c)
 		tui_say(t, BLOCK_ERROR, err);
 	t->want |= leave ? TUI_LEAVE : 0;
 	free(text);
+	return rc;
 }
 
-void tui_send(struct tui *t, const char *line)
+int tui_run(struct tui *t, const char *line)
 {
 	char err[ERR_MAX];
 	struct command c;
@@ -221,13 +222,18 @@ void tui_send(struct tui *t, const char *line)
 	int kind = command_parse(line, strlen(line), &c, &text, err);
 
 	if (kind > 0)
-		command(t, &c);
-	else if (!kind && !text_blank(text, strlen(text)) && ask(t, text, err))
+		return command(t, &c);
+	if (!kind && !text_blank(text, strlen(text)) && ask(t, text, err))
 		kind = -1;
-	if (kind >= 0)
-		return;
-	tui_say(t, BLOCK_ERROR, err);
-	put_back(line);
+	if (kind < 0)
+		tui_say(t, BLOCK_ERROR, err);
+	return kind;
+}
+
+void tui_send(struct tui *t, const char *line)
+{
+	if (tui_run(t, line))
+		put_back(line);
 }
 
 static void memory_came(struct tui *t)

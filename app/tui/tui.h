@@ -75,7 +75,8 @@ double tui_until(const struct tui *);   /* seconds until the screen changes by i
 /* Between the files of the full screen. */
 bool tui_answering(const struct tui *);
 void tui_key(struct tui *, unsigned key, const char *bytes, size_t n);
-void tui_send(struct tui *, const char *line);          /* a question or a command */
+int tui_run(struct tui *, const char *line);    /* a question or a command; 0: it was taken */
+void tui_send(struct tui *, const char *line);  /* one that was typed: refused it comes back */
 void tui_say(struct tui *, enum block_kind, const char *text);
 void tui_flash(struct tui *, enum role, const char *text);
 void tui_help(struct tui *);

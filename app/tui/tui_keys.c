@@ -118,7 +118,7 @@ static void strategy(struct tui *t, const char *name)
 		if (!strcmp(strategies[i]->name, name))
 			t->strategy_at = i;
 	snprintf(line, sizeof(line), "/strategy %s", name);
-	tui_send(t, line);
+	tui_run(t, line);
 }
 
 /* The one behind the last that was tried; one that cannot be had is passed over. */
