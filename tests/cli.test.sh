@@ -44,6 +44,15 @@ usage() {
 }
 t "wrong usage: status 2, names the option, points to --help" usage
 
+# A question that is refused for want of a chat frame is not announced as such beforehand.
+no_frame() {
+	sed "s/tokenizer\.chat_template/tokenizer.chat_Template/" "$work/tiny.gguf" \
+		>"$work/odd.gguf" &&
+	run 1 -m "$work/odd.gguf" -t 1 --backend cpu -p x &&
+	[ "$(grep -c "/set chat-template" "$work/err")" -eq 1 ]
+}
+t "-p without a chat frame: told once" no_frame
+
 # On the first processor that this process may use.
 threads() {
 	first=$(taskset -cp $$ | sed 's/.*: //; s/[-,].*//')

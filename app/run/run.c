@@ -130,7 +130,8 @@ static int take(struct output *out, struct msg *m, char err[ERR_MAX])
 	if (m->kind == MSG_TEXT && !out->json) {
 		put_text(out, m->text, m->len);
 	} else if (m->kind == MSG_NOTE) {
-		text_tell("s3dchat", m->text);
+		if (m->reason != DONE_REFUSED)          /* the refusal of its question tells that */
+			text_tell("s3dchat", m->text);
 	} else if (m->kind == MSG_PLAN && talk.opt.verbose) {
 		command_plan(&m->info, plan, sizeof(plan));
 		fprintf(stderr, "%s\n", plan);

@@ -28,7 +28,8 @@ enum msg_kind {
 	MSG_EXACT,      /* exact: what a setting has made of the strategy in force */
 	MSG_DONE,       /* reason; the stats came before */
 	MSG_ERROR,      /* text; error: what it has ended */
-	MSG_NOTE,       /* text: something to know */
+	MSG_NOTE,       /* text: something to know; reason: DONE_REFUSED if it says why every
+			 * question will be, in the words in which that is told then; else 0 */
 	MSG_SIDECAR,    /* info: of the same model, another sidecar or chat frame in use */
 	MSG_CALIBRATING,        /* a calibration beside the chat has got on, or ended */
 };

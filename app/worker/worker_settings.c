@@ -156,7 +156,8 @@ void worker_frame(struct worker *w)
 	if (e->tmpl)
 		return;
 	worker_no_frame(e, err);
-	msgq_put_text(&w->out, (struct msg){ .kind = MSG_NOTE }, err, strlen(err));
+	msgq_put_text(&w->out, (struct msg){ .kind = MSG_NOTE, .reason = DONE_REFUSED }, err,
+		      strlen(err));
 }
 
 static void change_frame(struct worker *w)
