@@ -109,12 +109,29 @@ static void test_no_frame(void **state)
 	unlink(path);
 }
 
+/* Back to the model's own frame: which one that is, is told. */
+static void test_default_frame(void **state)
+{
+	(void)state;
+	begin();
+	assert_string_equal(t.info.frame, "chatml");
+	assert_prints("/set chat-template zephyr", "chat-template is now zephyr\n");
+	ask("x");
+	assert_string_equal(last_note, "");
+	assert_prints("/set chat-template default", "chat-template is now default\n");
+	ask("x");               /* behind the setting */
+	assert_non_null(strstr(last_note, "chatml"));
+	assert_prints("/set chat-template", " default ");
+	talk_close(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_no_model, set_up),
 		cmocka_unit_test_setup(test_model_gone, set_up),
 		cmocka_unit_test_setup(test_no_frame, set_up),
+		cmocka_unit_test_setup(test_default_frame, set_up),
 	};
 
 	return cmocka_run_group_tests_name("no_model", tests, write_model, remove_all);

@@ -160,7 +160,8 @@ const char *args_show(const struct options *o, const struct option_row *r, char 
 	case OPT_TEXT:
 	case OPT_FILE:
 	case OPT_CHOICE:
-		snprintf(buf, cap, "%s", *(const char *const *)p);
+		snprintf(buf, cap, "%s", **(const char *const *)p ? *(const char *const *)p :
+			 "default");
 		break;
 	}
 	return buf;

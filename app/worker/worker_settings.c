@@ -162,8 +162,14 @@ void worker_frame(struct worker *w)
 
 static void change_frame(struct worker *w)
 {
+	char note[ERR_MAX];
+
 	engine_template(w->engine, *w->opt.chat_template ? w->opt.chat_template : NULL);
 	worker_frame(w);
+	if (w->engine->tmpl && !*w->opt.chat_template) {
+		fail(note, "the model's own chat frame is %s", template_name(w->engine->tmpl));
+		worker_note(w, note);
+	}
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 
