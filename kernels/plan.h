@@ -1,7 +1,7 @@
 /* plan.h - what is asked of a pass: which sub-layers it leaves out, which bridge it goes over.
  *
  * Only schedule_make (schedule.h) reads what a plan means; others make and show plans.  A bridge is
- * borrowed. */
+ * borrowed, and stays as it is while there are schedules over it. */
 #ifndef S3D_PLAN_H
 #define S3D_PLAN_H
 #include "engine/model/model.h"

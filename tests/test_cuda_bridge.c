@@ -309,6 +309,7 @@ static void test_another(void **state)
 	two = cross(&r, &x, AT);
 	assert_true(memcmp(one, two, sizeof(float) * MK_VOCAB_MIN) != 0);
 	x.g.adapt = NULL;
+	schedule_make(&x.over, r.m, &x.p);
 	assert_int_equal(cuda->draft->bridge(r.d, &x.g, err), 0);
 	three = cross(&r, &x, AT);
 	assert_true(memcmp(two, three, sizeof(float) * MK_VOCAB_MIN) != 0);
