@@ -70,7 +70,7 @@ suspends() {
 stopped_outside() {
 	window && run && kill -STOP "$(pid)" && soon shows 'Stopped' && keys -l fg && keys C-j &&
 		soon hides Stopped && keys F6 && soon shows F6 && keys q &&
-		line "stty -g >$tmp/after" && same_modes
+		soon hides F6 && line "stty -g >$tmp/after" && same_modes
 }
 is_gone() { ! kill -0 "$1"; }
 vanishes() {
