@@ -106,6 +106,13 @@ static int bind_fused(struct model *m, int l, const char *name, int first, int n
 	return 0;
 }
 
+static int bind_qkv(struct model *m, int l, char err[ERR_MAX])
+{
+	return find(m, l, "attn_qkv.weight") ?
+	       bind_fused(m, l, "attn_qkv.weight", MAT_Q, 3, err) :
+	       bind_mats(m, l, MAT_Q, 3, err);
+}
+
 static int bind_gate_up(struct model *m, int l, char err[ERR_MAX])
 {
 	const struct gguf_tensor *up = find(m, l, "ffn_up.weight");
@@ -145,13 +152,9 @@ static int bind_biases(struct model *m, int l, char err[ERR_MAX])
 
 static int bind_layer(struct model *m, int l, char err[ERR_MAX])
 {
-	int rc = find(m, l, "attn_qkv.weight") ?
-		 bind_fused(m, l, "attn_qkv.weight", MAT_Q, 3, err) :
-		 bind_mats(m, l, MAT_Q, 3, err);
-
-	return rc || bind_norms(m, l, err) || bind_gate_up(m, l, err) ||
-	       bind_mats(m, l, MAT_OUT, 1, err) || bind_mats(m, l, MAT_DOWN, 1, err) ||
-	       bind_biases(m, l, err) ? -1 : 0;
+	return bind_norms(m, l, err) || bind_qkv(m, l, err) || bind_biases(m, l, err) ||
+	       bind_mats(m, l, MAT_OUT, 1, err) || bind_gate_up(m, l, err) ||
+	       bind_mats(m, l, MAT_DOWN, 1, err) ? -1 : 0;
 }
 
 /* Kinds of model that go by the same name; asked first, because they lack other tensors. */
