@@ -13,6 +13,7 @@ tell() {
 
 sed -n 's/^    "\([a-z/]*\)": f\{0,1\}".*/\1/p' "$lint" | xargs mkdir -p b
 echo . >README.md
+find . -mindepth 1 -type d -printf '`%P`\n' >ARCHITECTURE.md
 printf '#!/bin/sh\n' >b/mandoc && chmod +x b/mandoc && PATH=$work/b:$PATH
 guarded() { printf '/* of %s */\n#ifndef X\n#define X\n#endif\n' "$2" >"$1"; }
 source() { file=$1 && shift && printf '/* . */\n' >"$file" && printf '%s\n' "$@" >>"$file"; }
@@ -27,6 +28,14 @@ build() {
 
 guarded engine/deep.h engine
 guarded base/low.h base
+cp ARCHITECTURE.md page
+grep -v '^`engine/decode`' page >ARCHITECTURE.md
+says 'engine/decode is not in the table'
+tell $? "the page names every room"
+echo '`engine/one.c:go`' | cat page - >ARCHITECTURE.md
+says 'there is no go in engine/one.c'
+tell $? "the page names what there is"
+mv page ARCHITECTURE.md
 source ui/cell/one.c '#include "base/low.h"'
 says ''
 tell $? "a room uses one below it"
