@@ -16,6 +16,7 @@
  * again, the program cuts off what is not whole and goes on with the next conversation, so that all
  * depends on SEED alone but for the conversations that an interruption lost. */
 #include "kernels/registry.h"
+#include "kernels/schedule.h"
 #include "engine/decode/probs.h"
 #include "engine/decode/sampler.h"
 #include "engine/frame/template.h"
@@ -59,6 +60,7 @@ struct self {
 	struct model *m;
 	struct tokenizer *tok;
 	struct dev *dev;
+	struct schedule whole;  /* the model itself */
 	struct sampler *sampler;
 	FILE *f;
 	int *frame, n_frame, before;    /* the frame of a turn; the question comes at before */
@@ -264,7 +266,7 @@ static int pass(struct self *s, char err[ERR_MAX])
 {
 	int tok[LANES];
 	struct lane lanes[LANES];
-	struct batch b = { .tok = tok, .n = LANES, .n_out = LANES, .lanes = lanes };
+	struct batch b = { .tok = tok, .n = LANES, .n_out = LANES, .lanes = lanes, .run = &s->whole };
 
 	for (int i = 0; i < LANES; i++) {
 		struct talk *t = &s->talk[i];
@@ -290,6 +292,7 @@ static int open_self(struct self *s, char err[ERR_MAX])
 	if (!(s->m = model_open(s->model, NULL, err)) ||
 	    !(s->tok = tokenizer_open(s->m->file, err)))
 		return -1;
+	schedule_make(&s->whole, s->m, &(struct plan){ .target = true });
 	if (s->m->cfg.n_vocab > UINT16_MAX + 1)
 		return fail(err, "%s: more tokens than 16 bits can name", s->model);
 	if (open_frame(s, err) != 0 || read_words(s, err) != 0 || open_out(s, err) != 0 ||
