@@ -266,7 +266,8 @@ static int pass(struct self *s, char err[ERR_MAX])
 {
 	int tok[LANES];
 	struct lane lanes[LANES];
-	struct batch b = { .tok = tok, .n = LANES, .n_out = LANES, .lanes = lanes, .run = &s->whole };
+	struct batch b = { .tok = tok, .n = LANES, .n_out = LANES, .lanes = lanes,
+			   .run = &s->whole };
 
 	for (int i = 0; i < LANES; i++) {
 		struct talk *t = &s->talk[i];
