@@ -17,7 +17,8 @@ mkdir -p app base engine/gguf kernels/cpu/isa kernels/cuda tests/emu man
 for f in app/part engine/clean engine/warns kernels/cpu/isa/packed kernels/cpu/isa/table; do
 	echo "int ${f##*/}_$$;" >"$f.c"
 done
-for f in base/util base/utf8 engine/gguf/quant kernels/bridge; do
+for f in base/util base/utf8 engine/gguf/quant kernels/bridge kernels/pass kernels/schedule \
+		kernels/stage; do
 	echo "int $f;" | tr / _ >"$f.c"
 done
 echo 'int emulation;' >tests/emu/emulation.cpp
