@@ -3,8 +3,8 @@
  * Model output, file names, GGUF strings and errors may hold anything.  No ownership except where
  * said.  Invariant: what comes out is valid UTF-8 and holds, newline and tab apart, nothing that
  * utf8_unsafe names but joiners in their place, however the input was cut into pieces. */
-#ifndef S3D_APP_TEXT_H
-#define S3D_APP_TEXT_H
+#ifndef S3D_TEXT_H
+#define S3D_TEXT_H
 #include "base/util.h"
 
 #include <stdbool.h>

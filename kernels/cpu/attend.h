@@ -5,11 +5,18 @@
 #define S3D_CPU_ATTEND_H
 #include "kernels/cpu/dev.h"
 
+/* How attention is cut: (head group, rows, pieces of the context, which are blocks first.. or all
+ * of blocks first..blocks-1). */
+struct cut {
+	int group, rows, chunks, pieces, first, blocks;
+};
+
 struct step {           /* one forward pass, as one thread sees it */
 	struct dev *d;
 	struct kv *kv;
 	const struct batch *b;
 	int n;                  /* rows now: the batch's, behind a bridge the bridge's */
+	struct cut cut[2];      /* of so many: in layers that see all, and in local ones */
 };
 
 static inline struct lane step_lane(const struct step *s, int row)
@@ -32,12 +39,6 @@ static inline bool step_halted(const struct step *s)
 	__atomic_store_n(&h->seen, true, __ATOMIC_RELAXED);
 	return true;
 }
-
-/* How attention is cut: (head group, rows, pieces of the context, which are blocks first.. or all
- * of blocks first..blocks-1). */
-struct cut {
-	int group, rows, chunks, pieces, first, blocks;
-};
 
 struct cut attend_cut(const struct step *, bool local);
 /* Biases, norms, RoPE on queries and keys (and a rotation of both where keys become q8_0), keys and

@@ -54,6 +54,12 @@ static int load_layer(struct dev *d, int l, uint8_t **at, char err[ERR_MAX])
 
 	for (int i = 0; i < LAYER_MATS; i++)
 		mat_load(d, &to->mat[i], from->mat[i], d->model->file, at);
+	for (int i = 0; i < STAGES; i++) {
+		struct stage_mats w = stage_mats((enum stage)i);
+
+		for (int j = w.first; j < w.first + w.n; j++)
+			to->takes[i] |= to->mat[j].takes;
+	}
 	if (from->bias[0] && !(to->qkv_bias = load_biases(from, err)))
 		return -1;
 	for (int i = 0; i < LAYER_NORMS; i++)

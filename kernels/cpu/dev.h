@@ -14,6 +14,7 @@ enum { FEW_ROWS = 16 };
 
 struct cpu_layer {
 	struct mat mat[LAYER_MATS];
+	unsigned takes[STAGES];         /* formats that the matrices of a stage take */
 	float *norm[LAYER_NORMS];       /* NULL: the model has none */
 	float *qkv_bias;                /* (ld_qkv), or NULL */
 };

@@ -45,12 +45,8 @@ static void embed(struct step *s, int t)
 static unsigned takes(const struct step *s, const struct op *op, enum stage stage, enum adapt which)
 {
 	const struct cpu_adapter *a = adapter_of(s->d, op, which);
-	struct stage_mats w = stage_mats(stage);
-	unsigned formats = a ? a->down.takes : 0;
 
-	for (int i = w.first; i < w.first + w.n; i++)
-		formats |= s->d->layer[op->layer].mat[i].takes;
-	return formats;
+	return s->d->layer[op->layer].takes[stage] | (a ? (unsigned)a->down.takes : 0);
 }
 
 /* Activations in the formats that their consumers take: n rows at x (of k columns), normed by w
@@ -229,7 +225,7 @@ static void attention(const struct step *s, int t, const struct op *op)
 	const struct model_config *c = &d->model->cfg;
 	const struct cpu_layer *w = &d->layer[op->layer];
 	const struct mat *m = w->mat;
-	struct cut cut = attend_cut(s, layer_local(c, op->layer));
+	const struct cut *cut = &s->cut[layer_local(c, op->layer)];
 	float *keys = d->qkv + m[MAT_Q].rows;
 	struct act a;
 
@@ -245,9 +241,9 @@ static void attention(const struct step *s, int t, const struct op *op)
 	stage_end(d, t, STAGE_QKV);
 	watch(s, t, STAGE_QKV, op->layer);
 	/* attention, cut along the context, folded in order */
-	attend_all(s, t, op->layer, &cut);
+	attend_all(s, t, op->layer, cut);
 	stage_end(d, t, STAGE_ATTEND);
-	attend_join(s, t, &cut);
+	attend_join(s, t, cut);
 	stage_end(d, t, STAGE_ATTEND);
 	watch(s, t, STAGE_ATTEND, op->layer);
 	/* output + residual */
@@ -291,6 +287,12 @@ static void logits(const struct step *s, int t)
 	stage_end(d, t, STAGE_OUTPUT);
 }
 
+static void cut_rows(struct step *s)
+{
+	for (int local = 0; local < 2; local++)
+		s->cut[local] = attend_cut(s, local);
+}
+
 static void forward(void *arg, int t)
 {
 	struct step own = *(struct step *)arg, *s = &own;
@@ -298,6 +300,7 @@ static void forward(void *arg, int t)
 
 	if (!t)
 		stage_begin(s->d);
+	cut_rows(s);
 	for (int i = 0; i < run->n; i++) {
 		const struct op *op = &run->op[i];
 
@@ -310,6 +313,7 @@ static void forward(void *arg, int t)
 			break;
 		case OP_BRIDGE:         /* the middle left out, one row becomes several */
 			bridge_cross(s, t);
+			cut_rows(s);
 			stage_end(s->d, t, STAGE_EMBED);
 			watch(s, t, STAGE_EMBED, op->layer);
 			break;
@@ -329,7 +333,7 @@ static void forward(void *arg, int t)
 const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
 	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b };
-	struct step s = { d, kv, b, b->n };
+	struct step s = { .d = d, .kv = kv, .b = b, .n = b->n };
 
 	if (pass_check(&limits, kv, b, d->err) != 0)
 		return NULL;
