@@ -17,9 +17,10 @@ work=$(mktemp -d)
 export TMUX_TMPDIR="$work" HOME="$work" INPUTRC=/dev/null LC_ALL=C.UTF-8
 unset TMUX XDG_DATA_HOME XDG_STATE_HOME XDG_CONFIG_HOME
 trap 'tmux kill-server 2>/dev/null; sleep 0.5; rm -rf "$work"' EXIT
-n=0 failed=0
+n=0 failed=0 server=0
 
-tm() { tmux -f /dev/null "$@"; }
+# A server for each start: one that is being killed would take the next client down with it.
+tm() { tmux -L "s3dchat-$server" -f /dev/null "$@"; }
 screen() { tm capture-pane -p -t chat >"$work/screen" 2>/dev/null; }
 keys() { tm send-keys -t chat "$@"; }
 has() { screen && grep -qF -- "$1" "$work/screen"; }
@@ -52,6 +53,7 @@ t() {
 # The program in a shell that notes the terminal's modes before and after.
 start() {
 	tm kill-server 2>/dev/null
+	server=$((server + 1))
 	rm -f "$work/before" "$work/after" "$work/pid"
 	cat >"$work/run" <<-EOF
 		stty -g >before
