@@ -122,7 +122,7 @@ static struct buf all_values(void)
 	static const uint8_t value[8] = { 1, 0, 0, 0, 0, 0, 0, 0 };
 	static const int sizes[GGUF_TYPE_N] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
 	struct buf b = { 0 };
-	char name[16];
+	char name[24];
 
 	put_head(&b, 3, 1, 13);
 	for (int i = 0; i < GGUF_TYPE_N; i++)
