@@ -18,7 +18,7 @@ FAKES := $(addprefix $B/tests/fake_,$(addsuffix .so,works refuses old empty slow
 
 .PHONY: check check-asan check-tsan check-cuda carry fuzz
 check: $B/s3dchat $(CUDA_SO) $(if $(CUDA_SRC),$B/emu/s3dchat) $(RUN_TESTS) $(TOOLS) $(FAKES)
-	$(if $(LEFT_OUT),@echo "left out, one thread each: $(sort $(notdir $(LEFT_OUT)))")
+	$(if $(LEFT_OUT),@echo "left out: $(sort $(notdir $(LEFT_OUT)))")
 	@B=$B tests/run $(RUN_TESTS) $(SHELL_TESTS)
 check-asan:
 	@$(MAKE) --no-print-directory check FLAVOUR=asan
