@@ -74,3 +74,6 @@ guarded ui/cell/own.h 'one thing in three files, private to ui/cell'
 build
 says ''
 tell $? "which a private header allows"
+sed -i 's|ui/cell/own.h|./&|; $s|$| /usr/include/a.h|' b/ui/cell/*.d
+says ''
+tell $? "headers as nvcc names them"
