@@ -1,5 +1,4 @@
-# s3dchat.  `make` builds build/s3dchat; `make check` runs every test; see README.md.  What only the
-# tests need is in tests/tests.mk.
+# `make` builds build/s3dchat; `make check` runs every test: see README.md, and tests/tests.mk.
 # FLAVOUR=asan|tsan|debug builds the same tree under build/FLAVOUR, never mixing objects.
 FLAVOUR ?= release
 B := build/$(FLAVOUR)
@@ -25,7 +24,7 @@ COMPILE = scripts/compile $@
 # A file that a program writes is whole or not there.
 WRITE = mkdir -p $(@D) && $(1) >$@.tmp && mv $@.tmp $@
 
-# Kernels that exist once per instruction set are compiled from the same source with other flags.
+# Kernels of several instruction sets are compiled from the same source with other flags.
 X86 := $(filter x86_64,$(shell uname -m))
 ISAS := generic $(if $(X86),avx2 avx512)
 ISA_OPT := $(if $(filter release,$(FLAVOUR)),-O3)
@@ -33,8 +32,10 @@ ISA_generic := $(ISA_OPT) -ffp-contract=off
 ISA_avx2 := $(ISA_OPT) -mavx2 -mfma -mf16c -ffp-contract=off
 ISA_avx512 := $(ISA_OPT) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma \
 	-mf16c -mprefer-vector-width=512 -ffp-contract=off
-# AMX is AVX-512 and a packed product more; its instructions are in kernels/cpu/amx.h.
+# A packed product more than AVX2, or than AVX-512 (kernels/cpu/amx.h).
+ISA_avxvnni := $(ISA_avx2) -mavxvnni -DISA_avx2
 ISA_amx := $(ISA_avx512) -DISA_avx512
+MORE := $(if $(X86),avxvnni amx)
 
 # The cuda backend is a file of its own, built where nvcc is and works: `make NVCC=` leaves it out.
 # CUDA_ARCHS="75 86" or =all, instead of the GPU at hand: see scripts/cuda-config.
@@ -63,8 +64,8 @@ CUDA_OBJ := $(CUDA_SRC:%.cu=$B/%.o) $(CUDA_PIC)
 LIB_SRC := $(wildcard base/*.c engine/*.c engine/*/*.c kernels/*.c kernels/cpu/*.c)
 ISA_SRC := $(wildcard kernels/cpu/isa/*.c)
 APP_SRC := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c ui/*/*.c))
-AMX_OBJ := $(if $(X86),$(addprefix $B/kernels/cpu/isa/,packed.amx.o table.amx.o))
-LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$B/%.$i.o)) $(AMX_OBJ)
+MORE_OBJ := $(foreach i,$(MORE),$(patsubst %,$B/kernels/cpu/isa/%.$i.o,packed table))
+LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$B/%.$i.o)) $(MORE_OBJ)
 APP_OBJ := $(APP_SRC:%.c=$B/%.o)
 
 .PHONY: all bench model lint format install man clean FORCE
@@ -105,14 +106,14 @@ $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
 	$$(COMPILE) $$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_$(1)) -DISA=$(1:_emulated=) \
 		-DISA_$(1:_emulated=) -MMD -MP -c -o $$@ $$<
 endef
-$(foreach i,$(ISAS) amx,$(eval $(call isa_rule,$(i))))
+$(foreach i,$(ISAS) $(MORE),$(eval $(call isa_rule,$(i))))
 
 # Writes what train/little.py teaches with.
 $B/train/selfchat: $B/train/selfchat.o $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 bench: $B/s3dchat
-	$B/s3dchat bench
+	$< bench
 # The default model, and a link to it where the tests look.
 model:
 	@mkdir -p build/model && file=$$(scripts/get-model) && ln -sfn "$$file" build/model/
@@ -140,7 +141,6 @@ install: $B/s3dchat $(CUDA_SO) man
 
 clean:
 	rm -rf build
-
 include tests/tests.mk
 -include $(shell find $B -name '*.d' 2>/dev/null)
 # A check compiles anew the objects of which a compiler had something to say, and only these: the

@@ -67,7 +67,7 @@ struct backend_opt {
 	bool shares;            /* for plan: there will be one, whose room it uses too */
 	/* What caches hold: F16 (NULL too) or Q8_0. */
 	const struct quant_info *cache_k, *cache_v;
-	const char *kernels;    /* cpu: "auto", "float", "generic", "avx2", "avx512", "amx" */
+	const char *kernels;    /* cpu: "auto", "float", or a set of instructions, see cpuinfo.c */
 	/* Bytes that this model may take where the backend computes: its weights, work buffers and
 	 * one cache of the n_ctx that plan is told.  0: what is free, less a margin. */
 	size_t budget;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# That the AMX kernels are made of tile instructions, and that nothing else of the library is: the
-# emulation of tests/amx_emulated.c proves what they compute, not what the object holds.
+# That the AMX kernels are made of tile instructions, and that nothing else of the library is, and
+# likewise those of AVX-VNNI: emulation proves what they compute, not what the object holds.
 B=${B:-build/release}
 objects=$B/kernels/cpu
 n=0
@@ -38,3 +38,7 @@ for o in "$objects"/isa/*.o "$objects"/*.o; do
 	*) check "no tiles: ${o##*/}" [ "$(count "$tiles" "$o")" -eq 0 ] ;;
 	esac
 done
+check "packed kernels: vpdpbusd" [ "$(count vpdpbusd "$objects/isa/packed.avxvnni.o")" -ge 1 ]
+check "avxvnni: nothing of AVX-512" [ "$(objdump -d --no-show-raw-insn \
+	"$objects/isa/packed.avxvnni.o" | grep -c '%zmm\|%k[0-7]')" -eq 0 ]
+check "avx2: no vpdpbusd" [ "$(count vpdpbusd "$objects/isa/packed.avx2.o")" -eq 0 ]

@@ -68,7 +68,7 @@ static void test_logits(void **state)
 /* Matrices of floats are multiplied as floats by all kernels. */
 static void test_kernels(void **state)
 {
-	static const char *const names[] = { "generic", "avx2", "avx512", "amx" };
+	static const char *const names[] = { "generic", "avx2", "avxvnni", "avx512", "amx" };
 	char err[ERR_MAX];
 
 	(void)state;

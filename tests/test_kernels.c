@@ -15,7 +15,7 @@ enum { COLS = 512, ROWS = 40, N = 27, PANELS = (N + PANEL - 1) / PANEL };
 
 #define TYPE(ID, ...) QUANT_##ID,
 static const enum quant_type types[] = { TENSOR_TYPES(TYPE) };
-static const char *const kernel_names[] = { "generic", "avx2", "avx512", "amx" };
+static const char *const kernel_names[] = { "generic", "avx2", "avxvnni", "avx512", "amx" };
 
 static uint32_t seed = 7;
 static uint32_t rnd(void)
@@ -168,11 +168,10 @@ static void test_products(void **state)
 	}
 }
 
-/* The bits of AVX-512, whoever computes them; only the generic kernels do not fuse. */
+/* The same bits, whoever computes them; only the generic kernels do not fuse. */
 static void test_same_bits(void **state)
 {
-	char err[ERR_MAX];
-	const struct cpu_kernels *k = *state, *other = cpu_kernels_find("avx512", err);
+	const struct cpu_kernels *const *two = *state, *k = two[0], *other = two[1];
 	float y[N][ROWS + 1], want[N][ROWS + 1];
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
@@ -465,17 +464,15 @@ static int run_all(const char *name)
 	return 0;
 }
 
-static int compare(const char *name)
+static int compare(const char *name, const char *other)
 {
 	char err[ERR_MAX];
-	const struct cpu_kernels *k = cpu_kernels_find(name, err);
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_prestate(test_same_bits, (void *)k),
-	};
+	const struct cpu_kernels *two[2] = { cpu_kernels_find(name, err) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test_prestate(test_same_bits, two) };
 
-	if (k && cpu_kernels_find("avx512", err))
+	if (two[0] && (two[1] = cpu_kernels_find(other, err)))
 		return cmocka_run_group_tests_name(name, tests, NULL, NULL);
-	printf("ok - %s and avx512 # SKIP %s\n", name, err);
+	printf("ok - %s and %s # SKIP %s\n", name, other, err);
 	return 0;
 }
 
@@ -486,5 +483,6 @@ int main(void)
 
 	for (size_t i = 0; i < sizeof(kernel_names) / sizeof(kernel_names[0]); i++)
 		failed += run_all(kernel_names[i]);
-	return failed + compare("avx2") + compare("amx");
+	return failed + compare("avx2", "avx512") + compare("avxvnni", "avx2") +
+	       compare("amx", "avx512");
 }

@@ -3,7 +3,7 @@
 # C, and shared objects that play s3dcuda.so.  The Makefile includes this.
 
 # `make check` runs these.  A file tests/test_NAME.c is one, and so is a script tests/NAME.test.sh.
-EMULATED_TESTS := $(if $(X86),$B/tests/test_kernels_amx $B/tests/test_forward_amx)
+EMULATED_TESTS := $(if $(X86),$B/tests/test_kernels_emulated $B/tests/test_forward_emulated)
 TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c)) $(EMULATED_TESTS) \
 	$B/tests/test_emu
 EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults _arch _windows \
@@ -18,7 +18,7 @@ FAKES := $(addprefix $B/tests/fake_,$(addsuffix .so,works refuses old empty slow
 
 .PHONY: check check-asan check-tsan check-cuda carry fuzz
 check: $B/s3dchat $(CUDA_SO) $(if $(CUDA_SRC),$B/emu/s3dchat) $(RUN_TESTS) $(TOOLS) $(FAKES)
-	$(if $(LEFT_OUT),@echo "left out: $(sort $(notdir $(LEFT_OUT)))")
+	$(if $(LEFT_OUT),@echo "left out (one thread each): $(sort $(notdir $(LEFT_OUT)))")
 	@B=$B tests/run $(RUN_TESTS) $(SHELL_TESTS)
 check-asan:
 	@$(MAKE) --no-print-directory check FLAVOUR=asan
@@ -75,15 +75,16 @@ check-cuda: $B/s3dchat $(CUDA_SO) $(DEVICE_TESTS) $B/tests/mkmodel
 carry: $B/s3dchat $(CUDA_SO) $(DEVICE_TESTS) $B/tests/mkmodel
 	@scripts/carry $B
 
-# AMX's instructions in plain C, which every machine with AVX-512 can run.  What the linker finds
-# here it does not take from the library.
+# AMX's instructions in plain C, which every machine with AVX-512 can run, and AVX-VNNI's made of
+# AVX2's.  What the linker finds here it does not take from the library.
 ISA_amx_emulated := $(ISA_amx) -DAMX_EMULATED
-EMULATED_OBJ := $B/kernels/cpu/isa/packed.amx_emulated.o $B/kernels/cpu/amx_emulated.o \
-	$B/tests/amx_emulated.o
-$(eval $(call isa_rule,amx_emulated))
-$B/kernels/cpu/amx_emulated.o: kernels/cpu/amx.c Makefile tests/tests.mk
-	$(COMPILE) $(CC) $(CFLAGS) -DAMX_EMULATED -MMD -MP -c -o $@ $<
-$(EMULATED_TESTS): %_amx: %.o $(EMULATED_OBJ) $B/tests/mk.o $B/libapp.a $B/libs3d.a
+ISA_avxvnni_emulated := $(ISA_avxvnni) -mno-avxvnni -DAVXVNNI_EMULATED
+EMULATED_OBJ := $(foreach i,$(MORE),$B/kernels/cpu/isa/packed.$i_emulated.o) \
+	$B/kernels/cpu/amx_emulated.o $B/kernels/cpu/cpuinfo_emulated.o $B/tests/amx_emulated.o
+$(foreach i,$(MORE),$(eval $(call isa_rule,$i_emulated)))
+$B/kernels/cpu/%_emulated.o: kernels/cpu/%.c Makefile tests/tests.mk
+	$(COMPILE) $(CC) $(CFLAGS) -DAMX_EMULATED -DAVXVNNI_EMULATED -MMD -MP -c -o $@ $<
+$(EMULATED_TESTS): %_emulated: %.o $(EMULATED_OBJ) $B/tests/mk.o $B/libapp.a $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 # What stands for s3dcuda.so when its loading is tested.

@@ -91,8 +91,8 @@ struct cpu_kernels {
 	/* out = part[0..n-1] folded in order (into part[0]), divided by the sum. */
 	void (*fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
 };
-extern const struct cpu_kernels cpu_kernels_generic, cpu_kernels_avx2, cpu_kernels_avx512,
-	cpu_kernels_amx;
+extern const struct cpu_kernels cpu_kernels_generic, cpu_kernels_avx2, cpu_kernels_avxvnni,
+	cpu_kernels_avx512, cpu_kernels_amx;
 
 /* pack.c: 16 rows interleaved, 32 columns at a time. */
 bool pack_can(enum quant_type);

@@ -12,6 +12,15 @@ static bool has_avx2(void)
 	       __builtin_cpu_supports("f16c");
 }
 
+static bool has_avxvnni(void)
+{
+#if defined(AVXVNNI_EMULATED)
+	return has_avx2();
+#else
+	return has_avx2() && __builtin_cpu_supports("avxvnni");
+#endif
+}
+
 static bool has_avx512(void)
 {
 	return has_avx2() && __builtin_cpu_supports("avx512f") &&
@@ -29,6 +38,8 @@ const struct cpu_kernels *cpu_kernels_find(const char *name, char err[ERR_MAX])
 		return &cpu_kernels_amx;
 	if ((any || !strcmp(name, "avx512")) && has_avx512())
 		return &cpu_kernels_avx512;
+	if ((any || !strcmp(name, "avxvnni")) && has_avxvnni())
+		return &cpu_kernels_avxvnni;
 	if ((any || !strcmp(name, "avx2")) && has_avx2())
 		return &cpu_kernels_avx2;
 #endif

@@ -52,6 +52,50 @@ INLINE struct panel panel_after(struct panel p, int nb)
 			       p.h + columns * 2 };
 }
 
+/* What multiplies a block's sums: d those of the codes (with scales of halves: of the first half's,
+ * m of the second half's), m the sum of the activations. */
+struct scales {
+	struct vf super_d, super_m;     /* factors of 256 columns */
+	struct vf d, m;
+};
+
+INLINE struct vf bytes_float(const uint8_t *p, bool is_signed)
+{
+	return is_signed ? v_load_i8((const int8_t *)p) : v_load_u8(p);
+}
+
+/* Scales in front of block b, if there are any; where its planes begin. */
+INLINE const uint8_t *super_scales(enum quant_type k, const uint8_t *w, int b, struct scales *s)
+{
+	if (!has_super(k) || b % 8 != 0)
+		return w;
+	s->super_d = v_load_f16((const void *)w);
+	if (has_min(k))
+		s->super_m = v_sub(v_set(0), v_load_f16((const void *)(w + 32)));
+	return w + super_bytes(k);
+}
+
+/* Scales behind a block's planes. */
+INLINE void block_scales(enum quant_type k, const uint8_t *p, struct scales *s)
+{
+	if (!has_super(k)) {
+		s->d = v_load_f16((const void *)p);
+		if (has_min(k))
+			s->m = v_load_f16((const void *)(p + 32));
+	} else {
+		s->d = v_mul(s->super_d, bytes_float(p, has_halves(k)));
+		/* the scale of the second half, or what is taken off */
+		s->m = v_mul(has_halves(k) ? s->super_d : s->super_m,
+			     bytes_float(p + 16, has_halves(k)));
+	}
+}
+
+INLINE void prefetch_block(const uint8_t *w, int bytes)
+{
+	for (int i = 0; i < bytes; i += 64)
+		__builtin_prefetch(w + AHEAD + i);
+}
+
 /* left: rows that the matrix has from this unit on; the last one may have fewer than 16. */
 typedef void tile_fn(int n, const uint8_t *w, int nb, struct panel, float *y, int ldy, int left);
 

@@ -5,7 +5,7 @@
  * offset, as signed bytes.  Part of packed.c, which has everything else: codes, scales, sums.
  * Blocks depend on each other by `sum` alone, so that the processor, which renames tiles too, has
  * the next block's product under way while it adds this one's.
- * Invariant: the same bits as two calls of tile(): integers are exact, add_block is shared. */
+ * Invariant: the same bits as two calls of tile(): integers are exact, add_sums is shared. */
 #ifndef S3D_PACKED_PAIR_H
 #define S3D_PACKED_PAIR_H
 #include "kernels/cpu/amx.h"
@@ -72,8 +72,8 @@ INLINE void pair(enum quant_type k, int n, const uint8_t *w, int nb, const struc
 		prefetch_block(w, block_bytes(k));
 		pair_product(k, w, p, b, &sums);
 		block_scales(k, w + bits_of(k) * 64, &s);
-		add_block(k, PANEL, &p[0], b, &s, sums.v[0][0], sums.v[0][1], sum);
-		add_block(k, n, &p[1], b, &s, sums.v[1][0], sums.v[1][1], more);
+		add_sums(k, PANEL, &p[0], b, &s, sums.v[0][0], sums.v[0][1], sum);
+		add_sums(k, n, &p[1], b, &s, sums.v[1][0], sums.v[1][1], more);
 		w += block_bytes(k);
 	}
 #pragma GCC unroll 8

@@ -53,6 +53,10 @@ INLINE struct vf v_load_i8(const int8_t *p)
 {
 	return V(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p))));
 }
+INLINE struct vf v_load_u8(const uint8_t *p)
+{
+	return V(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p))));
+}
 #elif defined(ISA_avx2)
 #include <immintrin.h>
 struct vf { __m256 a, b; };
@@ -105,6 +109,14 @@ INLINE struct vf v_load_i8(const int8_t *p)
 {
 	return V(v_load_i8_half(p), v_load_i8_half(p + 8));
 }
+INLINE __m256 v_load_u8_half(const uint8_t *p)
+{
+	return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p)));
+}
+INLINE struct vf v_load_u8(const uint8_t *p)
+{
+	return V(v_load_u8_half(p), v_load_u8_half(p + 8));
+}
 #else
 struct vf { float f[16]; };
 #define V_EACH(expr) \
@@ -134,6 +146,7 @@ INLINE struct vf v_round(struct vf a) { struct vf r; V_EACH(rintf(a.f[i])); }
 INLINE struct vf v_pow2(struct vf a) { struct vf r; V_EACH(ldexpf(1.0f, (int)a.f[i])); }
 INLINE struct vf v_load_f16(const uint16_t *p) { struct vf r; V_EACH(quant_f16_to_f32(p[i])); }
 INLINE struct vf v_load_i8(const int8_t *p) { struct vf r; V_EACH(p[i]); }
+INLINE struct vf v_load_u8(const uint8_t *p) { struct vf r; V_EACH(p[i]); }
 #endif
 
 /* The n numbers at p, of which a vector may have fewer than sixteen: zeros in the other lanes. */

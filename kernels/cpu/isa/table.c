@@ -2,9 +2,11 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/isa/simd.h"
 
-/* AMX is for packed products alone; all else is AVX-512's. */
+/* AMX and AVX-VNNI are for packed products alone; all else is AVX-512's or AVX2's. */
 #if defined(ISA_amx)
 #define ALL_ELSE(name) name##_avx512
+#elif defined(ISA_avxvnni)
+#define ALL_ELSE(name) name##_avx2
 #else
 #define ALL_ELSE(name) K(name)
 #endif
