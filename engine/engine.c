@@ -426,6 +426,7 @@ int engine_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 		return -1;
 	strategy_close(&e->strat);
 	e->strat = next;
+	cost_anew(&e->cost);
 	return 0;
 }
 

@@ -4,7 +4,7 @@
  * Nothing is owned here.  Invariant: between two calls one token, the last, is not in the cache. */
 #include "engine/engine.h"
 
-enum { CALIBRATE_EVERY = 64, CALIBRATE_AT = 8, READ_AHEAD = 512 };
+enum { READ_AHEAD = 512 };
 
 int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
 {
@@ -21,7 +21,12 @@ int engine_prompt(struct engine *e, const int *ids, int n, char err[ERR_MAX])
 static int prefill(struct engine *e, char err[ERR_MAX])
 {
 	bool must = e->strat.ops->needs & NEED_DRAFT_MODEL;
-	int left = session_prefill(&e->target, err);
+	int before = e->target.n_kv, left;
+	double start = clock_now();
+
+	left = session_prefill(&e->target, err);
+	if (left >= 0)
+		cost_read(&e->cost.read_s, e->target.n_kv - before, clock_now() - start);
 
 	if (left || !strategy_asks_little(&e->strat, e->strat.ops) ||
 	    !(must || strategy_unread(&e->strat) <= READ_AHEAD))
@@ -63,14 +68,11 @@ int engine_step(struct engine *e, int limit, struct emit out[STEP_MAX], bool *do
 		char err[ERR_MAX])
 {
 	int n, keep = 0;
-	bool calibrate;
 
 	*done = false;
 	if (e->target.n >= e->target.n_ctx)
 		return 0;
-	/* Now and then plain's speed is measured anew, for what drafts cost and gain. */
-	calibrate = e->strat.stats.rounds % CALIBRATE_EVERY == CALIBRATE_AT;
-	n = (calibrate ? &strategy_plain : e->strat.ops)->step(&e->strat, out, err);
+	n = strategy_step(&e->strat, out, err);
 	if (n < 0)
 		return -1;
 	e->strat.begins = false;

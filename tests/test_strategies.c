@@ -271,8 +271,8 @@ static void test_auto_remembers(void **state)
 		draft_at++;
 	begin(4, 0, 1, 1);
 	answer(automatic, out);
-	p->trial[draft_at] = (struct cost_trial){ .rounds = 20, .tokens = 20, .seconds = 100 };
-	p->lost = 1;            /* no probes now */
+	p->trial[draft_at] = (struct cost_trial){ .rounds = 20, .tokens = 20, .plain = 100 };
+	p->spare = -1000;       /* no probes now */
 	begin(2, 0, 1, 1);
 	answer(plain, out);
 	rounds = p->chosen;

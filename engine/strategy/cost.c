@@ -1,16 +1,27 @@
-/* cost.c - see cost.h.  Fading means; what takes far longer than expected was held up by something
- * else and counts as twice what was expected. */
+/* cost.c - see cost.h.  What a run costs is followed by a Kalman filter without covariances: each
+ * measurement moves every number that it is made of as far as that one is uncertain.  The rest are
+ * fading means.  What takes far longer than expected was held up by something else. */
 #include "engine/strategy/cost.h"
+#include <math.h>
 
-static const double FADE = 0.93, FADE_ODDS = 0.97, FADE_TRIAL = 0.95;
+static const double FADE = 0.93, FADE_ODDS = 0.97, FADE_TRIAL = 0.95, FADE_RUNNING = 0.99;
 /* What a class showed is forgotten so fast while nothing tests it: a class that once failed gets
- * another chance. */
-static const double FORGET = 0.995;
+ * another chance.  Rows likewise, more slowly. */
+static const double FORGET = 0.995, FORGET_ROW = 0.999;
 /* Before anything is measured: classes are taken at their word, as if seen so often. */
 static const double PRIOR = 2;
-/* A trial begins as if it had given so many times plain's rate in so many rounds. */
-static const double HOPE = 1.1, HOPE_ROUNDS = 2;
-static const double DOUBT_ROUNDS = 6;
+/* A trial begins as if it had shown what is hoped of it in so many rounds; and the gain of one
+ * round is spread so wide. */
+static const double HOPE_ROUNDS = 2, SPREAD = 0.6;
+static const double DOUBT_ROUNDS = 3;
+/* Variances: of one measurement, of what is known at first, of what changes from run to run. */
+static const double NOISE = 0.05 * 0.05, FIRST = 0.1 * 0.1, FIRST_DRIFT = 0.01 * 0.01,
+	ROW_DRIFT = 0.003 * 0.003;
+/* Part of a run that a row more costs at least. */
+static const double ROW_LEAST = 0.003, ROW_UNSURE = 0.05;
+enum { ROWS_NEAR = 4, READ_LEAST = 16, PROVEN = 32 };
+/* What a run costs more behind the little model, until it is measured. */
+static const struct cost_part COLD = { 0.04, 0.04 * 0.04 };
 
 static void fade(double *x, double value)
 {
@@ -19,49 +30,127 @@ static void fade(double *x, double value)
 	*x = *x > 0 ? FADE * *x + (1 - FADE) * value : value;
 }
 
+/* What draft j should add: many rows cost what one of a prompt does, the first few less, as they
+ * wait for memory anyway. */
+static double guessed_row(const struct cost *p, int j)
+{
+	double far = p->read_s > 0 && p->first_s > 0 ? p->read_s / p->first_s : COST_ROW_PART;
+
+	far = far < 0.5 ? far : 0.5;
+	far = j + 1 < ROWS_NEAR ? far * (j + 1) / ROWS_NEAR : far;
+	return far > ROW_LEAST ? far : ROW_LEAST;
+}
+
+/* Where nothing was measured yet a row costs no less than the one before it, which was. */
+static double row_part(const struct cost *p, int j)
+{
+	double part = guessed_row(p, j), before = 0;
+
+	if (p->row[j].var > 0)
+		return p->row[j].is;
+	for (int i = j - 1; i >= 0 && before == 0; i--)
+		before = p->row[i].var > 0 ? p->row[i].is : 0;
+	return part > before ? part : before;
+}
+
 static double row_seconds(const struct cost *p, int k)
 {
-	double known = k < COST_NEAR ? p->row_s : p->far_s;
-
-	return known > 0 ? known : COST_ROW_PART * p->first_s;
+	return row_part(p, k < COST_DRAFTS ? k : COST_DRAFTS - 1) * p->first_s;
 }
 
 double cost_run(const struct cost *p, int k)
 {
-	int far = k > COST_NEAR ? k - COST_NEAR : 0;
+	double t = p->first_s;
 
-	return p->first_s + (k - far) * row_seconds(p, 0) + far * row_seconds(p, COST_NEAR);
+	for (int j = 0; j < k; j++)
+		t += row_seconds(p, j);
+	return t;
 }
 
-/* A run with drafts took t: the machine is faster or slower now, or a row costs something else.
- * Both in part, as plain runs are rare while drafts pay. */
-static void learn_rows(struct cost *p, int k, double t)
+static double cold_part(const struct cost *p)
 {
-	double expected = cost_run(p, k), row = row_seconds(p, k - 1);
-	double speed = FADE + (1 - FADE) * t / expected;
-	double off = (t - expected) / (k > COST_NEAR ? k - COST_NEAR : k);
-
-	row = speed * row + (1 - FADE) * (off < row ? off : row);
-	p->row_s = speed * row_seconds(p, 0);
-	p->far_s *= speed;
-	p->first_s *= speed;
-	if (row < 0.01 * p->first_s)
-		row = 0.01 * p->first_s;
-	*(k > COST_NEAR ? &p->far_s : &p->row_s) = row;
+	return p->cold.var > 0 ? p->cold.is : COLD.is;
 }
 
-static void learn_run(struct cost *p, int k, double t)
+/* Between two runs all may have changed a little, and what is not looked at is forgotten. */
+static void drift(struct cost *p, int k)
 {
-	double most;
+	p->first_var += FIRST_DRIFT;
+	if (p->cold.var == 0)
+		p->cold = COLD;
+	p->cold.var += ROW_DRIFT;
+	for (int j = 0; j < COST_DRAFTS; j++) {
+		struct cost_part *r = &p->row[j];
+		double part = row_part(p, j);
 
-	if (k == 0) {
-		fade(&p->first_s, t);
-		return;
+		if (r->var == 0 && j < k)
+			*r = (struct cost_part){ part, (part + ROW_UNSURE) * (part + ROW_UNSURE) };
+		if (r->var == 0)
+			continue;
+		r->var += ROW_DRIFT;
+		if (j >= k)
+			r->is = FORGET_ROW * r->is + (1 - FORGET_ROW) * guessed_row(p, j);
 	}
-	if (p->first_s == 0)
-		p->first_s = t / (1 + COST_ROW_PART * k);
-	most = 2 * cost_run(p, k);
-	learn_rows(p, k, t < most ? t : most);
+}
+
+/* A part moves by its share of what a measurement was off; share: in the variance of it all. */
+static void move(struct cost_part *r, double off, double share)
+{
+	r->is += share * off;
+	r->is = r->is > ROW_LEAST ? r->is : ROW_LEAST;
+	r->var *= 1 - share;
+}
+
+/* What a run with k drafts should take now, in parts of first_s, and the variance of that. */
+static struct cost_part expect(const struct cost *p, int k)
+{
+	struct cost_part e = { 1, 0 };
+
+	for (int j = 0; j < k; j++) {
+		e.is += p->row[j].is;
+		e.var += p->row[j].var;
+	}
+	if (p->cooled) {
+		e.is += p->cold.is;
+		e.var += p->cold.var;
+	}
+	e.var += e.is * e.is * (p->first_var + NOISE);
+	return e;
+}
+
+/* Returns how long it would have taken had nothing held it up. */
+static double learn_run(struct cost *p, int k, double t)
+{
+	struct cost_part e = expect(p, k);
+	double off = t / p->first_s - e.is, most = 2 * sqrt(e.var);
+	/* Held up, or another machine from now on. */
+	bool odd = fabs(off) > most;
+
+	if (odd)
+		off = off > 0 ? most : -most;
+	t = (e.is + off) * p->first_s;
+	for (int j = 0; j < k; j++)
+		move(&p->row[j], off, p->row[j].var / e.var);
+	if (p->cooled)
+		move(&p->cold, off, p->cold.var / e.var);
+	p->first_s *= 1 + e.is * p->first_var / e.var * off;
+	p->first_var *= 1 - e.is * e.is * p->first_var / e.var;
+	p->first_var += odd ? NOISE : 0;
+	return t;
+}
+
+/* The first run of all. */
+static void begin_run(struct cost *p, int k, double t)
+{
+	p->first_s = t;         /* for rows, which are parts of it */
+	p->first_s = t * t / (cost_run(p, k) + (p->cooled ? COLD.is * t : 0));
+	p->first_var = FIRST;
+}
+
+void cost_read(double *each, int n, double seconds)
+{
+	if (n >= READ_LEAST)
+		fade(each, seconds / n);
 }
 
 static void forget(struct cost_odds *o)
@@ -72,27 +161,58 @@ static void forget(struct cost_odds *o)
 	}
 }
 
+static void add(const struct cost *p, struct cost_trial *t, double keep, int n, double seconds)
+{
+	double plain = p->first_s > 0 ? seconds / p->first_s : n;
+	double most = t->plain > 0 ? 3 * t->plain / t->rounds : 5;
+
+	t->rounds = keep * t->rounds + 1;
+	t->tokens = keep * t->tokens + n;
+	t->plain = keep * t->plain + (plain < most ? plain : most);
+}
+
+/* Slower is what is likely to be, by many rounds; no more so is what has caught up. */
+static void judge(struct cost *p, int n, double seconds)
+{
+	struct cost_trial *t = &p->running;
+	double gain;
+
+	add(p, t, FADE_RUNNING, n, seconds);
+	gain = t->tokens / t->plain;
+	if (gain >= 1)
+		p->slower = false;
+	else if (t->rounds > PROVEN && gain + SPREAD / 2 / sqrt(t->rounds) < 1)
+		p->slower = true;
+}
+
 void cost_round(struct cost *p, int k, double run_s, int n, double all_s)
 {
-	double most;
+	double most, draft_s = all_s - run_s;
 
-	learn_run(p, k, run_s);
-	most = 4 * (cost_run(p, k) + p->begin_s + k * (p->step_s + p->self_s));
+	if (p->first_s == 0)
+		begin_run(p, k, run_s);
+	drift(p, k);
+	run_s = learn_run(p, k, run_s);
+	p->cooled = false;
+	most = 4 * (cost_run(p, k) + p->begin_s + p->bridge_s + k * (p->step_s + p->self_s));
 	p->tokens = FADE * p->tokens + n;
 	p->seconds = FADE * p->seconds + (all_s < most ? all_s : most);
 	forget(&p->little);
 	forget(&p->ngram);
 	forget(&p->self);
 	forget(&p->bridge);
+	judge(p, n, draft_s + run_s);
+}
+
+void cost_anew(struct cost *p)
+{
+	p->running = (struct cost_trial){ .rounds = 0 };
+	p->slower = false;
 }
 
 void cost_try(struct cost *p, struct cost_trial *t, int n, double seconds)
 {
-	double most = t->rounds > 0 ? 2 * t->seconds / t->rounds : 2 * p->first_s;
-
-	t->rounds = FADE_TRIAL * t->rounds + 1;
-	t->tokens = FADE_TRIAL * t->tokens + n;
-	t->seconds = FADE_TRIAL * t->seconds + (seconds < most ? seconds : most);
+	add(p, t, FADE_TRIAL, n, seconds);
 	t->last = p->chosen;
 }
 
@@ -102,22 +222,48 @@ void cost_doubt(struct cost_trial *t)
 
 	t->rounds *= keep;
 	t->tokens *= keep;
-	t->seconds *= keep;
+	t->plain *= keep;
 }
 
-double cost_trial_rate(const struct cost *p, const struct cost_trial *t)
+struct cost_hope cost_hope(const struct cost *p, const struct cost_odds *o, double begin,
+			   double step, int most)
 {
-	if (p->first_s == 0)
-		return 0;
-	return (t->tokens + HOPE_ROUNDS * HOPE) / (t->seconds + HOPE_ROUNDS * p->first_s);
+	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR), all = 1;
+	double cold = step > 0 ? cold_part(p) * p->first_s : 0;
+	struct cost_hope best = { 1, 1 }, h = { .tokens = 1 };
+
+	for (int k = 1; k <= most && k <= COST_DRAFTS; k++) {
+		all *= chance;
+		h.tokens += all;
+		h.plain = (begin + (k - 1) * step + cold + cost_run(p, k)) / p->first_s;
+		if (k == 1 || h.tokens * best.plain > best.tokens * h.plain)
+			best = h;
+	}
+	return best;
+}
+
+double cost_gain(const struct cost_trial *t, const struct cost_hope *h)
+{
+	return (t->tokens + HOPE_ROUNDS * h->tokens) / (t->plain + HOPE_ROUNDS * h->plain);
+}
+
+double cost_doubtful(const struct cost_trial *t)
+{
+	return SPREAD / sqrt(t->rounds + HOPE_ROUNDS);
 }
 
 void cost_steps(struct cost *p, int n, double first, double seconds)
 {
+	p->cooled |= n > 0;
 	if (n > 0)
 		fade(&p->begin_s, first);
 	if (n > 1)
 		fade(&p->step_s, (seconds - first) / (n - 1));
+}
+
+void cost_bridge(struct cost *p, double seconds)
+{
+	fade(&p->bridge_s, seconds);
 }
 
 void cost_self(struct cost *p, double seconds)

@@ -9,8 +9,8 @@
 #define S3D_COST_H
 #include <stdbool.h>
 
-#define COST_ROW_PART 0.1       /* a row more costs this part of a run until it is measured */
-enum { COST_NEAR = 4, COST_CLASSES = 16, COST_DRAFTS = 16, COST_TRIALS = 8 };
+#define COST_ROW_PART 0.1       /* of a run a row more costs until something is measured */
+enum { COST_CLASSES = 16, COST_DRAFTS = 16, COST_TRIALS = 8 };
 
 /* How often a drafter's tokens held, by how sure it was; older ones count less. */
 struct cost_odds {
@@ -19,42 +19,71 @@ struct cost_odds {
 	int sure[COST_DRAFTS];          /* class of each draft of the round at hand */
 };
 
-/* What a strategy gave in the rounds of late that auto chose it for; older ones count less. */
+/* What rounds of drafts gave of late; older ones count less. */
 struct cost_trial {
-	double rounds, tokens, seconds;
-	long last;                      /* cost.chosen when it ran */
+	double rounds, tokens;
+	double plain;                   /* tokens that plain gives in the time they took */
+	long last;                      /* cost.chosen when one ran */
+};
+
+/* What one round is likely to give and to cost, before any was made; as in a trial. */
+struct cost_hope {
+	double tokens, plain;
+};
+
+/* A number that is measured, and the variance of what is known of it. */
+struct cost_part {
+	double is, var;                 /* var 0: not measured yet */
 };
 
 struct cost {
-	double first_s;                 /* a run without drafts; 0: unknown */
-	/* What each of the first COST_NEAR drafts adds, and each more: few rows wait for memory,
-	 * many for arithmetic. */
-	double row_s, far_s;
+	/* A run without drafts that comes behind another run of the big model; 0: unknown.  How
+	 * uncertain: the variance of its logarithm. */
+	double first_s, first_var;
+	/* What each draft adds to a run, and what a run costs more behind the little model, whose
+	 * weights have taken the big one's place in the cache; both in parts of first_s. */
+	struct cost_part row[COST_DRAFTS], cold;
+	bool cooled;                    /* the next run comes behind the little model */
+	/* A token of a prompt, many in a run, of the big and of the little model; 0: unknown. */
+	double read_s, little_read_s;
 	/* The little model's seconds for the first guess of a round (its weights have left the
 	 * cache, it catches up) and for each more. */
 	double begin_s, step_s;
+	double bridge_s;                /* a pass over the bridge */
 	double tokens, seconds;         /* of recent rounds */
 	double self_s;                  /* a guess of the model for itself, strategy self */
 	struct cost_odds little, ngram, bridge, self;
 	struct cost_trial bridged;      /* rounds of drafts over the bridge */
 	struct cost_trial trial[COST_TRIALS];   /* by place among auto's strategies */
 	long chosen;                    /* rounds that auto chose, in all */
-	double spent, lost;             /* their seconds; beyond the best strategy's, for probes */
+	double spare;                   /* tokens of plain that its probes may cost now */
+	struct cost_trial running;      /* all rounds of the strategy that runs */
+	bool slower;                    /* it is slower than plain, as far as rounds can prove it */
 };
 
 /* A round: run_s seconds in the big model with k drafts, n tokens came out in all_s seconds. */
 void cost_round(struct cost *, int k, double run_s, int n, double all_s);
+/* Another strategy runs from now on. */
+void cost_anew(struct cost *);
+/* A run read n tokens of a prompt in so many seconds; each: whose. */
+void cost_read(double *each, int n, double seconds);
 /* The little model made n guesses in so many seconds, the first of them in first. */
 void cost_steps(struct cost *, int n, double first, double seconds);
-/* A guess of the model for itself took so many seconds. */
+/* A pass over the bridge, a guess of the model for itself took so many seconds. */
+void cost_bridge(struct cost *, double seconds);
 void cost_self(struct cost *, double seconds);
 /* Takes a round of n tokens in so many seconds into the trial. */
 void cost_try(struct cost *, struct cost_trial *, int n, double seconds);
 /* Another text begins: what was learnt in the last one counts as a few rounds only. */
 void cost_doubt(struct cost_trial *);
-/* Tokens a second that a trial lets expect; hopes for a little more than plain's until it has
- * proof.  0: plain's time is not known yet. */
-double cost_trial_rate(const struct cost *, const struct cost_trial *);
+/* What a round of drafts that cost begin and, each but the first, step seconds should give: of the
+ * number of drafts, most or fewer, that promises most by how such drafts held. */
+struct cost_hope cost_hope(const struct cost *, const struct cost_odds *, double begin,
+			   double step, int most);
+/* How much faster than plain rounds are that were tried so and give such hope; how far off, likely,
+ * that is. */
+double cost_gain(const struct cost_trial *, const struct cost_hope *);
+double cost_doubtful(const struct cost_trial *);
 /* The first held of the round's k drafts held. */
 void cost_tested(struct cost_odds *, int k, int held);
 /* Chance that a draft of this class holds if those before it do. */

@@ -33,11 +33,52 @@ int strategy_unread(const struct strat *s)
 
 int strategy_read(struct strat *s, char err[ERR_MAX])
 {
-	int rc = follow(s, err);
+	int rc = follow(s, err), before = s->draft->n_kv;
+	double start = clock_now();
 
 	if (rc)
 		return rc < 0 ? -1 : 0;
-	return session_prefill(s->draft, err);
+	rc = session_prefill(s->draft, err);
+	if (s->cost && rc >= 0) {
+		s->cost->cooled |= s->draft->n_kv > before;
+		cost_read(&s->cost->little_read_s, s->draft->n_kv - before, clock_now() - start);
+	}
+	return rc;
+}
+
+/* Seconds of a pass that was not measured yet: as many as its weights are more or less. */
+static double pass_seconds(const struct strat *s, const struct schedule *what)
+{
+	double bytes = (double)schedule_bytes(&s->target->base);
+
+	return bytes > 0 ? s->cost->first_s * (double)schedule_bytes(what) / bytes : 0;
+}
+
+double strategy_reading(const struct strat *s)
+{
+	const struct cost *p = s->cost;
+	double bytes = (double)schedule_bytes(&s->target->base), each = p->little_read_s;
+	int n = strategy_unread(s);
+
+	if (each == 0 && bytes > 0)
+		each = p->read_s * (double)schedule_bytes(&s->draft->base) / bytes;
+	return n > STEP_MAX ? n * each : 0;
+}
+
+struct cost_hope strategy_hope(const struct strat *s, bool bridged)
+{
+	const struct cost *p = s->cost;
+	double begin, step;
+
+	if (bridged) {
+		int k = s->bridged->bridge->k, most = strategy_room(s, s->opt.draft_max);
+
+		begin = p->bridge_s > 0 ? p->bridge_s : pass_seconds(s, s->bridged);
+		return cost_hope(p, &p->bridge, begin, 0, k < most ? k : most);
+	}
+	step = p->step_s > 0 ? p->step_s : pass_seconds(s, &s->draft->base);
+	begin = p->begin_s > 0 ? p->begin_s : 2 * step; /* its weights have left the cache */
+	return cost_hope(p, &p->little, begin, step, strategy_room(s, s->opt.draft_max));
 }
 
 bool strategy_worth(const struct strat *s, struct guess *g, int k, double *all)
@@ -104,14 +145,16 @@ int strategy_guess_bridged(struct strat *s, struct guess *g, char err[ERR_MAX])
 	int rows = g->max < s->bridged->bridge->k ? g->max : s->bridged->bridge->k, k = 0, top;
 	struct session *t = s->target;
 	int n = bridge_logits(s);
+	double all = 1, start = clock_now();
 	const float *logits;
-	double all = 1;
 
 	if (rows < 1)
 		return 0;
 	logits = session_bridge(t, s->bridged, rows, err);
 	if (!logits)
 		return -1;
+	if (s->cost)
+		cost_bridge(s->cost, clock_now() - start);
 	while (k < rows && (g->odds || all >= g->least)) {
 		const float *row = row_at(logits, n, k);
 

@@ -2,9 +2,10 @@
  *
  * Each available strategy is a struct strat of its own over the same sessions; a step is one step
  * of one of them.  What a step of plain or ngram will give is known before (promise); what the
- * others give, from their recent rounds, which strat.cost keeps beyond this strategy's life.  The
- * best runs; one that has waited long is probed while what probes have cost stays under PROBE_SHARE
- * of the time.
+ * others give, from their recent rounds, which strat.cost keeps beyond this strategy's life, and
+ * before any from what rows and guesses cost on this machine.  The best runs.  One that has waited
+ * long is probed if it may be the best after all and what that is likely to waste has been saved
+ * up, PROBE_SHARE of the time.
  * Invariant: unless opt.auto_approximate says otherwise all candidates are exact, so the text does
  * not depend on what is chosen. */
 #include "engine/strategy/guess.h"
@@ -14,14 +15,20 @@
 /* A strategy waits as long as the little model has this much to read before it can begin, and more
  * when the answer has become longer: reading a long prompt for a short answer would not pay. */
 enum { WAITED = 16, READ = 64, READ_MORE = 3 };
-static const double PROBE_SHARE = 0.02;
+/* Of the time, what probes may cost, of which so many tokens of plain may be saved up. */
+static const double PROBE_SHARE = 0.02, PROBE_MOST = 1;
+/* In an answer shorter than this nothing is probed that is not, by all that is known, possibly the
+ * best; what has to be read for a strategy it should gain back in so many rounds. */
+enum { LONG = 256, READ_ROUNDS = 32 };
 
 static const struct strategy *const candidates[] = { STRATEGIES(STRATEGY_ROW) };
 enum { N_CANDIDATES = sizeof(candidates) / sizeof(candidates[0]) };
 
 struct choice {
 	struct strat c[COST_TRIALS];
-	double rate[COST_TRIALS];       /* tokens a second expected now; 0: no idea, -1: not now */
+	struct cost_hope hope[COST_TRIALS];     /* of those that only trying tells of */
+	double reading[COST_TRIALS];    /* what reading will take first, in tokens of plain */
+	double gain[COST_TRIALS];       /* times plain's rate that it should give; -1: not now */
 	int n;
 	int from;                       /* where the answer begins */
 };
@@ -75,14 +82,31 @@ static bool may_run(const struct strat *s, const struct choice *a, const struct 
 	       strategy_unread(s) <= READ + READ_MORE * (s->target->n - a->from);
 }
 
-/* Settings may have changed since the last step, and with them who may take part. */
+/* What strategy i should gain, of which only trying tells. */
+static void look(struct choice *a, int i, const struct cost_trial *t)
+{
+	const struct strat *c = &a->c[i];
+	bool little = strategy_asks_little(c, c->ops);
+	struct cost_hope h = strategy_hope(c, !little);
+	double rounds = t->rounds + 1;
+
+	a->hope[i] = h;
+	a->reading[i] = little ? strategy_reading(c) / c->cost->first_s : 0;
+	a->gain[i] = cost_gain(t, &h) / (1 + a->reading[i] / READ_ROUNDS /
+					 ((t->plain + h.plain) / rounds));
+}
+
+/* Takes up the settings, which may have changed since the last step, and with them who may take
+ * part; then tells what each gains. */
 static void prepare(struct strat *s, struct choice *a)
 {
+	struct cost *p = s->cost;
+
 	if (s->begins)
 		a->from = s->target->n;
 	for (int i = 0; i < a->n; i++) {
 		struct strat *c = &a->c[i];
-		struct cost_trial *t = &s->cost->trial[i];
+		struct cost_trial *t = &p->trial[i];
 
 		c->law = s->law;
 		c->opt = s->opt;
@@ -90,8 +114,13 @@ static void prepare(struct strat *s, struct choice *a)
 		memset(&c->stats, 0, sizeof(c->stats));
 		if (s->begins)
 			cost_doubt(t);
-		a->rate[i] = !may_run(s, a, c) ? -1 :
-			     c->ops->promise ? c->ops->promise(c) : cost_trial_rate(s->cost, t);
+		a->gain[i] = -1;
+		if (p->first_s == 0 || !may_run(s, a, c))
+			continue;
+		if (c->ops->promise)
+			a->gain[i] = c->ops->promise(c) * p->first_s;
+		else
+			look(a, i, t);
 	}
 }
 
@@ -100,65 +129,75 @@ static int fastest(const struct choice *a)
 	int best = 0;           /* plain */
 
 	for (int i = 1; i < a->n; i++)
-		if (a->rate[i] > a->rate[best])
+		if (a->gain[i] > a->gain[best])
 			best = i;
 	return best;
 }
 
-/* Seconds that a round of strategy i is likely to waste. */
+/* Tokens of plain that a round of strategy i is likely to waste. */
 static double waste(const struct choice *a, const struct cost_trial *t, int i, int best)
 {
-	return t->rounds > 0 ? t->seconds / t->rounds * (1 - a->rate[i] / a->rate[best]) : 0;
+	double plain = (t->plain + a->hope[i].plain) / (t->rounds + 1);
+
+	return a->reading[i] + plain * (1 - a->gain[i] / a->gain[best]);
+}
+
+/* Whether i, which is not the best now, could be it for all that is known. */
+static bool worth_a_look(const struct strat *s, const struct choice *a, int i, int best)
+{
+	const struct cost_trial *t = &s->cost->trial[i];
+
+	return i != best && !a->c[i].ops->promise && a->gain[i] > 0 &&
+	       s->cost->chosen - t->last >= WAITED &&
+	       (a->gain[i] + cost_doubtful(t) > a->gain[best] ||
+		s->target->n - a->from > LONG);
 }
 
 /* What to run now: plain until its time is known, then a probe that is paid for, or the best. */
-static int pick(const struct choice *a, const struct cost *p, int best)
+static int pick(const struct strat *s, const struct choice *a, int best)
 {
+	const struct cost *p = s->cost;
 	int oldest = -1;
 
-	if (a->rate[0] == 0)
-		return 0;
 	for (int i = 0; i < a->n; i++)
-		if (i != best && !a->c[i].ops->promise && a->rate[i] > 0 &&
-		    p->chosen - p->trial[i].last >= WAITED &&
+		if (worth_a_look(s, a, i, best) &&
 		    (oldest < 0 || p->trial[i].last < p->trial[oldest].last))
 			oldest = i;
-	if (oldest >= 0 &&
-	    p->lost + waste(a, &p->trial[oldest], oldest, best) < PROBE_SHARE * p->spent)
-		return oldest;
-	return best;
+	return oldest >= 0 && waste(a, &p->trial[oldest], oldest, best) < p->spare ? oldest : best;
 }
 
-/* Takes a round of strategy i which emitted n tokens in t seconds into the measurements. */
-static void learn(const struct choice *a, struct cost *p, int i, int best, int n, double t)
+/* What probes may cost grows with time, and a probe takes from it: t seconds went by, though the
+ * best strategy needs only what plain takes for so many tokens. */
+static void account(struct cost *p, bool probe, double should, double t)
 {
-	double should = a->rate[best] > 0 ? n / a->rate[best] : t;
+	double plain = p->first_s > 0 ? t / p->first_s : 0;
 
-	cost_try(p, &p->trial[i], n, t);
 	p->chosen++;
-	p->spent += t;
-	if (i != best && t > should)
-		p->lost += t - should;
+	p->spare += PROBE_SHARE * plain;
+	p->spare = p->spare < PROBE_MOST ? p->spare : PROBE_MOST;
+	if (probe && plain > should)
+		p->spare -= plain - should;
 }
 
 static int auto_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
 	struct choice *a = s->priv;
-	double start;
+	double start = clock_now(), begun;
 	int i, best, n;
 
 	prepare(s, a);
 	best = fastest(a);
-	i = pick(a, s->cost, best);
+	i = pick(s, a, best);
 	/* What is read for once says nothing of the rounds to come. */
 	while (strategy_asks_little(s, a->c[i].ops) && strategy_unread(s) > STEP_MAX)
 		if ((n = strategy_read(s, err)) <= 0)
 			break;
-	start = clock_now();
+	begun = clock_now();
 	n = a->c[i].ops->step(&a->c[i], out, err);
 	if (n < 0)
 		return -1;
-	learn(a, s->cost, i, best, n, clock_now() - start);
+	cost_try(s->cost, &s->cost->trial[i], n, clock_now() - begun);
+	account(s->cost, i != best, n / a->gain[best], clock_now() - start);
 	strategy_add(&s->stats, &a->c[i].stats);
 	return n;
 }

@@ -37,15 +37,21 @@ static int s3d_open(struct strat *s, char err[ERR_MAX])
 /* Whether copying promises more than plain, and than the bridge gives. */
 static bool copying(struct strat *s, struct strat *copies)
 {
+	struct cost *p = s->cost;
+	struct cost_hope hope;
 	double promise;
 
+	if (s->begins)
+		cost_doubt(&p->bridged);
+	if (p->first_s == 0)
+		return false;
 	copies->law = s->law;
 	copies->opt = s->opt;
 	copies->begins = s->begins;
 	memset(&copies->stats, 0, sizeof(copies->stats));
-	promise = copies->ops->promise(copies);
-	return promise > 0 && promise > 1 / s->cost->first_s &&
-	       promise > cost_trial_rate(s->cost, &s->cost->bridged);
+	promise = copies->ops->promise(copies) * p->first_s;
+	hope = strategy_hope(s, true);
+	return promise > 1 && promise > cost_gain(&p->bridged, &hope);
 }
 
 static int s3d_step(struct strat *s, struct emit *out, char err[ERR_MAX])

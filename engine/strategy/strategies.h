@@ -17,4 +17,6 @@ STRATEGY_EXTERN(auto)
 extern const struct strategy *const strategies[];       /* NULL-terminated */
 /* "": STRATEGY_DEFAULT.  NULL when there is no such one. */
 const struct strategy *strategy_find(const char *name, char err[ERR_MAX]);
+/* One step of ->ops; now and then one of plain in its place, so that its speed stays known. */
+int strategy_step(struct strat *, struct emit *out, char err[ERR_MAX]);
 #endif

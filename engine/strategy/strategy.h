@@ -46,6 +46,11 @@ struct strategy_stats {
 	long accepted;          /* emitted drafts */
 	long pos_tested[DRAFT_MAX], pos_accepted[DRAFT_MAX];    /* by draft position */
 	double draft_s, verify_s, choose_s;
+	/* Steps that tried no draft and came behind another run of the big model, which the little
+	 * one's would have made slower; their seconds in the big model. */
+	long plain_n;
+	double plain_s;
+	bool cooled;            /* the last step was no such, but tried no draft either */
 };
 
 struct strat;
