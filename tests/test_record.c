@@ -207,6 +207,21 @@ static void test_pane(void **state)
 	}
 }
 
+/* That the strategy is slower shows while it is so, also where there is no room for all rows. */
+static void test_slower(void **state)
+{
+	static const enum stats_form forms[] = { STATS_SIDE, STATS_LINE };
+	struct stats_view v = { .s = { .n_tokens = 90, .rate = 9, .strategy = "draft" },
+				.plain_rate = 10 };
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		v.s.slower = i & 1;
+		assert_true(shows(&v, forms[i / 2], "0.90x"));
+		assert_int_equal(shows(&v, forms[i / 2], "slower than plain here"), i & 1);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,7 +229,7 @@ int main(void)
 		cmocka_unit_test_setup(test_in_mid_answer, set_up),
 		cmocka_unit_test_setup(test_saved, set_up),
 		cmocka_unit_test_setup(test_files, set_up),
-		cmocka_unit_test(test_pane),
+		cmocka_unit_test(test_pane), cmocka_unit_test(test_slower),
 	};
 
 	return cmocka_run_group_tests(tests, write_model, remove_all);

@@ -59,6 +59,9 @@ static void send_stats(struct answer *a)
 	s->draft_s = from->draft_s;
 	s->verify_s = from->verify_s;
 	s->choose_s = from->choose_s;
+	s->plain_n = from->plain_n;
+	s->plain_s = from->plain_s;
+	s->slower = a->w->engine->cost.slower;
 	s->ctx_used = a->w->engine->target.n;
 	s->ctx_size = a->w->engine->target.n_ctx;
 	s->device_used = a->w->device_used;
@@ -255,9 +258,6 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 {
 	struct emit out[STEP_MAX];
 	long left = a->w->opt.predict < 0 ? STEP_MAX : a->w->opt.predict - a->stats.n_tokens;
-	const struct strategy_stats *st = &a->w->engine->strat.stats;
-	long drafted = st->drafted;
-	double spent = st->verify_s + st->choose_s;
 	bool done = false;
 	int n;
 
@@ -271,10 +271,6 @@ static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 	if (n > 0 && stats_helped(&a->stats, a->w->engine->strat.ops->name,
 				  strategy_exact(&a->w->engine->strat)))
 		send_stats(a);
-	if (n == 1 && st->drafted == drafted) {
-		a->stats.plain_n++;
-		a->stats.plain_s += st->verify_s + st->choose_s - spent;
-	}
 	for (int i = 0; i < n; i++)
 		if (emit(a, &out[i]))
 			return fail(err, "out of memory");

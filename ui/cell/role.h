@@ -13,7 +13,7 @@ _(FORGOTTEN, "forgotten", "default default dim", "turns that the model no longer
 _(THINKING, "thinking", "default default dim", "text between <think> marks") \
 _(HEADING, "heading", "default default bold", "Markdown headings") \
 _(CODE, "code", "magenta default", "Markdown code") \
-_(NOTICE, "notice", "blue default", "remarks of the program in the transcript") \
+_(NOTICE, "notice", "blue default", "remarks of the program") \
 _(ERROR, "error", "red default bold", "errors") \
 _(BORDER, "border", "blue default", "frames") \
 _(TITLE, "title", "default default bold", "titles in frames") \

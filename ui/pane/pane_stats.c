@@ -88,6 +88,12 @@ static void speedup(const struct stats_view *v, char *out)
 	figure_put(out, "%.2fx", v->plain_rate > 0 ? rate / v->plain_rate : NAN);
 }
 
+/* Stands there only while it is so: a label. */
+static void slower(const struct stats_view *v, char *out)
+{
+	strcpy(out, v->s.slower ? "slower than plain here" : "");
+}
+
 static void plain_rate(const struct stats_view *v, char *out)
 {
 	number(out, v->plain_rate > 0, "%.1f", v->plain_rate);
@@ -157,7 +163,8 @@ static const struct {
 	{ "output", exactness, 3 }, { "accepted", acceptance, 4 },
 	{ "tokens/round", per_round, 7 }, { "by position", positions, 9 },
 	{ "dr/ver/choose", shares, 10 }, { "plain tokens/s", plain_rate, 17 },
-	{ "speed-up", speedup, 5 }, { "memory", memory, 11 }, { " weights", weights, 19 },
+	{ "speed-up", speedup, 5 }, { "", slower, 5 },
+	{ "memory", memory, 11 }, { " weights", weights, 19 },
 	{ " little model", draft, 22 }, { " KV cache", kv, 20 }, { " buffers", work, 21 },
 	{ "context", context, 6 },
 	{ "fallback", fallback, 13 }, { "rollback", rollback, 14 },
@@ -196,14 +203,19 @@ static const char *label(int i, const struct stats_view *v)
 	return v->gpu && rows[i].value == memory ? "VRAM" : rows[i].label;
 }
 
+static bool is_there(int i, const struct stats_view *v)
+{
+	return rows[i].value != slower || v->s.slower;
+}
+
 /* The largest keep number for which the rows fit. */
-static int limit(int h)
+static int limit(int h, const struct stats_view *v)
 {
 	int most = -1, n = 0;
 
 	for (int keep = 0; keep < 32; keep++) {
 		for (int i = 0; i < ROWS_N; i++)
-			n += rows[i].keep == keep;
+			n += rows[i].keep == keep && is_there(i, v);
 		if (n > h)
 			break;
 		most = keep;
@@ -211,12 +223,20 @@ static int limit(int h)
 	return most;
 }
 
+/* What a value is drawn as. */
+static enum role role_of(void (*value)(const struct stats_view *, char *),
+			 const struct stats_view *v)
+{
+	if (value == slower)
+		return ROLE_NOTICE;
+	if (value == exactness && *helpers(v) && !exact(v))
+		return ROLE_APPROXIMATE;
+	return value == positions ? ROLE_GRAPH : ROLE_VALUE;
+}
+
 static void draw_value(struct grid *g, struct rect r, int y, int i, const struct stats_view *v)
 {
 	char text[FIGURE_TEXT];
-	enum role role = rows[i].value == positions ? ROLE_GRAPH :
-			 rows[i].value == exactness && *helpers(v) && !exact(v) ?
-			 ROLE_APPROXIMATE : ROLE_VALUE;
 	const char *name = label(i, v);
 	int room = r.w - width_of(name, strlen(name)) - 1, w;
 	size_t n;
@@ -224,17 +244,17 @@ static void draw_value(struct grid *g, struct rect r, int y, int i, const struct
 	rows[i].value(v, text);
 	n = width_fit(text, strlen(text), room > 0 ? room : 0, &w);
 	grid_put(g, r, y, 0, ROLE_LABEL, 0, name, strlen(name));
-	grid_put(g, r, y, r.w - w, role, 0, text, n);
+	grid_put(g, r, y, r.w - w, role_of(rows[i].value, v), 0, text, n);
 }
 
 static void draw_side(struct grid *g, struct rect r, const struct stats_view *v)
 {
-	int most = limit(r.h), level = 0, y = 0;
+	int most = limit(r.h, v), level = 0, y = 0;
 
 	for (int i = 0; i < ROWS_N; i++)
 		level += !rows[i].value && rows[i].keep <= most;
 	for (int i = 0, n = level; i < ROWS_N && y < r.h; i++) {
-		if (rows[i].keep > most)
+		if (rows[i].keep > most || !is_there(i, v))
 			continue;
 		if (rows[i].value)
 			draw_value(g, r, y, i, v);
@@ -253,7 +273,8 @@ static void draw_line(struct grid *g, struct rect r, const struct stats_view *v)
 		const char *after;
 	} part[] = {
 		{ "t/s ", now, "" }, { "", strategy, "" }, { "", exactness, "" },
-		{ "acc ", acceptance, "" }, { "", speedup, "" }, { "ctx ", context, "" },
+		{ "acc ", acceptance, "" }, { "", speedup, "" }, { "", slower, "" },
+		{ "ctx ", context, "" },
 		{ "", per_round, "/rd" }, { "avg ", average, "" }, { "first ", first, "" },
 		{ "mem ", memory, "" },
 	};
@@ -268,9 +289,8 @@ static void draw_line(struct grid *g, struct rect r, const struct stats_view *v)
 		w = width_of(text, strlen(text));
 		if (x + w > r.w)
 			break;
-		grid_put(g, r, 0, x, part[i].value == exactness && *helpers(v) && !exact(v) ?
-			 ROLE_APPROXIMATE : ROLE_VALUE, 0, text, strlen(text));
-		x += w + 2;
+		grid_put(g, r, 0, x, role_of(part[i].value, v), 0, text, strlen(text));
+		x += w ? w + 2 : 0;
 	}
 }
 

@@ -20,8 +20,11 @@ struct stats {
 	long rounds, drafted, tested, accepted;
 	long pos_tested[STATS_DRAFTS], pos_accepted[STATS_DRAFTS];
 	double draft_s, verify_s, choose_s;
-	long plain_n;           /* steps that tried no draft, their seconds in the big model */
+	/* Steps that tried no draft, with the big model's weights still at hand; their seconds in
+	 * the big model. */
+	long plain_n;
 	double plain_s;
+	bool slower;            /* than plain, by what the rounds of late took */
 	int ctx_used, ctx_size;
 	size_t device_used;     /* bytes of the GPU's memory that this process takes; 0: unknown */
 	int64_t seed;
