@@ -65,20 +65,21 @@ double strategy_reading(const struct strat *s)
 	return n > STEP_MAX ? n * each : 0;
 }
 
-struct cost_hope strategy_hope(const struct strat *s, bool bridged)
+struct cost_hope strategy_hope(const struct strat *s, bool bridged, int most)
 {
 	const struct cost *p = s->cost;
 	double begin, step;
 
+	most = strategy_room(s, most);
 	if (bridged) {
-		int k = s->bridged->bridge->k, most = strategy_room(s, s->opt.draft_max);
+		int k = s->bridged->bridge->k;
 
 		begin = p->bridge_s > 0 ? p->bridge_s : pass_seconds(s, s->bridged);
 		return cost_hope(p, &p->bridge, begin, 0, k < most ? k : most);
 	}
 	step = p->step_s > 0 ? p->step_s : pass_seconds(s, &s->draft->base);
 	begin = p->begin_s > 0 ? p->begin_s : 2 * step; /* its weights have left the cache */
-	return cost_hope(p, &p->little, begin, step, strategy_room(s, s->opt.draft_max));
+	return cost_hope(p, &p->little, begin, step, most);
 }
 
 bool strategy_worth(const struct strat *s, struct guess *g, int k, double *all)

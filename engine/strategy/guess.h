@@ -29,9 +29,8 @@ struct guess {
 int strategy_guess(struct strat *, struct guess *, char err[ERR_MAX]);
 /* Over the bridge: one pass makes them all. */
 int strategy_guess_bridged(struct strat *, struct guess *, char err[ERR_MAX]);
-/* What a round of such guesses is likely to give and cost, by the model's measured time, which is
- * known, and how they fared so far, if ever. */
-struct cost_hope strategy_hope(const struct strat *, bool bridged);
+/* For strategy.hope: of a round of most such guesses or fewer, as they fared so far, if ever. */
+struct cost_hope strategy_hope(const struct strat *, bool bridged, int most);
 /* Seconds that the little model will take to read what it has missed. */
 double strategy_reading(const struct strat *);
 /* A step of an exact strategy whose drafts guess makes, within the options; odds: as in struct

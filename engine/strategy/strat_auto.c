@@ -87,7 +87,7 @@ static void look(struct choice *a, int i, const struct cost_trial *t)
 {
 	const struct strat *c = &a->c[i];
 	bool little = strategy_asks_little(c, c->ops);
-	struct cost_hope h = strategy_hope(c, !little);
+	struct cost_hope h = c->ops->hope(c);
 	double rounds = t->rounds + 1;
 
 	a->hope[i] = h;

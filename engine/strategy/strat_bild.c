@@ -114,8 +114,13 @@ static int bild_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	return end_here(s, g.tok, k, out);
 }
 
+static struct cost_hope bild_hope(const struct strat *s)
+{
+	return strategy_hope(s, !s->draft, s->opt.bild_max);
+}
+
 const struct strategy strategy_bild = {
 	.name = "bild", .help = "big little decoder: the big model corrects only clear faults",
 	.can_be_exact = true, .needs = NEED_DRAFT_MODEL | MAY_BRIDGE,
-	.step = bild_step,
+	.hope = bild_hope, .step = bild_step,
 };

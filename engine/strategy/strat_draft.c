@@ -12,8 +12,13 @@ static int draft_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	return strategy_try(s, strategy_guess, s->cost ? &s->cost->little : NULL, out, err);
 }
 
+static struct cost_hope draft_hope(const struct strat *s)
+{
+	return strategy_hope(s, false, s->opt.draft_max);
+}
+
 const struct strategy strategy_draft = {
 	.name = "draft", .help = "the little model drafts, the big one decides", .exact = true,
 	.needs = NEED_DRAFT_MODEL,
-	.step = draft_step,
+	.hope = draft_hope, .step = draft_step,
 };

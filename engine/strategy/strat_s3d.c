@@ -50,7 +50,7 @@ static bool copying(struct strat *s, struct strat *copies)
 	copies->begins = s->begins;
 	memset(&copies->stats, 0, sizeof(copies->stats));
 	promise = copies->ops->promise(copies) * p->first_s;
-	hope = strategy_hope(s, true);
+	hope = s->ops->hope(s);
 	return promise > 1 && promise > cost_gain(&p->bridged, &hope);
 }
 
@@ -71,8 +71,13 @@ static int s3d_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 	return n;
 }
 
+static struct cost_hope s3d_hope(const struct strat *s)
+{
+	return strategy_hope(s, true, s->opt.draft_max);
+}
+
 const struct strategy strategy_s3d = {
 	.name = "s3d", .help = "the model drafts for itself, its middle layers left out",
 	.exact = true, .needs = NEED_BRIDGE,
-	.open = s3d_open, .step = s3d_step, .close = s3d_close,
+	.open = s3d_open, .hope = s3d_hope, .step = s3d_step, .close = s3d_close,
 };
