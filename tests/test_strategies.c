@@ -247,7 +247,7 @@ static int place(const char *name)
 /* What only bild could draft stays plain until approximate strategies are allowed. */
 static void test_auto_approximate(void **state)
 {
-	int a[LEN], b[LEN], n;
+	int a[LEN], b[LEN], n, m;
 
 	(void)state;
 	engine->cost = (struct cost){ .first_s = 0 };
@@ -261,10 +261,10 @@ static void test_auto_approximate(void **state)
 		engine->strat.opt.fallback = 0;
 		engine->strat.opt.draft_max = 0;        /* so the exact ones have nothing */
 		engine->strat.opt.auto_approximate = allowed;
-		assert_int_equal(answer(automatic, b), n);
+		m = answer(automatic, b);
 		assert_int_equal(engine->strat.stats.drafted > 0, allowed);
 		assert_int_equal(engine->strat.stats.accepted > 0, allowed);
-		assert_int_equal(memcmp(a, b, sizeof(int) * (size_t)n) != 0, allowed);
+		assert_int_equal(m != n || memcmp(a, b, sizeof(int) * (size_t)n), allowed);
 	}
 }
 
