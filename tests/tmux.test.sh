@@ -16,7 +16,7 @@ export ASAN_OPTIONS="handle_segv=0:${ASAN_OPTIONS-}"
 work=$(mktemp -d)
 export TMUX_TMPDIR="$work" HOME="$work" INPUTRC=/dev/null LC_ALL=C.UTF-8
 unset TMUX XDG_DATA_HOME XDG_STATE_HOME XDG_CONFIG_HOME
-trap 'tmux kill-server 2>/dev/null; sleep 0.5; rm -rf "$work"' EXIT
+trap 'tm kill-server 2>/dev/null; sleep 0.5; rm -rf "$work"' EXIT
 n=0 failed=0 server=0
 
 # A server for each start: one that is being killed would take the next client down with it.
