@@ -6,6 +6,26 @@
  * Invariant: y = sum over blocks, in order, of d * (scales of halves * (codes . q)) [+ m * s]. */
 #include "kernels/cpu/isa/packed.h"
 
+/* Block b's product with column c, given that of the first half's codes: what add_second needs. */
+INLINE struct vf add_first(enum quant_type k, const struct panel *p, int b, int c,
+			   const struct scales *s, struct vf lo, struct vf sum)
+{
+	lo = v_mul(v_set(p->d[b * PANEL * 2 + c]), lo);
+	return has_halves(k) ? v_fma(s->d, lo, sum) : lo;
+}
+
+/* Likewise of the second half's: sum + the product. */
+INLINE struct vf add_second(enum quant_type k, const struct panel *p, int b, int c,
+			    const struct scales *s, struct vf hi, struct vf first, struct vf sum)
+{
+	struct vf scale = v_set(p->d[(b * 2 + 1) * PANEL + c]);
+
+	if (has_halves(k))
+		return v_fma(s->m, v_mul(scale, hi), first);
+	sum = v_fma(s->d, v_fma(scale, hi, first), sum);
+	return has_min(k) ? v_fma(s->m, v_set(p->s[b * PANEL + c]), sum) : sum;
+}
+
 #if defined(ISA_avx512)
 #include "kernels/cpu/isa/packed_avx512.h"
 #elif defined(ISA_avx2)
@@ -21,22 +41,10 @@ INLINE void add_sums(enum quant_type k, int n, const struct panel *p, int b,
 		     struct vf *sum)
 {
 #pragma GCC unroll 8
-	for (int c = 0; c < n; c++) {
-		const float *scale = p->d + b * PANEL * 2 + c;
-		struct vf l = v_mul(v_set(scale[0]), ints_float(lo[c]));
-		struct vf h = ints_float(hi[c]), total = v_set(p->s[b * PANEL + c]);
-
-		if (has_halves(k)) {
-			sum[c] = v_fma(s->d, l, sum[c]);
-			sum[c] = v_fma(s->m, v_mul(v_set(scale[PANEL]), h), sum[c]);
-			continue;
-		}
-		sum[c] = v_fma(s->d, v_fma(v_set(scale[PANEL]), h, l), sum[c]);
-		if (has_min(k))
-			sum[c] = v_fma(s->m, total, sum[c]);
-	}
+	for (int c = 0; c < n; c++)
+		sum[c] = add_second(k, p, b, c, s, ints_float(hi[c]),
+				    add_first(k, p, b, c, s, ints_float(lo[c]), sum[c]), sum[c]);
 }
-
 INLINE void add_block(enum quant_type k, int n, const uint8_t *w, const struct panel *p, int b,
 		      const struct scales *s, struct vf *sum)
 {

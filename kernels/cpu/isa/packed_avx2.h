@@ -1,10 +1,10 @@
-/* packed_avx2.h - a block's products by AVX2, eight rows at a time: part of packed.c.
+/* packed_avx2.h - a block's products by AVX2, half a block at a time: part of packed.c.
  *
- * The codes of a block's eight rows are decoded once, into eight registers, and stay there for all
- * columns; a column's sum lies in memory.  maddubs multiplies unsigned codes and signed activations
- * and adds pairs in 16 bits, where the four pairs of a half have room too unless codes are wide.
- * With AVX-VNNI dpbusd does all of that, as in packed_avx512.h.
- * Invariant: integers are exact, and floats are added as add_block of the others does it. */
+ * The codes of sixteen rows of a half are decoded once, into eight registers, and stay there for
+ * all columns; a column's sums lie in memory.  maddubs multiplies unsigned codes and signed
+ * activations and adds pairs in 16 bits, where the four pairs of a half have room too unless codes
+ * are wide.  With AVX-VNNI dpbusd does all of that, as in packed_avx512.h.
+ * Invariant: integers are exact. */
 #ifndef S3D_PACKED_AVX2_H
 #define S3D_PACKED_AVX2_H
 enum { WIDTH = 8 };
@@ -26,41 +26,29 @@ INLINE __m256i dpbusd(__m256i sum, __m256i w, __m256i x)
 }
 #endif
 
-/* Codes of plane g for rows 8 * part.. */
-INLINE void codes(enum quant_type k, const uint8_t *w, int g, int part, __m256i *lo, __m256i *hi)
+/* Codes of one half's plane g, for rows 8 * part.. */
+INLINE __m256i codes(enum quant_type k, const uint8_t *w, int half, int g, int part)
 {
-	const __m256i nibble = _mm256_set1_epi8(15);
-	__m256i q = _mm256_loadu_si256((const void *)(w + g * 64 + part * 32)), h0, h1;
+	const uint8_t *plane = w + g * 64 + part * 32, *high = w + 256 + part * 32;
+	__m256i q, h;
 
-	if (bits_of(k) == 8) {
-		*lo = q;
-		*hi = _mm256_loadu_si256((const void *)(w + (g + 4) * 64 + part * 32));
-		return;
-	}
-	*lo = _mm256_and_si256(q, nibble);
-	*hi = _mm256_and_si256(_mm256_srli_epi16(q, 4), nibble);
-	if (has_table(k)) {
-		const __m256i table = _mm256_xor_si256(_mm256_set1_epi8(-128),
-			_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)quant_iq4)));
-
-		*lo = _mm256_shuffle_epi8(table, *lo);
-		*hi = _mm256_shuffle_epi8(table, *hi);
-	}
-	h0 = bits_of(k) > 4 ? _mm256_loadu_si256((const void *)(w + 256 + part * 32)) : nibble;
+	if (bits_of(k) == 8)
+		return _mm256_loadu_si256((const void *)(plane + half * 256));
+	q = _mm256_loadu_si256((const void *)plane);
+	q = _mm256_and_si256(half ? _mm256_srli_epi16(q, 4) : q, _mm256_set1_epi8(15));
+	if (has_table(k))
+		return _mm256_shuffle_epi8(_mm256_xor_si256(_mm256_set1_epi8(-128),
+			_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)quant_iq4))), q);
 	if (bits_of(k) == 5) {
-		const __m256i bit = _mm256_set1_epi8(16);
-
-		*lo = _mm256_or_si256(*lo, _mm256_and_si256(_mm256_slli_epi16(h0, 4 - g), bit));
-		*hi = _mm256_or_si256(*hi, _mm256_and_si256(_mm256_srli_epi16(h0, g), bit));
+		h = _mm256_loadu_si256((const void *)high);
+		h = half ? _mm256_srli_epi16(h, g) : _mm256_slli_epi16(h, 4 - g);
+		q = _mm256_or_si256(q, _mm256_and_si256(h, _mm256_set1_epi8(16)));
 	} else if (bits_of(k) == 6) {
-		const __m256i bits = _mm256_set1_epi8(48);
-
-		h1 = _mm256_loadu_si256((const void *)(w + 320 + part * 32));
-		h0 = g < 2 ? _mm256_slli_epi16(h0, 4 - 2 * g) : _mm256_srli_epi16(h0, 2 * g - 4);
-		h1 = g < 2 ? _mm256_slli_epi16(h1, 4 - 2 * g) : _mm256_srli_epi16(h1, 2 * g - 4);
-		*lo = _mm256_or_si256(*lo, _mm256_and_si256(h0, bits));
-		*hi = _mm256_or_si256(*hi, _mm256_and_si256(h1, bits));
+		h = _mm256_loadu_si256((const void *)(high + half * 64));
+		h = g < 2 ? _mm256_slli_epi16(h, 4 - 2 * g) : _mm256_srli_epi16(h, 2 * g - 4);
+		q = _mm256_or_si256(q, _mm256_and_si256(h, _mm256_set1_epi8(48)));
 	}
+	return q;
 }
 
 /* The four activations that stand at q, for every row. */
@@ -72,39 +60,30 @@ INLINE __m256i four(const int8_t *q)
 	return _mm256_set1_epi32(x);
 }
 
+/* What of a code's offset is left in it, and taken off by the sum of the activations. */
 #if defined(ISA_avxvnni)
-/* As they lie in memory. */
-INLINE __m256i sign_codes(enum quant_type k, __m256i w)
+INLINE int left_offset(enum quant_type k) { return code_offset(k); }
+
+/* Sixteen products a row of eight rows, summed, more than `sum`. */
+INLINE __m256i sixteen(enum quant_type k, const __m256i w[4], const __m256i x[4], __m256i sum)
 {
 	(void)k;
-	return w;
-}
-
-/* Sixteen products a row, summed: each dpbusd adds four.  h: the sum of the activations. */
-INLINE __m256i half_product(enum quant_type k, const __m256i w[4], const int8_t *q,
-			    const int32_t *h)
-{
-	__m256i sum = _mm256_set1_epi32(-code_offset(k) * *h);
-
 #pragma GCC unroll 4
 	for (int g = 0; g < 4; g++)
-		sum = dpbusd(sum, w[g], four(q + 4 * g));
+		sum = dpbusd(sum, w[g], x[g]);
 	return sum;
 }
 #else
-/* Less their offset where they are wide. */
-INLINE __m256i sign_codes(enum quant_type k, __m256i w)
-{
-	return is_wide(k) ? _mm256_xor_si256(w, _mm256_set1_epi8(-128)) : w;
-}
+/* Wide codes are less their offset already, see half_codes. */
+INLINE int left_offset(enum quant_type k) { return is_wide(k) ? 0 : code_offset(k); }
 
 /* Pairs of products: what 16 bits hold is 2 * 128 * 127, so the sign of wide codes moves from them
  * to the activation. */
-INLINE __m256i pairs(enum quant_type k, __m256i w, const int8_t *q)
+INLINE __m256i pairs(enum quant_type k, __m256i w, __m256i x)
 {
 	if (is_wide(k))
-		return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(four(q), w));
-	return _mm256_maddubs_epi16(w, four(q));
+		return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+	return _mm256_maddubs_epi16(w, x);
 }
 
 INLINE __m256i sum_pairs(__m256i x)
@@ -112,81 +91,70 @@ INLINE __m256i sum_pairs(__m256i x)
 	return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
 }
 
-/* Sixteen products a row, summed: 4 * 2 * 31 * 127 fits 16 bits, 2 * 2 * 63 * 127 does. */
-INLINE __m256i sixteen(enum quant_type k, const __m256i w[4], const int8_t *q)
+/* As with AVX-VNNI.  4 * 2 * 31 * 127 fits 16 bits, 2 * 2 * 63 * 127 does. */
+INLINE __m256i sixteen(enum quant_type k, const __m256i w[4], const __m256i x[4], __m256i sum)
 {
-	__m256i a = pairs(k, w[0], q), b = pairs(k, w[1], q + 4);
-	__m256i c = pairs(k, w[2], q + 8), d = pairs(k, w[3], q + 12);
+	__m256i a = pairs(k, w[0], x[0]), b = pairs(k, w[1], x[1]);
+	__m256i c = pairs(k, w[2], x[2]), d = pairs(k, w[3], x[3]);
 
-	if (is_wide(k))
-		return _mm256_add_epi32(_mm256_add_epi32(sum_pairs(a), sum_pairs(b)),
-					_mm256_add_epi32(sum_pairs(c), sum_pairs(d)));
-	a = _mm256_add_epi16(a, b);
-	c = _mm256_add_epi16(c, d);
-	if (bits_of(k) == 6)
-		return _mm256_add_epi32(sum_pairs(a), sum_pairs(c));
-	return sum_pairs(_mm256_add_epi16(a, c));
-}
-
-/* The same less what the codes have too much; h: the sum of the activations. */
-INLINE __m256i half_product(enum quant_type k, const __m256i w[4], const int8_t *q,
-			    const int32_t *h)
-{
-	int offset = is_wide(k) ? 0 : code_offset(k);   /* a power of two, or none */
-
-	if (!offset)
-		return sixteen(k, w, q);
-	return _mm256_sub_epi32(sixteen(k, w, q), _mm256_slli_epi32(_mm256_set1_epi32(*h),
-				__builtin_ctz((unsigned)offset)));
+	if (is_wide(k)) {
+		a = _mm256_add_epi32(_mm256_add_epi32(sum_pairs(a), sum_pairs(b)),
+				     _mm256_add_epi32(sum_pairs(c), sum_pairs(d)));
+	} else if (bits_of(k) == 6) {
+		a = _mm256_add_epi32(sum_pairs(_mm256_add_epi16(a, b)),
+				     sum_pairs(_mm256_add_epi16(c, d)));
+	} else {
+		a = sum_pairs(_mm256_add_epi16(_mm256_add_epi16(a, b), _mm256_add_epi16(c, d)));
+	}
+	return left_offset(k) ? _mm256_add_epi32(a, sum) : a;
 }
 #endif
 
-struct codes8 {         /* of eight rows: the two halves of a block */
-	__m256i lo[4], hi[4];
+struct half_codes {     /* of sixteen rows: (part, plane) */
+	__m256i w[2][4];
 };
 
-INLINE struct codes8 part_codes(enum quant_type k, const uint8_t *w, int part)
+INLINE struct half_codes half_codes(enum quant_type k, const uint8_t *w, int half)
 {
-	struct codes8 c;
+	struct half_codes c;
 
+#pragma GCC unroll 2
+	for (int part = 0; part < 2; part++)
 #pragma GCC unroll 4
-	for (int g = 0; g < 4; g++) {
-		codes(k, w, g, part, &c.lo[g], &c.hi[g]);
-		c.lo[g] = sign_codes(k, c.lo[g]);
-		c.hi[g] = sign_codes(k, c.hi[g]);
-	}
+		for (int g = 0; g < 4; g++) {
+			c.w[part][g] = codes(k, w, half, g, part);
+			if (code_offset(k) && !left_offset(k))
+				c.w[part][g] = _mm256_xor_si256(c.w[part][g],
+								_mm256_set1_epi8(-128));
+		}
 	return c;
 }
 
-/* sum + block b's product with column c of p, for eight rows. */
-INLINE __m256 add_column(enum quant_type k, const struct codes8 *w, const struct panel *p, int b,
-			 int c, __m256 d, __m256 m, __m256 sum)
+/* codes . q for sixteen rows; h: the sum of the activations. */
+INLINE struct vf half_product(enum quant_type k, const struct half_codes *w, const int8_t *q,
+			      const int32_t *h)
 {
-	const int8_t *q = p->q + (b * PANEL + c) * BLOCK;
-	const int32_t *h = p->h + b * PANEL * 2 + c;
-	const float *scale = p->d + b * PANEL * 2 + c;
-	__m256 lo = _mm256_cvtepi32_ps(half_product(k, w->lo, q, h));
-	__m256 hi = _mm256_cvtepi32_ps(half_product(k, w->hi, q + 16, h + PANEL));
+	__m256i sum = _mm256_set1_epi32(-left_offset(k) * *h);
+	__m256i x[4] = { four(q), four(q + 4), four(q + 8), four(q + 12) };
 
-	lo = _mm256_mul_ps(_mm256_set1_ps(scale[0]), lo);
-	if (has_halves(k)) {
-		hi = _mm256_mul_ps(_mm256_set1_ps(scale[PANEL]), hi);
-		return _mm256_fmadd_ps(m, hi, _mm256_fmadd_ps(d, lo, sum));
-	}
-	lo = _mm256_fmadd_ps(_mm256_set1_ps(scale[PANEL]), hi, lo);
-	sum = _mm256_fmadd_ps(d, lo, sum);
-	return has_min(k) ? _mm256_fmadd_ps(m, _mm256_set1_ps(p->s[b * PANEL + c]), sum) : sum;
+	return V(_mm256_cvtepi32_ps(sixteen(k, w->w[0], x, sum)),
+		 _mm256_cvtepi32_ps(sixteen(k, w->w[1], x, sum)));
 }
 
 INLINE void add_block(enum quant_type k, int n, const uint8_t *w, const struct panel *p, int b,
 		      const struct scales *s, struct vf *sum)
 {
-	struct codes8 low = part_codes(k, w, 0), high;
+	const int8_t *q = p->q + b * PANEL * BLOCK;
+	const int32_t *h = p->h + b * PANEL * 2;
+	struct half_codes c = half_codes(k, w, 0);
+	struct vf first[PANEL];
 
-	for (int c = 0; c < n; c++)
-		sum[c].a = add_column(k, &low, p, b, c, s->d.a, s->m.a, sum[c].a);
-	high = part_codes(k, w, 1);
-	for (int c = 0; c < n; c++)
-		sum[c].b = add_column(k, &high, p, b, c, s->d.b, s->m.b, sum[c].b);
+	for (int i = 0; i < n; i++)
+		first[i] = add_first(k, p, b, i, s, half_product(k, &c, q + i * BLOCK, h + i),
+				     sum[i]);
+	c = half_codes(k, w, 1);
+	for (int i = 0; i < n; i++)
+		sum[i] = add_second(k, p, b, i, s, half_product(k, &c, q + i * BLOCK + 16,
+								h + PANEL + i), first[i], sum[i]);
 }
 #endif
