@@ -70,26 +70,40 @@ void K(bend)(float *x, float scale, float cap, int n)
 }
 
 /* Sixteen whole floats in -127..127 to bytes; returns their sum. */
+#if defined(ISA_avx512)
+INLINE int to_bytes(struct vf v, int8_t *out)
+{
+	__m512i i = _mm512_cvtps_epi32(v.v);
+
+	_mm_storeu_si128((void *)out, _mm512_cvtepi32_epi8(i));
+	return _mm512_reduce_add_epi32(i);
+}
+#elif defined(ISA_avx2)
+INLINE int to_bytes(struct vf v, int8_t *out)
+{
+	__m256i a = _mm256_cvtps_epi32(v.a), b = _mm256_cvtps_epi32(v.b);
+	__m128i low = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+	__m128i high = _mm_packs_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+	__m128i sum = _mm_madd_epi16(_mm_add_epi16(low, high), _mm_set1_epi16(1));
+
+	_mm_storeu_si128((void *)out, _mm_packs_epi16(low, high));
+	sum = _mm_add_epi32(sum, _mm_unpackhi_epi64(sum, sum));
+	return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 1)));
+}
+#else
 INLINE int to_bytes(struct vf v, int8_t *out)
 {
 	float f[16];
 	int sum = 0;
 
-#if defined(ISA_avx512)
-	__m512i i = _mm512_cvtps_epi32(v.v);
-
-	(void)f;
-	_mm_storeu_si128((void *)out, _mm512_cvtepi32_epi8(i));
-	sum = _mm512_reduce_add_epi32(i);
-#else
 	v_store(f, v);
 	for (int i = 0; i < 16; i++) {
 		out[i] = (int8_t)f[i];
 		sum += out[i];
 	}
-#endif
 	return sum;
 }
+#endif
 
 void K(quantise)(const struct act *a, int row, int b0, int b1);
 void K(quantise)(const struct act *a, int row, int b0, int b1)
