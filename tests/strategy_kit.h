@@ -113,6 +113,16 @@ static inline const char *automatic(int step)
 	return "auto";
 }
 
+/* Of a strategy among those that auto chooses from. */
+static inline int place(const char *name)
+{
+	int at = 0;
+
+	while (strategies[at] != strategy_find(name, (char[ERR_MAX]){ 0 }))
+		at++;
+	return at;
+}
+
 static inline const char *random_one(int step)
 {
 	int n = 0;

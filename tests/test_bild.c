@@ -105,7 +105,7 @@ static void test_no_clock(void **state)
 	for (int i = 0; i < 2 * PROMPTS; i++) {
 		n = lossy(i / 2, false, 0.2f, 3, i % 2 ? got : want);
 		engine->cost = (struct cost){ .first_s = i % 2 ? 0 : 0.1,
-					      .row = { { 0.01, 1e-6 } }, .step_s = 1e-6,
+					      .row_s = { 0.001 }, .step_s = 1e-6,
 					      .tokens = 1, .seconds = 0.1 };
 		if (i % 2)
 			assert_memory_equal(want, got, sizeof(int) * (size_t)n);

@@ -71,7 +71,7 @@ static void test_length(void **state)
 		double chance = cost_chance(&o, c), best = 0, got = 0, expected;
 
 		for (int i = 0; i < COST_DRAFTS; i++) {
-			p.row[i] = (struct cost_part){ i < 4 ? 0.05 : 0.2, 1e-6 };
+			p.row_s[i] = i < 4 ? 0.0005 : 0.002;
 			o.sure[i] = c;
 		}
 		for (int k = 0; k <= COST_DRAFTS; k++) {
@@ -99,7 +99,7 @@ static void test_further(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++)
-		p.row[i] = (struct cost_part){ 0.1, 1e-6 };
+		p.row_s[i] = 0.001;
 	assert_false(cost_further_pays(&p, &p.little, 1, 0.9));
 	p.step_s = 0.0001;
 	assert_true(cost_further_pays(&p, &p.little, 1, 0.9));
@@ -123,8 +123,23 @@ static void test_cold(void **state)
 		cost_round(&p, k, t, 1, t);
 	}
 	assert_true(fabs(p.first_s - 0.010) < 0.0003);
-	assert_true(fabs(p.cold.is - 0.2) < 0.03);
+	assert_true(fabs(p.cold_s - 0.002) < 0.0003);
 	assert_true(fabs(cost_run(&p, 2) - 0.011) < 0.0004);
+}
+
+/* Runs that always had two drafts do not tell plain's time from a row's; the first one without any
+ * does, at once. */
+static void test_told_apart(void **state)
+{
+	struct cost p = { .first_s = 0 };
+
+	(void)state;
+	for (int i = 0; i < 40; i++)
+		cost_round(&p, 2, 0.014, 1, 0.014);
+	assert_true(fabs(cost_run(&p, 2) - 0.014) < 0.0002);
+	cost_round(&p, 0, 0.010, 1, 0.010);
+	assert_true(fabs(p.first_s - 0.010) < 0.0007);
+	assert_true(fabs(cost_run(&p, 2) - 0.014) < 0.0007);
 }
 
 /* Rows cost what they do by their number: one long known does not become dearer because another
@@ -185,12 +200,12 @@ static void test_hope(void **state)
 {
 	(void)state;
 	for (int dear = 0; dear < 2; dear++) {
-		struct cost p = { .first_s = 0.01, .cold = { 0.05, 1e-6 } };
+		struct cost p = { .first_s = 0.01, .cold_s = 0.0005 };
 		struct cost_hope h;
 		double best = 0, tokens = 1;
 
 		for (int i = 0; i < COST_DRAFTS; i++)
-			p.row[i] = (struct cost_part){ dear ? 0.6 : 0.05, 1e-6 };
+			p.row_s[i] = dear ? 0.006 : 0.0005;
 		for (int k = 1; k <= 8; k++) {
 			double t = 0.002 + (k - 1) * 0.001 + 0.0005 + cost_run(&p, k);
 
@@ -245,6 +260,7 @@ int main(void)
 		cmocka_unit_test(test_costs), cmocka_unit_test(test_length),
 		cmocka_unit_test(test_further), cmocka_unit_test(test_trial),
 		cmocka_unit_test(test_cold), cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_told_apart),
 		cmocka_unit_test(test_read), cmocka_unit_test(test_hope),
 		cmocka_unit_test(test_forgotten), cmocka_unit_test(test_slower),
 	};

@@ -1,6 +1,7 @@
-/* cost.c - see cost.h.  What a run costs is followed by a Kalman filter without covariances: each
- * measurement moves every number that it is made of as far as that one is uncertain.  The rest are
- * fading means.  What takes far longer than expected was held up by something else. */
+/* cost.c - see cost.h.  What a run costs is followed by a Kalman filter over its parts (plain's
+ * run, each row, the cold cache), whose sum is what a run shows: each part moves as far as it is
+ * uncertain, and what one sum cannot tell apart stays uncertain until another one can.  The rest
+ * are fading means.  What takes far longer than expected was held up by something else. */
 #include "engine/strategy/cost.h"
 #include <math.h>
 
@@ -14,14 +15,14 @@ static const double PRIOR = 2;
  * round is spread so wide. */
 static const double HOPE_ROUNDS = 2, SPREAD = 0.6;
 static const double DOUBT_ROUNDS = 3;
-/* Variances: of one measurement, of what is known at first, of what changes from run to run. */
-static const double NOISE = 0.05 * 0.05, FIRST = 0.1 * 0.1, FIRST_DRIFT = 0.01 * 0.01,
-	ROW_DRIFT = 0.003 * 0.003;
-/* Part of a run that a row more costs at least. */
-static const double ROW_LEAST = 0.003, ROW_UNSURE = 0.05;
+/* Standard deviations, in parts of what they are of: of one run; of what the first one says; of the
+ * machine's speed from run to run, in which all parts change alike, and of each part beside that,
+ * in parts of a run. */
+static const double NOISE = 0.05, FIRST = 0.1, SPEED = 0.01, DRIFT = 0.003;
+/* Parts of a run: what a row costs at least, how much more uncertain than itself one is at first,
+ * what comes on top behind the little model until it is measured. */
+static const double ROW_LEAST = 0.003, ROW_UNSURE = 0.05, COLD = 0.04;
 enum { ROWS_NEAR = 4, READ_LEAST = 16, PROVEN = 32 };
-/* What a run costs more behind the little model, until it is measured. */
-static const struct cost_part COLD = { 0.04, 0.04 * 0.04 };
 
 static void fade(double *x, double value)
 {
@@ -42,20 +43,15 @@ static double guessed_row(const struct cost *p, int j)
 }
 
 /* Where nothing was measured yet a row costs no less than the one before it, which was. */
-static double row_part(const struct cost *p, int j)
+static double row_seconds(const struct cost *p, int j)
 {
-	double part = guessed_row(p, j), before = 0;
+	double t = guessed_row(p, j) * p->first_s, before = 0;
 
-	if (p->row[j].var > 0)
-		return p->row[j].is;
+	if (p->row_s[j] > 0)
+		return p->row_s[j];
 	for (int i = j - 1; i >= 0 && before == 0; i--)
-		before = p->row[i].var > 0 ? p->row[i].is : 0;
-	return part > before ? part : before;
-}
-
-static double row_seconds(const struct cost *p, int k)
-{
-	return row_part(p, k < COST_DRAFTS ? k : COST_DRAFTS - 1) * p->first_s;
+		before = p->row_s[i];
+	return t > before ? t : before;
 }
 
 double cost_run(const struct cost *p, int k)
@@ -67,84 +63,101 @@ double cost_run(const struct cost *p, int k)
 	return t;
 }
 
-static double cold_part(const struct cost *p)
+static double cold_seconds(const struct cost *p)
 {
-	return p->cold.var > 0 ? p->cold.is : COLD.is;
+	return p->cold_s > 0 ? p->cold_s : COLD * p->first_s;
 }
 
-/* Between two runs all may have changed a little, and what is not looked at is forgotten. */
+/* The parts of a run: plain's, the rows, the cold cache. */
+enum { PLAIN, ROW, COLD_CACHE = ROW + COST_DRAFTS };
+_Static_assert(COST_PARTS == COLD_CACHE + 1, "each part has its variances");
+
+static double *part(struct cost *p, int i)
+{
+	return i == PLAIN ? &p->first_s : i == COLD_CACHE ? &p->cold_s : &p->row_s[i - ROW];
+}
+
+/* Whether a run with k drafts has this part. */
+static bool takes(const struct cost *p, int i, int k)
+{
+	return i == PLAIN || (i == COLD_CACHE ? p->cooled : i - ROW < k);
+}
+
+static void put_first(struct cost *p, int i, double is, double deviation)
+{
+	*part(p, i) = is;
+	p->var[i][i] = deviation * deviation;
+}
+
+/* What a run with k drafts is made of is known, more or less. */
+static void begin_parts(struct cost *p, int k, double t)
+{
+	if (p->first_s == 0) {
+		double rest;            /* in parts of plain's */
+
+		p->first_s = t;
+		rest = cost_run(p, k) / t - 1 + (p->cooled ? COLD : 0);
+		p->first_s = t / (1 + rest);
+		put_first(p, PLAIN, p->first_s, p->first_s * (FIRST + rest + k * ROW_UNSURE));
+	}
+	for (int j = 0; j < k; j++)
+		if (p->row_s[j] == 0)
+			put_first(p, ROW + j, row_seconds(p, j),
+				  row_seconds(p, j) + ROW_UNSURE * p->first_s);
+	if (p->cooled && p->cold_s == 0)
+		put_first(p, COLD_CACHE, cold_seconds(p), cold_seconds(p));
+}
+
+/* The machine's speed may have changed by so much, and all parts with it. */
+static void unsettle(struct cost *p, double by)
+{
+	for (int i = 0; i < COST_PARTS; i++)
+		for (int j = 0; j < COST_PARTS; j++)
+			p->var[i][j] += by * by * *part(p, i) * *part(p, j);
+}
+
+/* Between two runs all may have changed a little, and rows that the next does not show are slowly
+ * forgotten. */
 static void drift(struct cost *p, int k)
 {
-	p->first_var += FIRST_DRIFT;
-	if (p->cold.var == 0)
-		p->cold = COLD;
-	p->cold.var += ROW_DRIFT;
-	for (int j = 0; j < COST_DRAFTS; j++) {
-		struct cost_part *r = &p->row[j];
-		double part = row_part(p, j);
+	double each = DRIFT * p->first_s;
 
-		if (r->var == 0 && j < k)
-			*r = (struct cost_part){ part, (part + ROW_UNSURE) * (part + ROW_UNSURE) };
-		if (r->var == 0)
-			continue;
-		r->var += ROW_DRIFT;
-		if (j >= k)
-			r->is = FORGET_ROW * r->is + (1 - FORGET_ROW) * guessed_row(p, j);
-	}
+	unsettle(p, SPEED);
+	for (int i = 0; i < COST_PARTS; i++)
+		if (*part(p, i) > 0)
+			p->var[i][i] += each * each;
+	for (int j = k; j < COST_DRAFTS; j++)
+		if (p->row_s[j] > 0)
+			p->row_s[j] = FORGET_ROW * p->row_s[j] +
+				      (1 - FORGET_ROW) * guessed_row(p, j) * p->first_s;
 }
 
-/* A part moves by its share of what a measurement was off; share: in the variance of it all. */
-static void move(struct cost_part *r, double off, double share)
-{
-	r->is += share * off;
-	r->is = r->is > ROW_LEAST ? r->is : ROW_LEAST;
-	r->var *= 1 - share;
-}
-
-/* What a run with k drafts should take now, in parts of first_s, and the variance of that. */
-static struct cost_part expect(const struct cost *p, int k)
-{
-	struct cost_part e = { 1, 0 };
-
-	for (int j = 0; j < k; j++) {
-		e.is += p->row[j].is;
-		e.var += p->row[j].var;
-	}
-	if (p->cooled) {
-		e.is += p->cold.is;
-		e.var += p->cold.var;
-	}
-	e.var += e.is * e.is * (p->first_var + NOISE);
-	return e;
-}
-
-/* Returns how long it would have taken had nothing held it up. */
+/* A run with k drafts took t; returns how long it would have taken had nothing held it up. */
 static double learn_run(struct cost *p, int k, double t)
 {
-	struct cost_part e = expect(p, k);
-	double off = t / p->first_s - e.is, most = 2 * sqrt(e.var);
-	/* Held up, or another machine from now on. */
-	bool odd = fabs(off) > most;
+	double is = 0, all, var[COST_PARTS] = { 0 }, off, most;
 
-	if (odd)
-		off = off > 0 ? most : -most;
-	t = (e.is + off) * p->first_s;
-	for (int j = 0; j < k; j++)
-		move(&p->row[j], off, p->row[j].var / e.var);
-	if (p->cooled)
-		move(&p->cold, off, p->cold.var / e.var);
-	p->first_s *= 1 + e.is * p->first_var / e.var * off;
-	p->first_var *= 1 - e.is * e.is * p->first_var / e.var;
-	p->first_var += odd ? NOISE : 0;
-	return t;
-}
+	for (int i = 0; i < COST_PARTS; i++)
+		is += takes(p, i, k) ? *part(p, i) : 0;
+	all = NOISE * NOISE * is * is;
+	for (int i = 0; i < COST_PARTS; i++) {
+		for (int j = 0; j < COST_PARTS; j++)
+			var[i] += takes(p, j, k) ? p->var[i][j] : 0;
+		all += takes(p, i, k) ? var[i] : 0;
+	}
+	most = 2 * sqrt(all);
+	off = t - is > most ? most : t - is < -most ? -most : t - is;
+	for (int i = 0; i < COST_PARTS; i++) {
+		double least = ROW_LEAST * is, moved = *part(p, i) + var[i] / all * off;
 
-/* The first run of all. */
-static void begin_run(struct cost *p, int k, double t)
-{
-	p->first_s = t;         /* for rows, which are parts of it */
-	p->first_s = t * t / (cost_run(p, k) + (p->cooled ? COLD.is * t : 0));
-	p->first_var = FIRST;
+		if (*part(p, i) > 0)
+			*part(p, i) = moved > least ? moved : least;
+		for (int j = 0; j < COST_PARTS; j++)
+			p->var[i][j] -= var[i] * var[j] / all;
+	}
+	if (fabs(t - is) > most)        /* held up, or another machine from now on */
+		unsettle(p, NOISE);
+	return is + off;
 }
 
 void cost_read(double *each, int n, double seconds)
@@ -189,8 +202,7 @@ void cost_round(struct cost *p, int k, double run_s, int n, double all_s)
 {
 	double most, draft_s = all_s - run_s;
 
-	if (p->first_s == 0)
-		begin_run(p, k, run_s);
+	begin_parts(p, k, run_s);
 	drift(p, k);
 	run_s = learn_run(p, k, run_s);
 	p->cooled = false;
@@ -229,7 +241,7 @@ struct cost_hope cost_hope(const struct cost *p, const struct cost_odds *o, doub
 			   double step, int most)
 {
 	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR), all = 1;
-	double cold = step > 0 ? cold_part(p) * p->first_s : 0;
+	double cold = step > 0 ? cold_seconds(p) : 0;
 	struct cost_hope best = { 1, 1 }, h = { .tokens = 1 };
 
 	for (int k = 1; k <= most && k <= COST_DRAFTS; k++) {

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #define COST_ROW_PART 0.1       /* of a run a row more costs until something is measured */
-enum { COST_CLASSES = 16, COST_DRAFTS = 16, COST_TRIALS = 8 };
+enum { COST_CLASSES = 16, COST_DRAFTS = 16, COST_TRIALS = 8, COST_PARTS = COST_DRAFTS + 2 };
 
 /* How often a drafter's tokens held, by how sure it was; older ones count less. */
 struct cost_odds {
@@ -31,18 +31,12 @@ struct cost_hope {
 	double tokens, plain;
 };
 
-/* A number that is measured, and the variance of what is known of it. */
-struct cost_part {
-	double is, var;                 /* var 0: not measured yet */
-};
-
 struct cost {
-	/* A run without drafts that comes behind another run of the big model; 0: unknown.  How
-	 * uncertain: the variance of its logarithm. */
-	double first_s, first_var;
+	double first_s;                 /* a run without drafts behind another run; 0: unknown */
 	/* What each draft adds to a run, and what a run costs more behind the little model, whose
-	 * weights have taken the big one's place in the cache; both in parts of first_s. */
-	struct cost_part row[COST_DRAFTS], cold;
+	 * weights have taken the big one's place in the cache; 0: not measured yet. */
+	double row_s[COST_DRAFTS], cold_s;
+	double var[COST_PARTS][COST_PARTS];     /* covariances of what is known of these */
 	bool cooled;                    /* the next run comes behind the little model */
 	/* A token of a prompt, many in a run, of the big and of the little model; 0: unknown. */
 	double read_s, little_read_s;
