@@ -171,6 +171,25 @@ static void test_read(void **state)
 	}
 }
 
+/* Of rows of which nothing is known one more is tried at a time, however sure the drafts are. */
+static void test_one_more(void **state)
+{
+	struct cost p = { .first_s = 0 };
+
+	(void)state;
+	for (int i = 0; i < COST_DRAFTS; i++)
+		p.ngram.sure[i] = COST_CLASSES - 1;
+	cost_round(&p, 0, 0.01, 1, 0.01);
+	for (int k = 1; k < 4; k++) {
+		double expected;
+
+		assert_int_equal(cost_cut(&p, &p.ngram, COST_DRAFTS, &expected), k);
+		assert_false(cost_further_pays(&p, &p.little, k, 1));
+		cost_round(&p, k, 0.01 + 0.0001 * k, 1 + k, 0.01 + 0.0001 * k);
+		assert_true(cost_pays(&p, k, 1));
+	}
+}
+
 /* A trial is what is hoped of it until its own rounds count more, loses the hope within a few that
  * gain nothing, and regains it when rounds do; one round that was held up does not decide. */
 static void test_trial(void **state)
@@ -260,7 +279,7 @@ int main(void)
 		cmocka_unit_test(test_costs), cmocka_unit_test(test_length),
 		cmocka_unit_test(test_further), cmocka_unit_test(test_trial),
 		cmocka_unit_test(test_cold), cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_told_apart),
+		cmocka_unit_test(test_told_apart), cmocka_unit_test(test_one_more),
 		cmocka_unit_test(test_read), cmocka_unit_test(test_hope),
 		cmocka_unit_test(test_forgotten), cmocka_unit_test(test_slower),
 	};

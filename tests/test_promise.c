@@ -96,6 +96,8 @@ static void test_never_slower(void **state)
 		{ "bad, cheap", CHEAP, .little = BAD, .bridged = BAD },
 		{ "boasting, dear", DEAR, .little = BOASTING, .bridged = BOASTING },
 		{ "boasting, dearest", DEAREST, .little = BOASTING, .bridged = BOASTING },
+		{ "boasting, prompts free", dear, PAIR, .read = 0.03, .little = BOASTING,
+		  .bridged = BOASTING },
 		{ "boasting, cheap", CHEAP, .little = BOASTING, .bridged = BOASTING },
 		{ "fair, dear", DEAR, .little = FAIR, .bridged = FAIR_BRIDGE },
 		{ "fair, dearest", DEAREST, .little = FAIR, .bridged = FAIR_BRIDGE },

@@ -22,7 +22,7 @@ static const double NOISE = 0.05, FIRST = 0.1, SPEED = 0.01, DRIFT = 0.003;
 /* Parts of a run: what a row costs at least, how much more uncertain than itself one is at first,
  * what comes on top behind the little model until it is measured. */
 static const double ROW_LEAST = 0.003, ROW_UNSURE = 0.05, COLD = 0.04;
-enum { ROWS_NEAR = 4, READ_LEAST = 16, PROVEN = 32 };
+enum { ROWS_NEAR = 4, READ_LEAST = 16, PROVEN = 48 };
 
 static void fade(double *x, double value)
 {
@@ -310,9 +310,15 @@ double cost_rate(const struct cost *p)
 	return late > plain ? late : plain;
 }
 
+/* Rows are tried one more at a time: what many cost together would be a dear surprise. */
+static bool near_what_is_known(const struct cost *p, int k)
+{
+	return k == 0 || p->row_s[k - 1] > 0;
+}
+
 bool cost_pays(const struct cost *p, int k, double all)
 {
-	return all >= cost_rate(p) * row_seconds(p, k);
+	return near_what_is_known(p, k) && all >= cost_rate(p) * row_seconds(p, k);
 }
 
 bool cost_further_pays(const struct cost *p, const struct cost_odds *o, int k, double all)
@@ -320,7 +326,8 @@ bool cost_further_pays(const struct cost *p, const struct cost_odds *o, int k, d
 	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR);
 	double step = o == &p->self ? p->self_s : p->step_s;
 
-	return all * chance >= cost_rate(p) * (row_seconds(p, k) + step);
+	return near_what_is_known(p, k) &&
+	       all * chance >= cost_rate(p) * (row_seconds(p, k) + step);
 }
 
 int cost_cut(const struct cost *p, const struct cost_odds *o, int k, double *expected)

@@ -89,7 +89,8 @@ int cost_cut(const struct cost *, const struct cost_odds *, int k, double *expec
 /* Seconds of a run with k drafts. */
 double cost_run(const struct cost *, int k);
 /* Whether draft k (0, 1, ...) pays that is made, if it and all before it hold with chance all;
- * further: that would still have to be made, if all before it do. */
+ * further: that would still have to be made, if all before it do.  Not yet where the row before
+ * its was never run. */
 bool cost_pays(const struct cost *, int k, double all);
 bool cost_further_pays(const struct cost *, const struct cost_odds *, int k, double all);
 #endif
