@@ -213,11 +213,35 @@ static void test_told(void **state)
 	}
 }
 
+/* A step without drafts counts as plain's, unless it comes right behind the little model, whose
+ * guess was too few: then it is slower. */
+static void test_measured(void **state)
+{
+	static const struct world w = { "", cheap, .begin = 0.2, .step = 0.1, .cold = 0.5,
+					.read = 0.1, .little = GOOD };
+	struct chat_of_world *c = world_open(&w, "draft");
+	struct emit out[STEP_MAX];
+	char err[ERR_MAX];
+
+	(void)state;
+	c->s.opt.draft_min = STEP_MAX;
+	world_answer(c, 1, PROMPT, 1);
+	while (c->s.stats.rounds < 8 + 2 * 64 + 1)
+		assert_int_equal(strategy_step(&c->s, out, err), 1);
+	assert_int_equal(c->s.stats.drafted, 0);
+	assert_int_equal(c->s.stats.plain_n, 3);        /* rounds 9, 73, 137 */
+	assert_true(c->s.stats.plain_s < 3 * 1.05 && c->s.stats.plain_s > 3 * 0.95);
+	assert_true(fabs(c->cost.first_s - 1) < 0.05);
+	assert_true(fabs(c->cost.cold_s - 0.5) < 0.1);
+	world_close(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_never_slower), cmocka_unit_test(test_faster),
 		cmocka_unit_test(test_turns), cmocka_unit_test(test_told),
+		cmocka_unit_test(test_measured),
 	};
 
 	return cmocka_run_group_tests_name("promise", tests, NULL, NULL);

@@ -19,9 +19,9 @@ static const double DOUBT_ROUNDS = 3;
  * machine's speed from run to run, in which all parts change alike, and of each part beside that,
  * in parts of a run. */
 static const double NOISE = 0.05, FIRST = 0.1, SPEED = 0.01, DRIFT = 0.003;
-/* Parts of a run: what a row costs at least, how much more uncertain than itself one is at first,
- * what comes on top behind the little model until it is measured. */
-static const double ROW_LEAST = 0.003, ROW_UNSURE = 0.05, COLD = 0.04;
+/* Parts of a run: what a row costs at least, how much more uncertain than itself one is at first;
+ * what comes on top behind the little model until it is measured, how uncertain that is. */
+static const double ROW_LEAST = 0.003, ROW_UNSURE = 0.05, COLD = 0.04, COLD_UNSURE = 0.1;
 enum { ROWS_NEAR = 4, READ_LEAST = 16, PROVEN = 48 };
 
 static void fade(double *x, double value)
@@ -105,7 +105,7 @@ static void begin_parts(struct cost *p, int k, double t)
 			put_first(p, ROW + j, row_seconds(p, j),
 				  row_seconds(p, j) + ROW_UNSURE * p->first_s);
 	if (p->cooled && p->cold_s == 0)
-		put_first(p, COLD_CACHE, cold_seconds(p), cold_seconds(p));
+		put_first(p, COLD_CACHE, cold_seconds(p), COLD_UNSURE * p->first_s);
 }
 
 /* The machine's speed may have changed by so much, and all parts with it. */
@@ -146,7 +146,7 @@ static double learn_run(struct cost *p, int k, double t)
 		all += takes(p, i, k) ? var[i] : 0;
 	}
 	most = 2 * sqrt(all);
-	off = t - is > most ? most : t - is < -most ? -most : t - is;
+	off = t - is > most ? most : t - is;    /* nothing makes a run faster than it is */
 	for (int i = 0; i < COST_PARTS; i++) {
 		double least = ROW_LEAST * is, moved = *part(p, i) + var[i] / all * off;
 

@@ -12,9 +12,7 @@ const struct strategy *const strategies[] = {
 
 int strategy_step(struct strat *s, struct emit *out, char err[ERR_MAX])
 {
-	long at = s->stats.rounds % CALIBRATE_EVERY;
-	/* One that came behind the little model tells only what that costs: another one. */
-	bool calibrate = at == CALIBRATE_AT || (at == CALIBRATE_AT + 1 && s->stats.cooled);
+	bool calibrate = s->stats.rounds % CALIBRATE_EVERY == CALIBRATE_AT;
 
 	return (calibrate ? &strategy_plain : s->ops)->step(s, out, err);
 }

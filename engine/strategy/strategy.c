@@ -87,17 +87,8 @@ void strategy_add(struct strategy_stats *to, const struct strategy_stats *from)
 	to->choose_s += from->choose_s;
 	to->plain_n += from->plain_n;
 	to->plain_s += from->plain_s;
-	to->cooled = from->cooled;
 }
 
-static void count_plain(struct strategy_stats *st, bool cooled, double seconds)
-{
-	st->cooled = cooled;
-	if (cooled)
-		return;
-	st->plain_n++;
-	st->plain_s += seconds;
-}
 
 void strategy_took(struct strat *s, int k, int n, double draft_s, double verify_s,
 		   double choose_s)
@@ -105,8 +96,10 @@ void strategy_took(struct strat *s, int k, int n, double draft_s, double verify_
 	s->stats.draft_s += draft_s;
 	s->stats.verify_s += verify_s;
 	s->stats.choose_s += choose_s;
-	if (k == 0)
-		count_plain(&s->stats, s->cost && s->cost->cooled, verify_s + choose_s);
+	if (k == 0 && !(s->cost && s->cost->cooled)) {
+		s->stats.plain_n++;
+		s->stats.plain_s += verify_s + choose_s;
+	}
 	if (s->cost)
 		cost_round(s->cost, k, verify_s + choose_s, n, draft_s + verify_s + choose_s);
 }

@@ -50,7 +50,6 @@ struct strategy_stats {
 	 * one's would have made slower; their seconds in the big model. */
 	long plain_n;
 	double plain_s;
-	bool cooled;            /* the last step was no such, but tried no draft either */
 };
 
 struct strat;
@@ -68,8 +67,8 @@ struct strategy {
 	/* Tokens a second that a step now may be expected to give, by strat.cost; 0: no idea.
 	 * NULL: only trying tells. */
 	double (*promise)(struct strat *);
-	/* Where it has no promise: what a step is likely to give and to cost by what is measured of
-	 * its parts, before any was tried; the model's own time is known. */
+	/* Without a promise, unless it is apart: what a step is likely to give and to cost by what
+	 * is measured of its parts, before any was tried; the model's own time is known. */
 	struct cost_hope (*hope)(const struct strat *);
 	/* Emits 1..STEP_MAX tokens into out, returns how many, -1 on error. */
 	int (*step)(struct strat *, struct emit *out, char err[ERR_MAX]);
