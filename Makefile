@@ -25,13 +25,13 @@ COMPILE = scripts/compile $@
 WRITE = mkdir -p $(@D) && $(1) >$@.tmp && mv $@.tmp $@
 
 # Kernels of several instruction sets are compiled from the same source with other flags.
-X86 := $(filter x86_64,$(shell uname -m))
-ISAS := generic $(if $(X86),avx2 avx512)
-ISA_OPT := $(if $(filter release,$(FLAVOUR)),-O3)
-ISA_generic := $(ISA_OPT) -ffp-contract=off
-ISA_avx2 := $(ISA_OPT) -mavx2 -mfma -mf16c -ffp-contract=off
-ISA_avx512 := $(ISA_OPT) -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma \
-	-mf16c -mprefer-vector-width=512 -ffp-contract=off
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+X86 := $(filter x86_64,$(ARCH))
+ISAS := generic $(if $(X86),avx2 avx512) $(if $(filter aarch64,$(ARCH)),neon)
+ISA_OPT := $(if $(filter release,$(FLAVOUR)),-O3) -ffp-contract=off
+ISA_avx2 := -mavx2 -mfma -mf16c
+ISA_avx512 := $(ISA_avx2) $(addprefix -mavx512,f bw dq vl vnni) -mprefer-vector-width=512
+ISA_neon := -march=armv8.2-a+dotprod
 # A packed product more than AVX2, or than AVX-512 (kernels/cpu/amx.h).
 ISA_avxvnni := $(ISA_avx2) -mavxvnni -DISA_avx2
 ISA_amx := $(ISA_avx512) -DISA_avx512
@@ -103,8 +103,8 @@ $B/s3dcuda.so: $(CUDA_OBJ)
 		-Xlinker -z,defs
 define isa_rule
 $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
-	$$(COMPILE) $$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_$(1)) -DISA=$(1:_emulated=) \
-		-DISA_$(1:_emulated=) -MMD -MP -c -o $$@ $$<
+	$$(COMPILE) $$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_OPT) $$(ISA_$(1)) \
+		-DISA=$(1:_emulated=) -DISA_$(1:_emulated=) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS) $(MORE),$(eval $(call isa_rule,$(i))))
 

@@ -1,6 +1,6 @@
 /* test_kernels.c - packed and float matrix kernels of every instruction set against plain sums in
  * double precision over quant_row's values (which have their own, independent vectors). */
-#include "kernels/cpu/cpu.h"
+#include "tests/kernel_kit.h"
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -9,103 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-
-/* 40 rows: the last unit is half empty; 27 columns: three panels and a part, or a pair and one. */
-enum { COLS = 512, ROWS = 40, N = 27, PANELS = (N + PANEL - 1) / PANEL };
-
-#define TYPE(ID, ...) QUANT_##ID,
-static const enum quant_type types[] = { TENSOR_TYPES(TYPE) };
-static const char *const kernel_names[] = { "generic", "avx2", "avxvnni", "avx512", "amx" };
-
-static uint32_t seed = 7;
-static uint32_t rnd(void)
-{
-	seed = seed * 1664525u + 1013904223u;
-	return seed >> 8;
-}
-static float uniform(void)
-{
-	return (float)rnd() / 8388608.0f - 1.0f;
-}
-
-struct fixture {
-	struct mat m;
-	struct act a;
-	uint8_t *raw, *packed;
-	float x[N][COLS], w[ROWS][COLS];
-};
-
-/* Random blocks; f16 fields are kept finite by clearing the exponent's top bits. */
-static void random_rows(struct fixture *f, enum quant_type type)
-{
-	const struct quant_info *q = quant_info((int)type);
-	const struct type_facts t = type_facts(type);
-	size_t bytes = quant_bytes(q, (int64_t)ROWS * COLS);
-
-	f->raw = malloc(bytes);
-	for (size_t i = 0; i < bytes; i++)
-		f->raw[i] = (uint8_t)rnd();
-	if (type == QUANT_F32)
-		for (size_t i = 0; i < bytes / 4; i++) {
-			float v = uniform();
-			memcpy(f->raw + 4 * i, &v, 4);
-		}
-	for (size_t b = 0; type != QUANT_F32 && b < bytes; b += (size_t)q->bytes) {
-		size_t at = b + (size_t)t.at_d + 1;
-
-		f->raw[at] &= type == QUANT_BF16 ? 0xbf : 0xb7;
-		if (t.flags & TYPE_MIN)
-			f->raw[at + 2] &= 0xb7;
-	}
-	for (int r = 0; r < ROWS; r++)
-		quant_row(type, f->raw + (size_t)r * quant_bytes(q, COLS), f->w[r], COLS);
-}
-
-static void activations(struct fixture *f, const struct cpu_kernels *k)
-{
-	size_t blocks = PANELS * COLS / BLOCK * PANEL;
-
-	for (int c = 0; c < N; c++)
-		for (int j = 0; j < COLS; j++)
-			f->x[c][j] = uniform() * (j == 77 ? 30.0f : 1.0f);
-	memset(f->x[3], 0, sizeof(f->x[3]));    /* an all-zero row must not divide by zero */
-	f->a = (struct act){ .k = COLS, .ldf = COLS, .f = f->x[0], .q = malloc(blocks * BLOCK),
-			     .d = malloc(blocks * 8), .s = malloc(blocks * 4),
-			     .h = malloc(blocks * 8) };
-	for (int c = 0; c < N; c++)
-		k->quantise(&f->a, c, 0, COLS / BLOCK);
-}
-
-static struct fixture *open_fixture(const struct cpu_kernels *k, enum quant_type type, bool packed)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-	int units = (ROWS + UNIT - 1) / UNIT;
-
-	random_rows(f, type);
-	activations(f, k);
-	f->m = (struct mat){ .type = type, .rows = ROWS, .cols = COLS, .data = f->raw,
-			     .mul = k->floats };
-	if (!packed)
-		return f;
-	f->m.unit_bytes = pack_unit_bytes(type, COLS);
-	f->packed = malloc((size_t)units * f->m.unit_bytes + 4096);
-	for (int u = 0; u < units; u++)
-		pack_unit(type, f->raw, ROWS, COLS, u, f->packed + (size_t)u * f->m.unit_bytes);
-	f->m.data = f->packed;
-	f->m.mul = k->packed(type);
-	return f;
-}
-
-static void close_fixture(struct fixture *f)
-{
-	free(f->raw);
-	free(f->packed);
-	free(f->a.q);
-	free(f->a.d);
-	free(f->a.s);
-	free(f->a.h);
-	free(f);
-}
 
 /* The scale of activation (c, j). */
 static float step_of(const struct fixture *f, int c, int j)
@@ -161,7 +64,7 @@ static void test_products(void **state)
 {
 	const struct cpu_kernels *k = *state;
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+	for (int i = 0; i < N_TYPES; i++) {
 		check_type(k, types[i], false);
 		if (pack_can(types[i]))
 			check_type(k, types[i], true);
@@ -174,7 +77,7 @@ static void test_same_bits(void **state)
 	const struct cpu_kernels *const *two = *state, *k = two[0], *other = two[1];
 	float y[N][ROWS + 1], want[N][ROWS + 1];
 
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+	for (int i = 0; i < N_TYPES; i++) {
 		struct fixture *f = pack_can(types[i]) ? open_fixture(k, types[i], true) : NULL;
 
 		for (int n = 1; f && n <= N; n++) {
@@ -193,7 +96,7 @@ static void test_same_bits(void **state)
 static void test_packing_covers(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+	for (int i = 0; i < N_TYPES; i++)
 		assert_int_equal(pack_can(types[i]),
 				 types[i] != QUANT_F32 && types[i] != QUANT_F16 &&
 				 types[i] != QUANT_BF16 && types[i] != QUANT_Q2_K &&
@@ -481,7 +384,7 @@ int main(void)
 	const struct CMUnitTest trial[] = { cmocka_unit_test(test_amx_trial) };
 	int failed = cmocka_run_group_tests_name("trial", trial, NULL, NULL);
 
-	for (size_t i = 0; i < sizeof(kernel_names) / sizeof(kernel_names[0]); i++)
+	for (int i = 0; i < N_KERNELS; i++)
 		failed += run_all(kernel_names[i]);
 	return failed + compare("avx2", "avx512") + compare("avxvnni", "avx2") +
 	       compare("amx", "avx512");

@@ -11,7 +11,7 @@ EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults
 # An emulated GPU is coroutines of one thread: nothing can race there, and to say so takes an hour.
 LEFT_OUT := $(if $(filter tsan,$(FLAVOUR)),$(EMU_TESTS))
 RUN_TESTS := $(filter-out $(LEFT_OUT),$(TESTS))
-TOOLS := $B/tests/mkmodel $B/tests/fuzz_gguf $B/tests/tui_driver \
+TOOLS := $B/tests/mkmodel $B/tests/kernel_bits $B/tests/fuzz_gguf $B/tests/tui_driver \
 	$B/tests/tui_latency $B/tests/term_probe $B/train/selfchat
 SHELL_TESTS := $(wildcard tests/*.test.sh)
 FAKES := $(addprefix $B/tests/fake_,$(addsuffix .so,works refuses old empty slow))

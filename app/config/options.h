@@ -55,8 +55,8 @@ _(INT, vram, "vram", "", "", "MiB", "0", 0, 1 << 24, IN_RUN, MODEL, \
 _(BOOL, force, "force", "", "", "", "", 0, 0, IN_RUN, MODEL, \
 	"load a model that does not fit into the memory that is free: the system may swap, " \
 	"become very slow, or end this program or others") \
-_(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avxvnni|avx512|amx", "auto", 0, 0, \
-	IN_RUN, MODEL, "dot products of the cpu backend, which this chooses too; auto: " \
+_(CHOICE, kernels, "kernels", "", "", "auto|float|generic|avx2|avxvnni|avx512|amx|neon", "auto", \
+	0, 0, IN_RUN, MODEL, "dot products of the cpu backend, which this chooses too; auto: " \
 	"the fastest that processor and system allow; float: slow and exact, for reference") \
 _(TEXT, chat_template, "chat-template", "", "", "NAME", "", 0, 0, \
 	IN_CHAT | IN_BENCH | IN_CALIBRATE | LIVE | OF_MODEL, MODEL, \

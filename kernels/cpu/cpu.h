@@ -92,7 +92,7 @@ struct cpu_kernels {
 	void (*fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
 };
 extern const struct cpu_kernels cpu_kernels_generic, cpu_kernels_avx2, cpu_kernels_avxvnni,
-	cpu_kernels_avx512, cpu_kernels_amx;
+	cpu_kernels_avx512, cpu_kernels_amx, cpu_kernels_neon;
 
 /* pack.c: 16 rows interleaved, 32 columns at a time. */
 bool pack_can(enum quant_type);

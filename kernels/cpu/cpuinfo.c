@@ -1,9 +1,12 @@
 /* cpuinfo.c - which instruction sets this machine really allows.
  *
  * GCC's cpu model asks the operating system (XGETBV) as well as the processor, so a feature that
- * is listed but not granted is not used.  No state. */
+ * is listed but not granted is not used; on ARM the system says it all.  No state. */
 #include "kernels/cpu/cpu.h"
 #include <string.h>
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 #if defined(__x86_64__)
 static bool has_avx2(void)
@@ -42,6 +45,9 @@ const struct cpu_kernels *cpu_kernels_find(const char *name, char err[ERR_MAX])
 		return &cpu_kernels_avxvnni;
 	if ((any || !strcmp(name, "avx2")) && has_avx2())
 		return &cpu_kernels_avx2;
+#elif defined(__aarch64__)
+	if ((any || !strcmp(name, "neon")) && getauxval(AT_HWCAP) & HWCAP_ASIMDDP)
+		return &cpu_kernels_neon;
 #endif
 	if (any || !strcmp(name, "generic"))
 		return &cpu_kernels_generic;

@@ -10,7 +10,7 @@
 #include <assert.h>
 
 /* Queries worked on together: their sums stay in registers. */
-#if defined(ISA_avx2)
+#if defined(ISA_avx2) || defined(ISA_neon)
 enum { QUERIES = 4 };
 #else
 enum { QUERIES = 8 };
@@ -218,7 +218,7 @@ static void block_n(const struct attend *a, int n, struct query *query, int t0, 
 	case 2: block(a, 2, query, t0, rows); break;
 	case 3: block(a, 3, query, t0, rows); break;
 	case 4: block(a, 4, query, t0, rows); break;
-#if !defined(ISA_avx2)
+#if !defined(ISA_avx2) && !defined(ISA_neon)
 	case 5: block(a, 5, query, t0, rows); break;
 	case 6: block(a, 6, query, t0, rows); break;
 	case 7: block(a, 7, query, t0, rows); break;

@@ -1,8 +1,8 @@
 /* packed.c - packed weights times up to 8 columns, each weight decoded once for all of them.
  *
- * One source for all instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd), and
- * AMX, which is AVX-512 and packed_pair.h; what differs is the block product.  See pack.c for the
- * layout.
+ * One source for all instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd),
+ * AMX, which is AVX-512 and packed_pair.h, and NEON (sdot); what differs is the block product.  See
+ * pack.c for the layout.
  * Invariant: y = sum over blocks, in order, of d * (scales of halves * (codes . q)) [+ m * s]. */
 #include "kernels/cpu/isa/packed.h"
 
@@ -30,11 +30,31 @@ INLINE struct vf add_second(enum quant_type k, const struct panel *p, int b, int
 #include "kernels/cpu/isa/packed_avx512.h"
 #elif defined(ISA_avx2)
 #include "kernels/cpu/isa/packed_avx2.h"
+#elif defined(ISA_neon)
+#include "kernels/cpu/isa/packed_neon.h"
 #else
 #include "kernels/cpu/isa/packed_generic.h"
 #endif
 
-#if !defined(ISA_avx2)
+#if defined(ISA_avx2) || defined(ISA_neon)
+/* The codes of one half at a time stay in registers for all columns. */
+INLINE void add_block(enum quant_type k, int n, const uint8_t *w, const struct panel *p, int b,
+		      const struct scales *s, struct vf *sum)
+{
+	const int8_t *q = p->q + b * PANEL * BLOCK;
+	const int32_t *h = p->h + b * PANEL * 2;
+	struct half_codes c = half_codes(k, w, 0);
+	struct vf first[PANEL];
+
+	for (int i = 0; i < n; i++)
+		first[i] = add_first(k, p, b, i, s, half_product(k, &c, q + i * BLOCK, h + i),
+				     sum[i]);
+	c = half_codes(k, w, 1);
+	for (int i = 0; i < n; i++)
+		sum[i] = add_second(k, p, b, i, s, half_product(k, &c, q + i * BLOCK + 16,
+								h + PANEL + i), first[i], sum[i]);
+}
+#else
 /* sum[c] += block b's product with column c, given that of the codes. */
 INLINE void add_sums(enum quant_type k, int n, const struct panel *p, int b,
 		     const struct scales *s, const struct ints *lo, const struct ints *hi,

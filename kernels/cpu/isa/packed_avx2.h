@@ -140,21 +140,4 @@ INLINE struct vf half_product(enum quant_type k, const struct half_codes *w, con
 	return V(_mm256_cvtepi32_ps(sixteen(k, w->w[0], x, sum)),
 		 _mm256_cvtepi32_ps(sixteen(k, w->w[1], x, sum)));
 }
-
-INLINE void add_block(enum quant_type k, int n, const uint8_t *w, const struct panel *p, int b,
-		      const struct scales *s, struct vf *sum)
-{
-	const int8_t *q = p->q + b * PANEL * BLOCK;
-	const int32_t *h = p->h + b * PANEL * 2;
-	struct half_codes c = half_codes(k, w, 0);
-	struct vf first[PANEL];
-
-	for (int i = 0; i < n; i++)
-		first[i] = add_first(k, p, b, i, s, half_product(k, &c, q + i * BLOCK, h + i),
-				     sum[i]);
-	c = half_codes(k, w, 1);
-	for (int i = 0; i < n; i++)
-		sum[i] = add_second(k, p, b, i, s, half_product(k, &c, q + i * BLOCK + 16,
-								h + PANEL + i), first[i], sum[i]);
-}
 #endif

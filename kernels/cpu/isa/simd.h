@@ -117,6 +117,73 @@ INLINE struct vf v_load_u8(const uint8_t *p)
 {
 	return V(v_load_u8_half(p), v_load_u8_half(p + 8));
 }
+#elif defined(ISA_neon)
+#include <arm_neon.h>
+struct vf { float32x4_t v[4]; };
+#define V_EACH(expr) \
+	do { \
+		struct vf r; \
+		_Pragma("GCC unroll 4") \
+		for (int i = 0; i < 4; i++) \
+			r.v[i] = (expr); \
+		return r; \
+	} while (0)
+#define V_BINARY(name, expr) INLINE struct vf name(struct vf a, struct vf b) { V_EACH(expr); }
+/* The second of two that are equal or of which one is no number, as everywhere else. */
+INLINE float32x4_t v_max_part(float32x4_t a, float32x4_t b)
+{
+	return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+INLINE float32x4_t v_min_part(float32x4_t a, float32x4_t b)
+{
+	return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+INLINE struct vf v_load(const float *p) { V_EACH(vld1q_f32(p + 4 * i)); }
+INLINE void v_store(float *p, struct vf a)
+{
+#pragma GCC unroll 4
+	for (int i = 0; i < 4; i++)
+		vst1q_f32(p + 4 * i, a.v[i]);
+}
+INLINE struct vf v_set(float x) { V_EACH(vdupq_n_f32(x)); }
+V_BINARY(v_add, vaddq_f32(a.v[i], b.v[i]))
+V_BINARY(v_sub, vsubq_f32(a.v[i], b.v[i]))
+V_BINARY(v_mul, vmulq_f32(a.v[i], b.v[i]))
+V_BINARY(v_div, vdivq_f32(a.v[i], b.v[i]))
+V_BINARY(v_max, v_max_part(a.v[i], b.v[i]))
+V_BINARY(v_min, v_min_part(a.v[i], b.v[i]))
+INLINE struct vf v_fma(struct vf a, struct vf b, struct vf c)
+{
+	V_EACH(vfmaq_f32(c.v[i], a.v[i], b.v[i]));
+}
+INLINE struct vf v_round(struct vf a) { V_EACH(vrndnq_f32(a.v[i])); }
+INLINE float32x4_t v_pow2_part(float32x4_t n)
+{
+	int32x4_t i = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
+
+	return vreinterpretq_f32_s32(vshlq_n_s32(i, 23));
+}
+INLINE struct vf v_pow2(struct vf a) { V_EACH(v_pow2_part(a.v[i])); }
+INLINE struct vf v_load_f16(const uint16_t *p)
+{
+	V_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
+}
+INLINE struct vf v_whole(int16x8_t a, int16x8_t b)     /* sixteen whole numbers */
+{
+	return (struct vf){ { vcvtq_f32_s32(vmovl_s16(vget_low_s16(a))),
+			      vcvtq_f32_s32(vmovl_s16(vget_high_s16(a))),
+			      vcvtq_f32_s32(vmovl_s16(vget_low_s16(b))),
+			      vcvtq_f32_s32(vmovl_s16(vget_high_s16(b))) } };
+}
+INLINE struct vf v_load_i8(const int8_t *p)
+{
+	return v_whole(vmovl_s8(vld1_s8(p)), vmovl_s8(vld1_s8(p + 8)));
+}
+INLINE struct vf v_load_u8(const uint8_t *p)
+{
+	return v_whole(vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p))),
+			vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p + 8))));
+}
 #else
 struct vf { float f[16]; };
 #define V_EACH(expr) \
@@ -198,6 +265,17 @@ INLINE struct vf v_abs(struct vf a)
 			} \
 		return x.f[0]; \
 	}
+#elif defined(ISA_neon)
+#define V_ACROSS(name, expr, op) \
+	INLINE float name(struct vf x) \
+	{ \
+		float32x4_t y = op(op(x.v[0], x.v[2]), op(x.v[1], x.v[3])); \
+		float a, b; \
+		y = op(y, vextq_f32(y, y, 2)); \
+		a = vgetq_lane_f32(y, 0); \
+		b = vgetq_lane_f32(y, 1); \
+		return (expr); \
+	}
 #else
 #if defined(ISA_avx512)
 INLINE __m256 v_low(struct vf x) { return _mm512_castps512_ps256(x.v); }
@@ -216,8 +294,13 @@ INLINE __m256 v_high(struct vf x) { return x.b; }
 		return _mm_cvtss_f32(_mm_##op##_ss(z, _mm_movehdup_ps(z))); \
 	}
 #endif
+#if defined(ISA_neon)
+V_ACROSS(v_sum, a + b, vaddq_f32)
+V_ACROSS(v_largest, a > b ? a : b, v_max_part)
+#else
 V_ACROSS(v_sum, a + b, add)
 V_ACROSS(v_largest, a > b ? a : b, max)
+#endif
 
 /* exp(x) within 2 ulp for x in -87..88; below it underflows to 2^-126 or less, never to NaN.
  * x = n ln2 + r, |r| <= ln2/2; the polynomial is the Taylor series of exp(r) to degree 7. */

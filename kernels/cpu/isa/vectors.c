@@ -138,6 +138,9 @@ void K(halves)(const float *x, uint16_t *y, int n)
 #if defined(ISA_generic)
 		for (int j = i; j < i + 8; j++)
 			y[j] = quant_f32_to_f16(x[j]);
+#elif defined(ISA_neon)
+		for (int j = i; j < i + 8; j += 4)
+			vst1_u16(y + j, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(x + j))));
 #else
 		_mm_storeu_si128((void *)(y + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), 0));
 #endif
