@@ -68,9 +68,19 @@ void tile_store(int t, void *p, long stride)
 		memcpy((uint8_t *)p + r * stride, unit.tile[t].v[r], (size_t)unit.tile[t].bytes);
 }
 
-/* For row m and column n (of 32 bits) of sum, k over the columns of a, which are the rows of b. */
+/* Row m of sum: columns n (of 32 bits), j over the bytes of one; x: 4 bytes of row m of a. */
+static void add_four(int32_t *sum, int columns, const int8_t *x, const int8_t *b)
+{
+	for (int n = 0; n < columns; n++)
+		for (int j = 0; j < 4; j++)
+			sum[n] += x[j] * b[4 * n + j];
+}
+
+/* For row m of sum, k over the columns of a (of 32 bits), which are the rows of b. */
 void tile_dot(int sum, int a, int b)
 {
+	int32_t total[TILE_ROW_BYTES / 4];
+
 	check(sum);
 	check(a);
 	check(b);
@@ -79,15 +89,12 @@ void tile_dot(int sum, int a, int b)
 	assert(unit.tile[sum].rows == unit.tile[a].rows);
 	assert(unit.tile[sum].bytes == unit.tile[b].bytes);
 	assert(unit.tile[a].bytes / 4 == unit.tile[b].rows);
-	for (int m = 0; m < unit.tile[sum].rows; m++)
-		for (int n = 0; n < unit.tile[sum].bytes / 4; n++) {
-			int32_t total;
-
-			memcpy(&total, &unit.tile[sum].v[m][4 * n], 4);
-			for (int k = 0; k < unit.tile[a].bytes; k++)
-				total += unit.tile[a].v[m][k] *
-					 unit.tile[b].v[k / 4][4 * n + k % 4];
-			memcpy(&unit.tile[sum].v[m][4 * n], &total, 4);
-		}
+	for (int m = 0; m < unit.tile[sum].rows; m++) {
+		memcpy(total, unit.tile[sum].v[m], sizeof(total));
+		for (int k = 0; k < unit.tile[b].rows; k++)
+			add_four(total, unit.tile[sum].bytes / 4, &unit.tile[a].v[m][4 * k],
+				 unit.tile[b].v[k]);
+		memcpy(unit.tile[sum].v[m], total, (size_t)unit.tile[sum].bytes);
+	}
 	unit.multiplied = true;
 }
