@@ -74,6 +74,8 @@ static void test_resume(void **state)
 	assert_refused("/resume ../../etc/passwd", "no saved chat");
 	snprintf(line, sizeof(line), "/resume %.8s", strrchr(place, '/') + 1);
 	assert_refused(line, "more than one");  /* both were made today */
+	line[12] = '\0';        /* the year, which is no number of the list */
+	assert_refused(line, "more than one");
 	run("/resume 2");
 	assert_int_equal(t.chat->n, 4);
 	assert_string_equal(t.chat->system, "be brief");

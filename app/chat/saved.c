@@ -189,31 +189,38 @@ void saved_describe(struct saved *s)
 	free(path);
 }
 
-/* Index in the list, -1 with err. */
-static int find(const struct saved *list, int n, const char *what, char err[ERR_MAX])
+/* The only chat that begins so; -1: none does, -2: several. */
+static int beginning(const struct saved *list, int n, const char *what)
 {
-	size_t len = strlen(what);
 	int found = -1;
 
-	if (!len)
-		return 0;
-	if (len < 6 && strspn(what, "0123456789") == len) {
-		found = atoi(what) - 1;
-		if (found >= 0 && found < n)
-			return found;
-		return fail(err, "there is no chat number %s; /sessions lists 1 to %d", what, n);
-	}
 	for (int i = 0; i < n; i++) {
 		if (!strcmp(list[i].id, what))
 			return i;
-		if (strncmp(list[i].id, what, len))
-			continue;
-		if (found >= 0)
-			return fail(err, "more than one saved chat begins with '%s'", what);
-		found = i;
+		if (!strncmp(list[i].id, what, strlen(what)))
+			found = found == -1 ? i : -2;
 	}
-	return found >= 0 ? found : fail(err, "there is no saved chat '%s'; /sessions lists them",
-					 what);
+	return found;
+}
+
+/* Index in the list, -1 with err.  An ID begins with the year: digits are a number of the list as
+ * far as that goes, else the beginning of an ID. */
+static int find(const struct saved *list, int n, const char *what, char err[ERR_MAX])
+{
+	size_t len = strlen(what);
+	bool digits = len < 6 && strspn(what, "0123456789") == len;
+	int found = len && digits ? atoi(what) - 1 : -1;
+
+	if (!len || (found >= 0 && found < n))
+		return len ? found : 0;
+	found = beginning(list, n, what);
+	if (found >= 0)
+		return found;
+	if (found == -2)
+		return fail(err, "more than one saved chat begins with '%s'", what);
+	if (digits)
+		return fail(err, "there is no chat number %s; /sessions lists 1 to %d", what, n);
+	return fail(err, "there is no saved chat '%s'; /sessions lists them", what);
 }
 
 char *saved_path(const char *what, char err[ERR_MAX])
