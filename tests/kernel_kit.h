@@ -36,8 +36,11 @@ struct fixture {
 	float x[N][COLS], w[ROWS][COLS];
 };
 
-/* Random blocks; f16 fields are kept finite by clearing the exponent's top bits. */
-static inline void random_rows(struct fixture *f, enum quant_type type)
+enum { RANDOM = -1 };           /* or the byte that all of a matrix's blocks are made of */
+
+/* Blocks of random bytes, or of one; f16 fields are kept finite by clearing the exponent's top
+ * bits. */
+static inline void fill_rows(struct fixture *f, enum quant_type type, int fill)
 {
 	const struct quant_info *q = quant_info((int)type);
 	const struct type_facts t = type_facts(type);
@@ -45,7 +48,7 @@ static inline void random_rows(struct fixture *f, enum quant_type type)
 
 	f->raw = malloc(bytes);
 	for (size_t i = 0; i < bytes; i++)
-		f->raw[i] = (uint8_t)rnd();
+		f->raw[i] = (uint8_t)(fill == RANDOM ? (int)rnd() : fill);
 	if (type == QUANT_F32)
 		for (size_t i = 0; i < bytes / 4; i++) {
 			float v = uniform();
@@ -62,13 +65,15 @@ static inline void random_rows(struct fixture *f, enum quant_type type)
 		quant_row(type, f->raw + (size_t)r * quant_bytes(q, COLS), f->w[r], COLS);
 }
 
-static inline void activations(struct fixture *f, const struct cpu_kernels *k)
+/* Random, or in each column all as large as they can be. */
+static inline void activations(struct fixture *f, const struct cpu_kernels *k, bool random)
 {
 	size_t blocks = PANELS * COLS / BLOCK * PANEL;
 
 	for (int c = 0; c < N; c++)
 		for (int j = 0; j < COLS; j++)
-			f->x[c][j] = uniform() * (j == 77 ? 30.0f : 1.0f);
+			f->x[c][j] = random ? uniform() * (j == 77 ? 30.0f : 1.0f) :
+				     c % 2 ? 1.0f : -1.0f;
 	memset(f->x[3], 0, sizeof(f->x[3]));    /* an all-zero row must not divide by zero */
 	f->a = (struct act){ .k = COLS, .ldf = COLS, .f = f->x[0], .q = malloc(blocks * BLOCK),
 			     .d = malloc(blocks * 8), .s = malloc(blocks * 4),
@@ -77,14 +82,14 @@ static inline void activations(struct fixture *f, const struct cpu_kernels *k)
 		k->quantise(&f->a, c, 0, COLS / BLOCK);
 }
 
-static inline struct fixture *open_fixture(const struct cpu_kernels *k, enum quant_type type,
-					   bool packed)
+static inline struct fixture *open_filled(const struct cpu_kernels *k, enum quant_type type,
+					  bool packed, int fill)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 	int units = (ROWS + UNIT - 1) / UNIT;
 
-	random_rows(f, type);
-	activations(f, k);
+	fill_rows(f, type, fill);
+	activations(f, k, fill == RANDOM);
 	f->m = (struct mat){ .type = type, .rows = ROWS, .cols = COLS, .data = f->raw,
 			     .mul = k->floats };
 	if (!packed)
@@ -96,6 +101,12 @@ static inline struct fixture *open_fixture(const struct cpu_kernels *k, enum qua
 	f->m.data = f->packed;
 	f->m.mul = k->packed(type);
 	return f;
+}
+
+static inline struct fixture *open_fixture(const struct cpu_kernels *k, enum quant_type type,
+					   bool packed)
+{
+	return open_filled(k, type, packed, RANDOM);
 }
 
 static inline void close_fixture(struct fixture *f)

@@ -159,15 +159,13 @@ static void stages(const struct mk_spec *spec, enum cache cache)
 	struct rig b = open_watched(cuda, spec, cache, NULL, &seen_cuda);
 	struct rig a = open_watched(&backend_cpu, spec, cache, "float", &seen_cpu);
 	double few = 0, prompt = compare_stages(&a, &seen_cpu, &b, &seen_cuda, 0, 70, false);
-	/* the cpu backend has no int8 kernels for these */
-	bool alike = strcmp(spec->type, "Q2_K") && strcmp(spec->type, "Q3_K");
 
 	close_rig(&a);
 	a = open_watched(&backend_cpu, spec, cache, "auto", &seen_cpu);
 	for (int pos = 0; pos < 16; pos += 8)
-		compare_stages(&a, &seen_cpu, &b, &seen_cuda, pos, 8, alike);
+		compare_stages(&a, &seen_cpu, &b, &seen_cuda, pos, 8, true);
 	for (int n = 1; n <= 16; n++) {
-		double d = compare_stages(&a, &seen_cpu, &b, &seen_cuda, n, n, alike);
+		double d = compare_stages(&a, &seen_cpu, &b, &seen_cuda, n, n, true);
 
 		few = d > few || isnan(d) ? d : few;
 	}
@@ -177,7 +175,7 @@ static void stages(const struct mk_spec *spec, enum cache cache)
 	forget(&seen_cuda);
 	close_rig(&a);
 	close_rig(&b);
-	assert_true(few < (alike ? 0.01 : 0.05));
+	assert_true(few < 0.01);
 	assert_true(prompt < (cache ? 0.04 : 0.01));
 }
 

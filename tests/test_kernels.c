@@ -29,9 +29,9 @@ static double seen(const struct fixture *f, bool packed, int c, int j)
 	return (double)step_of(f, c, j) * f->a.q[block * BLOCK + (size_t)(j % BLOCK)];
 }
 
-static void check_type(const struct cpu_kernels *k, enum quant_type type, bool packed)
+static void check_type(const struct cpu_kernels *k, enum quant_type type, bool packed, int fill)
 {
-	struct fixture *f = open_fixture(k, type, packed);
+	struct fixture *f = open_filled(k, type, packed, fill);
 	float y[N][ROWS + 1], one[N][ROWS + 1];
 
 	for (int c = 0; c < N; c++)
@@ -65,10 +65,22 @@ static void test_products(void **state)
 	const struct cpu_kernels *k = *state;
 
 	for (int i = 0; i < N_TYPES; i++) {
-		check_type(k, types[i], false);
+		check_type(k, types[i], false, RANDOM);
 		if (pack_can(types[i]))
-			check_type(k, types[i], true);
+			check_type(k, types[i], true, RANDOM);
 	}
+}
+
+/* The largest codes times the largest activations: sums that do not fit would show. */
+static void test_largest(void **state)
+{
+	const struct cpu_kernels *k = *state;
+	static const int fills[] = { 0xff, 0x80, 0 };
+
+	for (int i = 0; i < N_TYPES; i++)
+		for (int j = 0; j < 3; j++)
+			if (pack_can(types[i]))
+				check_type(k, types[i], true, fills[j]);
 }
 
 /* The same bits, whoever computes them; only the generic kernels do not fuse. */
@@ -99,8 +111,7 @@ static void test_packing_covers(void **state)
 	for (int i = 0; i < N_TYPES; i++)
 		assert_int_equal(pack_can(types[i]),
 				 types[i] != QUANT_F32 && types[i] != QUANT_F16 &&
-				 types[i] != QUANT_BF16 && types[i] != QUANT_Q2_K &&
-				 types[i] != QUANT_Q3_K);
+				 types[i] != QUANT_BF16);
 }
 
 /* int8 codes within half a step of the value, sums exact. */
@@ -352,6 +363,7 @@ static int run_all(const char *name)
 	const struct cpu_kernels *k = cpu_kernels_find(name, err);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate(test_products, (void *)k),
+		cmocka_unit_test_prestate(test_largest, (void *)k),
 		cmocka_unit_test_prestate(test_quantise, (void *)k),
 		cmocka_unit_test_prestate(test_vectors, (void *)k),
 		cmocka_unit_test_prestate(test_lengths, (void *)k),

@@ -192,7 +192,7 @@ static void row_Q2_K(const uint8_t *p, float *y)
 }
 
 /* Six-bit scale of group g: low four bits in a nibble of b[0..7], high two in b[8..11]. */
-static int scale_q3_k(const uint8_t *b, int g)
+int quant_q3_scale(const uint8_t *b, int g)
 {
 	return (b[g % 8] >> g / 8 * 4 & 15) | (b[8 + g % 4] >> g / 4 * 2 & 3) << 4;
 }
@@ -203,7 +203,7 @@ static void row_Q3_K(const uint8_t *p, float *y)
 	float d = half_at(p + 108);
 
 	for (int g = 0; g < 16; g++) {
-		float dl = d * (float)(scale_q3_k(scale, g) - 32);
+		float dl = d * (float)(quant_q3_scale(scale, g) - 32);
 
 		for (int e = 16 * g; e < 16 * g + 16; e++) {
 			int set = high[e % 32] >> e / 32 & 1;   /* a clear bit subtracts 4 */

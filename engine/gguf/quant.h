@@ -27,6 +27,7 @@ const char *quant_name(uint32_t number);                /* of any type in a file
 static const int8_t quant_iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53,
 				      69, 89, 113 };
 int quant_iq4_scale(const uint8_t *block, int g);       /* of group g of IQ4_XS: 0..63 */
+int quant_q3_scale(const uint8_t *scales, int g);       /* of group g of Q3_K: 0..63 */
 size_t quant_bytes(const struct quant_info *, int64_t n);  /* n elements, a multiple of block */
 
 /* *q8: the type that is asked for keys or values is q8_0; else it must be f16, or NULL. */

@@ -12,7 +12,6 @@
 enum type_kind {
 	TYPE_FLOAT,             /* the numbers themselves */
 	TYPE_PACKED,            /* codes; the cpu interleaves rows for its integer products */
-	TYPE_ROWS,              /* codes; the cpu multiplies rows as they are in the file */
 };
 enum {                          /* flags */
 	TYPE_PLAIN = 0,
@@ -38,8 +37,8 @@ enum { TYPE_SUPER = 256 };      /* elements of a block whose groups have scales 
 	_(x, Q5_0,    6,  32,  22, PACKED,  5, 16, PLAIN,    0,   0,   2,  6,  2, 0, 9.2f, Q5_0) \
 	_(x, Q5_1,    7,  32,  24, PACKED,  5,  0, MIN,      0,   0,   4,  8,  4, 0, 9.2f, Q5_1) \
 	_(x, Q8_0,    8,  32,  34, PACKED,  8,  0, PLAIN,    0,   0,   0,  2,  2, 0,   74, Q8_0) \
-	_(x, Q2_K,   10, 256,  84, ROWS,    2,  0, BOTH,    80,   0,   0, 16, 16, 4,   16, Q4_0) \
-	_(x, Q3_K,   11, 256, 110, ROWS,    3,  4, HALVES, 108,  96,   0, 32, 16, 2,   42, Q4_0) \
+	_(x, Q2_K,   10, 256,  84, PACKED,  2,  0, BOTH,    80,   0,   0, 16, 16, 4,   16, Q4_0) \
+	_(x, Q3_K,   11, 256, 110, PACKED,  3,  4, HALVES, 108,  96,   0, 32, 16, 2,   42, Q4_0) \
 	_(x, Q4_K,   12, 256, 144, PACKED,  4,  0, MIN,      0,   4,   0, 16, 16, 0,  256, Q5_0) \
 	_(x, Q5_K,   13, 256, 176, PACKED,  5,  0, MIN,      0,   4,  16, 48, 16, 0,  530, Q5_1) \
 	_(x, Q6_K,   14, 256, 210, PACKED,  6, 32, HALVES, 208, 192, 128,  0, 16, 2, 1366, Q8_0) \
@@ -52,7 +51,6 @@ enum { TYPE_SUPER = 256 };      /* elements of a block whose groups have scales 
 #define TYPE_IF_PACKED(f, ID, number, block, bytes, kind, ...) TYPE_IS_##kind(f(ID))
 #define TYPE_IS_PACKED(...) __VA_ARGS__
 #define TYPE_IS_FLOAT(...)
-#define TYPE_IS_ROWS(...)
 
 /* Types that exist elsewhere and that do not run here: a name helps more than a number. */
 #define FOREIGN_TYPES(_) \

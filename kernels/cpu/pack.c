@@ -5,8 +5,11 @@
  *   high5  64 B      bit g of byte 4r+i = bit 4 of column 4g+i; bit 4+g = that of column 16+4g+i
  *   high6  2 x 64 B  bits 2g.. of byte 4r+i = bits 4-5 of column 4g+i (plane 1: of 16+4g+i)
  *   bytes  8 x 64 B  (Q8_0, instead of low) plane g: code + 128 of column 4g+i
+ *   two    2 x 64 B  (Q2_K, Q3_K, instead of low) as high6, of bits 0-1
+ *   third  64 B      (Q3_K) as high5, of bit 2
  *   scales           f16 d[16], then f16 m[16] (Q4_1, Q5_1); u8 sc[16], u8 m[16] (Q4_K, Q5_K);
- *                    i8 sc[2][16], one for each half of the block (Q6_K, IQ4_XS)
+ *                    i8 sc[2][16], one for each half of the block (Q3_K, Q6_K, IQ4_XS);
+ *                    u8 sc[2][16], the half's m in the upper four bits (Q2_K)
  * and the 256-column types begin every eighth block with f16 d[16] (and f16 dmin[16]).
  * Codes are the unsigned ones of the file; invariant: packing loses nothing. */
 #include "kernels/cpu/cpu.h"
@@ -94,6 +97,21 @@ static void read_k6(const struct type_facts *f, const uint8_t *p, int g, struct 
 	memcpy(b->scale, p + f->at_scales + half * 8 + quarter * 2, 2);
 }
 
+/* Q2_K and Q3_K: of Q2_K's scales each byte has a minimum too. */
+static void read_k23(const struct type_facts *f, const uint8_t *p, int g, struct block *b)
+{
+	const uint8_t *high = p + f->at_high, *q = p + f->at_codes + g / 4 * 32;
+
+	for (int i = 0; i < 32; i++) {
+		b->code[i] = q[i] >> g % 4 * 2 & 3;
+		if (f->bits == 3)
+			b->code[i] |= (uint8_t)((high[i] >> g & 1) << 2);
+	}
+	for (int i = 0; i < 2; i++)
+		b->scale[i] = f->bits == 2 ? p[f->at_scales + 2 * g + i] :
+			      (uint8_t)(quant_q3_scale(p + f->at_scales, 2 * g + i) - 32);
+}
+
 static void read_iq4_xs(const struct type_facts *f, const uint8_t *p, int g, struct block *b)
 {
 	nibbles(p + f->at_codes + 16 * g, b->code);
@@ -109,6 +127,8 @@ static void read_block(const struct type_facts *f, const uint8_t *row, int b, st
 	out->m = out->d + 2;
 	if (f->block != TYPE_SUPER)
 		read_small(f, p, out);
+	else if (f->bits < 4)
+		read_k23(f, p, b % 8, out);
 	else if (f->bits == 6)
 		read_k6(f, p, b % 8, out);
 	else if (f->flags & TYPE_TABLE)
@@ -117,56 +137,65 @@ static void read_block(const struct type_facts *f, const uint8_t *row, int b, st
 		read_k45(f, p, b % 8, out);
 }
 
-/* The upper bits of a row's codes, in the bytes of planes high5 or high6. */
-static void put_high(int bits, const uint8_t code[32], uint8_t *dst)
+/* One bit of each code of a row, in the bytes of a plane like high5. */
+static void put_ones(const uint8_t code[32], int bit, uint8_t *dst)
+{
+	uint8_t h[4] = { 0 };
+
+	for (int i = 0; i < 32; i++)
+		h[i % 4] |= (uint8_t)((code[i] >> bit & 1) << i / 4);
+	memcpy(dst, h, 4);
+}
+
+/* Two bits of each, from `bit` on, in those of planes like high6. */
+static void put_twos(const uint8_t code[32], int bit, uint8_t *dst)
 {
 	uint8_t h[2][4] = { { 0 } };
 
-	for (int g = 0; g < 4; g++)
-		for (int i = 0; i < 4; i++) {
-			uint8_t first = code[4 * g + i] >> 4, second = code[16 + 4 * g + i] >> 4;
-
-			if (bits == 5) {
-				h[0][i] |= (uint8_t)(first << g | second << (4 + g));
-			} else {
-				h[0][i] |= (uint8_t)(first << 2 * g);
-				h[1][i] |= (uint8_t)(second << 2 * g);
-			}
-		}
+	for (int i = 0; i < 32; i++)
+		h[i / 16][i % 4] |= (uint8_t)((code[i] >> bit & 3) << i % 16 / 4 * 2);
 	memcpy(dst, h[0], 4);
-	if (bits == 6)
-		memcpy(dst + 64, h[1], 4);
+	memcpy(dst + 64, h[1], 4);
 }
 
-static void put_codes(int bits, const uint8_t code[32], int r, uint8_t *dst)
+static void put_nibbles(const uint8_t code[32], uint8_t *dst)
 {
 	uint8_t both[16];
 
-	if (bits == 8) {
-		for (int g = 0; g < 8; g++)
-			memcpy(dst + g * 64 + 4 * r, code + 4 * g, 4);
-		return;
-	}
 	for (int i = 0; i < 16; i++)
 		both[i] = (uint8_t)((code[i] & 15) | code[i + 16] << 4);
 	for (int g = 0; g < 4; g++)
-		memcpy(dst + g * 64 + 4 * r, both + 4 * g, 4);
-	if (bits > 4)
-		put_high(bits, code, dst + 256 + 4 * r);
+		memcpy(dst + g * 64, both + 4 * g, 4);
+}
+
+/* dst: the places of a row in the planes of a block. */
+static void put_codes(int bits, const uint8_t code[32], uint8_t *dst)
+{
+	if (bits == 8)
+		for (int g = 0; g < 8; g++)
+			memcpy(dst + g * 64, code + 4 * g, 4);
+	else if (bits < 4)
+		put_twos(code, 0, dst);
+	else
+		put_nibbles(code, dst);
+	if (bits == 3)
+		put_ones(code, 2, dst + 128);
+	else if (bits == 5)
+		put_ones(code, 4, dst + 256);
+	else if (bits == 6)
+		put_twos(code, 4, dst + 256);
 }
 
 /* Scales behind the planes of a block, in which row r has its places. */
 static void put_scales(const struct type_facts *f, const struct block *b, int r, uint8_t *after)
 {
-	bool min = f->flags & TYPE_MIN;
-
 	if (f->block == TYPE_SUPER) {
 		after[r] = b->scale[0];
-		after[16 + r] = min ? b->min : b->scale[1];
+		after[16 + r] = f->flags == TYPE_MIN ? b->min : b->scale[1];
 		return;
 	}
 	memcpy(after + 2 * r, b->d, 2);
-	if (min)
+	if (f->flags & TYPE_MIN)
 		memcpy(after + 32 + 2 * r, b->m, 2);
 }
 
@@ -194,7 +223,7 @@ void pack_unit(enum quant_type type, const uint8_t *src, int rows, int cols, int
 			struct block one;
 
 			read_block(&f, src + (size_t)(u * UNIT + r) * row_bytes, b, &one);
-			put_codes(s.bits, one.code, r, dst);
+			put_codes(s.bits, one.code, dst + 4 * r);
 			put_scales(&f, &one, r, dst + s.bits * 64);
 			if (super != dst)
 				put_super(&f, &one, r, super);

@@ -6,7 +6,7 @@
 #include "engine/gguf/quant.h"
 
 struct pack_shape {
-	int bits;               /* of a code: 4, 5, 6 or 8 */
+	int bits;               /* of a code: 2 to 6, or 8 */
 	int super_bytes;        /* in front of every eighth block, where scales have scales */
 	int bytes;              /* of a block: planes, and the scales behind them */
 };

@@ -3,27 +3,38 @@
  * One source for all instruction sets: generic C, AVX2 (maddubs), AVX-512 with VNNI (dpbusd),
  * AMX, which is AVX-512 and packed_pair.h, and NEON (sdot); what differs is the block product.  See
  * pack.c for the layout.
- * Invariant: y = sum over blocks, in order, of d * (scales of halves * (codes . q)) [+ m * s]. */
+ * Invariant: y = sum over blocks, in order, of d * (scales of halves * (codes . q)) [+ m * s];
+ * d, and with it m, may be one for each half. */
 #include "kernels/cpu/isa/packed.h"
+
+/* sum + the product of one half of block b with column c, given that of the codes. */
+INLINE struct vf add_half(enum quant_type k, const struct panel *p, int b, int half, int c,
+			  const struct scales *s, struct vf product, struct vf sum)
+{
+	int at = (b * 2 + half) * PANEL + c;
+
+	sum = v_fma(s->d[half], v_mul(v_set(p->d[at]), product), sum);
+	return has_min(k) ? v_fma(s->m[half], v_set(p->d[at] * (float)p->h[at]), sum) : sum;
+}
 
 /* Block b's product with column c, given that of the first half's codes: what add_second needs. */
 INLINE struct vf add_first(enum quant_type k, const struct panel *p, int b, int c,
 			   const struct scales *s, struct vf lo, struct vf sum)
 {
-	lo = v_mul(v_set(p->d[b * PANEL * 2 + c]), lo);
-	return has_halves(k) ? v_fma(s->d, lo, sum) : lo;
+	if (has_halves(k))
+		return add_half(k, p, b, 0, c, s, lo, sum);
+	return v_mul(v_set(p->d[b * PANEL * 2 + c]), lo);
 }
 
 /* Likewise of the second half's: sum + the product. */
 INLINE struct vf add_second(enum quant_type k, const struct panel *p, int b, int c,
 			    const struct scales *s, struct vf hi, struct vf first, struct vf sum)
 {
-	struct vf scale = v_set(p->d[(b * 2 + 1) * PANEL + c]);
-
 	if (has_halves(k))
-		return v_fma(s->m, v_mul(scale, hi), first);
-	sum = v_fma(s->d, v_fma(scale, hi, first), sum);
-	return has_min(k) ? v_fma(s->m, v_set(p->s[b * PANEL + c]), sum) : sum;
+		return add_half(k, p, b, 1, c, s, hi, first);
+	first = v_fma(v_set(p->d[(b * 2 + 1) * PANEL + c]), hi, first);
+	sum = v_fma(s->d[0], first, sum);
+	return has_min(k) ? v_fma(s->m[0], v_set(p->s[b * PANEL + c]), sum) : sum;
 }
 
 #if defined(ISA_avx512)
@@ -79,7 +90,7 @@ INLINE void add_block(enum quant_type k, int n, const uint8_t *w, const struct p
 INLINE void tile(enum quant_type k, int n, const uint8_t *w, int nb, struct panel p, float *y,
 		 int ldy, int left)
 {
-	struct scales s = { v_set(0), v_set(0), v_set(0), v_set(0) };
+	struct scales s = { .super_d = v_set(0) };
 	struct vf sum[PANEL];
 
 	for (int c = 0; c < n; c++)

@@ -20,8 +20,11 @@ INLINE int code_offset(enum quant_type k)       /* what a code has too much */
 {
 	return is_wide(k) ? 128 : type_facts(k).zero;
 }
-/* Each half of a block has a scale, which has a sign. */
-INLINE bool has_halves(enum quant_type k) { return has_super(k) && !has_min(k); }
+/* Each half of a block has a scale: in Q2_K with a minimum of its own, else with a sign. */
+INLINE bool has_halves(enum quant_type k)
+{
+	return has_super(k) && type_facts(k).flags != TYPE_MIN;
+}
 INLINE int super_bytes(enum quant_type k) { return pack_shape(type_facts(k)).super_bytes; }
 INLINE int block_bytes(enum quant_type k) { return pack_shape(type_facts(k)).bytes; }
 
@@ -52,17 +55,12 @@ INLINE struct panel panel_after(struct panel p, int nb)
 			       p.h + columns * 2 };
 }
 
-/* What multiplies a block's sums: d those of the codes (with scales of halves: of the first half's,
- * m of the second half's), m the sum of the activations. */
+/* What multiplies a block's sums: d those of the codes, m those of the activations; of each half,
+ * or the first of both halves. */
 struct scales {
 	struct vf super_d, super_m;     /* factors of 256 columns */
-	struct vf d, m;
+	struct vf d[2], m[2];
 };
-
-INLINE struct vf bytes_float(const uint8_t *p, bool is_signed)
-{
-	return is_signed ? v_load_i8((const int8_t *)p) : v_load_u8(p);
-}
 
 /* Scales in front of block b, if there are any; where its planes begin. */
 INLINE const uint8_t *super_scales(enum quant_type k, const uint8_t *w, int b, struct scales *s)
@@ -79,14 +77,20 @@ INLINE const uint8_t *super_scales(enum quant_type k, const uint8_t *w, int b, s
 INLINE void block_scales(enum quant_type k, const uint8_t *p, struct scales *s)
 {
 	if (!has_super(k)) {
-		s->d = v_load_f16((const void *)p);
+		s->d[0] = v_load_f16((const void *)p);
 		if (has_min(k))
-			s->m = v_load_f16((const void *)(p + 32));
+			s->m[0] = v_load_f16((const void *)(p + 32));
+	} else if (!has_halves(k)) {
+		s->d[0] = v_mul(s->super_d, v_load_u8(p));
+		s->m[0] = v_mul(s->super_m, v_load_u8(p + 16));
+	} else if (has_min(k)) {
+		for (int i = 0; i < 2; i++) {
+			s->d[i] = v_mul(s->super_d, v_load_u4(p + 16 * i, 0));
+			s->m[i] = v_mul(s->super_m, v_load_u4(p + 16 * i, 4));
+		}
 	} else {
-		s->d = v_mul(s->super_d, bytes_float(p, has_halves(k)));
-		/* the scale of the second half, or what is taken off */
-		s->m = v_mul(has_halves(k) ? s->super_d : s->super_m,
-			     bytes_float(p + 16, has_halves(k)));
+		for (int i = 0; i < 2; i++)
+			s->d[i] = v_mul(s->super_d, v_load_i8((const int8_t *)p + 16 * i));
 	}
 }
 

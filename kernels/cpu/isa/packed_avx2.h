@@ -26,30 +26,30 @@ INLINE __m256i dpbusd(__m256i sum, __m256i w, __m256i x)
 }
 #endif
 
-/* Codes of one half's plane g, for rows 8 * part.. */
-INLINE __m256i codes(enum quant_type k, const uint8_t *w, int half, int g, int part)
-{
-	const uint8_t *plane = w + g * 64 + part * 32, *high = w + 256 + part * 32;
-	__m256i q, h;
+typedef __m256i bytes;
 
-	if (bits_of(k) == 8)
-		return _mm256_loadu_si256((const void *)(plane + half * 256));
-	q = _mm256_loadu_si256((const void *)plane);
-	q = _mm256_and_si256(half ? _mm256_srli_epi16(q, 4) : q, _mm256_set1_epi8(15));
-	if (has_table(k))
-		return _mm256_shuffle_epi8(_mm256_xor_si256(_mm256_set1_epi8(-128),
-			_mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)quant_iq4))), q);
-	if (bits_of(k) == 5) {
-		h = _mm256_loadu_si256((const void *)high);
-		h = half ? _mm256_srli_epi16(h, g) : _mm256_slli_epi16(h, 4 - g);
-		q = _mm256_or_si256(q, _mm256_and_si256(h, _mm256_set1_epi8(16)));
-	} else if (bits_of(k) == 6) {
-		h = _mm256_loadu_si256((const void *)(high + half * 64));
-		h = g < 2 ? _mm256_slli_epi16(h, 4 - 2 * g) : _mm256_srli_epi16(h, 2 * g - 4);
-		q = _mm256_or_si256(q, _mm256_and_si256(h, _mm256_set1_epi8(48)));
-	}
-	return q;
+INLINE bytes bits_at(const uint8_t *p, int left, int mask)
+{
+	bytes x = _mm256_loadu_si256((const void *)p);
+
+	if (left)
+		x = left > 0 ? _mm256_slli_epi16(x, left) : _mm256_srli_epi16(x, -left);
+	return _mm256_and_si256(x, _mm256_set1_epi8((char)mask));
 }
+
+INLINE bytes both(bytes a, bytes b)
+{
+	return _mm256_or_si256(a, b);
+}
+
+INLINE bytes iq4(bytes x)
+{
+	__m256i table = _mm256_broadcastsi128_si256(_mm_loadu_si128((const void *)quant_iq4));
+
+	return _mm256_shuffle_epi8(_mm256_xor_si256(_mm256_set1_epi8(-128), table), x);
+}
+
+#include "kernels/cpu/isa/packed_codes.h"
 
 /* The four activations that stand at q, for every row. */
 INLINE __m256i four(const int8_t *q)
@@ -91,7 +91,7 @@ INLINE __m256i sum_pairs(__m256i x)
 	return _mm256_madd_epi16(x, _mm256_set1_epi16(1));
 }
 
-/* As with AVX-VNNI.  4 * 2 * 31 * 127 fits 16 bits, 2 * 2 * 63 * 127 does. */
+/* As with AVX-VNNI.  16 bits hold 4 * 2 * 31 * 127, and of 6 bits 2 * 2 * 63 * 127. */
 INLINE __m256i sixteen(enum quant_type k, const __m256i w[4], const __m256i x[4], __m256i sum)
 {
 	__m256i a = pairs(k, w[0], x[0]), b = pairs(k, w[1], x[1]);
@@ -122,7 +122,7 @@ INLINE struct half_codes half_codes(enum quant_type k, const uint8_t *w, int hal
 	for (int part = 0; part < 2; part++)
 #pragma GCC unroll 4
 		for (int g = 0; g < 4; g++) {
-			c.w[part][g] = codes(k, w, half, g, part);
+			c.w[part][g] = codes(k, w + part * 32, half, g);
 			if (code_offset(k) && !left_offset(k))
 				c.w[part][g] = _mm256_xor_si256(c.w[part][g],
 								_mm256_set1_epi8(-128));

@@ -12,43 +12,30 @@ INLINE struct vf ints_float(struct ints a)
 	return V(_mm512_cvtepi32_ps(a.v));
 }
 
-/* Codes of plane g: lo has the first half's columns, hi those 16 further on. */
-INLINE void codes(enum quant_type k, const uint8_t *w, int g, __m512i *lo, __m512i *hi)
+typedef __m512i bytes;
+
+INLINE bytes bits_at(const uint8_t *p, int left, int mask)
 {
-	const __m512i nibble = _mm512_set1_epi8(15);
-	__m512i q = _mm512_loadu_si512(w + g * 64), h0, h1;
+	bytes x = _mm512_loadu_si512(p);
 
-	if (bits_of(k) == 8) {
-		*lo = q;
-		*hi = _mm512_loadu_si512(w + (g + 4) * 64);
-		return;
-	}
-	*lo = _mm512_and_si512(q, nibble);
-	*hi = _mm512_and_si512(_mm512_srli_epi16(q, 4), nibble);
-	if (has_table(k)) {
-		const __m512i table = _mm512_xor_si512(_mm512_set1_epi8(-128),
-			_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)quant_iq4)));
-
-		*lo = _mm512_shuffle_epi8(table, *lo);
-		*hi = _mm512_shuffle_epi8(table, *hi);
-	}
-	if (bits_of(k) == 5) {
-		const __m512i bit = _mm512_set1_epi8(16);
-
-		h0 = _mm512_loadu_si512(w + 256);
-		*lo = _mm512_or_si512(*lo, _mm512_and_si512(_mm512_slli_epi16(h0, 4 - g), bit));
-		*hi = _mm512_or_si512(*hi, _mm512_and_si512(_mm512_srli_epi16(h0, g), bit));
-	} else if (bits_of(k) == 6) {
-		const __m512i bits = _mm512_set1_epi8(48);
-
-		h0 = _mm512_loadu_si512(w + 256);
-		h1 = _mm512_loadu_si512(w + 320);
-		h0 = g < 2 ? _mm512_slli_epi16(h0, 4 - 2 * g) : _mm512_srli_epi16(h0, 2 * g - 4);
-		h1 = g < 2 ? _mm512_slli_epi16(h1, 4 - 2 * g) : _mm512_srli_epi16(h1, 2 * g - 4);
-		*lo = _mm512_or_si512(*lo, _mm512_and_si512(h0, bits));
-		*hi = _mm512_or_si512(*hi, _mm512_and_si512(h1, bits));
-	}
+	if (left)
+		x = left > 0 ? _mm512_slli_epi16(x, left) : _mm512_srli_epi16(x, -left);
+	return _mm512_and_si512(x, _mm512_set1_epi8((char)mask));
 }
+
+INLINE bytes both(bytes a, bytes b)
+{
+	return _mm512_or_si512(a, b);
+}
+
+INLINE bytes iq4(bytes x)
+{
+	__m512i table = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)quant_iq4));
+
+	return _mm512_shuffle_epi8(_mm512_xor_si512(_mm512_set1_epi8(-128), table), x);
+}
+
+#include "kernels/cpu/isa/packed_codes.h"
 
 INLINE __m512i four(const int8_t *q)
 {
@@ -71,9 +58,8 @@ INLINE void block_product(enum quant_type k, int n, const uint8_t *w, const stru
 	}
 #pragma GCC unroll 4
 	for (int g = 0; g < 4; g++) {
-		__m512i wl, wh;
+		__m512i wl = codes(k, w, 0, g), wh = codes(k, w, 1, g);
 
-		codes(k, w, g, &wl, &wh);
 #pragma GCC unroll 8
 		for (int c = 0; c < n; c++) {
 			const int8_t *x = q + c * BLOCK + 4 * g;

@@ -15,6 +15,10 @@ INLINE int code(int bits, bool table, const uint8_t *w, int r, int j)
 
 	if (bits == 8)
 		return w[(upper * 4 + g) * 64 + at];
+	if (bits < 4) {
+		low = w[upper * 64 + at] >> 2 * g & 3;
+		return bits == 2 ? low : low | (w[128 + at] >> (4 * upper + g) & 1) << 2;
+	}
 	low = w[g * 64 + at] >> 4 * upper & 15;
 	if (bits == 5)
 		return low | (w[256 + at] >> (4 * upper + g) & 1) << 4;

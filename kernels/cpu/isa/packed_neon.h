@@ -25,6 +25,12 @@ INLINE int8x16_t codes(enum quant_type k, const uint8_t *w, int half, int g, int
 	if (bits_of(k) == 8)
 		return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(plane + half * 256),
 						    vdupq_n_u8(128)));
+	if (bits_of(k) < 4) {
+		q = high_bits(w + half * 64 + part * 16, -2 * g, 3);
+		if (bits_of(k) == 3)
+			q = vorrq_u8(q, high_bits(w + 128 + part * 16, 2 - g - 4 * half, 4));
+		return vreinterpretq_s8_u8(q);
+	}
 	q = vld1q_u8(plane);
 	q = half ? vshrq_n_u8(q, 4) : vandq_u8(q, vdupq_n_u8(15));
 	if (has_table(k))

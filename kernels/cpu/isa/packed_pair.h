@@ -22,11 +22,8 @@ INLINE void load_codes(enum quant_type k, const uint8_t *w)
 
 #pragma GCC unroll 4
 	for (int g = 0; g < 4; g++) {
-		__m512i lo, hi;
-
-		codes(k, w, g, &lo, &hi);
-		_mm512_store_si512(plane[0][g], _mm512_sub_epi8(lo, offset));
-		_mm512_store_si512(plane[1][g], _mm512_sub_epi8(hi, offset));
+		_mm512_store_si512(plane[0][g], _mm512_sub_epi8(codes(k, w, 0, g), offset));
+		_mm512_store_si512(plane[1][g], _mm512_sub_epi8(codes(k, w, 1, g), offset));
 	}
 	tile_load(TILE_CODES_0, plane[0], 64);
 	tile_load(TILE_CODES_1, plane[1], 64);
@@ -60,7 +57,7 @@ INLINE void pair_product(enum quant_type k, const uint8_t *w, const struct panel
 INLINE void pair(enum quant_type k, int n, const uint8_t *w, int nb, const struct panel p[2],
 		 float *y, int ldy, int left)
 {
-	struct scales s = { v_set(0), v_set(0), v_set(0), v_set(0) };
+	struct scales s = { .super_d = v_set(0) };
 	struct vf sum[PANEL], more[PANEL];
 	struct pair_sums sums;
 

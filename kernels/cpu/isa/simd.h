@@ -57,6 +57,13 @@ INLINE struct vf v_load_u8(const uint8_t *p)
 {
 	return V(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p))));
 }
+INLINE struct vf v_load_u4(const uint8_t *p, int from)  /* four bits of each byte, `from` on */
+{
+	__m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
+
+	x = _mm512_and_si512(_mm512_srli_epi32(x, (unsigned)from), _mm512_set1_epi32(15));
+	return V(_mm512_cvtepi32_ps(x));
+}
 #elif defined(ISA_avx2)
 #include <immintrin.h>
 struct vf { __m256 a, b; };
@@ -116,6 +123,17 @@ INLINE __m256 v_load_u8_half(const uint8_t *p)
 INLINE struct vf v_load_u8(const uint8_t *p)
 {
 	return V(v_load_u8_half(p), v_load_u8_half(p + 8));
+}
+INLINE __m256 v_load_u4_half(const uint8_t *p, int from)
+{
+	__m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
+
+	x = _mm256_and_si256(_mm256_srli_epi32(x, from), _mm256_set1_epi32(15));
+	return _mm256_cvtepi32_ps(x);
+}
+INLINE struct vf v_load_u4(const uint8_t *p, int from)
+{
+	return V(v_load_u4_half(p, from), v_load_u4_half(p + 8, from));
 }
 #elif defined(ISA_neon)
 #include <arm_neon.h>
@@ -184,6 +202,15 @@ INLINE struct vf v_load_u8(const uint8_t *p)
 	return v_whole(vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p))),
 			vreinterpretq_s16_u16(vmovl_u8(vld1_u8(p + 8))));
 }
+INLINE uint8x8_t v_four_bits(const uint8_t *p, int from)
+{
+	return vand_u8(vshl_u8(vld1_u8(p), vdup_n_s8((int8_t)-from)), vdup_n_u8(15));
+}
+INLINE struct vf v_load_u4(const uint8_t *p, int from)
+{
+	return v_whole(vreinterpretq_s16_u16(vmovl_u8(v_four_bits(p, from))),
+		       vreinterpretq_s16_u16(vmovl_u8(v_four_bits(p + 8, from))));
+}
 #else
 struct vf { float f[16]; };
 #define V_EACH(expr) \
@@ -214,6 +241,7 @@ INLINE struct vf v_pow2(struct vf a) { struct vf r; V_EACH(ldexpf(1.0f, (int)a.f
 INLINE struct vf v_load_f16(const uint16_t *p) { struct vf r; V_EACH(quant_f16_to_f32(p[i])); }
 INLINE struct vf v_load_i8(const int8_t *p) { struct vf r; V_EACH(p[i]); }
 INLINE struct vf v_load_u8(const uint8_t *p) { struct vf r; V_EACH(p[i]); }
+INLINE struct vf v_load_u4(const uint8_t *p, int from) { struct vf r; V_EACH(p[i] >> from & 15); }
 #endif
 
 /* The n numbers at p, of which a vector may have fewer than sixteen: zeros in the other lanes. */
