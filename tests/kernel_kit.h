@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 40 rows: the last unit is half empty; 27 columns: three panels and a part, or a pair and one. */
-enum { COLS = 512, ROWS = 40, N = 27, PANELS = (N + PANEL - 1) / PANEL };
+/* 43 rows: the last unit has eleven; 27 columns: three panels and a part, or a pair and one. */
+enum { COLS = 512, ROWS = 43, N = 27, PANELS = (N + PANEL - 1) / PANEL };
 
 #define TYPE(ID, ...) QUANT_##ID,
 static const enum quant_type types[] = { TENSOR_TYPES(TYPE) };

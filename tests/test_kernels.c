@@ -71,6 +71,37 @@ static void test_products(void **state)
 	}
 }
 
+/* As floats.c says: lane i adds columns i, i + 16, ... in order, then lanes are added in pairs. */
+static float plain_sum(const float *w, const float *x, bool fused)
+{
+	float lane[16] = { 0 };
+
+	for (int j = 0; j < COLS; j++)
+		lane[j % 16] = fused ? fmaf(w[j], x[j], lane[j % 16]) : lane[j % 16] + w[j] * x[j];
+	for (int step = 8; step; step /= 2)
+		for (int i = 0; i < step; i++)
+			lane[i] += lane[i + step];
+	return lane[0];
+}
+
+/* To the bit, of every type; only the generic kernels do not fuse. */
+static void test_floats(void **state)
+{
+	const struct cpu_kernels *k = *state;
+	bool fused = strcmp(k->name, "generic");
+	float y[N][ROWS + 1];
+
+	for (int i = 0; i < N_TYPES; i++) {
+		struct fixture *f = open_fixture(k, types[i], false);
+
+		f->m.mul(&f->m, 0, 3, &f->a, N, y[0], ROWS + 1);
+		for (int c = 0; c < N; c++)
+			for (int r = 0; r < ROWS; r++)
+				assert_true(y[c][r] == plain_sum(f->w[r], f->x[c], fused));
+		close_fixture(f);
+	}
+}
+
 /* The largest codes times the largest activations: sums that do not fit would show. */
 static void test_largest(void **state)
 {
@@ -364,6 +395,7 @@ static int run_all(const char *name)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate(test_products, (void *)k),
 		cmocka_unit_test_prestate(test_largest, (void *)k),
+		cmocka_unit_test_prestate(test_floats, (void *)k),
 		cmocka_unit_test_prestate(test_quantise, (void *)k),
 		cmocka_unit_test_prestate(test_vectors, (void *)k),
 		cmocka_unit_test_prestate(test_lengths, (void *)k),

@@ -49,6 +49,12 @@ INLINE struct vf v_load_f16(const uint16_t *p)
 {
 	return V(_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)));
 }
+INLINE struct vf v_load_bf16(const uint16_t *p)
+{
+	__m512i x = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p));
+
+	return V(_mm512_castsi512_ps(_mm512_slli_epi32(x, 16)));
+}
 INLINE struct vf v_load_i8(const int8_t *p)
 {
 	return V(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p))));
@@ -107,6 +113,16 @@ INLINE struct vf v_load_f16(const uint16_t *p)
 {
 	return V(_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)),
 		 _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8))));
+}
+INLINE __m256 v_load_bf16_half(const uint16_t *p)
+{
+	__m256i x = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p));
+
+	return _mm256_castsi256_ps(_mm256_slli_epi32(x, 16));
+}
+INLINE struct vf v_load_bf16(const uint16_t *p)
+{
+	return V(v_load_bf16_half(p), v_load_bf16_half(p + 8));
 }
 INLINE __m256 v_load_i8_half(const int8_t *p)
 {
@@ -186,6 +202,10 @@ INLINE struct vf v_load_f16(const uint16_t *p)
 {
 	V_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
 }
+INLINE struct vf v_load_bf16(const uint16_t *p)
+{
+	V_EACH(vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vld1_u16(p + 4 * i)), 16)));
+}
 INLINE struct vf v_whole(int16x8_t a, int16x8_t b)     /* sixteen whole numbers */
 {
 	return (struct vf){ { vcvtq_f32_s32(vmovl_s16(vget_low_s16(a))),
@@ -239,6 +259,7 @@ INLINE struct vf v_fma(struct vf a, struct vf b, struct vf c)
 INLINE struct vf v_round(struct vf a) { struct vf r; V_EACH(rintf(a.f[i])); }
 INLINE struct vf v_pow2(struct vf a) { struct vf r; V_EACH(ldexpf(1.0f, (int)a.f[i])); }
 INLINE struct vf v_load_f16(const uint16_t *p) { struct vf r; V_EACH(quant_f16_to_f32(p[i])); }
+INLINE struct vf v_load_bf16(const uint16_t *p) { struct vf r; V_EACH(quant_bf16_to_f32(p[i])); }
 INLINE struct vf v_load_i8(const int8_t *p) { struct vf r; V_EACH(p[i]); }
 INLINE struct vf v_load_u8(const uint8_t *p) { struct vf r; V_EACH(p[i]); }
 INLINE struct vf v_load_u4(const uint8_t *p, int from) { struct vf r; V_EACH(p[i] >> from & 15); }
