@@ -37,6 +37,7 @@ static void everywhere(const char *name, bool exact, bool paper)
 		int limit = i < 4 * 31 ? 1 + i / 4 : LEN;
 
 		begin(i % PROMPTS, temp, (uint64_t)i, 1);
+		engine->strat.cost = NULL;      /* copies are tried whatever they cost here */
 		engine->strat.opt.draft_p_min = 0;
 		engine->strat.opt.rollback_exact = exact;
 		engine->strat.opt.bild_paper = paper;
