@@ -209,10 +209,12 @@ static int find(const struct saved *list, int n, const char *what, char err[ERR_
 {
 	size_t len = strlen(what);
 	bool digits = len < 6 && strspn(what, "0123456789") == len;
-	int found = len && digits ? atoi(what) - 1 : -1;
+	int found = digits ? atoi(what) - 1 : -1;
 
-	if (!len || (found >= 0 && found < n))
-		return len ? found : 0;
+	if (!len)
+		return 0;
+	if (found >= 0 && found < n)
+		return found;
 	found = beginning(list, n, what);
 	if (found >= 0)
 		return found;

@@ -237,10 +237,16 @@ void cost_doubt(struct cost_trial *t)
 	t->plain *= keep;
 }
 
+/* Chance that a draft of any class holds if those before it do. */
+static double mean_chance(const struct cost_odds *o)
+{
+	return (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR);
+}
+
 struct cost_hope cost_hope(const struct cost *p, const struct cost_odds *o, double begin,
 			   double step, int most)
 {
-	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR), all = 1;
+	double chance = mean_chance(o), all = 1;
 	double cold = step > 0 ? cold_seconds(p) : 0;
 	struct cost_hope best = { 1, 1 }, h = { .tokens = 1 };
 
@@ -323,11 +329,10 @@ bool cost_pays(const struct cost *p, int k, double all)
 
 bool cost_further_pays(const struct cost *p, const struct cost_odds *o, int k, double all)
 {
-	double chance = (o->all_held + PRIOR * 0.5) / (o->all_tested + PRIOR);
 	double step = o == &p->self ? p->self_s : p->step_s;
 
 	return near_what_is_known(p, k) &&
-	       all * chance >= cost_rate(p) * (row_seconds(p, k) + step);
+	       all * mean_chance(o) >= cost_rate(p) * (row_seconds(p, k) + step);
 }
 
 int cost_cut(const struct cost *p, const struct cost_odds *o, int k, double *expected)

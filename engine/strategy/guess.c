@@ -46,23 +46,23 @@ int strategy_read(struct strat *s, char err[ERR_MAX])
 	return rc;
 }
 
-/* Seconds of a pass that was not measured yet: as many as its weights are more or less. */
-static double pass_seconds(const struct strat *s, const struct schedule *what)
+/* What a pass that was not measured yet takes, in parts of the big model's: as its weights are. */
+static double pass_part(const struct strat *s, const struct schedule *what)
 {
 	double bytes = (double)schedule_bytes(&s->target->base);
 
-	return bytes > 0 ? s->cost->first_s * (double)schedule_bytes(what) / bytes : 0;
+	return bytes > 0 ? (double)schedule_bytes(what) / bytes : 0;
 }
 
 double strategy_reading(const struct strat *s)
 {
 	const struct cost *p = s->cost;
-	double bytes = (double)schedule_bytes(&s->target->base), each = p->little_read_s;
 	int n = strategy_unread(s);
 
-	if (each == 0 && bytes > 0)
-		each = p->read_s * (double)schedule_bytes(&s->draft->base) / bytes;
-	return n > STEP_MAX ? n * each : 0;
+	if (n <= STEP_MAX)
+		return 0;
+	return n * (p->little_read_s > 0 ? p->little_read_s :
+		    p->read_s * pass_part(s, &s->draft->base));
 }
 
 struct cost_hope strategy_hope(const struct strat *s, bool bridged, int most)
@@ -74,10 +74,10 @@ struct cost_hope strategy_hope(const struct strat *s, bool bridged, int most)
 	if (bridged) {
 		int k = s->bridged->bridge->k;
 
-		begin = p->bridge_s > 0 ? p->bridge_s : pass_seconds(s, s->bridged);
+		begin = p->bridge_s > 0 ? p->bridge_s : p->first_s * pass_part(s, s->bridged);
 		return cost_hope(p, &p->bridge, begin, 0, k < most ? k : most);
 	}
-	step = p->step_s > 0 ? p->step_s : pass_seconds(s, &s->draft->base);
+	step = p->step_s > 0 ? p->step_s : p->first_s * pass_part(s, &s->draft->base);
 	begin = p->begin_s > 0 ? p->begin_s : 2 * step; /* its weights have left the cache */
 	return cost_hope(p, &p->little, begin, step, most);
 }

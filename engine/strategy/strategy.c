@@ -89,7 +89,6 @@ void strategy_add(struct strategy_stats *to, const struct strategy_stats *from)
 	to->plain_s += from->plain_s;
 }
 
-
 void strategy_took(struct strat *s, int k, int n, double draft_s, double verify_s,
 		   double choose_s)
 {
