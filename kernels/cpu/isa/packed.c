@@ -137,7 +137,7 @@ INLINE void tile(enum quant_type k, int n, const uint8_t *w, int nb, struct pane
 	static void mul_##kind(const struct mat *m, int u0, int u1, const struct act *a, int n, \
 			       float *y, int ldy) \
 	{ \
-		walk(m, u0, u1, a, n, y, ldy, K(tiles_##kind), WIDTH); \
+		walk(m, u0, u1, a, n, y, ldy, K(tiles_##kind), PANEL); \
 	}
 #endif
 PACKED_TYPES(MULTIPLY)

@@ -7,8 +7,6 @@
  * Invariant: integers are exact. */
 #ifndef S3D_PACKED_AVX2_H
 #define S3D_PACKED_AVX2_H
-enum { WIDTH = 8 };
-
 /* sum + the four products of unsigned codes w and signed activations x in each 32 bits. */
 #if defined(AVXVNNI_EMULATED)
 INLINE __m256i dpbusd(__m256i sum, __m256i w, __m256i x)

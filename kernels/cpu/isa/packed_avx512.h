@@ -4,7 +4,6 @@
  * to each row's sum.  Invariant: sums are exact. */
 #ifndef S3D_PACKED_AVX512_H
 #define S3D_PACKED_AVX512_H
-enum { WIDTH = 8 };
 struct ints { __m512i v; };     /* one per row */
 
 INLINE struct vf ints_float(struct ints a)

@@ -3,7 +3,6 @@
  * The specification of the others.  Invariant: sums are exact. */
 #ifndef S3D_PACKED_GENERIC_H
 #define S3D_PACKED_GENERIC_H
-enum { WIDTH = 8 };
 struct ints { int32_t v[UNIT]; };
 
 INLINE struct vf ints_float(struct ints a) { struct vf r; V_EACH((float)a.v[i]); }

@@ -7,8 +7,6 @@
  * Invariant: integers are exact. */
 #ifndef S3D_PACKED_NEON_H
 #define S3D_PACKED_NEON_H
-enum { WIDTH = 8 };
-
 /* The codes' upper bits that lie at w, in their place. */
 INLINE uint8x16_t high_bits(const uint8_t *w, int shift, int mask)
 {
