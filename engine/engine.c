@@ -1,5 +1,6 @@
 /* engine.c - see engine.h.  Opens the parts in order and closes them in reverse. */
 #include "engine/engine.h"
+#include "engine/grouping.h"
 #include "engine/draft_compat.h"
 #include "engine/engine_sidecar.h"
 #include "engine/model/window.h"
@@ -312,7 +313,8 @@ static int first_strategy(struct engine *e, const char *name, char err[ERR_MAX])
 static int open_there(struct engine *e, const struct engine_opt *o, struct setup *s,
 		      char err[ERR_MAX])
 {
-	if (plan_all(e, o, s, err) != 0 || open_device(e, s, err) != 0)
+	if (plan_all(e, o, s, err) != 0 || open_device(e, s, err) != 0 ||
+	    grouping_first(e, o, err) != 0)
 		return -1;
 	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .cost = &e->cost,
 				   .skip = &e->skip,

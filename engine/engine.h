@@ -18,6 +18,9 @@ struct engine_opt {
 	const char *strategy;           /* NULL or "": STRATEGY_DEFAULT; "plain" when its little
 					 * model fails that it needs */
 	const char *self_skip;          /* see skip.h; NULL: "auto" */
+	const char *cqil;               /* see grouping.h; NULL: "off" */
+	const char *cqil_draft;         /* of drafts by the model itself; NULL, "": the same */
+	bool cqil_released;
 	const char *chat_template;      /* NULL: by fingerprint */
 	int n_ctx;                      /* 0: the model's own, at most 4096 */
 	int spare_ctx;                  /* positions of caches that the caller will add */
@@ -47,6 +50,9 @@ struct engine {
 	char be_err[ERR_MAX];           /* why "auto" is not a better one; "": nothing to say */
 	struct dev *dev;
 	struct session target;
+	struct grouping group;          /* its layers', see plan.h */
+	struct grouping draft_group;    /* in drafts that the model makes itself */
+	bool drafts_apart;              /* these are not the target's */
 	struct memory_plan plan;
 	struct model *draft_model;      /* NULL: no little model, and draft_err says why if asked */
 	struct dev *draft_dev;
@@ -72,6 +78,11 @@ bool engine_lost(const struct engine *);
 int engine_sidecar(struct engine *, const char *path, char err[ERR_MAX]);
 /* Another chat frame, by name (NULL: by fingerprint); tmpl_err when that cannot be used. */
 void engine_template(struct engine *, const char *name);
+/* Other groups of layers (see grouping.h), or none: between steps.  The text so far is read again.
+ * When it fails all stays as it was. */
+int engine_group(struct engine *, const char *spec, bool released, char err[ERR_MAX]);
+/* What is written now is what the model itself would write. */
+bool engine_exact(const struct engine *);
 /* Between steps; when it fails the strategy before goes on. */
 int engine_strategy(struct engine *, const char *name, char err[ERR_MAX]);
 

@@ -20,6 +20,13 @@ size_t engine_sidecar_kept(const struct engine *e)
 	return e->sidecar ? KEEP_ROWS * KEEP_LAYERS * row : 0;
 }
 
+void engine_sidecar_group(struct engine *e)
+{
+	if (e->sidecar)
+		schedule_make(&e->bridged, e->model, &(struct plan){
+			      .bridge = &e->sidecar->bridge, .group = e->draft_group });
+}
+
 static int attach(struct engine *e, char err[ERR_MAX])
 {
 	const struct bridge *b = &e->sidecar->bridge;
@@ -33,7 +40,7 @@ static int attach(struct engine *e, char err[ERR_MAX])
 	    e->be->draft->bridge(e->dev, b, err) != 0)
 		return -1;
 	gguf_drop_all(e->sidecar->file);   /* packed, or read again */
-	schedule_make(&e->bridged, e->model, &(struct plan){ .bridge = b });
+	engine_sidecar_group(e);
 	e->strat.bridge_smp = sampler_open(b->vocab ? b->n_vocab : e->model->cfg.n_out, b->vocab,
 					   err);
 	if (!e->strat.bridge_smp)

@@ -13,4 +13,6 @@ size_t engine_sidecar_kept(const struct engine *);
  * without. */
 void engine_sidecar_attach(struct engine *);
 void engine_sidecar_detach(struct engine *);
+/* Its drafts run in the groups of draft_group. */
+void engine_sidecar_group(struct engine *);
 #endif

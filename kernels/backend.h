@@ -109,6 +109,7 @@ struct backend {
 	const char *name;       /* "cpu", "cuda" */
 	bool own_memory;        /* what it sets aside is not host memory, and plan counts it */
 	bool can_be_lost;       /* its device may fail for good: the cpu can go on */
+	bool groups;            /* it runs schedules with groups of layers */
 	const struct backend_draft *draft;      /* NULL: it takes no bridges and guesses nothing */
 	/* Bytes that a process may still take where this backend computes, SIZE_MAX: unknown; and
 	 * those that this process takes there now, 0: unknown. */

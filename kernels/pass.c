@@ -24,15 +24,15 @@ int pass_check(const struct pass_limits *p, const struct kv *kv, const struct ba
 	       char err[ERR_MAX])
 {
 	const struct kv_head *head = (const struct kv_head *)kv;        /* NULL: lanes are named */
-	int rows = pass_rows(b);
+	int rows = pass_rows(b), most = schedule_rows(b->run, p->n_batch);
 
 	if (b->run->bridge && bridge_pass_fits(p->cfg, b, p->bridge, head ? head->kept_layer : NULL,
 					       head ? head->n_kept : 0, err) != 0)
 		return -1;
-	if (rows < 1 || rows > p->n_batch || b->n_out < 0 || b->n_out > rows ||
+	if (rows < 1 || rows > most || b->n_out < 0 || b->n_out > rows ||
 	    b->n_out > p->n_out)
 		return fail(err, "forward of %d rows with %d outputs: this device takes %d rows "
-			    "and %d outputs", rows, b->n_out, p->n_batch, p->n_out);
+			    "and %d outputs", rows, b->n_out, most, p->n_out);
 	for (int i = 0; i < rows; i++)
 		if (check_row(p, kv, b, i, err) != 0)
 			return -1;
@@ -58,7 +58,7 @@ int pass_widths(const struct model_config *c, int block, char err[ERR_MAX])
 }
 
 void pass_count(const struct schedule *run, int n_out, struct backend_stage stage[STAGES],
-		size_t (*weights)(const void *ctx, const struct op *, enum stage),
+		size_t (*weights)(const void *ctx, const struct op *, int layer, enum stage),
 		size_t (*cache)(const void *ctx, int layer), const void *ctx)
 {
 	for (int i = 0; i < run->n; i++) {
@@ -66,9 +66,11 @@ void pass_count(const struct schedule *run, int n_out, struct backend_stage stag
 
 		if (op->part == OP_OUTPUT && !n_out)
 			continue;
-		for (int s = op_stages(op).first; s <= (int)op_stages(op).last; s++)
-			stage[s].bytes += weights(ctx, op, (enum stage)s);
-		if (op->part == OP_ATTN)
-			stage[STAGE_ATTEND].bytes += cache(ctx, op->layer);
+		for (int l = op->layer; l < op->layer + op->n_group; l++) {
+			for (int s = op_stages(op).first; s <= (int)op_stages(op).last; s++)
+				stage[s].bytes += weights(ctx, op, l, (enum stage)s);
+			if (op->part == OP_ATTN)
+				stage[STAGE_ATTEND].bytes += cache(ctx, l);
+		}
 	}
 }

@@ -44,11 +44,11 @@ void pass_reach(struct kv *, const struct batch *);
 /* Widths that all kernels take: multiples of `block` columns. */
 int pass_widths(const struct model_config *, int block, char err[ERR_MAX]);
 
-/* Adds to each stage the bytes that a pass with n_out outputs reads in it: weights(ctx, op, stage)
- * of one stage of an operation, in the backend's own formats, and cache(ctx, layer) by a layer's
- * attention. */
+/* Adds to each stage the bytes that a pass with n_out outputs reads in it: weights(ctx, op, layer,
+ * stage) of one stage of an operation, in the backend's own formats, for each of its layers, and
+ * cache(ctx, layer) by a layer's attention. */
 void pass_count(const struct schedule *, int n_out, struct backend_stage stage[STAGES],
-		size_t (*weights)(const void *ctx, const struct op *, enum stage),
+		size_t (*weights)(const void *ctx, const struct op *, int layer, enum stage),
 		size_t (*cache)(const void *ctx, int layer), const void *ctx);
 
 #ifdef __cplusplus

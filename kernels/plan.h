@@ -1,4 +1,5 @@
-/* plan.h - what is asked of a pass: which sub-layers it leaves out, which bridge it goes over.
+/* plan.h - what is asked of a pass: which sub-layers it leaves out, which bridge it goes over,
+ * which layers it runs in groups.
  *
  * Only schedule_make (schedule.h) reads what a plan means; others make and show plans.  A bridge is
  * borrowed, and stays as it is while there are schedules over it. */
@@ -8,10 +9,25 @@
 
 struct bridge;
 
+/* Neighbouring layers that run from one input (CQIL, Zou et al. 2024).  A group of layers k = 0..
+ * that share the input x makes
+ *	a_k = Attn_k(x),  b_k = a_(k-1) + .. + a_(k-bypass) of the same group,
+ *	m_k = MLP_k(x + a_k + b_k),  and leaves  x + the sum of all a_k + m_k. */
+enum { GROUP_MAX = 8 };
+struct grouping {
+	int from, to;           /* layers from..to-1 */
+	int size;               /* P: layers of a group, the last may have fewer; 0, 1: no groups */
+	int bypass;             /* D */
+	/* As the code does that the paper's authors published: it leaves b_k in the sum as well,
+	 * which counts them twice. */
+	bool released;
+};
+
 struct plan {
 	uint64_t skip_attn[MODEL_MAX_LAYERS / 64];      /* a bit for each layer */
 	uint64_t skip_mlp[MODEL_MAX_LAYERS / 64];
 	const struct bridge *bridge;    /* NULL: over none */
+	struct grouping group;          /* layers of which something is left out run alone */
 	/* The text is made by such passes, which drafts are measured against: caches keep the rows
 	 * of them that bridges take.  Else it is a draft, which leaves no trace that stays. */
 	bool target;

@@ -18,7 +18,7 @@ static struct op *add(struct schedule *s, enum op_part part, int layer)
 {
 	struct op *op = &s->op[s->n++];
 
-	*op = (struct op){ .part = part, .layer = layer, .in = { -1, NORM_ATTN } };
+	*op = (struct op){ .part = part, .layer = layer, .n_group = 1, .in = { -1, 1, NORM_ATTN } };
 	return op;
 }
 
@@ -33,21 +33,49 @@ static size_t adapter_bytes(const struct bridge *g, int layer, enum stage stage)
 	return bytes;
 }
 
-/* Attention or MLP of a layer. */
-static void add_sub_layer(struct schedule *s, const struct model *m, enum op_part part, int l)
+/* Bytes of what a stage of a layer multiplies by. */
+static size_t stage_bytes(const struct schedule *s, const struct model *m, int layer,
+			  enum stage stage, bool adapted)
 {
-	struct op *op = add(s, part, l);
+	struct stage_mats w = stage_mats(stage);
+	size_t bytes = adapted ? adapter_bytes(s->bridge, layer, stage) : 0;
 
-	op->in = (struct norm_at){ l, part == OP_MLP ? NORM_FFN : NORM_ATTN };
-	op->adapted = s->bridge && s->bridge->adapt && l >= s->bridge->s;
-	for (int i = op_stages(op).first; i <= (int)op_stages(op).last; i++) {
-		struct stage_mats w = stage_mats((enum stage)i);
+	for (int i = w.first; i < w.first + w.n; i++)
+		bytes += m->layer[layer].mat[i]->bytes;
+	return bytes;
+}
 
-		for (int j = w.first; j < w.first + w.n; j++)
-			op->bytes += m->layer[l].mat[j]->bytes;
-		if (op->adapted)
-			op->bytes += adapter_bytes(s->bridge, l, (enum stage)i);
-	}
+/* Attention or MLP of n layers. */
+static void add_sub_layer(struct schedule *s, const struct model *m, const struct plan *p,
+			  enum op_part part, int layer, int n)
+{
+	struct op *op = add(s, part, layer);
+
+	op->n_group = n;
+	op->bypass = n > 1 ? p->group.bypass : 0;
+	op->released = op->bypass && p->group.released;
+	op->in = (struct norm_at){ layer, n, part == OP_MLP ? NORM_FFN : NORM_ATTN };
+	op->adapted = s->bridge && s->bridge->adapt && layer >= s->bridge->s;
+	for (int i = op_stages(op).first; i <= (int)op_stages(op).last; i++)
+		for (int l = layer; l < layer + n; l++)
+			op->bytes += stage_bytes(s, m, l, (enum stage)i, op->adapted);
+	if (n > s->n_group)
+		s->n_group = n;
+}
+
+/* How many layers run together from `layer` on. */
+static int group_from(const struct plan *p, int n_layers, int layer)
+{
+	const struct grouping *g = &p->group;
+	int to = g->to < n_layers ? g->to : n_layers, n = 0, end;
+
+	if (g->size < 2 || layer < g->from || layer >= to)
+		return 1;
+	end = layer + g->size - (layer - g->from) % g->size;
+	while (layer + n < end && layer + n < to && !plan_has(p->skip_attn, layer + n) &&
+	       !plan_has(p->skip_mlp, layer + n))
+		n++;
+	return n > 1 ? n : 1;
 }
 
 static void add_bridge(struct schedule *s)
@@ -75,7 +103,7 @@ static void set_kept(struct schedule *s, const struct model *m, const struct pla
 
 	for (int i = 1; p->target && i < s->n; i++) {
 		struct op *op = &s->op[i];
-		int to = op->part == OP_OUTPUT ? m->cfg.n_layers : op->layer + 1;
+		int to = op->part == OP_OUTPUT ? m->cfg.n_layers : op->layer + op->n_group;
 
 		op->keep_from = entered;
 		op->keep_to = entered = to;
@@ -96,7 +124,8 @@ static uint64_t make_id(const struct schedule *s)
 
 		h = mix(h, (uint64_t)op->part << 32 | (uint32_t)op->layer);
 		h = mix(h, (uint64_t)op->keep_from << 32 | (uint32_t)op->keep_to);
-		h = mix(h, op->adapted);
+		h = mix(h, (uint64_t)op->n_group << 32 | (uint32_t)op->bypass);
+		h = mix(h, (uint64_t)op->released << 1 | op->adapted);
 	}
 	return h;
 }
@@ -105,17 +134,18 @@ void schedule_make(struct schedule *s, const struct model *m, const struct plan 
 {
 	int n_layers = m->cfg.n_layers;
 
-	*s = (struct schedule){ .bridge = p->bridge };
+	*s = (struct schedule){ .bridge = p->bridge, .n_group = 1 };
 	add(s, OP_EMBED, -1);
-	for (int l = 0; l < n_layers; l++) {
+	for (int l = 0, n; l < n_layers; l += n) {
 		if (s->bridge && l == s->bridge->a) {
 			add_bridge(s);
 			l = s->bridge->s;
 		}
+		n = group_from(p, s->bridge && l < s->bridge->a ? s->bridge->a : n_layers, l);
 		if (!plan_has(p->skip_attn, l))
-			add_sub_layer(s, m, OP_ATTN, l);
+			add_sub_layer(s, m, p, OP_ATTN, l, n);
 		if (!plan_has(p->skip_mlp, l))
-			add_sub_layer(s, m, OP_MLP, l);
+			add_sub_layer(s, m, p, OP_MLP, l, n);
 	}
 	add_output(s, m);
 	for (int i = 0; i + 1 < s->n; i++)
@@ -132,4 +162,9 @@ size_t schedule_bytes(const struct schedule *s)
 	for (int i = 0; i < s->n; i++)
 		bytes += s->op[i].bytes;
 	return bytes;
+}
+
+int schedule_rows(const struct schedule *s, int n_batch)
+{
+	return s->n_group == 1 ? n_batch : n_batch / s->n_group / 8 * 8;
 }

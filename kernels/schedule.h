@@ -21,13 +21,18 @@ enum op_part {
 };
 
 struct norm_at {
-	int layer;              /* -1: the model's last norm */
+	int layer, n;           /* of layers layer..layer+n-1; -1: the model's last norm */
 	enum layer_norm which;
 };
 
 struct op {
 	enum op_part part;
 	int layer;              /* whose matrices; of a bridge the first behind it; else -1 */
+	/* A group of layers from there on, see struct grouping; 1: a layer for itself.  Attention
+	 * of a group leaves the inputs of its MLPs beside the residual stream; they come next. */
+	int n_group;
+	int bypass;
+	bool released;
 	/* What it reads is what enters the layers keep_from..keep_to-1, and is kept by caches that
 	 * keep rows of one of these. */
 	int keep_from, keep_to;
@@ -46,7 +51,8 @@ struct op_stages op_stages(const struct op *);
 
 struct schedule {
 	uint64_t id;            /* equal where all below is equal: names a pass that was recorded */
-	bool whole;             /* the model itself: nothing left out, nothing beside it */
+	bool whole;             /* the model itself, nothing left out, at once or beside it */
+	int n_group;            /* layers of its largest group */
 	const struct bridge *bridge;    /* crossed by one of the operations; NULL: none is */
 	int n;
 	struct op op[2 * MODEL_MAX_LAYERS + 3];
@@ -54,6 +60,9 @@ struct schedule {
 
 void schedule_make(struct schedule *, const struct model *, const struct plan *);
 size_t schedule_bytes(const struct schedule *);         /* all that a pass with outputs reads */
+/* Rows that a pass may have where n_batch are room for one layer: those of a group's layers lie
+ * behind each other, each layer's from a multiple of 8 on.  0: none at all. */
+int schedule_rows(const struct schedule *, int n_batch);
 
 #ifdef __cplusplus
 }

@@ -33,8 +33,16 @@ struct rig {
 	struct model *m;
 	struct dev *d;
 	struct kv *kv;
-	struct schedule whole;  /* the model itself */
+	struct schedule whole;  /* the model itself; with groups of layers if there are any */
+	struct grouping group;
 };
+
+/* From now on layers run in such groups. */
+static inline void group_layers(struct rig *r, const struct grouping *g)
+{
+	r->group = *g;
+	schedule_make(&r->whole, r->m, &(struct plan){ .target = true, .group = *g });
+}
 
 /* What the cache holds: f16, or q8_0 for keys, values or both. */
 enum cache { F16, Q8_KEYS, Q8_VALUES, Q8 };

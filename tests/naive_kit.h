@@ -14,6 +14,7 @@ struct naive {
 	enum cache cache;
 	double *in;             /* (n_layers, CTX, n_embd) rows that entered layers, or NULL */
 	const struct bridge *bridge;    /* whose adapters act now, or NULL */
+	struct grouping group;          /* layers that share their input; size 0: none */
 };
 
 static inline void dense(const struct gguf_tensor *t, const double *x, double *y)
@@ -238,16 +239,12 @@ static inline double naive_act(const struct model_config *c, double x)
 	return x / (1 + exp(-x));
 }
 
-static inline void naive_layer(struct naive *s, int l, int pos, double *x)
+static inline void naive_mlp(struct naive *s, int l, double *x)
 {
 	const struct model_config *c = &s->m->cfg;
 	const struct layer *w = &s->m->layer[l];
-	size_t d = (size_t)c->n_embd;
 	double n[WIDE], y[WIDE], gate[WIDE], up[WIDE];
 
-	if (s->in)
-		memcpy(s->in + ((size_t)l * CTX + (size_t)pos) * d, x, d * sizeof(*x));
-	naive_attend(s, l, pos, x);
 	rms(w->norm[NORM_FFN], x, n, (double)c->norm_eps);
 	dense(w->mat[MAT_GATE], n, gate);
 	dense(w->mat[MAT_UP], n, up);
@@ -260,14 +257,60 @@ static inline void naive_layer(struct naive *s, int l, int pos, double *x)
 	add_residual(c, w->norm[NORM_FFN_POST], y, x);
 }
 
+static inline void naive_layer(struct naive *s, int l, int pos, double *x)
+{
+	size_t d = (size_t)s->m->cfg.n_embd;
+
+	if (s->in)
+		memcpy(s->in + ((size_t)l * CTX + (size_t)pos) * d, x, d * sizeof(*x));
+	naive_attend(s, l, pos, x);
+	naive_mlp(s, l, x);
+}
+
+/* Layers l..l+n-1 from one input by the paper's equations: a_k = A_k(x), b_k the a of the last
+ * `bypass` layers before, m_k = M_k(x + a_k + b_k), x' = x + sum(a_k + m_k); as released b_k stays
+ * in the sum. */
+static inline void naive_group(struct naive *s, int l, int n, int pos, double *x)
+{
+	int d = s->m->cfg.n_embd;
+	double a[GROUP_MAX][WIDE], sum[WIDE];
+
+	memcpy(sum, x, sizeof(*x) * (size_t)d);
+	for (int k = 0; k < n; k++) {
+		double h[WIDE], in[WIDE];
+
+		memcpy(h, x, sizeof(*x) * (size_t)d);
+		naive_attend(s, l + k, pos, h);
+		for (int i = 0; i < d; i++)
+			a[k][i] = h[i] - x[i];
+		for (int j = k - s->group.bypass > 0 ? k - s->group.bypass : 0; j < k; j++)
+			for (int i = 0; i < d; i++)
+				h[i] += a[j][i];
+		memcpy(in, h, sizeof(*x) * (size_t)d);
+		naive_mlp(s, l + k, h);
+		for (int i = 0; i < d; i++)
+			sum[i] += s->group.released ? h[i] - x[i] : a[k][i] + h[i] - in[i];
+	}
+	memcpy(x, sum, sizeof(*x) * (size_t)d);
+}
+
 /* Layers from..to-1 of the model, and the logits behind the last. */
 static inline void naive_layers(struct naive *s, int from, int to, int pos, double *x,
 				double *logits)
 {
 	double n[WIDE];
 
-	for (int l = from; l < to; l++)
-		naive_layer(s, l, pos, x);
+	for (int l = from; l < to; l++) {
+		const struct grouping *g = &s->group;
+		int left = g->to - l, some = left < g->size ? left : g->size;
+
+		if (g->size < 2 || l < g->from || l >= g->to) {
+			naive_layer(s, l, pos, x);
+			continue;
+		}
+		naive_group(s, l, some, pos, x);
+		l += some - 1;
+	}
 	if (to < s->m->cfg.n_layers)
 		return;
 	rms(s->m->norm, x, n, (double)s->m->cfg.norm_eps);
@@ -293,7 +336,7 @@ static inline double distance_in(struct rig *r, enum cache cache, int end, int r
 	const struct model_config *c = &r->m->cfg;
 	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
 	struct naive s = { r->m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)),
-			   cache, NULL, NULL };
+			   cache, NULL, NULL, r->group };
 	double *want = malloc(sizeof(double) * (size_t)c->n_vocab), worst = 0, sum = 0;
 	float *got = malloc(sizeof(float) * (size_t)end * (size_t)c->n_vocab);
 

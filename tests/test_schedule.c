@@ -89,7 +89,7 @@ static void check_norms(const struct schedule *s)
 {
 	for (int i = 0; i + 1 < s->n; i++) {
 		const struct op *op = &s->op[i + 1];
-		struct norm_at want = { op->part == OP_OUTPUT ? -1 : op->layer,
+		struct norm_at want = { op->part == OP_OUTPUT ? -1 : op->layer, op->n_group,
 					op->part == OP_MLP ? NORM_FFN : NORM_ATTN };
 
 		assert_int_equal(s->op[i].out.layer, want.layer);
@@ -178,11 +178,97 @@ static void test_bridge(void **state)
 	assert_int_equal(s.op[8].bytes, 16 * 100);
 }
 
+static void is_group(const struct op *op, enum op_part part, int layer, int n)
+{
+	is_op(op, part, layer);
+	assert_int_equal(op->n_group, n);
+	assert_int_equal(op->in.n, n);
+	assert_int_equal(op->bytes, (size_t)n * (part == OP_ATTN ? attn_bytes : mlp_bytes));
+}
+
+/* Layers 1..4 in threes: 1, 2, 3 and 4 alone. */
+static void test_groups(void **state)
+{
+	struct plan p = { .target = true, .group = { 1, 5, 3, 2, false } };
+	struct schedule s, dense, other;
+
+	(void)state;
+	schedule_make(&s, &model, &p);
+	assert_true(!s.whole && s.n == 2 * 4 + 2 && s.n_group == 3);
+	is_group(&s.op[1], OP_ATTN, 0, 1);
+	is_group(&s.op[3], OP_ATTN, 1, 3);
+	is_group(&s.op[4], OP_MLP, 1, 3);
+	is_group(&s.op[5], OP_ATTN, 4, 1);
+	is_group(&s.op[7], OP_ATTN, 5, 1);
+	assert_true(s.op[3].bypass == 2 && s.op[5].bypass == 0 && !s.op[3].released);
+	assert_true(s.op[2].out.layer == 1 && s.op[2].out.n == 3);
+	assert_int_equal(schedule_bytes(&s), LAYERS * (attn_bytes + mlp_bytes) + 5000);
+	/* what enters layers 1, 2 and 3 is the same */
+	assert_true(s.op[3].keep_from == 1 && s.op[3].keep_to == 4);
+	assert_int_equal(s.op[4].keep_from, s.op[4].keep_to);
+	assert_true(s.op[5].keep_from == 4 && s.op[5].keep_to == 5);
+	assert_int_equal(schedule_rows(&s, 256), 80);
+	assert_int_equal(schedule_rows(&s, 16), 0);
+
+	schedule_make(&dense, &model, &(struct plan){ .target = true });
+	assert_int_equal(schedule_rows(&dense, 255), 255);
+	p.group.size = 1;
+	schedule_make(&other, &model, &p);
+	assert_true(other.whole && other.id == dense.id && other.id != s.id);
+}
+
+/* All that changes a pass changes its name. */
+static void test_group_names(void **state)
+{
+	static const struct grouping all[] = {
+		{ 1, 5, 3, 2, false }, { 1, 5, 3, 1, false }, { 1, 5, 3, 2, true },
+		{ 1, 5, 2, 2, false }, { 1, 4, 3, 2, false }, { 2, 5, 3, 2, false },
+	};
+	enum { N = sizeof(all) / sizeof(all[0]) };
+	uint64_t id[N];
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		struct schedule s;
+
+		schedule_make(&s, &model, &(struct plan){ .target = true, .group = all[i] });
+		id[i] = s.id;
+		for (int j = 0; j < i; j++) /* { 1, 4, 3 } is { 1, 5, 3 } with 4 alone */
+			assert_int_equal(id[i] == id[j], i == 4 && j == 0);
+	}
+}
+
+/* Layers of which something is left out run alone, and groups end before them; a bridge takes no
+ * layer before it into a group with one behind it. */
+static void test_groups_with_gaps(void **state)
+{
+	struct plan p = { .skip_attn = { 1 << 2 }, .skip_mlp = { 1 << 5 },
+			  .group = { 0, 6, 6, 0, false } };
+	struct bridge g = { .a = 2, .s = 3, .k = 2, .weight = &weight };
+	struct schedule s;
+
+	(void)state;
+	schedule_make(&s, &model, &p);
+	is_group(&s.op[1], OP_ATTN, 0, 2);
+	is_group(&s.op[3], OP_MLP, 2, 1);
+	is_group(&s.op[4], OP_ATTN, 3, 2);
+	is_group(&s.op[6], OP_ATTN, 5, 1);
+	assert_int_equal(s.n, 8);
+	schedule_make(&s, &model, &(struct plan){ .bridge = &g, .group = p.group });
+	is_group(&s.op[1], OP_ATTN, 0, 2);
+	is_op(&s.op[3], OP_BRIDGE, 3);
+	is_group(&s.op[4], OP_ATTN, 3, 3);
+	assert_int_equal(s.n, 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole), cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_bridge),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_group_names),
+		cmocka_unit_test(test_groups_with_gaps),
 	};
 
 	return cmocka_run_group_tests_name("schedule", tests, make_model, NULL);

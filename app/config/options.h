@@ -120,6 +120,16 @@ _(CHOICE, bild, "bild", "", "", "improved|paper", "improved", 0, 0, IN_CHAT | IN
 _(TEXT, self_skip, "self-skip", "", "", "LO:HI|SET|auto", "auto", 0, 0, IN_CHAT | IN_BENCH, \
 	STRATEGY, "self: drafts leave out layers LO to HI-1, or a set such as a3,m3,a7 " \
 	"(attention and MLP of layers from 0); auto: a set that is searched for") \
+_(TEXT, cqil, "cqil", "", "", "S:E:P:D|off", "off", 0, 0, \
+	IN_CHAT | IN_EVAL | IN_BENCH | LIVE | OF_MODEL, STRATEGY, \
+	"layers S to E-1 run in groups of P from one input, with a bypass of D (may be left out: " \
+	"0): another model, near to the one asked for") \
+_(TEXT, cqil_draft, "cqil-draft", "", "", "S:E:P:D|off", "", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
+	"the same in the drafts that the model makes itself (self, s3d), which stay exact " \
+	"(default: as in cqil)") \
+_(CHOICE, cqil_form, "cqil-form", "", "", "paper|released", "paper", 0, 0, \
+	IN_CHAT | IN_EVAL | IN_BENCH, STRATEGY, \
+	"cqil: released counts bypassed attention twice, as the authors' code does") \
 _(FILE, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
 _(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \

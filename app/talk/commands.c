@@ -69,7 +69,8 @@ static int strategy(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX
 		return 0;
 	}
 	for (const struct strategy *const *s = strategies; *s; s++) {
-		bool exact = strategy_exact_with(*s, isinf(t->opt.rollback),
+		bool exact = !strcmp(t->opt.cqil, "off") &&
+			     strategy_exact_with(*s, isinf(t->opt.rollback),
 						 t->opt.auto_approximate);
 
 		fprintf(out, "%c %-8s %-12s %s\n", strcmp((*s)->name, t->strategy) ? ' ' : '*',

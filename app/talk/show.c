@@ -166,6 +166,7 @@ static void show_model(const struct talk *t, FILE *out)
 	fprintf(out, "%-18s %s\n", "model", t->ready && t->model ? t->model : "-");
 	fprintf(out, "%-18s %s\n", "architecture", t->ready ? i->arch : "-");
 	fprintf(out, "%-18s %s\n", "chat frame", t->ready ? i->frame : "-");
+	fprintf(out, "%-18s %s\n", "cqil", t->ready ? i->cqil : "-");
 	fprintf(out, "%-18s %s\n", "device", t->ready ? i->device : "-");
 	if (t->ready && *i->no_cuda)
 		fprintf(out, "%-18s - (%s)\n", "cuda", i->no_cuda);

@@ -4,6 +4,7 @@
 #include "app/talk/talk_in.h"
 #include "app/config/args.h"
 #include "base/file.h"
+#include "engine/grouping.h"
 #include "engine/frame/template.h"
 
 #include <errno.h>
@@ -73,6 +74,20 @@ int talk_open(struct talk *t, const struct options *o, char err[ERR_MAX])
 	return t->worker ? 0 : -1;
 }
 
+struct talk_text {
+	struct talk_text *next;
+	char s[];
+};
+
+static void drop_texts(struct talk *t)
+{
+	for (struct talk_text *text = t->texts, *next; text; text = next) {
+		next = text->next;
+		free(text);
+	}
+	t->texts = NULL;
+}
+
 void talk_close(struct talk *t)
 {
 	child_stop(&t->child);
@@ -86,6 +101,7 @@ void talk_close(struct talk *t)
 	free(t->path);
 	free(t->place);
 	free(t->damaged);
+	drop_texts(t);
 	talk_forget(t);
 }
 
@@ -192,12 +208,40 @@ static const char *frame_name(const char *value, char err[ERR_MAX])
 	return frame ? template_name(frame) : NULL;
 }
 
+/* A copy that stays as long as the chat does; NULL with err. */
+static const char *keep_text(struct talk *t, const char *s, char err[ERR_MAX])
+{
+	size_t n = strlen(s) + 1;
+	struct talk_text *text = malloc(sizeof(*text) + n);
+
+	if (!text) {
+		fail(err, "out of memory");
+		return NULL;
+	}
+	memcpy(text->s, s, n);
+	text->next = t->texts;
+	t->texts = text;
+	return text->s;
+}
+
+/* Groups of layers that the model can run in, kept; NULL with err. */
+static const char *groups(struct talk *t, const char *value, char err[ERR_MAX])
+{
+	struct grouping g;
+
+	if (grouping_parse(value, t->ready ? t->info.n_layers : MODEL_MAX_LAYERS, &g, err) != 0)
+		return NULL;
+	return keep_text(t, value, err);
+}
+
 int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MAX])
 {
 	const struct option_row *r = args_setting(key, true, err);
 	struct options changed = t->opt;
 
 	if (!r)
+		return -1;
+	if (r->offset == offsetof(struct options, cqil) && !(value = groups(t, value, err)))
 		return -1;
 	if (r->offset == offsetof(struct options, chat_template) &&
 	    (t->busy || !(value = frame_name(value, err))))

@@ -35,6 +35,7 @@ struct talk {
 		bool reseeded;  /* it has the next seed */
 		bool branch;    /* place and stamp are of the chat that it left */
 	} before;
+	struct talk_text *texts;        /* values of settings: the decode thread looks at them */
 	char *refused;          /* what was typed and not asked: the front end's to take; or NULL */
 	struct child child;     /* a calibration beside the chat: the front end polls child.fd */
 	char *place;            /* that file; NULL: the next turn begins one */

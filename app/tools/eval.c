@@ -158,7 +158,7 @@ static int run_chunk(struct eval *v, const int *ids, char err[ERR_MAX])
 	while (pos <= last) {
 		bool score = pos >= first;
 		int end = score ? last + 1 : first;
-		int most = score ? OUT_ROWS : BATCH_ROWS;
+		int most = score ? OUT_ROWS : v->e->target.n_batch;
 		int n = end - pos < most ? end - pos : most;
 
 		if (run_rows(v, ids, pos, n, score, err))

@@ -253,23 +253,35 @@ static int make_room(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 	return rc ? rc : a->dropped == before;
 }
 
+/* The text is read again where it is another model's by now (/set cqil), which is no time of the
+ * answer's. */
+static int read_again(struct answer *a, char err[ERR_MAX])
+{
+	const struct session *t = &a->w->engine->target;
+	double start = clock_now();
+	int rc = t->n_kv < t->n - 1 ? prefill(a, err) : 0;
+
+	a->decode += clock_now() - start;
+	return rc;
+}
+
 /* One step; 0: more to come, 1: over (*why), -1: error. */
 static int step(struct answer *a, enum msg_reason *why, char err[ERR_MAX])
 {
 	struct emit out[STEP_MAX];
 	long left = a->w->opt.predict < 0 ? STEP_MAX : a->w->opt.predict - a->stats.n_tokens;
 	bool done = false;
-	int n;
+	int n, rc = read_again(a, err);
 
-	*why = a->w->quit || atomic_load(&a->w->stop) ? DONE_STOPPED : DONE_LIMIT;
+	*why = rc || a->w->quit || atomic_load(&a->w->stop) ? DONE_STOPPED : DONE_LIMIT;
 	if (*why == DONE_STOPPED || left < 1)
-		return 1;
+		return rc ? rc : 1;
 	n = engine_step(a->w->engine, left < STEP_MAX ? (int)left : STEP_MAX, out, &done, err);
 	if (n == 0)
 		return make_room(a, why, err);
 	/* Told before the text: what is saved of an answer is never called exact for too long. */
 	if (n > 0 && stats_helped(&a->stats, a->w->engine->strat.ops->name,
-				  strategy_exact(&a->w->engine->strat)))
+				  engine_exact(a->w->engine)))
 		send_stats(a);
 	for (int i = 0; i < n; i++)
 		if (emit(a, &out[i]))

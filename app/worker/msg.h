@@ -53,6 +53,7 @@ struct model_info {
 	bool again;             /* the same model, after a device failed */
 	int ctx_size, ctx_train;
 	char arch[32], frame[32], device[96];
+	char cqil[48];          /* groups of layers, as the option has it */
 	char no_cuda[256];      /* why cuda does not do the arithmetic; "": it does, or must not */
 	double load_s;
 	bool calibrates;        /* the backend takes sidecars */

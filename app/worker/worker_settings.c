@@ -3,6 +3,7 @@
  *
  * Invariant: whatever changes here is told, and the seed stays. */
 #include "app/worker/worker_parts.h"
+#include "engine/grouping.h"
 #include "engine/engine.h"
 
 #include <math.h>
@@ -38,7 +39,7 @@ void worker_error(struct worker *w, const char *text, enum msg_error error)
 void worker_tell_strategy(struct worker *w)
 {
 	const struct strat *s = &w->engine->strat;
-	struct msg m = { .kind = MSG_STRATEGY, .exact = strategy_exact(s) };
+	struct msg m = { .kind = MSG_STRATEGY, .exact = engine_exact(w->engine) };
 
 	msgq_put_text(&w->out, m, s->ops->name, strlen(s->ops->name));
 }
@@ -105,6 +106,7 @@ void worker_tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 	snprintf(m.info.arch, sizeof(m.info.arch), "%s", e->model->cfg.arch);
 	snprintf(m.info.frame, sizeof(m.info.frame), "%s",
 		 e->tmpl ? template_name(e->tmpl) : "none");
+	grouping_text(&e->group, m.info.cqil);
 	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", engine_backend(e),
 		 engine_device(e));
 	snprintf(m.info.no_cuda, sizeof(m.info.no_cuda), "%.255s", e->be_err);
@@ -173,19 +175,32 @@ static void change_frame(struct worker *w)
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 
-/* A setting may make the strategy in force exact, or end that. */
+static void change_groups(struct worker *w)
+{
+	char err[ERR_MAX];
+	bool released = !strcmp(w->opt.cqil_form, "released");
+
+	if (engine_group(w->engine, w->opt.cqil, released, err))
+		worker_error(w, err, ERROR_NOTE);
+	worker_tell_loaded(w, MSG_SIDECAR, true);
+}
+
+/* A setting may make what is written exact, or end that. */
 static void change_settings(struct worker *w, const struct options *o)
 {
 	bool before, frame = strcmp(w->opt.chat_template, o->chat_template) != 0;
+	bool groups = strcmp(w->opt.cqil, o->cqil) != 0;
 
 	w->opt = *o;
 	if (!w->engine)
 		return;
-	before = strategy_exact(&w->engine->strat);
+	before = engine_exact(w->engine);
 	worker_apply(w);
 	if (frame)
 		change_frame(w);
-	if (strategy_exact(&w->engine->strat) != before)
+	if (groups)
+		change_groups(w);
+	if (engine_exact(w->engine) != before)
 		msgq_put(&w->out, (struct msg){ .kind = MSG_EXACT, .exact = !before });
 }
 

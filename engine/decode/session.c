@@ -7,6 +7,7 @@ int session_open(struct session *s, const struct backend *be, struct dev *dev,
 		 const struct model *m, int n_ctx, int n_batch, char err[ERR_MAX])
 {
 	*s = (struct session){ .be = be, .dev = dev, .n_ctx = n_ctx, .n_batch = n_batch,
+			       .n_rows = n_batch,
 			       .n_vocab = m->cfg.n_vocab, .n_out = m->cfg.n_out };
 	schedule_make(&s->base, m, &(struct plan){ .target = true });
 	s->tok = mem_new((size_t)n_ctx + SESSION_SPARE, sizeof(*s->tok), err);
@@ -23,6 +24,24 @@ void session_close(struct session *s)
 		s->be->kv_free(s->kv);
 	mem_free(s->tok);
 	*s = (struct session){ 0 };
+}
+
+int session_group(struct session *s, const struct model *m, const struct grouping *g, int n,
+		  char err[ERR_MAX])
+{
+	struct schedule base;
+	int rows;
+
+	schedule_make(&base, m, &(struct plan){ .target = true, .group = *g });
+	rows = schedule_rows(&base, s->n_rows);
+	if (rows < n)
+		return fail(err, "groups of %d layers leave room for %d rows in a pass, which may "
+			    "have %d", base.n_group, rows, n);
+	if (base.id != s->base.id)
+		s->n_kv = 0;
+	s->base = base;
+	s->n_batch = rows;
+	return 0;
 }
 
 /* A cache that has forgotten what stands before the next pass is filled again from the start. */

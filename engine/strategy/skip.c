@@ -146,7 +146,8 @@ int skip_open(struct skip *k, const char *spec, const struct model *m, char err[
 void skip_use(const struct skip *k, struct skip_set *set, const struct plan *p)
 {
 	set->plan = *p;
-	schedule_make(&set->run, k->model, p);
+	set->plan.group = k->group;
+	schedule_make(&set->run, k->model, &set->plan);
 }
 
 int skip_count(const struct plan *p, int n_layers)

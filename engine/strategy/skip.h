@@ -19,6 +19,7 @@ struct skip_set {
 struct skip {
 	struct skip_set now;            /* in force */
 	const struct model *model;
+	struct grouping group;          /* in which layers draft that are not left out */
 	int n_layers;
 	double attn, mlp, rest;         /* bytes of a layer's sub-layers; what every pass reads */
 	bool search;                    /* plan may be replaced by a better one */

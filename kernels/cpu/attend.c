@@ -6,6 +6,14 @@
 #include <math.h>
 #include <string.h>
 
+/* How attention of a layer, the i-th of a group, is cut: (head group, rows, pieces of the context,
+ * which are blocks first.. or all of blocks first..blocks-1). */
+struct cut {
+	int layer, i;
+	int group, rows, chunks, pieces, first, blocks;
+	int room;               /* for pieces, the same in all layers of the group */
+};
+
 /* One head of one row turned by RoPE, in place. */
 static void turn_head(const struct model_config *c, const float *turn, float *x)
 {
@@ -110,16 +118,17 @@ static void add_bias(const struct dev *d, int layer, int head, float *qkv)
 		d->k->add(qkv + head * dim, d->layer[layer].qkv_bias + head * dim, 1, dim);
 }
 
-void attend_store(const struct step *s, int t, int layer)
+/* Thread t's share of a layer, the i-th of a group. */
+static void store_layer(const struct step *s, int t, int layer, int i)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
 	int heads = c->n_heads + c->n_kv_heads, sets = rope_sets(c), from, to;
 
 	pool_share(d->pool, t, s->n * heads, &from, &to);
-	for (int i = from; i < to && !step_halted(s); i++) {
-		int row = i / heads, head = i % heads, value = head + c->n_kv_heads;
-		float *base = d->qkv + (size_t)row * (size_t)d->ld_qkv;
+	for (int j = from; j < to && !step_halted(s); j++) {
+		int row = j / heads, head = j % heads, value = head + c->n_kv_heads;
+		float *base = step_at(s, d->qkv, i, d->ld_qkv) + (size_t)row * (size_t)d->ld_qkv;
 		struct lane lane = step_lane(s, row);
 		size_t angles = (size_t)(row * sets + layer_rope(c, layer, lane.kv->head.n_ctx));
 
@@ -134,10 +143,17 @@ void attend_store(const struct step *s, int t, int layer)
 	}
 }
 
-struct cut attend_cut(const struct step *s, bool local)
+void attend_store(const struct step *s, int t, const struct op *op)
+{
+	for (int i = 0; i < op->n_group; i++)
+		store_layer(s, t, op->layer + i, i);
+}
+
+static struct cut cut_layer(const struct step *s, const struct op *op, int layer)
 {
 	const struct model_config *c = &s->d->model->cfg;
 	int rows = s->b->lanes ? 1 : ATTEND_ROWS, first = 0, end = 0, blocks;
+	bool local = layer_local(c, layer), split = s->n * op->n_group <= FEW_ROWS;
 
 	for (int i = 0; i < s->n; i++) {
 		int pos = step_lane(s, i).pos, seen = pos - c->window + 1;
@@ -150,21 +166,24 @@ struct cut attend_cut(const struct step *s, bool local)
 	first = first > 0 ? first / ATTEND_BLOCK : 0;
 	blocks = (end + ATTEND_BLOCK - 1) / ATTEND_BLOCK;
 	return (struct cut){
+		.layer = layer,
+		.i = layer - op->layer,
 		.group = c->n_heads / c->n_kv_heads,
 		.rows = rows,
 		.chunks = (s->n + rows - 1) / rows,
-		.pieces = s->n <= FEW_ROWS ? blocks - first : 1,
+		.pieces = split ? blocks - first : 1,
 		.first = first,
 		.blocks = blocks,
+		.room = split ? blocks : 1,
 	};
 }
 
 /* Slot of a partial softmax: the pieces of one (row, head) lie side by side. */
 static size_t part_at(const struct step *s, const struct cut *cut, int row, int head, int piece)
 {
-	size_t heads = (size_t)s->d->model->cfg.n_heads;
+	size_t heads = (size_t)s->d->model->cfg.n_heads, at = (size_t)(cut->i * s->n + row);
 
-	return ((size_t)row * heads + (size_t)head) * (size_t)cut->pieces + (size_t)piece;
+	return (at * heads + (size_t)head) * (size_t)cut->room + (size_t)piece;
 }
 
 /* Rows of the item that begins with row0. */
@@ -174,8 +193,8 @@ static int item_rows(const struct step *s, const struct cut *cut, int row0)
 }
 
 /* One head group, up to cut.rows rows, one piece of the context. */
-static void attend_item(const struct step *s, int layer, const struct cut *cut, int kv_head,
-			int row0, int piece)
+static void attend_item(const struct step *s, const struct cut *cut, int kv_head, int row0,
+			int piece)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
@@ -184,13 +203,14 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 	int rows = item_rows(s, cut, row0);
 	int end = lane.pos + rows;
 	int first = cut->first + piece, last = cut->pieces > 1 ? first + 1 : cut->blocks;
-	bool local = layer_local(c, layer);
+	bool local = layer_local(c, cut->layer);
 	struct attend a = {
-		.q = d->qkv + kv_head * cut->group * c->head_dim, .ldq = d->ld_qkv,
+		.q = step_at(s, d->qkv, cut->i, d->ld_qkv) + kv_head * cut->group * c->head_dim,
+		.ldq = d->ld_qkv,
 		.pos = lane.pos - row0,
 		.group = cut->group, .head_dim = c->head_dim, .pad_dim = d->pad_dim,
-		.k = plane_of(lane.kv, lane.kv->k, layer, kv_head),
-		.v = plane_of(lane.kv, lane.kv->v, layer, kv_head),
+		.k = plane_of(lane.kv, lane.kv->k, cut->layer, kv_head),
+		.v = plane_of(lane.kv, lane.kv->v, cut->layer, kv_head),
 		.scale = c->attn_scale, .cap = c->attn_cap, .window = local ? c->window : 0,
 	};
 
@@ -204,7 +224,8 @@ static void attend_item(const struct step *s, int layer, const struct cut *cut, 
 	for (int b = first; b < last && b * ATTEND_BLOCK < end; b++) {
 		int t1 = (b + 1) * ATTEND_BLOCK < end ? (b + 1) * ATTEND_BLOCK : end;
 
-		a.shift = b * ATTEND_BLOCK % lane.kv->head.rings.rows[layer] - b * ATTEND_BLOCK;
+		a.shift = b * ATTEND_BLOCK % lane.kv->head.rings.rows[cut->layer] -
+			  b * ATTEND_BLOCK;
 		d->k->attend(&a, row0, rows, b * ATTEND_BLOCK, t1, part);
 	}
 	for (int i = 0; i < rows * cut->group; i++)
@@ -223,35 +244,68 @@ static long item_cost(const struct step *s, const struct cut *cut, int row0, int
 	return (long)rows * ((end > first ? end - first : 0) + 8);
 }
 
-/* The items of all head groups in a row are cut where the cost of what is before is the same for
- * every thread: an item is for the thread whose share has its middle. */
-void attend_all(const struct step *s, int t, int layer, const struct cut *cut)
+static long layer_cost(const struct step *s, const struct cut *cut)
+{
+	long sum = 0;
+
+	for (int i = 0; i < cut->chunks * cut->pieces; i++)
+		sum += item_cost(s, cut, i / cut->pieces * cut->rows, i % cut->pieces);
+	return sum * s->d->model->cfg.n_kv_heads;
+}
+
+/* Thread t's items of a layer, before whose items there is work of cost `before`, of `total`. */
+static void attend_layer(const struct step *s, int t, const struct cut *cut, long before,
+			 long total)
 {
 	int each = cut->chunks * cut->pieces, items = s->d->model->cfg.n_kv_heads * each;
-	long total = 0, before = 0, threads = pool_size(s->d->pool);
+	long threads = pool_size(s->d->pool);
 
-	for (int i = 0; i < each; i++)
-		total += item_cost(s, cut, i / cut->pieces * cut->rows, i % cut->pieces);
-	total *= s->d->model->cfg.n_kv_heads;
 	for (int i = 0; i < items && !step_halted(s); i++) {
 		int row0 = i % each / cut->pieces * cut->rows, piece = i % cut->pieces;
 		long cost = item_cost(s, cut, row0, piece);
 
 		if ((2 * before + cost) * threads / (2 * total) == t)
-			attend_item(s, layer, cut, i / each, row0, piece);
+			attend_item(s, cut, i / each, row0, piece);
 		before += cost;
 	}
 }
 
-void attend_join(const struct step *s, int t, const struct cut *cut)
+/* The items of all layers and head groups in a row are cut where the cost of what is before is the
+ * same for every thread: an item is for the thread whose share has its middle. */
+void attend_all(const struct step *s, int t, const struct op *op)
+{
+	struct cut cut[GROUP_MAX];
+	long total = 0, before = 0;
+
+	for (int i = 0; i < op->n_group; i++) {
+		cut[i] = cut_layer(s, op, op->layer + i);
+		total += layer_cost(s, &cut[i]);
+	}
+	for (int i = 0; i < op->n_group; i++) {
+		attend_layer(s, t, &cut[i], before, total);
+		before += layer_cost(s, &cut[i]);
+	}
+}
+
+static void join_layer(const struct step *s, int t, const struct cut *cut)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
+	float *out = step_at(s, d->attn, cut->i, c->n_heads * c->head_dim);
 	int from, to;
 
 	pool_share(d->pool, t, s->n * c->n_heads, &from, &to);
 	for (int i = from; i < to && !step_halted(s); i++)
 		d->k->fold(d->part + part_at(s, cut, i / c->n_heads, i % c->n_heads, 0),
-			   cut->pieces, d->pad_dim, d->attn + (size_t)i * (size_t)c->head_dim,
+			   cut->pieces, d->pad_dim, out + (size_t)i * (size_t)c->head_dim,
 			   c->head_dim);
+}
+
+void attend_join(const struct step *s, int t, const struct op *op)
+{
+	for (int i = 0; i < op->n_group; i++) {
+		struct cut cut = cut_layer(s, op, op->layer + i);
+
+		join_layer(s, t, &cut);
+	}
 }

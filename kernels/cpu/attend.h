@@ -1,23 +1,30 @@
-/* attend.h - attention of one layer on the processor: what stands between the products QKV and Wo.
+/* attend.h - attention of a layer, or of a group of them, on the processor: what stands between
+ * the products QKV and Wo.
  *
  * Every thread calls each of these with its own t; a barrier must lie between two of them. */
 #ifndef S3D_CPU_ATTEND_H
 #define S3D_CPU_ATTEND_H
 #include "kernels/cpu/dev.h"
 
-/* How attention is cut: (head group, rows, pieces of the context, which are blocks first.. or all
- * of blocks first..blocks-1). */
-struct cut {
-	int group, rows, chunks, pieces, first, blocks;
-};
-
 struct step {           /* one forward pass, as one thread sees it */
 	struct dev *d;
 	struct kv *kv;
 	const struct batch *b;
 	int n;                  /* rows now: the batch's, behind a bridge the bridge's */
-	struct cut cut[2];      /* of so many: in layers that see all, and in local ones */
+	int apart;              /* rows from a layer of a group to the next: whole panels */
 };
+
+static inline void step_rows(struct step *s, int n)
+{
+	s->n = n;
+	s->apart = (n + PANEL - 1) / PANEL * PANEL;
+}
+
+/* Where the rows (of width) of the i-th layer of a group begin. */
+static inline float *step_at(const struct step *s, float *rows, int i, int width)
+{
+	return rows + (size_t)i * (size_t)s->apart * (size_t)width;
+}
 
 static inline struct lane step_lane(const struct step *s, int row)
 {
@@ -40,12 +47,11 @@ static inline bool step_halted(const struct step *s)
 	return true;
 }
 
-struct cut attend_cut(const struct step *, bool local);
 /* Biases, norms, RoPE on queries and keys (and a rotation of both where keys become q8_0), keys and
  * values into the cache. */
-void attend_store(const struct step *, int t, int layer);
+void attend_store(const struct step *, int t, const struct op *);
 /* The queries of qkv against the cache, into the slots of part. */
-void attend_all(const struct step *, int t, int layer, const struct cut *);
+void attend_all(const struct step *, int t, const struct op *);
 /* The pieces of each (row, head) put together, into attn. */
-void attend_join(const struct step *, int t, const struct cut *);
+void attend_join(const struct step *, int t, const struct op *);
 #endif

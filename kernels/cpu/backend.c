@@ -137,7 +137,7 @@ static int open_acts(struct dev *d, char err[ERR_MAX])
 	if (!d->own)
 		return -1;
 	for (int t = 0; t < threads; t++)
-		if (act_open(&d->own[t], FEW_ROWS, wide, true, work, err) != 0)
+		if (act_open(&d->own[t], FEW_ROOM, wide, true, work, err) != 0)
 			return -1;
 	if (act_open(&d->all, d->n_batch, wide, true, work, err) != 0 ||
 	    act_open(&d->ff, d->n_batch, c->n_ff, false, work, err) != 0)
@@ -154,6 +154,7 @@ static int open_work(struct dev *d, char err[ERR_MAX])
 	d->ld_qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
 	d->x = room(work, n * (size_t)c->n_embd, f, err);
 	d->tmp = room(work, n * (size_t)c->n_embd, f, err);
+	d->beside = room(work, n * (size_t)c->n_embd, f, err);
 	d->qkv = room(work, n * (size_t)d->ld_qkv, f, err);
 	d->attn = room(work, n * (size_t)(c->n_heads * c->head_dim), f, err);
 	d->gate = room(work, n * (size_t)c->n_ff, f, err);
@@ -161,8 +162,8 @@ static int open_work(struct dev *d, char err[ERR_MAX])
 	d->turn = room(work, n * (size_t)(rope_sets(c) * c->n_rot), f, err);
 	d->logits = room(work, (size_t)d->n_out * (size_t)(c->n_out + row_peaks(c->n_out)), f, err);
 	d->inv_freq = room(work, (size_t)(rope_sets(c) * c->n_rot) / 2 + 1, f, err);
-	if (!d->x || !d->tmp || !d->qkv || !d->attn || !d->gate || !d->up || !d->turn ||
-	    !d->logits || !d->inv_freq)
+	if (!d->x || !d->tmp || !d->beside || !d->qkv || !d->attn || !d->gate || !d->up ||
+	    !d->turn || !d->logits || !d->inv_freq)
 		return -1;
 	return open_acts(d, err);
 }
@@ -193,8 +194,9 @@ static void dev_close(struct dev *d)
 		act_close(&d->own[t]);
 	act_close(&d->all);
 	act_close(&d->ff);
-	void *all[] = { d->layer, d->arena, d->norm, d->own, d->x, d->tmp, d->qkv, d->attn, d->gate,
-			d->up, d->turn, d->logits, d->inv_freq, d->part, d->part_acc };
+	void *all[] = { d->layer, d->arena, d->norm, d->own, d->x, d->tmp, d->beside, d->qkv,
+			d->attn, d->gate, d->up, d->turn, d->logits, d->inv_freq, d->part,
+			d->part_acc };
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		mem_free(all[i]);
 	if (d->owns_pool)
@@ -393,6 +395,7 @@ static const struct backend_draft draft = {
 
 const struct backend backend_cpu = {
 	.name = "cpu",
+	.groups = true,
 	.draft = &draft,
 	.free = machine_free,
 	.used = machine_taken,

@@ -218,7 +218,7 @@ void bridge_cross(struct step *s, int t)
 			d->k->quantise(f, 0, 0, f->k / BLOCK);
 	}
 	pool_sync(d->pool);             /* the row that was read is overwritten now */
-	s->n = s->b->n_out;
+	step_rows(s, s->b->n_out);
 	pool_share(d->pool, t, s->n * width / UNIT, &from, &to);
 	d->cross.weight.mul(&d->cross.weight, from, to, f, 1, d->x, 0);
 	d->k->add(d->x + from * UNIT, (const float *)s->b->run->bridge->bias->data + from * UNIT,
@@ -240,28 +240,32 @@ static void add_up(const struct step *s, const struct mat *up, const struct act 
 }
 
 /* Every thread makes the few rows of low rank for itself. */
-void adapt(const struct step *s, int t, const struct op *op, enum adapt which, const struct act *x)
+void adapt(const struct step *s, int t, const struct op *op, int i, enum adapt which,
+	   const struct act *x)
 {
 	struct dev *d = s->d;
-	const struct cpu_adapter *a = adapter_of(d, op, which);
+	const struct model_config *c = &d->model->cfg;
+	const struct cpu_adapter *a = adapter_of(d, op, op->layer + i, which);
 	struct act *low;
-	int half = d->model->cfg.n_ff / UNIT, units, from, to;
+	int half = c->n_ff / UNIT, units, from, to;
 
 	if (!a)
 		return;
 	low = &d->cross.low[t];
 	low->f = low->room;
 	a->down.mul(&a->down, 0, a->down.rows / UNIT, x, s->n, low->room, low->k);
-	for (int i = 0; a->up.takes & ACT_INT8 && i < s->n; i++)
-		d->k->quantise(low, i, 0, low->k / BLOCK);
+	for (int row = 0; a->up.takes & ACT_INT8 && row < s->n; row++)
+		d->k->quantise(low, row, 0, low->k / BLOCK);
 	units = a->up.rows / UNIT;
 	pool_share(d->pool, t, which == ADAPT_GATE_UP ? half / 2 : units, &from, &to);
 	if (which == ADAPT_GATE_UP) {
-		add_up(s, &a->up, low, 0, 2 * from, 2 * to, d->gate, d->model->cfg.n_ff);
-		add_up(s, &a->up, low, half, 2 * from, 2 * to, d->up, d->model->cfg.n_ff);
+		add_up(s, &a->up, low, 0, 2 * from, 2 * to, step_at(s, d->gate, i, c->n_ff),
+		       c->n_ff);
+		add_up(s, &a->up, low, half, 2 * from, 2 * to, step_at(s, d->up, i, c->n_ff),
+		       c->n_ff);
 	} else if (which == ADAPT_QKV) {
-		add_up(s, &a->up, low, 0, from, to, d->qkv, d->ld_qkv);
+		add_up(s, &a->up, low, 0, from, to, step_at(s, d->qkv, i, d->ld_qkv), d->ld_qkv);
 	} else {
-		add_up(s, &a->up, low, 0, from, to, d->tmp, d->model->cfg.n_embd);
+		add_up(s, &a->up, low, 0, from, to, step_at(s, d->tmp, i, c->n_embd), c->n_embd);
 	}
 }

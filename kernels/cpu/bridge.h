@@ -15,15 +15,15 @@ void keep_rows(const struct step *, int t, const struct op *);
 int bridge_open(struct dev *, const struct bridge *, char err[ERR_MAX]);        /* .bridge */
 /* The rows behind the bridge instead of the one before it; a barrier must follow. */
 void bridge_cross(struct step *, int t);
-/* Adds to thread t's share of a stage's products what adapters make of x, the activations that
- * the stage's matrices got. */
-void adapt(const struct step *, int t, const struct op *, enum adapt, const struct act *x);
-/* What acts beside a stage of an operation, or NULL. */
+/* Adds to thread t's share of a stage's products of the i-th layer of a group what adapters make of
+ * x, the activations that the stage's matrices got. */
+void adapt(const struct step *, int t, const struct op *, int i, enum adapt, const struct act *x);
+/* What acts beside a stage of a layer, or NULL. */
 static inline const struct cpu_adapter *adapter_of(const struct dev *d, const struct op *op,
-						   enum adapt which)
+						   int layer, enum adapt which)
 {
-	return op->adapted && d->cross.adapt[op->layer][which].down.data ?
-	       &d->cross.adapt[op->layer][which] : NULL;
+	return op->adapted && d->cross.adapt[layer][which].down.data ?
+	       &d->cross.adapt[layer][which] : NULL;
 }
 /* What makes the logits: the draft vocabulary's rows, or all. */
 static inline const struct mat *step_output(const struct step *s)

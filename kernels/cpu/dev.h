@@ -11,6 +11,8 @@
 /* Up to this many rows every thread prepares its own copy of the activations, which is cheaper
  * than a barrier; and attention is split along the context as well. */
 enum { FEW_ROWS = 16 };
+/* Room for as many of the layers of a group, each of which begins a panel. */
+enum { FEW_ROOM = GROUP_MAX * PANEL };
 
 struct cpu_layer {
 	struct mat mat[LAYER_MATS];
@@ -51,12 +53,13 @@ struct dev {
 
 	float *x;               /* (n_batch, n_embd) the residual stream */
 	float *tmp;             /* (n_batch, n_embd) */
+	float *beside;          /* (n_batch, n_embd) what MLPs of a group take */
 	float *qkv;             /* (n_batch, ld_qkv) */
 	float *attn;            /* (n_batch, n_heads*head_dim) */
 	float *gate, *up;       /* (n_batch, n_ff) */
 	float *turn;            /* (n_batch, sets, n_rot) cosine and sine in turn */
 	float *logits;          /* (n_out, cfg.n_out and peaks) */
-	struct act *own;        /* (threads) FEW_ROWS rows of max(n_embd, n_heads*head_dim) */
+	struct act *own;        /* (threads) FEW_ROOM rows of max(n_embd, n_heads*head_dim) */
 	struct act all;         /* n_batch rows of the same */
 	struct act ff;          /* n_batch rows of n_ff */
 	struct partial *part;   /* (n_part) */

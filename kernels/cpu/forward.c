@@ -41,39 +41,85 @@ static void embed(struct step *s, int t)
 	}
 }
 
-/* What the matrices of a stage take, and the adapter beside them. */
+/* What the matrices of a stage take, and the adapters beside them. */
 static unsigned takes(const struct step *s, const struct op *op, enum stage stage, enum adapt which)
 {
-	const struct cpu_adapter *a = adapter_of(s->d, op, which);
+	unsigned all = 0;
 
-	return s->d->layer[op->layer].takes[stage] | (a ? (unsigned)a->down.takes : 0);
+	for (int l = op->layer; l < op->layer + op->n_group; l++) {
+		const struct cpu_adapter *a = adapter_of(s->d, op, l, which);
+
+		all |= s->d->layer[l].takes[stage] | (a ? (unsigned)a->down.takes : 0);
+	}
+	return all;
 }
 
-/* Activations in the formats that their consumers take: n rows at x (of k columns), normed by w
- * unless it is NULL.  Few rows are prepared by every thread for itself, many are shared out. */
-static struct act prepare(const struct step *s, int t, const float *x, const float *w, int k, int n,
-			  unsigned formats)
+/* Rows of activations from `row` on, which begins a panel. */
+static struct act act_from(struct act a, int row)
+{
+	size_t panels = (size_t)row / PANEL, blocks = panels * (size_t)(a.k / BLOCK);
+
+	a.q += blocks * PANEL * BLOCK;
+	a.d += blocks * 2 * PANEL;
+	a.s += blocks * PANEL;
+	a.h += blocks * 2 * PANEL;
+	a.f += (size_t)row * (size_t)a.ldf;
+	a.room += a.room ? (size_t)row * (size_t)a.k : 0;
+	return a;
+}
+
+/* What is made into activations: for each of n_group layers n rows of k columns, from x + i * next
+ * on, normed by norm[i] unless that is NULL. */
+struct feed {
+	const float *x;
+	size_t next;
+	int n_group, n, k;
+	const float *norm[GROUP_MAX];
+};
+
+/* Activations in the formats that their consumers take.  Few rows are prepared by every thread for
+ * itself, many are shared out. */
+static struct act prepare(const struct step *s, int t, const struct feed *f, unsigned formats)
 {
 	struct dev *d = s->d;
-	bool few = n <= FEW_ROWS;
+	bool few = f->n * f->n_group <= FEW_ROWS;
 	struct act a = few ? d->own[t] : d->all;
-	int from = 0, to = n;
+	int from = 0, to = f->n * f->n_group;
 
-	a.k = a.ldf = k;
-	a.f = w ? a.room : x;
+	a.k = a.ldf = f->k;
+	a.f = f->norm[0] ? a.room : f->x;
 	if (!few)
-		pool_share(d->pool, t, n, &from, &to);
-	for (int i = from; i < to && !step_halted(s); i++) {
-		size_t at = (size_t)i * (size_t)k;
+		pool_share(d->pool, t, to, &from, &to);
+	for (int j = from; j < to && !step_halted(s); j++) {
+		int i = j / f->n, row = j % f->n, at = i * s->apart + row;
+		const float *x = f->x + (size_t)i * f->next + (size_t)row * (size_t)f->k;
 
-		if (w)
-			d->k->norm(x + at, w, k, d->model->cfg.norm_eps, a.room + at);
+		if (f->norm[i])
+			d->k->norm(x, f->norm[i], f->k, d->model->cfg.norm_eps,
+				   a.room + (size_t)at * (size_t)f->k);
 		if (formats & ACT_INT8)
-			d->k->quantise(&a, i, 0, k / BLOCK);
+			d->k->quantise(&a, at, 0, f->k / BLOCK);
 	}
 	if (!few)
 		pool_sync(d->pool);
 	return a;
+}
+
+/* Of an operation whose layers norm what they get: the residual stream, or, the MLPs of a group,
+ * what attention left for each of them. */
+static struct act prepare_normed(const struct step *s, int t, const struct op *op, unsigned formats)
+{
+	const struct dev *d = s->d;
+	int k = d->model->cfg.n_embd;
+	bool apart = op->part == OP_MLP && op->n_group > 1;
+	struct feed f = {
+		.x = apart ? d->beside : d->x, .next = apart ? (size_t)s->apart * (size_t)k : 0,
+		.n_group = op->n_group, .n = s->n, .k = k,
+	};
+
+	for (int i = 0; i < op->n_group; i++)
+		f.norm[i] = d->layer[op->layer + i].norm[op->in.which];
+	return prepare(s, t, &f, formats);
 }
 
 /* Units u0..u1-1 of a product.  In a pass that may end early a few at a time, which the bits do not
@@ -109,53 +155,103 @@ static void multiply(const struct step *s, int t, const struct act *a, int count
 	}
 }
 
-/* x += what attention (ADAPT_OUT) or the MLP (ADAPT_DOWN) makes of a, normed where the model does;
- * each thread for the columns which it multiplied. */
-static void residual(const struct step *s, int t, const struct op *op, enum adapt which,
-		     const struct act *a)
+/* Row `row` of what the i-th layer made is added to y, columns from..to-1. */
+static void add_made(const struct step *s, int t, const struct op *op, int i, int row, float *y,
+		     int from, int to)
 {
-	struct dev *d = s->d;
+	const struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	const struct cpu_layer *w = &d->layer[op->layer];
-	const struct mat *m = &w->mat[which == ADAPT_OUT ? MAT_OUT : MAT_DOWN];
-	const float *norm = w->norm[which == ADAPT_OUT ? NORM_ATTN_POST : NORM_FFN_POST];
+	enum layer_norm which = op->part == OP_ATTN ? NORM_ATTN_POST : NORM_FFN_POST;
+	const float *made = step_at(s, d->tmp, i, c->n_embd) + (size_t)row * (size_t)c->n_embd;
+	const float *norm = d->layer[op->layer + i].norm[which];
 	float *normed = d->own[t].room;
-	int from, to;
 
-	pool_share(d->pool, t, m->rows / UNIT, &from, &to);
-	times(s, m, from, to, a, s->n, d->tmp, m->rows);
-	adapt(s, t, op, which, a);
 	if (norm)
-		pool_sync(d->pool);
-	for (int i = 0; i < s->n && !step_halted(s); i++) {
-		float *x = d->x + (size_t)i * (size_t)m->rows;
-		const float *y = d->tmp + (size_t)i * (size_t)m->rows;
+		d->k->norm(made, norm, c->n_embd, c->norm_eps, normed);
+	d->k->add(y + from, (norm ? normed : made) + from, c->residual_scale, to - from);
+}
 
-		if (norm)
-			d->k->norm(y, norm, m->rows, c->norm_eps, normed);
-		d->k->add(x + from * UNIT, (norm ? normed : y) + from * UNIT, c->residual_scale,
-			  (to - from) * UNIT);
+/* Behind attention of a group, see struct grouping: h[i] has a_i of a row, x what entered.  Then
+ * h[i] is what MLP i takes, and x has all a_i. */
+static void bypass(const struct op *op, float *x, float *const h[], int from, int to)
+{
+	for (int c = from; c < to; c++) {
+		float entered = x[c], a[GROUP_MAX];
+
+		for (int i = 0; i < op->n_group; i++) {
+			float b = 0;
+
+			a[i] = h[i][c];
+			for (int j = 1; j <= op->bypass && j <= i; j++)
+				b += a[i - j];
+			h[i][c] = entered + a[i] + b;
+			x[c] += a[i] + (op->released ? b : 0);
+		}
 	}
 }
 
-/* Gate and up, 32 rows of both at a time so that their product can be quantised at once. */
-static void gate_up(const struct step *s, int t, const struct op *op, const struct act *a)
+/* One row of the residual stream and thread t's columns from..to-1 of it. */
+static void add_row(const struct step *s, int t, const struct op *op, int row, int from, int to)
+{
+	const struct dev *d = s->d;
+	int width = d->model->cfg.n_embd;
+	size_t at = (size_t)row * (size_t)width;
+	bool apart = op->part == OP_ATTN && op->n_group > 1;
+	float *h[GROUP_MAX];
+
+	for (int i = 0; i < op->n_group; i++) {
+		h[i] = (apart ? step_at(s, d->beside, i, width) : d->x) + at;
+		if (apart)
+			memset(h[i] + from, 0, sizeof(float) * (size_t)(to - from));
+		add_made(s, t, op, i, row, h[i], from, to);
+	}
+	if (apart)
+		bypass(op, d->x + at, h, from, to);
+}
+
+/* x += what attention (ADAPT_OUT) or the MLP (ADAPT_DOWN) makes of `all`, normed where the model
+ * does; each thread for the columns which it multiplied. */
+static void residual(const struct step *s, int t, const struct op *op, enum adapt which,
+		     const struct act *all)
 {
 	struct dev *d = s->d;
-	const struct mat *m = d->layer[op->layer].mat;
-	unsigned formats = takes(s, op, STAGE_DOWN, ADAPT_DOWN);
+	const struct cpu_layer *w = &d->layer[op->layer];
+	int width = d->model->cfg.n_embd, from, to;
+
+	pool_share(d->pool, t, width / UNIT, &from, &to);
+	for (int i = 0; i < op->n_group; i++) {
+		struct act a = act_from(*all, i * s->apart);
+
+		times(s, &w[i].mat[which == ADAPT_OUT ? MAT_OUT : MAT_DOWN], from, to, &a, s->n,
+		      step_at(s, d->tmp, i, width), width);
+		adapt(s, t, op, i, which, &a);
+	}
+	if (w->norm[which == ADAPT_OUT ? NORM_ATTN_POST : NORM_FFN_POST])
+		pool_sync(d->pool);
+	for (int row = 0; row < s->n && !step_halted(s); row++)
+		add_row(s, t, op, row, from * UNIT, to * UNIT);
+}
+
+/* Gate and up of a layer, the i-th of its group, 32 rows of both at a time so that their product
+ * can be quantised at once. */
+static void gate_up(const struct step *s, int t, const struct op *op, int i, const struct act *a,
+		    unsigned formats)
+{
+	struct dev *d = s->d;
+	const struct mat *m = d->layer[op->layer + i].mat;
 	int n_ff = m[MAT_GATE].rows, from, to;
+	float *gate = step_at(s, d->gate, i, n_ff), *up = step_at(s, d->up, i, n_ff);
 
 	pool_share(d->pool, t, n_ff / BLOCK, &from, &to);
-	times(s, &m[MAT_GATE], 2 * from, 2 * to, a, s->n, d->gate, n_ff);
-	times(s, &m[MAT_UP], 2 * from, 2 * to, a, s->n, d->up, n_ff);
-	adapt(s, t, op, ADAPT_GATE_UP, a);
-	for (int i = 0; i < s->n && !step_halted(s); i++) {
-		size_t at = (size_t)i * (size_t)n_ff + (size_t)(from * BLOCK);
+	times(s, &m[MAT_GATE], 2 * from, 2 * to, a, s->n, gate, n_ff);
+	times(s, &m[MAT_UP], 2 * from, 2 * to, a, s->n, up, n_ff);
+	adapt(s, t, op, i, ADAPT_GATE_UP, a);
+	for (int row = 0; row < s->n && !step_halted(s); row++) {
+		size_t at = (size_t)row * (size_t)n_ff + (size_t)(from * BLOCK);
 
-		d->k->glu(d->model->cfg.act, d->gate + at, d->up + at, (to - from) * BLOCK);
+		d->k->glu(d->model->cfg.act, gate + at, up + at, (to - from) * BLOCK);
 		if (formats & ACT_INT8)
-			d->k->quantise(&d->ff, i, from, to);
+			d->k->quantise(&d->ff, i * s->apart + row, from, to);
 	}
 }
 
@@ -198,78 +294,101 @@ static void output(const struct step *s, int t, const struct act *a, int n_out)
 	}
 }
 
-/* What a stage left, for whoever watches: the next stage reads it, the one behind writes it. */
-static void watch(const struct step *s, int t, enum stage stage, int layer)
+/* What a stage left, for whoever watches: the next stage reads it, the one behind writes it.  Of a
+ * group for each of its layers; behind its MLPs the residual stream for the last of them. */
+static void watch(const struct step *s, int t, enum stage stage, const struct op *op)
 {
 	const struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	int n = s->n;
+	bool group = op->n_group > 1;
+	const struct {
+		float *rows;
+		int width;
+		bool each;
+	} left[STAGES] = {
+		[STAGE_EMBED] = { d->x, c->n_embd, false },
+		[STAGE_QKV] = { d->qkv, d->ld_qkv, true },
+		[STAGE_ATTEND] = { d->attn, c->n_heads * c->head_dim, true },
+		[STAGE_WO] = { group ? d->beside : d->x, c->n_embd, true },
+		[STAGE_GATE_UP] = { d->gate, c->n_ff, true },
+		[STAGE_DOWN] = { d->x, c->n_embd, false },
+	};
 
 	if (t || !d->watch)
 		return;
-	if (stage == STAGE_QKV)
-		d->watch(d->watch_ctx, stage_name(stage), layer, d->qkv, n, d->ld_qkv);
-	else if (stage == STAGE_ATTEND)
-		d->watch(d->watch_ctx, stage_name(stage), layer, d->attn, n,
-			 c->n_heads * c->head_dim);
-	else if (stage == STAGE_GATE_UP)
-		d->watch(d->watch_ctx, stage_name(stage), layer, d->gate, n, c->n_ff);
-	else
-		d->watch(d->watch_ctx, stage_name(stage), layer, d->x, n, c->n_embd);
+	for (int i = left[stage].each ? 0 : op->n_group - 1; i < op->n_group; i++)
+		d->watch(d->watch_ctx, stage_name(stage), op->layer + i,
+			 step_at(s, left[stage].rows, left[stage].each ? i : 0, left[stage].width),
+			 s->n, left[stage].width);
 }
 
-/* Attention of a layer, added to the residual stream. */
+/* Queries, keys and values of a layer, the i-th of its group. */
+static void qkv(const struct step *s, int t, const struct op *op, int i, const struct act *a)
+{
+	struct dev *d = s->d;
+	const struct mat *m = d->layer[op->layer + i].mat;
+	float *queries = step_at(s, d->qkv, i, d->ld_qkv), *keys = queries + m[MAT_Q].rows;
+
+	multiply(s, t, a, 3, &m[MAT_Q], (float *[]){ queries, keys, keys + m[MAT_K].rows },
+		 d->ld_qkv);
+	adapt(s, t, op, i, ADAPT_QKV, a);
+}
+
+/* Attention of a layer, added to the residual stream; or of a group of layers. */
 static void attention(const struct step *s, int t, const struct op *op)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	const struct cpu_layer *w = &d->layer[op->layer];
-	const struct mat *m = w->mat;
-	const struct cut *cut = &s->cut[layer_local(c, op->layer)];
-	float *keys = d->qkv + m[MAT_Q].rows;
+	int width = c->n_heads * c->head_dim;
 	struct act a;
 
 	/* norm + quantise, QKV */
-	a = prepare(s, t, d->x, w->norm[NORM_ATTN], c->n_embd, s->n,
-		    takes(s, op, STAGE_QKV, ADAPT_QKV));
-	multiply(s, t, &a, 3, &m[MAT_Q], (float *[]){ d->qkv, keys, keys + m[MAT_K].rows },
-		 d->ld_qkv);
-	adapt(s, t, op, ADAPT_QKV, &a);
+	a = prepare_normed(s, t, op, takes(s, op, STAGE_QKV, ADAPT_QKV));
+	for (int i = 0; i < op->n_group; i++) {
+		struct act own = act_from(a, i * s->apart);
+
+		qkv(s, t, op, i, &own);
+	}
 	stage_end(d, t, STAGE_QKV);
 	/* RoPE + cache write */
-	attend_store(s, t, op->layer);
+	attend_store(s, t, op);
 	stage_end(d, t, STAGE_QKV);
-	watch(s, t, STAGE_QKV, op->layer);
+	watch(s, t, STAGE_QKV, op);
 	/* attention, cut along the context, folded in order */
-	attend_all(s, t, op->layer, cut);
+	attend_all(s, t, op);
 	stage_end(d, t, STAGE_ATTEND);
-	attend_join(s, t, cut);
+	attend_join(s, t, op);
 	stage_end(d, t, STAGE_ATTEND);
-	watch(s, t, STAGE_ATTEND, op->layer);
+	watch(s, t, STAGE_ATTEND, op);
 	/* output + residual */
-	a = prepare(s, t, d->attn, NULL, c->n_heads * c->head_dim, s->n,
+	a = prepare(s, t, &(struct feed){ .x = d->attn, .next = (size_t)(s->apart * width),
+					  .n_group = op->n_group, .n = s->n, .k = width },
 		    takes(s, op, STAGE_WO, ADAPT_OUT));
 	residual(s, t, op, ADAPT_OUT, &a);
 	stage_end(d, t, STAGE_WO);
-	watch(s, t, STAGE_WO, op->layer);
+	watch(s, t, STAGE_WO, op);
 }
 
-/* The MLP of a layer, added to the residual stream. */
+/* The MLP of a layer, or of each of a group, added to the residual stream. */
 static void mlp(const struct step *s, int t, const struct op *op)
 {
 	struct dev *d = s->d;
+	unsigned formats = takes(s, op, STAGE_DOWN, ADAPT_DOWN);
 	struct act a;
 
 	/* norm + gate/up + activation */
-	a = prepare(s, t, d->x, d->layer[op->layer].norm[NORM_FFN], d->model->cfg.n_embd, s->n,
-		    takes(s, op, STAGE_GATE_UP, ADAPT_GATE_UP));
-	gate_up(s, t, op, &a);
+	a = prepare_normed(s, t, op, takes(s, op, STAGE_GATE_UP, ADAPT_GATE_UP));
+	for (int i = 0; i < op->n_group; i++) {
+		struct act own = act_from(a, i * s->apart);
+
+		gate_up(s, t, op, i, &own, formats);
+	}
 	stage_end(d, t, STAGE_GATE_UP);
-	watch(s, t, STAGE_GATE_UP, op->layer);
+	watch(s, t, STAGE_GATE_UP, op);
 	/* down + residual */
 	residual(s, t, op, ADAPT_DOWN, &d->ff);
 	stage_end(d, t, STAGE_DOWN);
-	watch(s, t, STAGE_DOWN, op->layer);
+	watch(s, t, STAGE_DOWN, op);
 }
 
 /* Final norm, logits and their peaks. */
@@ -281,16 +400,12 @@ static void logits(const struct step *s, int t)
 
 	if (!n_out)
 		return;
-	a = prepare(s, t, d->x + (size_t)(s->n - n_out) * (size_t)width, d->norm, width, n_out,
+	a = prepare(s, t, &(struct feed){ .x = d->x + (size_t)(s->n - n_out) * (size_t)width,
+					  .n_group = 1, .n = n_out, .k = width,
+					  .norm = { d->norm } },
 		    step_output(s)->takes);
 	output(s, t, &a, n_out);
 	stage_end(d, t, STAGE_OUTPUT);
-}
-
-static void cut_rows(struct step *s)
-{
-	for (int local = 0; local < 2; local++)
-		s->cut[local] = attend_cut(s, local);
 }
 
 static void forward(void *arg, int t)
@@ -300,7 +415,6 @@ static void forward(void *arg, int t)
 
 	if (!t)
 		stage_begin(s->d);
-	cut_rows(s);
 	for (int i = 0; i < run->n; i++) {
 		const struct op *op = &run->op[i];
 
@@ -309,13 +423,12 @@ static void forward(void *arg, int t)
 		case OP_EMBED:
 			embed(s, t);
 			stage_end(s->d, t, STAGE_EMBED);
-			watch(s, t, STAGE_EMBED, op->layer);
+			watch(s, t, STAGE_EMBED, op);
 			break;
 		case OP_BRIDGE:         /* the middle left out, one row becomes several */
 			bridge_cross(s, t);
-			cut_rows(s);
 			stage_end(s->d, t, STAGE_EMBED);
-			watch(s, t, STAGE_EMBED, op->layer);
+			watch(s, t, STAGE_EMBED, op);
 			break;
 		case OP_ATTN:
 			attention(s, t, op);
@@ -333,11 +446,12 @@ static void forward(void *arg, int t)
 const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
 	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b };
-	struct step s = { .d = d, .kv = kv, .b = b, .n = b->n };
+	struct step s = { .d = d, .kv = kv, .b = b };
 
 	if (pass_check(&limits, kv, b, d->err) != 0)
 		return NULL;
 	pass_reach(kv, b);
+	step_rows(&s, b->n);
 	stage_count(&s);
 	pool_run(d->pool, forward, &s);
 	return d->logits;

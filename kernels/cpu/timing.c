@@ -46,7 +46,7 @@ static size_t cache_bytes(const void *ctx, int layer)
 	return bytes;
 }
 
-static size_t weight_bytes(const void *ctx, const struct op *op, enum stage stage)
+static size_t weight_bytes(const void *ctx, const struct op *op, int layer, enum stage stage)
 {
 	const struct step *s = ctx;
 	const struct dev *d = s->d;
@@ -58,9 +58,9 @@ static size_t weight_bytes(const void *ctx, const struct op *op, enum stage stag
 	if (op->part == OP_OUTPUT)
 		return mat_bytes(step_output(s));
 	for (int i = w.first; i < w.first + w.n; i++)
-		bytes += mat_bytes(&d->layer[op->layer].mat[i]);
+		bytes += mat_bytes(&d->layer[layer].mat[i]);
 	for (int i = 0; i < ADAPTS; i++) {
-		const struct cpu_adapter *a = adapter_of(d, op, (enum adapt)i);
+		const struct cpu_adapter *a = adapter_of(d, op, layer, (enum adapt)i);
 
 		if (a && adapt_stage((enum adapt)i) == stage)
 			bytes += mat_bytes(&a->down) + mat_bytes(&a->up);

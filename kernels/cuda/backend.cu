@@ -356,6 +356,7 @@ static const struct backend backend = {
 	.name = "cuda",
 	.own_memory = true,
 	.can_be_lost = true,
+	.groups = false,
 	.draft = &draft,
 	.free = dev_free,
 	.used = nvml_used,

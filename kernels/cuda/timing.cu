@@ -72,7 +72,7 @@ static size_t cache_bytes(const void *ctx, int layer)
 	return kv_row_bytes(s->kv) * (size_t)seen;
 }
 
-static size_t weight_bytes(const void *ctx, const struct op *op, enum stage stage)
+static size_t weight_bytes(const void *ctx, const struct op *op, int layer, enum stage stage)
 {
 	const struct step *s = (const struct step *)ctx;
 	const struct dev *d = s->d;
@@ -84,7 +84,7 @@ static size_t weight_bytes(const void *ctx, const struct op *op, enum stage stag
 	if (op->part == OP_OUTPUT)
 		return mat_bytes(step_output(s));
 	for (int i = w.first; i < w.first + w.n; i++)
-		bytes += mat_bytes(&d->layer[op->layer].mat[i]);
+		bytes += mat_bytes(&d->layer[layer].mat[i]);
 	for (int i = 0; i < ADAPTS; i++) {
 		const struct cuda_adapter *a = adapter_of(d, op, (enum adapt)i);
 

@@ -58,6 +58,12 @@ static void exactness(const struct stats_view *v, char *out)
 	snprintf(out, FIGURE_TEXT, "%s", !*helpers(v) ? "-" : exact(v) ? "exact" : "approximate");
 }
 
+/* Stands there only where layers run in groups. */
+static void cqil(const struct stats_view *v, char *out)
+{
+	snprintf(out, FIGURE_TEXT, "%s", v->cqil);
+}
+
 static void positions(const struct stats_view *v, char *out)
 {
 	double share[STATS_DRAFTS];
@@ -160,7 +166,7 @@ static const struct {
 } rows[] = {
 	{ "tokens/s", now, 0 }, { "", NULL, 6 }, { "", NULL, 12 }, { "average", average, 2 },
 	{ "first token", first, 8 }, { "prompt/s", prompt, 18 }, { "strategy", strategy, 1 },
-	{ "output", exactness, 3 }, { "accepted", acceptance, 4 },
+	{ "output", exactness, 3 }, { "cqil", cqil, 3 }, { "accepted", acceptance, 4 },
 	{ "tokens/round", per_round, 7 }, { "by position", positions, 9 },
 	{ "dr/ver/choose", shares, 10 }, { "plain tokens/s", plain_rate, 17 },
 	{ "speed-up", speedup, 5 }, { "", slower, 5 },
@@ -205,7 +211,7 @@ static const char *label(int i, const struct stats_view *v)
 
 static bool is_there(int i, const struct stats_view *v)
 {
-	return rows[i].value != slower || v->s.slower;
+	return rows[i].value == slower ? v->s.slower : rows[i].value != cqil || *v->cqil;
 }
 
 /* The largest keep number for which the rows fit. */
@@ -229,6 +235,8 @@ static enum role role_of(void (*value)(const struct stats_view *, char *),
 {
 	if (value == slower)
 		return ROLE_NOTICE;
+	if (value == cqil)
+		return ROLE_APPROXIMATE;
 	if (value == exactness && *helpers(v) && !exact(v))
 		return ROLE_APPROXIMATE;
 	return value == positions ? ROLE_GRAPH : ROLE_VALUE;

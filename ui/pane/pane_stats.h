@@ -14,6 +14,7 @@ struct stats_view {
 	struct stats s;         /* of the running or last answer; n_tokens < 0: none yet */
 	char strategy[16];      /* in force, shown until an answer has its own; "": unknown */
 	bool exact;
+	char cqil[48];          /* layers that run in groups, as the option has it; "": none */
 	double plain_rate;      /* tokens/s of plain steps in this chat */
 	double rss, weights, draft, kv, work;   /* bytes */
 	/* A GPU's memory is meant, but by rss: what this process takes there and what it may. */
