@@ -190,7 +190,8 @@ static void test_first_product_fails(void **state)
 		emu_fail_at(0, 0);
 		assert_true(d || strlen(err) > 10);
 		if (d && strstr(cuda->describe(d), "no cuBLAS")) {
-			struct rig other = { cuda, r.m, d, cuda->kv_new(d, CTX, err), r.whole };
+			struct rig other = { cuda, r.m, d, cuda->kv_new(d, CTX, err), r.whole,
+					     r.group };
 			struct try t = prompt(&other, 0);
 
 			assert_true(t.logits && t.products == 0 && !t.failed);

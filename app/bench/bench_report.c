@@ -5,6 +5,7 @@
 #include "app/bench/bench_parts.h"
 #include "base/machine.h"
 #include "base/text.h"
+#include "engine/grouping.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,10 @@ static void describe(const struct bench *b, FILE *f)
 		 file_name(b), c->arch, c->n_layers, text_s(c->n_layers), c->n_embd,
 		 (double)b->token_bytes / 1e6);
 	text_row(f, "model", line, b->opt->csv);
+	if (b->e->group.size)
+		text_row(f, "cqil", grouping_text(&b->e->group, line), b->opt->csv);
+	if (b->e->drafts_apart)
+		text_row(f, "cqil-draft", grouping_text(&b->e->draft_group, line), b->opt->csv);
 }
 
 static void report_csv(const struct bench *b, FILE *f)
