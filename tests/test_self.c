@@ -353,6 +353,7 @@ static void test_search_improves(void **state)
 	assert_int_equal(engine_idle(engine, err), 0);          /* no answer yet */
 	answer(self, out);
 	while (engine_idle(engine, err) > 0) {
+		k->seconds = 0;         /* to the end, however slow the machine is */
 		if (k->share < 0)
 			continue;
 		better += gain >= 0 && skip_gain(k, &k->now.plan, k->share) > gain;
