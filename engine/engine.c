@@ -6,6 +6,7 @@
 #include "engine/model/window.h"
 #include "kernels/registry.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CTX_DEFAULT = 4096 };
@@ -37,6 +38,9 @@ static int open_model(struct engine *e, const struct engine_opt *o, char err[ERR
 		return fail(err, "%s: %d tokens but only %d embeddings", o->model,
 			    tokenizer_size(e->tok), e->model->cfg.n_vocab);
 	tokenizer_note(e->tok, e->notes[NOTE_MODEL]);
+	e->cqil_file = o->cqil_file ? strdup(o->cqil_file) : NULL;
+	if (o->cqil_file && !e->cqil_file)
+		return fail(err, "out of memory");
 	if (draft_compat_mute(e->model, e->tok, err) != 0)
 		return -1;
 	if (skip_open(&e->skip, o->self_skip, e->model, err) != 0)
@@ -397,6 +401,7 @@ void engine_close(struct engine *e)
 	sidecar_close(e->sidecar);
 	tokenizer_close(e->tok);
 	model_close(e->model);
+	free(e->cqil_file);
 	mem_free(e);
 }
 

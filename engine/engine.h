@@ -21,6 +21,7 @@ struct engine_opt {
 	const char *cqil;               /* see grouping.h; NULL: "off" */
 	const char *cqil_draft;         /* of drafts by the model itself; NULL, "": the same */
 	bool cqil_released;
+	const char *cqil_file;          /* path of what "auto" takes there, or NULL: none */
 	const char *chat_template;      /* NULL: by fingerprint */
 	int n_ctx;                      /* 0: the model's own, at most 4096 */
 	int spare_ctx;                  /* positions of caches that the caller will add */
@@ -37,9 +38,9 @@ struct engine_opt {
 
 /* Threads that are too many, of the little model (draft_compat_note), why the strategy is plain,
  * why the cpu computes though a better backend is there, what is odd about the model file, that it
- * does not fit into memory, a context that the model does not know. */
+ * does not fit into memory, a context that the model does not know, that "auto" found no groups. */
 enum engine_note { NOTE_THREADS, NOTE_DRAFT, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL,
-	NOTE_MEMORY, NOTE_CONTEXT, NOTES };
+	NOTE_MEMORY, NOTE_CONTEXT, NOTE_GROUPS, NOTES };
 
 struct engine {
 	struct model *model;
@@ -53,6 +54,7 @@ struct engine {
 	struct grouping group;          /* its layers', see plan.h */
 	struct grouping draft_group;    /* in drafts that the model makes itself */
 	bool drafts_apart;              /* these are not the target's */
+	char *cqil_file;                /* what "auto" takes; NULL: none */
 	struct memory_plan plan;
 	struct model *draft_model;      /* NULL: no little model, and draft_err says why if asked */
 	struct dev *draft_dev;

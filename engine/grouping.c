@@ -1,59 +1,43 @@
 /* grouping.c - see grouping.h and engine.h.  No state. */
 #include "engine/engine_sidecar.h"
 #include "engine/grouping.h"
+#include "engine/grouping_file.h"
 #include <stdio.h>
 #include <string.h>
 
-static int read_numbers(const char *spec, struct grouping *g)
+int grouping_check(const char *spec, int n_layers, char err[ERR_MAX])
 {
-	int end = 0;
+	struct grouping g;
+	int asked = advice_asked(spec);
 
-	if (sscanf(spec, "%5d:%5d:%5d:%5d%n", &g->from, &g->to, &g->size, &g->bypass, &end) == 4 &&
-	    !spec[end])
-		return 0;
-	g->bypass = end = 0;
-	return sscanf(spec, "%5d:%5d:%5d%n", &g->from, &g->to, &g->size, &end) == 3 &&
-	       !spec[end] ? 0 : -1;
-}
-
-int grouping_parse(const char *spec, int n_layers, struct grouping *out, char err[ERR_MAX])
-{
-	struct grouping g = { .size = 0 };
-
-	*out = g;
-	if (!spec || !*spec || !strcmp(spec, "off"))
-		return 0;
-	if (read_numbers(spec, &g) != 0)
-		return fail(err, "--cqil and --cqil-draft take off, S:E:P or S:E:P:D (layers S to "
-			    "E-1 in groups of P, as 12:28:2), not '%.32s'", spec);
-	if (g.from < 0 || g.from >= g.to || g.to > n_layers)
-		return fail(err, "groups %.32s: there are no layers %d to %d, of %d counted from 0",
-			    spec, g.from, g.to - 1, n_layers);
-	if (g.size < 1 || g.size > GROUP_MAX)
-		return fail(err, "--cqil %.32s: %d layers in a group; 1 to %d can be", spec, g.size,
-			    GROUP_MAX);
-	if (g.bypass < 0 || g.bypass >= GROUP_MAX)
-		return fail(err, "--cqil %.32s: a bypass of %d; 0 to %d can be", spec, g.bypass,
-			    GROUP_MAX - 1);
-	*out = g;
-	return 0;
-}
-
-const char *grouping_text(const struct grouping *g, char text[GROUPING_TEXT])
-{
-	if (!g->size)
-		snprintf(text, GROUPING_TEXT, "off");
-	else if (g->bypass)
-		snprintf(text, GROUPING_TEXT, "%d:%d:%d:%d", g->from, g->to, g->size, g->bypass);
-	else
-		snprintf(text, GROUPING_TEXT, "%d:%d:%d", g->from, g->to, g->size);
-	return text;
+	if (asked == -2)
+		return fail(err, "'%.32s': auto, or auto:X for a loss of X %% of perplexity: 0.5, "
+			    "1, 2 or 5", spec);
+	return asked >= 0 ? 0 : grouping_parse(spec, n_layers, &g, err);
 }
 
 static int no_groups(const struct engine *e, char err[ERR_MAX])
 {
 	return fail(err, "the %s backend runs no groups of layers; --backend cpu does",
 		    e->be->name);
+}
+
+/* What spec says, or for "auto" what the model's file does. */
+static int resolve(struct engine *e, const char *spec, struct grouping *g, char err[ERR_MAX])
+{
+	int n_layers = e->model->cfg.n_layers, asked = advice_asked(spec);
+	struct advice a;
+
+	if (asked < 0)
+		return grouping_check(spec, n_layers, err) ? -1 :
+		       grouping_parse(spec, n_layers, g, err);
+	if (advice_read(e->cqil_file, e->model, &a, err) != 0)
+		return -1;
+	*g = a.group[asked];
+	if (g->size < 2)
+		fail(e->notes[NOTE_GROUPS], "no layers of this model run in groups for %g %% of "
+		     "perplexity: all run one by one", advice_loss[asked]);
+	return 0;
 }
 
 static void group_drafts(struct engine *e, const struct grouping *g)
@@ -63,11 +47,11 @@ static void group_drafts(struct engine *e, const struct grouping *g)
 	engine_sidecar_group(e);
 }
 
-int engine_group(struct engine *e, const char *spec, bool released, char err[ERR_MAX])
+static int group_target(struct engine *e, const char *spec, bool released, char err[ERR_MAX])
 {
 	struct grouping g;
 
-	if (grouping_parse(spec, e->model->cfg.n_layers, &g, err) != 0)
+	if (resolve(e, spec, &g, err) != 0)
 		return -1;
 	if (g.size > 1 && !e->be->groups)
 		return no_groups(e, err);
@@ -80,18 +64,24 @@ int engine_group(struct engine *e, const char *spec, bool released, char err[ERR
 	return 0;
 }
 
+int engine_group(struct engine *e, const char *spec, bool released, char err[ERR_MAX])
+{
+	*e->notes[NOTE_GROUPS] = '\0';
+	return group_target(e, spec, released, err);
+}
+
 int grouping_first(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
 	struct grouping g;
 
-	if (grouping_parse(o->cqil_draft, e->model->cfg.n_layers, &g, err) != 0)
+	if (resolve(e, o->cqil_draft, &g, err) != 0)
 		return -1;
 	if (g.size > 1 && !e->be->groups)
 		return no_groups(e, err);
 	e->drafts_apart = o->cqil_draft && *o->cqil_draft;
 	if (e->drafts_apart)
 		group_drafts(e, &g);
-	return engine_group(e, o->cqil, o->cqil_released, err);
+	return group_target(e, o->cqil, o->cqil_released, err);
 }
 
 bool engine_exact(const struct engine *e)

@@ -9,6 +9,8 @@ enum { GROUPING_TEXT = 48 };
 /* spec: S:E:P or S:E:P:D, layers S to E-1 of n_layers in groups of P with a bypass of D; or "off"
  * (NULL and "" too).  -1: it is neither, or the model has no such layers. */
 int grouping_parse(const char *spec, int n_layers, struct grouping *, char err[ERR_MAX]);
+/* Whether an engine may take it: that, or "auto" or "auto:X" (see grouping_file.h). */
+int grouping_check(const char *spec, int n_layers, char err[ERR_MAX]);
 /* As grouping_parse takes it; returns text. */
 const char *grouping_text(const struct grouping *, char text[GROUPING_TEXT]);
 /* Those that an engine begins with, whose target is open, and its drafts'. */

@@ -221,8 +221,19 @@ const struct option_row *args_setting(const char *key, bool change, char err[ERR
 	return r;
 }
 
+/* What a command takes by that name; else what others do. */
+static const struct option_row *find_for(enum mode m, const char *name)
+{
+	const struct option_row *first = args_find(name);
+
+	for (size_t i = 0; first && i < option_rows_n; i++)
+		if (option_rows[i].where & 1u << m && same_name(option_rows[i].name, first->name))
+			return &option_rows[i];
+	return first;
+}
+
 /* The row that an argument names; *value is set to what follows '=' or to NULL. */
-static const struct option_row *find_argument(const char *arg, const char **value)
+static const struct option_row *find_argument(enum mode m, const char *arg, const char **value)
 {
 	char name[64];
 	size_t n;
@@ -243,7 +254,7 @@ static const struct option_row *find_argument(const char *arg, const char **valu
 	name[n] = '\0';
 	if (arg[2 + n])
 		*value = arg + 3 + n;
-	return args_find(name);
+	return find_for(m, name);
 }
 
 static int wrong_place(const struct option_row *r, enum mode m, char err[ERR_MAX])
@@ -258,7 +269,7 @@ static int wrong_place(const struct option_row *r, enum mode m, char err[ERR_MAX
 static int take_option(struct options *o, char *const *argv, int i, char err[ERR_MAX])
 {
 	const char *value, *ignored;
-	const struct option_row *r = find_argument(argv[i], &value);
+	const struct option_row *r = find_argument(o->mode, argv[i], &value);
 
 	if (!r)
 		return fail(err, "unknown option '%s'", argv[i]);
@@ -272,7 +283,7 @@ static int take_option(struct options *o, char *const *argv, int i, char err[ERR
 		return args_set(o, r, value, err) ? -1 : 1;
 	if (!argv[i + 1])
 		return fail(err, "%s needs a value: %s", argv[i], r->value);
-	if (find_argument(argv[i + 1], &ignored))
+	if (find_argument(o->mode, argv[i + 1], &ignored))
 		return fail(err, "%s needs a value before '%s' (a value that looks like an option: "
 			    "--%s=VALUE)", argv[i], argv[i + 1], r->name);
 	return args_set(o, r, argv[i + 1], err) ? -1 : 2;

@@ -161,12 +161,12 @@ char *model_path_little(const char *model, const char *given)
 	return companion(model, folder, file);
 }
 
-/* NAME.s3d.gguf for NAME.gguf; false: too long. */
-static bool sidecar_name(const char *file, char out[512])
+/* NAME and that ending for NAME.gguf; false: too long. */
+static bool beside_name(const char *file, const char *ending, char out[512])
 {
 	int n = (int)stem_length(file);
 
-	return snprintf(out, 512, "%.*s.s3d.gguf", n, file) < 512;
+	return snprintf(out, 512, "%.*s%s", n, file, ending) < 512;
 }
 
 char *model_path_sidecar(const char *model, const char *given)
@@ -176,15 +176,17 @@ char *model_path_sidecar(const char *model, const char *given)
 
 	if (*given)
 		return strcmp(given, "none") ? strdup(given) : NULL;
-	return sidecar_name(model + folder, file) ? companion(model, folder, file) : NULL;
+	return beside_name(model + folder, ".s3d.gguf", file) ? companion(model, folder, file) :
+								NULL;
 }
 
-char *model_path_sidecar_new(const char *model)
+/* Where a new companion with that ending goes. */
+static char *companion_new(const char *model, const char *ending)
 {
 	int folder = folder_length(model), rc;
 	char file[512], *path = NULL, *home;
 
-	if (!sidecar_name(model + folder, file) ||
+	if (!beside_name(model + folder, ending, file) ||
 	    asprintf(&path, "%.*s", folder, folder ? model : "./") < 0)
 		return NULL;
 	rc = access(folder ? path : ".", W_OK);
@@ -196,6 +198,27 @@ char *model_path_sidecar_new(const char *model)
 		path = NULL;
 	free(home);
 	return path;
+}
+
+char *model_path_sidecar_new(const char *model)
+{
+	return companion_new(model, ".s3d.gguf");
+}
+
+char *model_path_cqil_new(const char *model)
+{
+	return companion_new(model, ".cqil");
+}
+
+char *model_path_cqil(const char *model)
+{
+	int folder = folder_length(model);
+	char file[512], *found;
+
+	if (!beside_name(model + folder, ".cqil", file))
+		return NULL;
+	found = companion(model, folder, file);
+	return found ? found : model_path_cqil_new(model);
 }
 
 void model_path_make(char *path)

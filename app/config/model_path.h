@@ -20,6 +20,10 @@ char *model_path_sidecar(const char *model, const char *given);
 /* Where a new one goes: beside the model if that folder can be written.  malloc'ed, NULL without
  * memory or a home. */
 char *model_path_sidecar_new(const char *model);
+/* NAME.cqil, what calibrate --cqil found, for NAME.gguf: where it is, or where a new one goes; and
+ * only that.  Likewise. */
+char *model_path_cqil(const char *model);
+char *model_path_cqil_new(const char *model);
 /* $NAME, or ~/fallback, then /s3dchat/rest: malloc'ed, NULL without a home or memory. */
 char *model_path_xdg(const char *name, const char *fallback, const char *rest);
 /* share/s3dchat/rest beside the folder (bin) that the program itself is in; the same. */

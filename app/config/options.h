@@ -4,6 +4,7 @@
  * Defaults are text and go through the same parser as the user's values, so the help cannot
  * disagree with the program.  Strings in struct options point into argv or into this table.
  *
+ * A name may stand twice where no command takes both rows; the first is the one of chats.
  * A row: kind, field, long name, short name, other long names (space separated), value (for a
  * CHOICE the words it takes; FLOAT: X|WORD takes a word too, as -infinity), default, least,
  * greatest, where, group, help text. */
@@ -120,11 +121,13 @@ _(CHOICE, bild, "bild", "", "", "improved|paper", "improved", 0, 0, IN_CHAT | IN
 _(TEXT, self_skip, "self-skip", "", "", "LO:HI|SET|auto", "auto", 0, 0, IN_CHAT | IN_BENCH, \
 	STRATEGY, "self: drafts leave out layers LO to HI-1, or a set such as a3,m3,a7 " \
 	"(attention and MLP of layers from 0); auto: a set that is searched for") \
-_(TEXT, cqil, "cqil", "", "", "S:E:P:D|off", "off", 0, 0, \
+_(TEXT, cqil, "cqil", "", "", "S:E:P:D|auto|off", "off", 0, 0, \
 	IN_CHAT | IN_EVAL | IN_BENCH | LIVE | OF_MODEL, STRATEGY, \
 	"layers S to E-1 run in groups of P from one input, with a bypass of D (may be left out: " \
-	"0): another model, near to the one asked for") \
-_(TEXT, cqil_draft, "cqil-draft", "", "", "S:E:P:D|off", "", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
+	"0): another model, near to the one asked for; auto: what calibrate --cqil advises " \
+	"for a loss of 1 % of perplexity, auto:X: for 0.5, 1, 2 or 5") \
+_(TEXT, cqil_draft, "cqil-draft", "", "", "S:E:P:D|auto|off", "", 0, 0, IN_CHAT | IN_BENCH, \
+	STRATEGY, \
 	"the same in the drafts that the model makes itself (self, s3d), which stay exact " \
 	"(default: as in cqil)") \
 _(CHOICE, cqil_form, "cqil-form", "", "", "paper|released", "paper", 0, 0, \
@@ -154,12 +157,17 @@ _(BOOL, stages, "stages", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"also where the time of a pass goes, stage by stage") \
 _(FILE, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \
 	"prompts from a folder's *.txt files, or one file (default: those built in)") \
+_(BOOL, calibrate_cqil, "cqil", "", "", "", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+	"find out which layers can run in groups (see --cqil of a chat) instead of making a " \
+	"sidecar, and what that costs; kept in NAME.cqil beside the model NAME.gguf") \
 _(FILE, calibrate_text, "text", "", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
-	"calibrate with the text of FILE instead of answers that the model writes") \
+	"calibrate with the text of FILE instead of answers that the model writes (--cqil: " \
+	"instead of built-in questions)") \
 _(FLOAT, minutes, "minutes", "", "", "M", "8", 0.05, 10000, IN_CALIBRATE, COMMANDS, \
-	"time for all of it; more text makes better drafts") \
+	"time for all of it; more text makes better drafts (--cqil: at most 4, unless given)") \
 _(FILE, output, "output", "o", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
-	"where the sidecar goes (default: NAME.s3d.gguf beside the model NAME.gguf)") \
+	"where the result goes (default: NAME.s3d.gguf, or NAME.cqil, beside the model " \
+	"NAME.gguf)") \
 _(BOOL, progress, "progress", "", "", "", "", 0, 0, IN_CALIBRATE, COMMANDS, \
 	"progress as lines for programs on standard output") \
 _(TEXT, theme, "theme", "", "", "NAME", "", 0, 0, IN_CHAT, GENERAL, \

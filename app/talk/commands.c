@@ -69,7 +69,7 @@ static int strategy(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX
 		return 0;
 	}
 	for (const struct strategy *const *s = strategies; *s; s++) {
-		bool exact = !strcmp(t->opt.cqil, "off") &&
+		bool exact = !strcmp(t->ready ? t->info.cqil : t->opt.cqil, "off") &&
 			     strategy_exact_with(*s, isinf(t->opt.rollback),
 						 t->opt.auto_approximate);
 

@@ -227,9 +227,7 @@ static const char *keep_text(struct talk *t, const char *s, char err[ERR_MAX])
 /* Groups of layers that the model can run in, kept; NULL with err. */
 static const char *groups(struct talk *t, const char *value, char err[ERR_MAX])
 {
-	struct grouping g;
-
-	if (grouping_parse(value, t->ready ? t->info.n_layers : MODEL_MAX_LAYERS, &g, err) != 0)
+	if (grouping_check(value, t->ready ? t->info.n_layers : MODEL_MAX_LAYERS, err) != 0)
 		return NULL;
 	return keep_text(t, value, err);
 }

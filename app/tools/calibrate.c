@@ -2,8 +2,10 @@
  *
  * Invariant: a signal only sets a flag, which the engine asks for between two passes. */
 #include "app/tools/calibrate.h"
+#include "app/config/args.h"
 #include "app/config/model_path.h"
 #include "app/config/setup.h"
+#include "app/tools/sweep_table.h"
 #include "base/text.h"
 #include "engine/calibrate/calibrate.h"
 
@@ -130,14 +132,14 @@ static void print_times(const struct calibrate_result *r)
 		r->vocab);
 }
 
-static void tell_stop(const struct calibrate_result *r, const char *path)
+static void tell_stop(bool kept, const char *what, const char *path)
 {
 	fputs("calibrate: stopped; ", stderr);
-	if (!r->kept) {
-		fputs("nothing was written, and nothing is kept of the text\n", stderr);
+	if (!kept) {
+		fprintf(stderr, "nothing was written, and nothing is kept of the %s\n", what);
 		return;
 	}
-	fputs("the text so far is kept in ", stderr);
+	fprintf(stderr, "the %s so far is kept in ", what);
 	text_print_line(stderr, path);
 	fputs(".part, and the same command goes on from there\n", stderr);
 }
@@ -159,7 +161,7 @@ static int calibrate(const struct options *o, struct teller *t, const char *path
 	rc = calibrate_run(&c, &r, err);
 	end_line(t);
 	if (rc == 1) {
-		tell_stop(&r, path);
+		tell_stop(r.kept, "text", path);
 		return 128 + stopped;
 	}
 	if (rc == 0 && o->verbose)
@@ -167,21 +169,53 @@ static int calibrate(const struct options *o, struct teller *t, const char *path
 	return rc ? rc : print_table(t->out, &r, path, err);
 }
 
+/* Which layers can run in groups. */
+static int sweep(const struct options *o, struct teller *t, const char *path, char err[ERR_MAX])
+{
+	enum { MINUTES = 4 };
+	bool given = o->given[args_find("minutes") - option_rows];
+	struct sweep_result r;
+	struct sweep_opt s = {
+		.engine = setup_engine(o), .out = path,
+		.text = *o->calibrate_text ? o->calibrate_text : NULL,
+		.minutes = given ? (double)o->minutes : MINUTES, .begin = on_begin,
+		.progress = on_progress, .note = on_note, .stop = stop, .ctx = t,
+	};
+	int rc;
+
+	s.engine.model = o->model;
+	rc = sweep_run(&s, &r, err);
+	end_line(t);
+	if (rc == 1)
+		tell_stop(r.kept, "table", path);
+	else if (rc == 0)
+		rc = sweep_table(t->out, &r, path, err);
+	sweep_free(&r);
+	return rc == 1 ? 128 + stopped : rc;
+}
+
+static char *new_path(const struct options *o)
+{
+	if (*o->output)
+		return strdup(o->output);
+	return o->calibrate_cqil ? model_path_cqil_new(o->model) : model_path_sidecar_new(o->model);
+}
+
 int calibrate_main(const struct options *o, FILE *out, char err[ERR_MAX])
 {
 	struct teller t = { .out = out, .machine = o->progress, .terminal = isatty(STDERR_FILENO) };
 	struct sigaction act = { .sa_handler = on_signal }, was_int, was_term;
-	char *path = *o->output ? strdup(o->output) : model_path_sidecar_new(o->model);
+	char *path = new_path(o);
 	int rc;
 
 	if (!path)
-		return fail(err, "no place for the sidecar; name one with -o FILE");
+		return fail(err, "no place for the result; name one with -o FILE");
 	if (!*o->output)
 		model_path_make(path);
 	stopped = 0;
 	sigaction(SIGINT, &act, &was_int);
 	sigaction(SIGTERM, &act, &was_term);
-	rc = calibrate(o, &t, path, err);
+	rc = o->calibrate_cqil ? sweep(o, &t, path, err) : calibrate(o, &t, path, err);
 	sigaction(SIGINT, &was_int, NULL);
 	sigaction(SIGTERM, &was_term, NULL);
 	free(path);

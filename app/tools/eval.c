@@ -4,6 +4,7 @@
  * scored on the tokens after them.  struct eval owns the engine, the ids and the reference.
  * Invariant: only OUT_ROWS rows of logits exist at a time, whatever the text's length. */
 #include "app/tools/eval.h"
+#include "app/config/model_path.h"
 #include "app/config/setup.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -78,18 +79,23 @@ static int check_ref(struct eval *v, char err[ERR_MAX])
 static int open_engine(struct eval *v, char err[ERR_MAX])
 {
 	struct engine_opt eo = setup_engine(v->opt);
+	char *cqil = model_path_cqil(v->opt->model);
 
 	eo.model = v->opt->model;
+	eo.cqil_file = cqil;
 	eo.n_ctx = v->chunk;
 	eo.be.n_batch = BATCH_ROWS;
 	eo.be.n_out = OUT_ROWS;
 	v->e = engine_open(&eo, err);
+	free(cqil);
 	if (v->e && *v->e->notes[NOTE_THREADS])
 		text_tell("eval", v->e->notes[NOTE_THREADS]);
 	if (v->e && *v->e->notes[NOTE_BACKEND])
 		text_tell("eval", v->e->notes[NOTE_BACKEND]);
 	if (v->e && *v->e->notes[NOTE_MEMORY])
 		text_tell("eval", v->e->notes[NOTE_MEMORY]);
+	if (v->e && *v->e->notes[NOTE_GROUPS])
+		text_tell("eval", v->e->notes[NOTE_GROUPS]);
 	return v->e ? 0 : -1;
 }
 

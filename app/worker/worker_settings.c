@@ -182,6 +182,7 @@ static void change_groups(struct worker *w)
 
 	if (engine_group(w->engine, w->opt.cqil, released, err))
 		worker_error(w, err, ERROR_NOTE);
+	worker_note(w, w->engine->notes[NOTE_GROUPS]);
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 
