@@ -7,7 +7,7 @@ EMULATED_TESTS := $(if $(X86),$B/tests/test_kernels_emulated $B/tests/test_forwa
 TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c)) $(EMULATED_TESTS) \
 	$B/tests/test_emu
 EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults _arch _windows \
-	_rings _s3d _warm) $B/tests/test_cuda
+	_rings _s3d _warm _groups) $B/tests/test_cuda
 # An emulated GPU is coroutines of one thread: nothing can race there, and to say so takes an hour.
 LEFT_OUT := $(if $(filter tsan,$(FLAVOUR)),$(EMU_TESTS))
 RUN_TESTS := $(filter-out $(LEFT_OUT),$(TESTS))
@@ -62,7 +62,8 @@ $(EMU_TESTS): %: %.o $(EMU_CUDA_OBJ) $(EMU_OBJ) $B/tests/mk.o $B/libapp.a $B/lib
 	$(CXX) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
 
 # Some of them on a GPU.  The backend that they load lies beside the program, and so must they.
-DEVICE_TESTS := $(addprefix $B/tests/test_cuda,_device _bridge_device _arch_device _rings_device)
+DEVICE_TESTS := $(addprefix $B/tests/test_cuda,_device _bridge_device _arch_device _rings_device \
+	_groups_device)
 $(DEVICE_TESTS:%=%.o): $B/tests/%_device.o: tests/%.c Makefile tests/tests.mk
 	$(COMPILE) $(CC) $(CFLAGS) -DDEVICE_REAL -MMD -MP -c -o $@ $<
 # On a machine with a GPU: the cuda backend against the cpu one, and how fast it is.

@@ -56,8 +56,10 @@ static size_t tickets(const struct dev *d)
 	size_t blocks = (size_t)(d->n_batch + COLUMNS - 1) / COLUMNS;
 	size_t product = (size_t)(c->n_heads + 2 * c->n_kv_heads) * blocks;
 	size_t attend = (size_t)(FEW_ROWS * c->n_heads);
+	size_t join = (size_t)(c->n_embd / TILE * ((FEW_ROWS + COLUMNS - 1) / COLUMNS));
+	size_t most = product > attend ? product : attend;
 
-	return product > attend ? product : attend;
+	return most > join ? most : join;
 }
 
 /* Sets d->work_bytes. */
@@ -72,8 +74,7 @@ static void place_work(struct dev *d)
 	d->ticket = (unsigned *)arena_take(&a, tickets(d), sizeof(*d->ticket));
 	d->turn = (float *)arena_take(&a, n * (size_t)(rope_sets(c) * c->n_rot), f);
 	d->x = (float *)arena_take(&a, n * (size_t)c->n_embd, f);
-	if (c->post_norm)
-		d->made = (float *)arena_take(&a, n * (size_t)c->n_embd, f);
+	d->made = (float *)arena_take(&a, n * (size_t)c->n_embd, f);
 	d->qkv = (float *)arena_take(&a, n * (size_t)d->ld_qkv, f);
 	act_place(&d->in, &a, d->n_batch, c->n_embd);
 	act_place(&d->heads, &a, d->n_batch, c->n_heads * c->head_dim);
@@ -356,7 +357,7 @@ static const struct backend backend = {
 	.name = "cuda",
 	.own_memory = true,
 	.can_be_lost = true,
-	.groups = false,
+	.groups = true,
 	.draft = &draft,
 	.free = dev_free,
 	.used = nvml_used,

@@ -166,9 +166,9 @@ static void place(struct dev *d, const struct bridge *g)
 	x->weights = a.at;
 	act_place(&x->features, &a, 1, BRIDGE_PARTS * c->n_embd);
 	if (g->adapt) {
-		act_place(&x->low, &a, BRIDGE_ROWS, g->rank);
-		x->up = (float *)arena_take(&a, (size_t)(BRIDGE_ROWS * adapt_widest(c)),
-					    sizeof(*x->up));
+		act_place(&x->low, &a, GROUP_MAX * BRIDGE_ROWS, g->rank);
+		x->up = (float *)arena_take(&a, (size_t)(GROUP_MAX * BRIDGE_ROWS *
+							 adapt_widest(c)), sizeof(*x->up));
 	}
 	x->work = a.at - x->weights;
 }
@@ -244,10 +244,11 @@ void bridge_close(struct dev *d)
 	memset(&d->cross, 0, sizeof(d->cross));
 }
 
-const struct cuda_adapter *adapter_of(const struct dev *d, const struct op *op, enum adapt which)
+const struct cuda_adapter *adapter_of(const struct dev *d, const struct op *op, int layer,
+				      enum adapt which)
 {
-	return op->adapted && d->cross.adapt[op->layer][which].down.rows ?
-	       &d->cross.adapt[op->layer][which] : NULL;
+	return op->adapted && d->cross.adapt[layer][which].down.rows ?
+	       &d->cross.adapt[layer][which] : NULL;
 }
 
 cudaError_t bridge_load(void)

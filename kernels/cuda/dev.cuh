@@ -105,8 +105,10 @@ struct crossing {       /* the bridge that passes may be over, made ready */
 	struct mat output;      /* its rows of the output matrix */
 	struct cuda_adapter (*adapt)[ADAPTS];   /* (n_layers), or NULL */
 	struct act features;    /* one row */
-	struct act low;         /* BRIDGE_ROWS rows of the rank */
-	float *up;              /* (device) (BRIDGE_ROWS, widest product) what adapters add */
+	/* For each layer of a group BRIDGE_ROWS rows: of the rank, and (device) what adapters add
+	 * to its widest product. */
+	struct act low;
+	float *up;
 	size_t weights, work;   /* bytes */
 };
 
@@ -156,7 +158,7 @@ struct dev {
 	const float *inv_freq;  /* (sets, n_rot/2) radians a position */
 	float *turn;            /* (n_batch, sets, n_rot) cosine and sine in turn */
 	float *x;               /* (n_batch, n_embd) the residual stream */
-	float *made;            /* (n_batch, n_embd) what is normed before it is added; or NULL */
+	float *made;            /* (n_batch, n_embd) what is joined, see struct join */
 	float *qkv;             /* (n_batch, ld_qkv) */
 	struct act in, heads, ff;       /* of n_embd, n_heads*head_dim, n_ff columns */
 	struct squares squares;
@@ -200,6 +202,7 @@ struct step {           /* one forward pass */
 	struct kv *kv;
 	int n, n_out, n_best;
 	int pieces;             /* of the context that layers which see all look at */
+	int apart;              /* rows from a layer of a group to the next */
 	bool chained;           /* its token and position are where the step before left them, and
 				 * it leaves its guess instead of logits */
 	const struct schedule *run;

@@ -64,9 +64,21 @@ void bridge_close(struct dev *);
 int keep_rows(const struct step *, const struct op *);
 /* What the bridge's matrix takes, from the row that is about to cross. */
 int put_features(const struct step *);
-/* What acts beside a stage of an operation, or NULL. */
-const struct cuda_adapter *adapter_of(const struct dev *, const struct op *, enum adapt);
+/* What acts beside a stage of a layer, or NULL. */
+const struct cuda_adapter *adapter_of(const struct dev *, const struct op *, int layer, enum adapt);
 cudaError_t bridge_load(void);
+
+/* multiply.cu */
+struct product;
+struct products;
+void step_rows(struct step *, int n);           /* it has so many rows now */
+const float *norm_weights(const struct dev *, struct norm_at, int i);   /* of the i-th of them */
+struct act act_from(struct act, int row);       /* rows from there on */
+struct join join_before(const struct step *, struct norm_at next);
+void take_mats(struct product *, const struct cuda_layer *, enum stage);
+int multiply(struct dev *, struct product *, const char *doing);
+int multiply_group(const struct step *, struct products *, const char *doing);
+int adapt(const struct step *, const struct op *, enum adapt, struct products *);
 
 /* What makes the logits: all, or those of the draft vocabulary. */
 static inline const struct mat *step_output(const struct step *s)
@@ -83,8 +95,7 @@ int cuda_guess(struct dev *, struct kv *, struct guess_batch *);
 /* timing.cu: time and bytes of stages, copy bandwidth. */
 int stage_look(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
 void stage_count(const struct step *);
-/* A stage was queued; layer -1: none. */
-int stage_mark(const struct step *, enum stage, int layer);
+int stage_mark(const struct step *, enum stage, const struct op *);     /* it was queued */
 int stage_sum(struct dev *);            /* the pass has ended: adds up what was marked */
 void stage_close(struct dev *);
 struct backend_counts counts_look(struct dev *);

@@ -2,7 +2,8 @@
  *
  * Five kernels a layer for a few rows: what stands between two products is done by the last of them
  * (norms and int8 codes, RoPE, cache); two more for an adapter, one where rows are kept, one for a
- * norm of what is added to the residual stream.  The same stages as kernels/cpu/forward.c.
+ * norm of what is added to the residual stream; as many for a group of layers.  The same stages as
+ * kernels/cpu/forward.c.
  * Invariant: what a pass queues depends only on what graph.cu takes for its key. */
 #include "kernels/cuda/op/attend.cuh"
 #include "kernels/cuda/op/choose.cuh"
@@ -12,16 +13,20 @@
 #include "kernels/cuda/op/prompt.cuh"
 #include <limits.h>
 
-/* Weights of a norm. */
-static const float *norm_at(const struct dev *d, struct norm_at at)
-{
-	return at.layer < 0 ? d->norm : d->layer[at.layer].norm[at.which];
-}
-
 /* Rows in the end. */
 static int rows_of(const struct step *s)
 {
 	return s->run->bridge ? s->n_out : s->n;
+}
+
+/* What made rows has made the input of one layer: those of the others of a group, where it is one
+ * that comes next. */
+static int spread(const struct step *s, const struct op *op)
+{
+	struct join j = join_before(s, op->out);
+
+	return j.n_out == 1 ? 0 :
+	       dev_check(s->d, post_run(&j, s->n, s->d->stream), "inputs of a group");
 }
 
 static int embed(const struct step *s, const struct op *op)
@@ -33,89 +38,45 @@ static int embed(const struct step *s, const struct op *op)
 		.pos = s->chained ? &d->chain->pos : &d->mail_device->pos,
 		.n_tok = s->n, .embd = d->embd, .scale = c->embd_scale, .place = d->place,
 		.x = d->x,
-		.w = norm_at(d, op->out), .out = d->in, .squares = d->squares, .turn = d->turn,
+		.w = norm_weights(d, op->out, 0), .out = d->in, .squares = d->squares,
+		.turn = d->turn,
 		.inv_freq = d->inv_freq,
 		.angles = rope_sets(c) * c->n_rot / 2, .gain = c->rope_gain,
 	};
 
-	return dev_check(d, embed_run(&e, rows_of(s), d->stream), "embedding tokens");
-}
-
-/* Tiles of the matrices behind each other. */
-static void count_tiles(struct product *p)
-{
-	for (int i = 0; i < p->n_mats; i++)
-		p->first[i + 1] = p->first[i] + (p->m[i].rows + TILE - 1) / TILE;
-	if (p->kind == FINISH_GATE_UP)
-		p->first[1] = (p->m[0].rows + TILE - 1) / TILE;
-}
-
-static int multiply(struct dev *d, struct product *p, const char *doing)
-{
-	count_tiles(p);
-	if (p->n > FEW_ROWS && d->blas && !d->blas_failed)
-		return prompt_product(d, p);
-	return dev_check(d, product_few(p, d->stream), doing);
-}
-
-/* The matrices that a stage of a layer multiplies by. */
-static void take_mats(struct product *p, const struct cuda_layer *w, enum stage stage)
-{
-	struct stage_mats from = stage_mats(stage);
-
-	p->n_mats = from.n;
-	for (int i = 0; i < from.n; i++)
-		p->m[i] = w->mat[from.first + i];
-}
-
-/* What acts in a pass over a bridge beside the matrices of a product, which is all known but for
- * this: their rows get up (down in) more. */
-static int adapt(const struct step *s, const struct op *op, enum adapt which, struct product *p)
-{
-	struct dev *d = s->d;
-	const struct cuda_adapter *a = adapter_of(d, op, which);
-	struct product low = {}, up = {};
-
-	if (!a)
-		return 0;
-	low.kind = FINISH_LOW;
-	low.n_mats = 1;
-	low.m[0] = a->down;
-	low.n = p->n;
-	low.in = p->in;
-	low.norm = p->norm;
-	low.out = d->cross.low;
-	up.kind = FINISH_FLOATS;
-	up.n_mats = 1;
-	up.m[0] = a->up;
-	up.n = p->n;
-	up.in = d->cross.low;
-	up.y = d->cross.up;
-	up.ld = a->up.rows;
-	p->add = d->cross.up;
-	p->ld_add = a->up.rows;
-	return multiply(d, &low, "an adapter") || multiply(d, &up, "an adapter") ? -1 : 0;
+	if (dev_check(d, embed_run(&e, rows_of(s), d->stream), "embedding tokens") != 0)
+		return -1;
+	return spread(s, op);
 }
 
 static int qkv(const struct step *s, const struct op *op)
 {
 	struct dev *d = s->d;
-	const struct cuda_layer *w = &d->layer[op->layer];
-	struct product p = {};
+	const struct model_config *c = &d->model->cfg;
+	int heads = (c->n_heads + 2 * c->n_kv_heads) * ((s->n + COLUMNS - 1) / COLUMNS);
+	struct products g = {};
 
-	p.kind = FINISH_QKV;
-	take_mats(&p, w, STAGE_QKV);
-	p.n = s->n;
-	p.in = d->in;
-	p.norm = d->squares;
-	p.y = d->qkv;
-	p.ld = d->ld_qkv;
-	p.bias = w->qkv_bias;
-	p.heads = kv_heads(s->kv, op->layer);
+	g.n = op->n_group;
+	for (int i = 0; i < g.n; i++) {
+		const struct cuda_layer *w = &d->layer[op->layer + i];
+		struct product *p = &g.p[i];
 
-	if (adapt(s, op, ADAPT_QKV, &p) != 0)
+		p->kind = FINISH_QKV;
+		take_mats(p, w, STAGE_QKV);
+		p->n = s->n;
+		p->row0 = i * s->apart;
+		p->in = d->in;
+		p->norm = d->squares;
+		p->y = d->qkv + (size_t)p->row0 * (size_t)d->ld_qkv;
+		p->ld = d->ld_qkv;
+		p->bias = w->qkv_bias;
+		p->heads = kv_heads(s->kv, op->layer + i);
+		p->heads.ticket += i * heads;
+	}
+
+	if (adapt(s, op, ADAPT_QKV, &g) != 0)
 		return -1;
-	return multiply(d, &p, "making queries, keys and values");
+	return multiply_group(s, &g, "making queries, keys and values");
 }
 
 /* Pieces that a layer looks at: those of the context, or as many as its window may touch. */
@@ -130,77 +91,109 @@ static int layer_pieces(const struct step *s, bool local)
 	return all < cut[local].pieces ? all : cut[local].pieces;
 }
 
-static int attention(const struct step *s, const struct op *op)
+/* Of the i-th layer of a group, the k-th of those that run together. */
+static struct attend attend_layer(const struct step *s, const struct op *op, int i, int k)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	bool local = layer_local(c, op->layer);
+	bool local = layer_local(c, op->layer + i);
+	size_t part = (size_t)(k * s->n * c->n_heads * s->kv->part_pieces * (c->head_dim + 2));
 	struct attend a = {
-		.h = kv_heads(s->kv, op->layer), .qkv = d->qkv, .ld = d->ld_qkv, .n = s->n,
+		.h = kv_heads(s->kv, op->layer + i),
+		.qkv = d->qkv + (size_t)(i * s->apart) * (size_t)d->ld_qkv,
+		.ld = d->ld_qkv, .n = s->n,
 		.scale = c->attn_scale, .cap = c->attn_cap,
 		.window = local ? c->window : INT_MAX,
 		.piece = s->kv->cut[local].piece, .pieces = layer_pieces(s, local),
-		.pieces_max = s->kv->part_pieces, .part = s->kv->part, .out = d->heads,
+		.pieces_max = s->kv->part_pieces, .part = s->kv->part + part,
+		.out = act_from(d->heads, i * s->apart),
 	};
 
-	return dev_check(d, attend_run(&a, d->stream), "attention");
+	a.h.ticket += k * s->n * c->n_heads;
+	return a;
 }
 
-/* The rest of residual() where what product p made is normed first. */
-static int post(const struct step *s, const struct product *p, const float *norm)
+/* Together as many layers as there is room for their parts. */
+static int attention(const struct step *s, const struct op *op)
 {
 	struct dev *d = s->d;
-	struct post a = {
-		.made = p->y, .norm = norm, .eps = d->model->cfg.norm_eps, .scale = p->scale,
-		.x = d->x, .w = p->w, .out = p->out, .squares = p->squares,
-	};
+	struct attend a[ATTEND_LAYERS];
+	int most = FEW_ROWS / s->n, rc = 0;
 
-	return dev_check(d, post_run(&a, s->n, d->stream), "norm of what is added");
+	most = most > ATTEND_LAYERS ? ATTEND_LAYERS : most < 1 ? 1 : most;
+	for (int i = 0, n; i < op->n_group && rc == 0; i += n) {
+		n = op->n_group - i < most ? op->n_group - i : most;
+		for (int k = 0; k < n; k++)
+			a[k] = attend_layer(s, op, i + k, k);
+		rc = dev_check(d, n == 1 ? attend_run(a, d->stream) :
+			       attend_group(a, n, d->stream), "attention");
+	}
+	return rc;
 }
 
 /* x += what attention (ADAPT_OUT) or the MLP (ADAPT_DOWN) made, and x as the next product wants
- * it. */
+ * it.  Where that is more than a sum and one norm, what is made is joined. */
 static int residual(const struct step *s, const struct op *op, enum adapt which)
 {
 	struct dev *d = s->d;
-	const struct cuda_layer *w = &d->layer[op->layer];
-	bool mlp = which == ADAPT_DOWN;
-	const float *norm = w->norm[mlp ? NORM_FFN_POST : NORM_ATTN_POST];
-	struct product p = {};
+	bool mlp = which == ADAPT_DOWN, normed, joined;
+	enum layer_norm norm = mlp ? NORM_FFN_POST : NORM_ATTN_POST;
+	const char *doing = mlp ? "down and residual sum" : "output of attention";
+	struct join j = join_before(s, op->out);
+	struct products g = {};
 
-	p.kind = norm ? FINISH_FLOATS : FINISH_RESIDUAL;
-	take_mats(&p, w, mlp ? STAGE_DOWN : STAGE_WO);
-	p.n = s->n;
-	p.in = mlp ? d->ff : d->heads;
-	p.y = norm ? d->made : d->x;
-	p.ld = d->model->cfg.n_embd;
-	p.scale = d->model->cfg.residual_scale;
-	p.w = norm_at(d, op->out);
-	p.out = d->in;
-	p.squares = d->squares;
+	normed = d->layer[op->layer].norm[norm];
+	joined = normed || op->n_group > 1 || op->out.n > 1;
+	g.n = j.n_group = op->n_group;
+	j.attention = !mlp && op->n_group > 1;
+	j.bypass = j.attention ? op->bypass : 0;
+	j.released = op->released;
+	for (int i = 0; i < g.n; i++) {
+		struct product *p = &g.p[i];
 
-	if (adapt(s, op, which, &p) != 0 ||
-	    multiply(d, &p, mlp ? "down and residual sum" : "output of attention") != 0)
+		j.norm[i] = d->layer[op->layer + i].norm[norm];
+		p->kind = joined ? FINISH_FLOATS : FINISH_RESIDUAL;
+		take_mats(p, &d->layer[op->layer + i], mlp ? STAGE_DOWN : STAGE_WO);
+		p->n = s->n;
+		p->row0 = i * s->apart;
+		p->in = mlp ? d->ff : d->heads;
+		p->y = joined ? d->made + (size_t)p->row0 * (size_t)j.width : d->x;
+		p->ld = j.width;
+		p->scale = j.scale;
+		p->w = j.w[0];
+		p->out = d->in;
+		p->squares = d->squares;
+	}
+	if (joined && !normed)
+		g.join = j;
+
+	if (adapt(s, op, which, &g) != 0 || multiply_group(s, &g, doing) != 0)
 		return -1;
-	return norm ? post(s, &p, norm) : 0;
+	return normed ? dev_check(d, post_run(&j, s->n, d->stream), "norm of what is added") : 0;
 }
 
 static int gate_up(const struct step *s, const struct op *op)
 {
 	struct dev *d = s->d;
-	struct product p = {};
+	struct products g = {};
 
-	p.kind = FINISH_GATE_UP;
-	take_mats(&p, &d->layer[op->layer], STAGE_GATE_UP);
-	p.n = s->n;
-	p.act = d->model->cfg.act;
-	p.in = d->in;
-	p.norm = d->squares;
-	p.out = d->ff;
+	g.n = op->n_group;
+	for (int i = 0; i < g.n; i++) {
+		struct product *p = &g.p[i];
 
-	if (adapt(s, op, ADAPT_GATE_UP, &p) != 0)
+		p->kind = FINISH_GATE_UP;
+		take_mats(p, &d->layer[op->layer + i], STAGE_GATE_UP);
+		p->n = s->n;
+		p->row0 = i * s->apart;
+		p->act = d->model->cfg.act;
+		p->in = d->in;
+		p->norm = d->squares;
+		p->out = act_from(d->ff, p->row0);
+	}
+
+	if (adapt(s, op, ADAPT_GATE_UP, &g) != 0)
 		return -1;
-	return multiply(d, &p, "gate and up");
+	return multiply_group(s, &g, "gate and up");
 }
 
 /* The row that is about to enter layer a becomes those that enter layer s. */
@@ -211,7 +204,7 @@ static int cross(struct step *s, const struct op *op)
 
 	if (put_features(s) != 0)
 		return -1;
-	s->n = s->n_out;
+	step_rows(s, s->n_out);
 	p.kind = FINISH_CROSS;
 	p.n_mats = 1;
 	p.m[0] = d->cross.weight;
@@ -221,11 +214,11 @@ static int cross(struct step *s, const struct op *op)
 	p.y = d->x;
 	p.ld = d->model->cfg.n_embd;
 	p.bias = d->cross.bias;
-	p.w = norm_at(d, op->out);
+	p.w = norm_weights(d, op->out, 0);
 	p.out = d->in;
 	p.squares = d->squares;
 
-	return multiply(d, &p, "crossing a bridge");
+	return multiply(d, &p, "crossing a bridge") || spread(s, op) ? -1 : 0;
 }
 
 static int output(const struct step *s)
@@ -273,31 +266,31 @@ static int deliver(const struct step *s)
  * quantise. */
 static int run_attention(const struct step *s, const struct op *op)
 {
-	return qkv(s, op) || stage_mark(s, STAGE_QKV, op->layer) ||
-	       attention(s, op) || stage_mark(s, STAGE_ATTEND, op->layer) ||
-	       residual(s, op, ADAPT_OUT) || stage_mark(s, STAGE_WO, op->layer) ? -1 : 0;
+	return qkv(s, op) || stage_mark(s, STAGE_QKV, op) ||
+	       attention(s, op) || stage_mark(s, STAGE_ATTEND, op) ||
+	       residual(s, op, ADAPT_OUT) || stage_mark(s, STAGE_WO, op) ? -1 : 0;
 }
 
 /* The MLP of a layer: gate/up, activation and quantise; down and residual, norm and quantise. */
 static int run_mlp(const struct step *s, const struct op *op)
 {
-	return gate_up(s, op) || stage_mark(s, STAGE_GATE_UP, op->layer) ||
-	       residual(s, op, ADAPT_DOWN) || stage_mark(s, STAGE_DOWN, op->layer) ? -1 : 0;
+	return gate_up(s, op) || stage_mark(s, STAGE_GATE_UP, op) ||
+	       residual(s, op, ADAPT_DOWN) || stage_mark(s, STAGE_DOWN, op) ? -1 : 0;
 }
 
 static int run_op(struct step *s, const struct op *op)
 {
 	switch (op->part) {
 	case OP_EMBED:
-		return embed(s, op) || stage_mark(s, STAGE_EMBED, op->layer);
+		return embed(s, op) || stage_mark(s, STAGE_EMBED, op);
 	case OP_BRIDGE:         /* the middle left out, one row becomes several */
-		return cross(s, op) || stage_mark(s, STAGE_EMBED, op->layer);
+		return cross(s, op) || stage_mark(s, STAGE_EMBED, op);
 	case OP_ATTN:
 		return run_attention(s, op);
 	case OP_MLP:
 		return run_mlp(s, op);
 	case OP_OUTPUT:         /* logits of the final norm, and their peaks */
-		return s->n_out && (output(s) || deliver(s) || stage_mark(s, STAGE_OUTPUT, -1));
+		return s->n_out && (output(s) || deliver(s) || stage_mark(s, STAGE_OUTPUT, op));
 	}
 	return -1;
 }
@@ -359,7 +352,7 @@ static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *t
 
 	s.d = d;
 	s.kv = kv;
-	s.n = n;
+	step_rows(&s, n);
 	s.n_out = n_out;
 	s.run = b->run;
 	s.n_best = n_out && b->n_best < row_peaks(step_output(&s)->rows) ? b->n_best : 0;
@@ -403,7 +396,8 @@ static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 
 	s.d = d;
 	s.kv = kv;
-	s.n = s.n_out = 1;
+	step_rows(&s, 1);
+	s.n_out = 1;
 	s.chained = true;
 	s.run = b->run;
 	begin(d);

@@ -5,8 +5,9 @@
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/pack.cuh"
 
-/* For tests: what the stage left. */
-static int show(const struct step *s, enum stage stage, int layer)
+/* For tests: what the stage left of the i-th layer of a group.  The inputs of its MLPs lie nowhere
+ * as they are: behind both of its residual sums it is the residual stream, of the last layer. */
+static int show(const struct step *s, enum stage stage, int layer, int i)
 {
 	struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
@@ -16,11 +17,12 @@ static int show(const struct step *s, enum stage stage, int layer)
 		    stage == STAGE_ATTEND ? c->n_heads * c->head_dim :
 		    stage == STAGE_GATE_UP ? c->n_ff : c->n_embd;
 	size_t bytes = (size_t)s->n * (size_t)width * sizeof(float);
+	size_t skip = (size_t)i * (size_t)s->apart * (size_t)width;
 	float *rows = (float *)malloc(bytes);
 	int rc = rows ? 0 : fail(d->err, "no memory to show a stage");
 
 	if (rc == 0)
-		rc = dev_check(d, cudaMemcpyAsync(rows, from, bytes, cudaMemcpyDeviceToHost,
+		rc = dev_check(d, cudaMemcpyAsync(rows, from + skip, bytes, cudaMemcpyDeviceToHost,
 						  d->stream), stage_name(stage));
 	if (rc == 0)
 		rc = dev_check(d, cudaStreamSynchronize(d->stream), stage_name(stage));
@@ -30,12 +32,24 @@ static int show(const struct step *s, enum stage stage, int layer)
 	return rc;
 }
 
-int stage_mark(const struct step *s, enum stage stage, int layer)
+static int show_all(const struct step *s, enum stage stage, const struct op *op)
+{
+	bool each = stage == STAGE_QKV || stage == STAGE_ATTEND || stage == STAGE_GATE_UP;
+	int last = op->layer + op->n_group - 1, rc = 0;
+
+	if (!each)
+		return show(s, stage, last, 0);
+	for (int i = 0; i < op->n_group && rc == 0; i++)
+		rc = show(s, stage, op->layer + i, i);
+	return rc;
+}
+
+int stage_mark(const struct step *s, enum stage stage, const struct op *op)
 {
 	struct dev *d = s->d;
 
 	if (d->watch && stage != STAGE_OUTPUT)
-		return show(s, stage, layer);
+		return show_all(s, stage, op);
 	if (!d->mark || d->marked + 1 >= d->marks)
 		return 0;
 	d->marked++;
@@ -86,7 +100,7 @@ static size_t weight_bytes(const void *ctx, const struct op *op, int layer, enum
 	for (int i = w.first; i < w.first + w.n; i++)
 		bytes += mat_bytes(&d->layer[layer].mat[i]);
 	for (int i = 0; i < ADAPTS; i++) {
-		const struct cuda_adapter *a = adapter_of(d, op, (enum adapt)i);
+		const struct cuda_adapter *a = adapter_of(d, op, layer, (enum adapt)i);
 
 		if (a && adapt_stage((enum adapt)i) == stage)
 			bytes += mat_bytes(&a->down) + mat_bytes(&a->up);

@@ -234,15 +234,16 @@ static __device__ float *part_of(const struct attend *a, int i, int piece)
 
 /* Leaves this piece for the block that comes last. */
 template <int QV>
-static __device__ void leave(const struct attend *a, const struct work<QV> *w, int queries)
+static __device__ void leave(const struct attend *a, const struct work<QV> *w, int queries,
+			     int piece)
 {
 	int dim = a->h.dim;
 
 	for (int j = (int)threadIdx.x; j < queries * dim; j += THREADS)
-		part_of<QV>(a, j / dim, (int)blockIdx.z)[2 + j % dim] = w->acc[j];
+		part_of<QV>(a, j / dim, piece)[2 + j % dim] = w->acc[j];
 	for (int i = (int)threadIdx.x; i < queries; i += THREADS) {
-		part_of<QV>(a, i, (int)blockIdx.z)[0] = w->top[i];
-		part_of<QV>(a, i, (int)blockIdx.z)[1] = w->sum[i];
+		part_of<QV>(a, i, piece)[0] = w->top[i];
+		part_of<QV>(a, i, piece)[1] = w->sum[i];
 	}
 }
 
@@ -250,7 +251,7 @@ static __device__ void leave(const struct attend *a, const struct work<QV> *w, i
 template <int QV>
 static __device__ void join(const struct attend *a, struct work<QV> *w, int queries)
 {
-	int pieces = (int)gridDim.z, dim = a->h.dim;
+	int pieces = a->pieces, dim = a->h.dim;
 
 	for (int i = (int)threadIdx.x; i < queries; i += THREADS) {
 		float top = -INFINITY, sum = 0;
@@ -329,8 +330,7 @@ static __device__ void lay_out(const struct attend *a, struct work<QV> *w, float
 #endif
 
 template <int QV>
-__global__ void __launch_bounds__(THREADS, BLOCKS(QV))
-attend_kernel(const __grid_constant__ struct attend a)
+static __device__ __forceinline__ void attend_block(const struct attend &a, int piece)
 {
 	DYNAMIC_SHARED(float, shared);
 	int head = (int)blockIdx.x, from = first_seen(&a, row_of<QV>(&a, 0));
@@ -340,20 +340,20 @@ attend_kernel(const __grid_constant__ struct attend a)
 
 	queries = min(queries, QV);
 	to = a.h.place->pos + row_of<QV>(&a, queries - 1) + 1;
-	if (gridDim.z > 1) {
-		int piece = (from / a.piece + (int)blockIdx.z) * a.piece;
+	if (a.pieces > 1) {
+		int start = (from / a.piece + piece) * a.piece;
 
-		from = max(from, piece);
-		to = min(to, piece + a.piece);
+		from = max(from, start);
+		to = min(to, start + a.piece);
 	}
 	lay_out(&a, &w, shared);
 	if (a.h.q8_k)
 		go_over<QV, true>(&a, &w, head, from, to);
 	else
 		go_over<QV, false>(&a, &w, head, from, to);
-	if (gridDim.z > 1) {
-		leave(&a, &w, queries);
-		if (!last_of(a.h.ticket + blockIdx.x * gridDim.y + blockIdx.y, gridDim.z))
+	if (a.pieces > 1) {
+		leave(&a, &w, queries, piece);
+		if (!last_of(a.h.ticket + blockIdx.x * gridDim.y + blockIdx.y, (unsigned)a.pieces))
 			return;
 		join(&a, &w, queries);
 	}
@@ -361,23 +361,64 @@ attend_kernel(const __grid_constant__ struct attend a)
 }
 
 template <int QV>
+__global__ void __launch_bounds__(THREADS, BLOCKS(QV))
+attend_kernel(const __grid_constant__ struct attend a)
+{
+	attend_block<QV>(a, (int)blockIdx.z);
+}
+
+struct attends {
+	struct attend a[ATTEND_LAYERS];
+	int pieces;             /* of the layer that has most */
+};
+
+/* Half as many blocks: which layer it is takes registers. */
+template <int QV>
+__global__ void __launch_bounds__(THREADS, BLOCKS(QV) / 2)
+attends_kernel(const __grid_constant__ struct attends g)
+{
+	const struct attend &a = g.a[(int)blockIdx.z / g.pieces];
+	int piece = (int)blockIdx.z % g.pieces;
+
+	if (piece < a.pieces)
+		attend_block<QV>(a, piece);
+}
+
+static int queries_of(const struct attend *a)
+{
+	return a->n * (a->h.n_heads / a->h.n_kv_heads);
+}
+
+template <int QV>
+static dim3 grid_of(const struct attend *a, int pieces)
+{
+	return dim3((unsigned)a->h.n_kv_heads, (unsigned)((queries_of(a) + QV - 1) / QV),
+		    (unsigned)pieces);
+}
+
+template <int QV>
 static void launch(const struct attend *a, cudaStream_t stream)
 {
-	int queries = a->n * (a->h.n_heads / a->h.n_kv_heads);
+	LAUNCH(attend_kernel<QV>, grid_of<QV>(a, a->pieces), dim3(THREADS),
+	       shared_floats<QV>(a->h.dim) * sizeof(float), stream, *a);
+}
 
-	LAUNCH(attend_kernel<QV>, dim3((unsigned)a->h.n_kv_heads,
-				       (unsigned)((queries + QV - 1) / QV), (unsigned)a->pieces),
-	       dim3(THREADS), shared_floats<QV>(a->h.dim) * sizeof(float), stream, *a);
+template <int QV>
+static void launch_all(const struct attends *g, int n, cudaStream_t stream)
+{
+	LAUNCH(attends_kernel<QV>, grid_of<QV>(g->a, n * g->pieces), dim3(THREADS),
+	       shared_floats<QV>(g->a->h.dim) * sizeof(float), stream, *g);
 }
 
 cudaError_t attend_load(void)
 {
-	return kernels_load(attend_kernel<4>, attend_kernel<8>, attend_kernel<16>);
+	return kernels_load(attend_kernel<4>, attend_kernel<8>, attend_kernel<16>,
+			    attends_kernel<4>, attends_kernel<8>, attends_kernel<16>);
 }
 
 cudaError_t attend_run(const struct attend *a, cudaStream_t stream)
 {
-	int queries = a->n * (a->h.n_heads / a->h.n_kv_heads);
+	int queries = queries_of(a);
 
 	if (queries <= 4)
 		launch<4>(a, stream);
@@ -385,5 +426,24 @@ cudaError_t attend_run(const struct attend *a, cudaStream_t stream)
 		launch<8>(a, stream);
 	else
 		launch<16>(a, stream);
+	return cudaGetLastError();
+}
+
+cudaError_t attend_group(const struct attend *a, int n, cudaStream_t stream)
+{
+	int queries = queries_of(a);
+	struct attends g = {};
+
+	static_assert(sizeof(g) <= 4096, "parameters of a kernel");
+	for (int i = 0; i < n; i++) {
+		g.a[i] = a[i];
+		g.pieces = a[i].pieces > g.pieces ? a[i].pieces : g.pieces;
+	}
+	if (queries <= 4)
+		launch_all<4>(&g, n, stream);
+	else if (queries <= 8 || a->h.dim > 128)
+		launch_all<8>(&g, n, stream);
+	else
+		launch_all<16>(&g, n, stream);
 	return cudaGetLastError();
 }

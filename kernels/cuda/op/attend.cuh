@@ -18,4 +18,8 @@ struct attend {
 
 cudaError_t attend_load(void);
 cudaError_t attend_run(const struct attend *, cudaStream_t);
+/* Of n layers of a group, at most ATTEND_LAYERS, which differ in heads, window, pieces and where
+ * their rows and parts lie. */
+enum { ATTEND_LAYERS = 4 };
+cudaError_t attend_group(const struct attend *, int n, cudaStream_t);
 #endif

@@ -344,6 +344,31 @@ static __device__ APART void finish_floats(const struct product *a, const float 
 			y[i];
 }
 
+/* A row's tile, by half a warp; made(i): what the i-th layer adds here. */
+template <typename F>
+static __device__ __forceinline__ void join_tile(const struct join *j, int row, int tile,
+						 bool there, F made)
+{
+	float *x = j->x + (size_t)row * (size_t)j->width +
+		   (size_t)(tile * TILE + thread_x() % TILE);
+	float entered = *x, sum = entered;
+
+	for (int i = 0; i < j->n_group; i++) {
+		float a = made(i), b = 0;
+
+		for (int k = max(i - j->bypass, 0); k < i; k++)
+			b += made(k);
+		if (j->attention)
+			keep_tile(&j->out, &j->squares, i * j->apart + row, tile, entered + a + b,
+				  j->w[i], there);
+		sum += a + (j->released ? b : 0);
+	}
+	for (int i = 0; !j->attention && i < j->n_out; i++)
+		keep_tile(&j->out, &j->squares, i * j->apart + row, tile, sum, j->w[i], there);
+	if (there)
+		*x = sum;
+}
+
 /* y (n_mats, columns, TILE): the finished sums of rows c0..c1-1, before the norm's factor. */
 static inline __device__ void finish_tile(const struct product *a, float *y, int tile, int columns,
 					  int c0, int c1)

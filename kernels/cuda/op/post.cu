@@ -25,22 +25,28 @@ static __device__ float sum_squares(const float *y, int n)
 	return sum;
 }
 
-__global__ void __launch_bounds__(THREADS) post_kernel(const __grid_constant__ struct post a)
+__global__ void __launch_bounds__(THREADS) post_kernel(const __grid_constant__ struct join a)
 {
-	int row = (int)blockIdx.x, width = a.out.k;
-	const float *y = a.made + (size_t)row * (size_t)width;
-	float *x = a.x + (size_t)row * (size_t)width;
-	float factor = 1.0f / sqrtf(sum_squares(y, width) / (float)width + a.eps);
+	__shared__ float factor[GROUP_MAX];
+	const float *made = a.made + (size_t)blockIdx.x * (size_t)a.width;
+	size_t next = (size_t)a.apart * (size_t)a.width;
 
-	for (int i = (int)threadIdx.x; i < width; i += THREADS) {       /* whole warps */
-		float v = fmaf(a.scale, y[i] * factor * a.norm[i], x[i]);
+	for (int i = 0; i < a.n_group; i++) {
+		float sum = a.norm[i] ? sum_squares(made + (size_t)i * next, a.width) : 0;
 
-		x[i] = v;
-		keep_tile(&a.out, &a.squares, row, i / TILE, v, a.w, true);
+		if (threadIdx.x == 0)
+			factor[i] = 1.0f / sqrtf(sum / (float)a.width + a.eps);
+		__syncthreads();
 	}
+	for (int c = (int)threadIdx.x; c < a.width; c += THREADS)       /* whole warps */
+		join_tile(&a, (int)blockIdx.x, c / TILE, true, [&](int i) {
+			float y = made[(size_t)i * next + (size_t)c];
+
+			return a.scale * (a.norm[i] ? y * factor[i] * a.norm[i][c] : y);
+		});
 }
 
-cudaError_t post_run(const struct post *a, int n, cudaStream_t stream)
+cudaError_t post_run(const struct join *a, int n, cudaStream_t stream)
 {
 	LAUNCH(post_kernel, dim3((unsigned)n), dim3(THREADS), 0, stream, *a);
 	return cudaGetLastError();

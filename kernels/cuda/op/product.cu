@@ -6,7 +6,7 @@
 #include "kernels/cuda/op/decode.cuh"
 #include "kernels/cuda/op/finish.cuh"
 
-enum { ROW_THREADS = 8, TILE_THREADS = TILE * ROW_THREADS, SLICES = 2 };
+enum { ROW_THREADS = 8, TILE_THREADS = TILE * ROW_THREADS, SLICES = 2, SOME = 4 };
 
 /* Four products of each half of a block. */
 static __device__ __forceinline__ void dot_halves(const int w[8], const uint8_t *p, int *a, int *b)
@@ -153,8 +153,7 @@ static __device__ APART void add_tile(const struct product *a, float *y, int n, 
 #endif
 
 template <int NC>
-__global__ void __launch_bounds__(TILE_THREADS * SLICES, BLOCKS(NC))
-product_kernel(const __grid_constant__ struct product a)
+static __device__ __forceinline__ void product_block(const struct product &a)
 {
 	__shared__ float part[SLICES][2][NC][TILE], factor[NC];
 	int c0 = (int)blockIdx.x * NC, c1 = min(c0 + NC, a.n);
@@ -199,17 +198,73 @@ product_kernel(const __grid_constant__ struct product a)
 }
 
 template <int NC>
+__global__ void __launch_bounds__(TILE_THREADS * SLICES, BLOCKS(NC))
+product_kernel(const __grid_constant__ struct product a)
+{
+	product_block<NC>(a);
+}
+
+/* So many of a group's at once: parameters of a kernel are few. */
+struct some_products {
+	struct product p[SOME];
+	struct join join;
+};
+
+/* The last of the blocks that have made a tile joins what all layers left in it. */
+template <int NC>
+static __device__ APART void join_block(const struct join *j, int c0, int c1)
+{
+	int tile = (int)blockIdx.y;
+
+	if (!last_of(j->ticket + tile * (int)gridDim.x + (int)blockIdx.x, (unsigned)j->n_group))
+		return;
+	each_column(c0, c1, [&](int c, int lane, bool there) {
+		const float *made = j->made + (size_t)c * (size_t)j->width +
+				    (size_t)(tile * TILE + lane);
+		size_t next = (size_t)j->apart * (size_t)j->width;
+
+		join_tile(j, c, tile, there, [&](int i) {
+			return j->scale * __ldcg(made + (size_t)i * next);
+		});
+	});
+}
+
+template <int NC>
+__global__ void __launch_bounds__(TILE_THREADS * SLICES, BLOCKS(NC))
+group_kernel(const __grid_constant__ struct some_products a)
+{
+	int c0 = (int)blockIdx.x * NC;
+
+	product_block<NC>(a.p[blockIdx.z]);
+	if (a.join.n_group)
+		join_block<NC>(&a.join, c0, min(c0 + NC, a.p[0].n));
+}
+
+struct shape {          /* of a launch */
+	dim3 grid, block;
+	size_t shared;
+};
+
+static struct shape shape_of(const struct product *a, int columns)
+{
+	int groups = (a->m[0].cols + GROUP - 1) / GROUP, slices = groups >= 6 ? SLICES : 1;
+	int threads = slices * TILE_THREADS, last = a->kind == FINISH_GATE_UP ? 1 : a->n_mats;
+	struct shape s = {};
+
+	s.grid = dim3((unsigned)((a->n + columns - 1) / columns),
+		      (unsigned)(a->first[last] - a->tile0));
+	s.block = dim3((unsigned)threads);
+	s.shared = a->kind == FINISH_QKV ?
+		   (size_t)(threads / 32 * a->heads.dim) * sizeof(float) : 0;
+	return s;
+}
+
+template <int NC>
 static void launch(const struct product *a, cudaStream_t stream)
 {
-	int groups = (a->m[0].cols + GROUP - 1) / GROUP;
-	int slices = groups >= 6 ? SLICES : 1;
-	int threads = slices * TILE_THREADS, last = a->kind == FINISH_GATE_UP ? 1 : a->n_mats;
-	size_t shared = a->kind == FINISH_QKV ?
-			(size_t)(threads / 32 * a->heads.dim) * sizeof(float) : 0;
+	struct shape s = shape_of(a, NC);
 
-	LAUNCH(product_kernel<NC>, dim3((unsigned)((a->n + NC - 1) / NC),
-					(unsigned)(a->first[last] - a->tile0)),
-	       dim3((unsigned)threads), shared, stream, *a);
+	LAUNCH(product_kernel<NC>, s.grid, s.block, s.shared, stream, *a);
 }
 
 cudaError_t product_few(const struct product *a, cudaStream_t stream)
@@ -222,6 +277,38 @@ cudaError_t product_few(const struct product *a, cudaStream_t stream)
 		launch<4>(a, stream);
 	else
 		launch<COLUMNS>(a, stream);
+	return cudaGetLastError();
+}
+
+/* A stage of the layers of a group has tiles as many, and threads as of the first. */
+template <int NC>
+static void launch_some(const struct some_products *a, int n, cudaStream_t stream)
+{
+	struct shape s = shape_of(&a->p[0], NC);
+
+	s.grid.z = (unsigned)n;
+	LAUNCH(group_kernel<NC>, s.grid, s.block, s.shared, stream, *a);
+}
+
+cudaError_t product_group(const struct products *g, cudaStream_t stream)
+{
+	static_assert(sizeof(struct some_products) <= 4096, "parameters of a kernel");
+
+	for (int i = 0; i < g->n; i += SOME) {
+		int n = g->n - i < SOME ? g->n - i : SOME, rows = g->p[0].n;
+		struct some_products a = {};
+
+		memcpy(a.p, g->p + i, sizeof(g->p[0]) * (size_t)n);
+		a.join = g->join;
+		if (rows <= 1)
+			launch_some<1>(&a, n, stream);
+		else if (rows <= 2)
+			launch_some<2>(&a, n, stream);
+		else if (rows <= 4)
+			launch_some<4>(&a, n, stream);
+		else
+			launch_some<COLUMNS>(&a, n, stream);
+	}
 	return cudaGetLastError();
 }
 
@@ -259,5 +346,6 @@ cudaError_t product_finish(const struct product *a, const float *made, int ld_ma
 cudaError_t product_load(void)
 {
 	return kernels_load(product_kernel<1>, product_kernel<2>, product_kernel<4>,
-			    product_kernel<COLUMNS>, finish_kernel);
+			    product_kernel<COLUMNS>, group_kernel<1>, group_kernel<2>,
+			    group_kernel<4>, group_kernel<COLUMNS>, finish_kernel);
 }

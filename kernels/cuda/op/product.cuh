@@ -23,6 +23,26 @@ struct heads {          /* how queries, keys and values are turned and kept: one
 	unsigned *ticket;       /* (heads, columns of blocks) */
 };
 
+/* What sub-layers made goes into the residual stream, behind which inputs of the next products are
+ * made: of layers that run as a group (struct grouping in kernels/plan.h), of one that is normed
+ * before it is added, or of none.  Row r of what belongs to the i-th layer is row i * apart + r. */
+struct join {
+	int n_group;            /* layers whose rows are in made */
+	bool attention;         /* of a group: what comes out are the inputs of its MLPs */
+	int bypass;
+	bool released;
+	const float *made;      /* (n_group * apart, width) */
+	const float *norm[GROUP_MAX];   /* (width) of what is made, or NULL; only in post.cu */
+	float eps, scale;       /* of what is added */
+	float *x;               /* (n, width) the residual stream */
+	int width, apart;
+	int n_out;              /* inputs that are made of a row, by as many norms */
+	const float *w[GROUP_MAX];
+	struct act out;
+	struct squares squares;
+	unsigned *ticket;       /* (tiles, columns of blocks) */
+};
+
 struct product {
 	enum finish kind;
 	int n_mats;
@@ -49,8 +69,17 @@ struct product {
 	struct heads heads;
 };
 
+/* The products of the layers of a group, all of one kind and for as many rows, which are launched
+ * together; joined where join.n_group is not 0, which then stand as floats in join.made. */
+struct products {
+	int n;
+	struct product p[GROUP_MAX];
+	struct join join;
+};
+
 /* Weights meet int8 activations, up to COLUMNS rows at a time. */
 cudaError_t product_few(const struct product *, cudaStream_t);
+cudaError_t product_group(const struct products *, cudaStream_t);
 /* The same behind a product of a part of the matrices that was made otherwise: tiles
  * tile0..tile0+tiles-1, in made (rows, ld_made), for gate and up in two halves of ld_made / 2; row
  * i is still to be multiplied by scale[i]. */
