@@ -24,8 +24,11 @@ int pass_check(const struct pass_limits *p, const struct kv *kv, const struct ba
 	       char err[ERR_MAX])
 {
 	const struct kv_head *head = (const struct kv_head *)kv;        /* NULL: lanes are named */
-	int rows = pass_rows(b), most = schedule_rows(b->run, p->n_batch);
+	int rows = pass_rows(b), most;
 
+	if (b->run->n < 1)
+		return fail(err, "forward of a schedule without operations");
+	most = schedule_rows(b->run, p->n_batch);
 	if (b->run->bridge && bridge_pass_fits(p->cfg, b, p->bridge, head ? head->kept_layer : NULL,
 					       head ? head->n_kept : 0, err) != 0)
 		return -1;

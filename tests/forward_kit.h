@@ -184,7 +184,9 @@ static inline void check_refused(struct rig *r, struct batch b, const char *says
 static inline void check_refusals(struct rig *r)
 {
 	int bad = MK_VOCAB_MIN;
+	struct schedule nothing = { .n = 0 };
 	const struct { struct batch b; const char *says; } all[] = {
+		{ { .tok = tokens, .n = 1, .run = &nothing }, "without operations" },
 		{ { .tok = &bad, .n = 1 }, "vocabulary" },
 		{ { .tok = tokens, .n = 513 }, "rows" },
 		{ { .tok = tokens, .n = 1, .pos = CTX }, "positions" },

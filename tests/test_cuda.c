@@ -371,11 +371,8 @@ static void test_large_activations(void **state)
 	scale_tensor(path, m->layer[0].mat[MAT_DOWN], 0.003f);   /* weights that f16 does hold */
 	model_close(m);
 	for (int i = 0; i < 2; i++) {
-		struct rig r = { .be = be[i] };
+		struct rig r = open_rig_file(be[i], path, &o, CTX);
 
-		assert_non_null(r.m = model_open(path, NULL, err));
-		assert_non_null(r.d = r.be->open(r.m, &o, err));
-		assert_non_null(r.kv = r.be->kv_new(r.d, CTX, err));
 		rows[i] = run(&r, NULL, 0, 40, 40);
 		close_rig(&r);
 	}
