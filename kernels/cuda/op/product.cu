@@ -229,8 +229,9 @@ static __device__ APART void join_block(const struct join *j, int c0, int c1)
 	});
 }
 
+/* One block, or two: which layer it is, and what joins, take registers. */
 template <int NC>
-__global__ void __launch_bounds__(TILE_THREADS * SLICES, BLOCKS(NC))
+__global__ void __launch_bounds__(TILE_THREADS * SLICES, NC == 1 ? 2 : 1)
 group_kernel(const __grid_constant__ struct some_products a)
 {
 	int c0 = (int)blockIdx.x * NC;
