@@ -3,22 +3,10 @@
  *
  * Models of nine layers, groups in the middle of them, the last of which may be shorter. */
 #include "engine/decode/session.h"
+#include "tests/group_kit.h"
 #include "tests/naive_kit.h"
 
-enum { LAYERS = 9, TEXT = 70 };
-
-static const struct mk_spec specs[] = {
-	MK_SMALL(.n_layers = LAYERS, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96,
-		 .type = "F32", .seed = 21),
-	MK_SMALL(.n_layers = LAYERS, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2, .n_ff = 96,
-		 .type = "F32", .tied = true, .seed = 22, .arch = "qwen3", .head_dim = 32),
-	MK_SMALL(.n_layers = LAYERS, .n_embd = 64, .n_heads = 4, .n_kv_heads = 1, .n_ff = 96,
-		 .type = "F32", .tied = true, .seed = 23, .arch = "gemma3", .head_dim = 32,
-		 .window = 24),
-	MK_SMALL(.n_layers = LAYERS, .n_embd = 96, .n_heads = 6, .n_kv_heads = 2, .n_ff = 160,
-		 .type = "Q4_1", .embd_type = "Q8_0", .tied = true, .seed = 24, .arch = "qwen2"),
-};
-enum { N_SPECS = sizeof(specs) / sizeof(specs[0]) };
+enum { TEXT = 70 };
 
 static struct rig open_rig(int i, enum cache cache, const char *kernels, int threads)
 {

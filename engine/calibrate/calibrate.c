@@ -238,8 +238,7 @@ static int open_state(struct calibrate *c, const char base[65], char err[ERR_MAX
 	return 0;
 }
 
-/* Minutes of work must not end at a folder that can not be written. */
-static int check_out(const char *out, char err[ERR_MAX])
+int calibrate_check_out(const char *out, char err[ERR_MAX])
 {
 	struct file_new w;
 
@@ -317,7 +316,7 @@ static int run(struct calibrate *c, char err[ERR_MAX])
 	size_t bytes = 0;
 	int rc;
 
-	if (check_out(c->o->out, err) != 0 || plan(c, &backend, &bytes, base, err) != 0)
+	if (calibrate_check_out(c->o->out, err) != 0 || plan(c, &backend, &bytes, base, err) != 0)
 		return -1;
 	engine = engine_opts(c);
 	engine.backend = backend;

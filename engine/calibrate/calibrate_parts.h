@@ -92,6 +92,8 @@ struct calibrate {
 };
 bool calibrate_stop(const struct calibrate *);
 void calibrate_note(const struct calibrate *, const char *text);
+/* Minutes of work must not end at a folder that can not be written. */
+int calibrate_check_out(const char *out, char err[ERR_MAX]);
 /* done: 0..1 of holding bridges against text; -1: before it, where time alone says how much is
  * done.  What is told to be left never grows, but by work that was found. */
 void calibrate_tell(struct calibrate *, double done, const char *what);

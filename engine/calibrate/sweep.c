@@ -3,6 +3,7 @@
  * Invariant: which range comes next depends on figures of earlier ones alone, so a sweep that knows
  * some of them already goes the same way. */
 #include "engine/calibrate/sweep_parts.h"
+#include "engine/calibrate/calibrate_parts.h"
 #include "base/file.h"
 #include "engine/grouping.h"
 #include "kernels/registry.h"
@@ -282,22 +283,12 @@ static int settle(struct sweep *s, char err[ERR_MAX])
 	return sweep_take(s, n, err);
 }
 
-static int check_out(const char *out, char err[ERR_MAX])
-{
-	struct file_new w;
-
-	if (file_begin(&w, out, FILE_SHARED, err) != 0)
-		return -1;
-	file_drop(&w);
-	return 0;
-}
-
 static int run(struct sweep *s, char err[ERR_MAX])
 {
 	int rc;
 
-	if (check_out(s->o->out, err) != 0 || open_engine(s, err) != 0 || make_room(s, err) != 0 ||
-	    sweep_read(s, err) != 0 || settle(s, err) != 0)
+	if (calibrate_check_out(s->o->out, err) != 0 || open_engine(s, err) != 0 ||
+	    make_room(s, err) != 0 || sweep_read(s, err) != 0 || settle(s, err) != 0)
 		return -1;
 	rc = sweep_dense(s, err);
 	if (rc != 0)

@@ -7,6 +7,7 @@
 #include "engine/calibrate/calibrate_parts.h"
 #include "engine/decode/probs.h"
 #include "base/file.h"
+#include "engine/grouping.h"
 #include "engine/probe.h"
 #include <math.h>
 #include <stdlib.h>
@@ -220,11 +221,9 @@ int sweep_dense(struct sweep *s, char err[ERR_MAX])
 
 int sweep_score(struct sweep *s, struct sweep_row *row, char err[ERR_MAX])
 {
-	char spec[48];
+	char spec[GROUPING_TEXT];
 
-	snprintf(spec, sizeof(spec), "%d:%d:%d:%d", row->group.from, row->group.to,
-		 row->group.size, row->group.bypass);
-	if (engine_group(s->e, spec, false, err) != 0)
+	if (engine_group(s->e, grouping_text(&row->group, spec), false, err) != 0)
 		return -1;
 	row->nll = row->kl = row->apart = 0;
 	row->same = 0;

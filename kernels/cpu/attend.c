@@ -253,8 +253,9 @@ static long layer_cost(const struct step *s, const struct cut *cut)
 	return sum * s->d->model->cfg.n_kv_heads;
 }
 
-/* Thread t's items of a layer, before whose items there is work of cost `before`, of `total`. */
-static void attend_layer(const struct step *s, int t, const struct cut *cut, long before,
+/* Thread t's items of a layer, before whose items there is work of cost `before`, of `total`.
+ * Returns what is before the next layer's. */
+static long attend_layer(const struct step *s, int t, const struct cut *cut, long before,
 			 long total)
 {
 	int each = cut->chunks * cut->pieces, items = s->d->model->cfg.n_kv_heads * each;
@@ -268,6 +269,7 @@ static void attend_layer(const struct step *s, int t, const struct cut *cut, lon
 			attend_item(s, cut, i / each, row0, piece);
 		before += cost;
 	}
+	return before;
 }
 
 /* The items of all layers and head groups in a row are cut where the cost of what is before is the
@@ -281,10 +283,8 @@ void attend_all(const struct step *s, int t, const struct op *op)
 		cut[i] = cut_layer(s, op, op->layer + i);
 		total += layer_cost(s, &cut[i]);
 	}
-	for (int i = 0; i < op->n_group; i++) {
-		attend_layer(s, t, &cut[i], before, total);
-		before += layer_cost(s, &cut[i]);
-	}
+	for (int i = 0; i < op->n_group; i++)
+		before = attend_layer(s, t, &cut[i], before, total);
 }
 
 static void join_layer(const struct step *s, int t, const struct cut *cut)
