@@ -28,7 +28,9 @@ WRITE = mkdir -p $(@D) && $(1) >$@.tmp && mv $@.tmp $@
 ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 X86 := $(filter x86_64,$(ARCH))
 ISAS := generic $(if $(X86),avx2 avx512) $(if $(filter aarch64,$(ARCH)),neon)
-ISA_OPT := $(if $(filter release,$(FLAVOUR)),-O3) -ffp-contract=off
+ISA_OPT := $(if $(filter release tsan,$(FLAVOUR)),-O3) -ffp-contract=off
+# Of the kernels the thread sanitizer sees what their table notes: kernels/cpu/isa/watched.h.
+UNWATCHED = $(if $(filter tsan,$(FLAVOUR)),$(if $(findstring /table.,$@),,-fno-sanitize=thread))
 ISA_avx2 := -mavx2 -mfma -mf16c
 ISA_avx512 := $(ISA_avx2) $(addprefix -mavx512,f bw dq vl vnni) -mprefer-vector-width=512
 ISA_neon := -march=armv8.2-a+dotprod
@@ -103,7 +105,7 @@ $B/s3dcuda.so: $(CUDA_OBJ)
 		-Xlinker -z,defs
 define isa_rule
 $B/kernels/cpu/isa/%.$(1).o: kernels/cpu/isa/%.c Makefile
-	$$(COMPILE) $$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_OPT) $$(ISA_$(1)) \
+	$$(COMPILE) $$(CC) $$(CFLAGS) -fno-var-tracking $$(ISA_OPT) $$(UNWATCHED) $$(ISA_$(1)) \
 		-DISA=$(1:_emulated=) -DISA_$(1:_emulated=) -MMD -MP -c -o $$@ $$<
 endef
 $(foreach i,$(ISAS) $(MORE),$(eval $(call isa_rule,$(i))))

@@ -26,22 +26,30 @@ void ALL_ELSE(attend)(const struct attend *a, int row0, int rows, int t0, int t1
 		      struct partial *part);
 void ALL_ELSE(fold)(struct partial *part, int n, int pad_dim, float *out, int head_dim);
 
+#ifdef __SANITIZE_THREAD__
+#include "kernels/cpu/isa/watched.h"
+#define IN_USE(name) watched_##name
+#define PACKED watched_packed
+#else
+#define IN_USE(name) ALL_ELSE(name)
+#define PACKED K(packed_mul)
+#endif
 #define STRING(x) #x
 #define NAME(x) STRING(x)
 
 const struct cpu_kernels K(cpu_kernels) = {
 	.name = NAME(ISA),
-	.packed = K(packed_mul),
-	.floats = ALL_ELSE(floats_mul),
-	.quantise = ALL_ELSE(quantise),
-	.norm = ALL_ELSE(norm),
-	.add = ALL_ELSE(add),
-	.glu = ALL_ELSE(glu),
-	.bend = ALL_ELSE(bend),
-	.halves = ALL_ELSE(halves),
-	.codes = ALL_ELSE(codes),
-	.peaks = ALL_ELSE(peaks),
-	.read = ALL_ELSE(read),
-	.attend = ALL_ELSE(attend),
-	.fold = ALL_ELSE(fold),
+	.packed = PACKED,
+	.floats = IN_USE(floats_mul),
+	.quantise = IN_USE(quantise),
+	.norm = IN_USE(norm),
+	.add = IN_USE(add),
+	.glu = IN_USE(glu),
+	.bend = IN_USE(bend),
+	.halves = IN_USE(halves),
+	.codes = IN_USE(codes),
+	.peaks = IN_USE(peaks),
+	.read = IN_USE(read),
+	.attend = IN_USE(attend),
+	.fold = IN_USE(fold),
 };
