@@ -173,7 +173,7 @@ t "one answer: alone on stdout, the same from -p, -f and a pipe, by any exact st
 # shellcheck disable=SC2086
 json() {
 	keys='tokens_per_second first_token_seconds prompt_tokens prompt_tokens_per_second strategy
-		exact acceptance tokens_per_round by_position drafting verifying choosing
+		exact slower_than_plain acceptance tokens_per_round by_position drafting verifying choosing
 		context_used context_size seed rounds drafted tested accepted model memory ended_by'
 	run 0 $tiny -s 3 -n 30 --temp 2 --json -p hello && [ ! -s "$work/err" ] &&
 	[ "$(wc -l <"$work/out")" -eq 1 ] && [ -z "$(LC_ALL=C tr -d '\n -~' <"$work/out")" ] &&
@@ -184,6 +184,7 @@ json() {
 		assert o["text"] and o["tokens"] == 30 and o["seed"] == 3
 		assert o["ended_by"] == "limit"
 		assert o["acceptance"] is None and o["exact"] is True and o["tokens_per_second"] > 0
+		assert o["slower_than_plain"] is False
 		assert "error" not in o
 	PY
 	run 0 $tiny -n 400 --strategy ngram --temp 0 --json -p hello &&

@@ -2,6 +2,7 @@
  * was exact, numbers; in memory, on the screen, in --json and in the saved chat. */
 #include "tests/talk_kit.h"
 #include "app/run/run_json.h"
+#include "app/talk/commands.h"
 #include "ui/term/headless.h"
 #include "ui/pane/pane_stats.h"
 
@@ -235,6 +236,22 @@ static void test_pane(void **state)
 	}
 }
 
+/* Whether /stats has a text. */
+static bool stats_say(const struct stats *s, const char *text)
+{
+	struct talk said_by = { .stats = *s };
+	char *said;
+	size_t n;
+	FILE *out = open_memstream(&said, &n);
+	bool found;
+
+	command_stats(&said_by, out);
+	fclose(out);
+	found = strstr(said, text) != NULL;
+	free(said);
+	return found;
+}
+
 /* That the strategy is slower shows while it is so, also where there is no room for all rows. */
 static void test_slower(void **state)
 {
@@ -247,6 +264,8 @@ static void test_slower(void **state)
 		v.s.slower = i & 1;
 		assert_true(shows(&v, forms[i / 2], "0.90x"));
 		assert_int_equal(shows(&v, forms[i / 2], "slower than plain here"), i & 1);
+		assert_int_equal(stats_say(&v.s, "draft (approximate), slower than plain here\n"),
+				 i & 1);
 	}
 }
 

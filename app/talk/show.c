@@ -56,8 +56,9 @@ void command_stats(const struct talk *t, FILE *out)
 	const struct stats *s = &t->stats;
 
 	figures(out, s, FIGURE_TOKENS, FIGURE_PROMPT_RATE);
-	fprintf(out, "%-18s %s%s\n", "strategy", *s->strategy ? s->strategy : "-",
-		!*s->strategy ? "" : s->exact ? " (exact)" : " (approximate)");
+	fprintf(out, "%-18s %s%s%s\n", "strategy", *s->strategy ? s->strategy : "-",
+		!*s->strategy ? "" : s->exact ? " (exact)" : " (approximate)",
+		s->slower ? ", slower than plain here" : "");
 	figures(out, s, FIGURE_ACCEPTANCE, FIGURE_PER_ROUND);
 	by_position(out, s);
 	figures(out, s, FIGURE_DRAFTING, FIGURE_CTX_USED);
