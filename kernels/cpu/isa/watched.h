@@ -4,8 +4,8 @@
  * nothing that its operands' ranges would not show: kernels have no state, and races are between
  * calls.  So the kernels of FLAVOUR=tsan are compiled without it, and their table holds these.
  * Invariant: what a kernel writes is noted whole, and what it reads too, except that of what one
- * call has written, a unit of weights, a block of a row's codes, a row of the cache, the beginning
- * stands for the rest. */
+ * call has written, a unit of weights, a block of a row's codes, 16 of its floats, a row of the
+ * cache, the beginning stands for the rest. */
 #ifndef S3D_WATCHED_H
 #define S3D_WATCHED_H
 
@@ -45,8 +45,8 @@ static void watch_product(const struct mat *m, int u0, int u1, const struct act 
 	for (int u = u0; m->packed && u < u1; u++)
 		begins(m->data + (size_t)u * m->unit_bytes);
 	for (int c = 0; c < n; c++) {
-		if (m->takes == ACT_FLOATS)
-			reads(a->f + (size_t)c * (size_t)a->ldf, (size_t)a->k * sizeof(*a->f));
+		for (int i = 0; m->takes == ACT_FLOATS && i < a->k; i += 16)
+			begins(a->f + (size_t)c * (size_t)a->ldf + i);
 		for (int b = 0; m->takes == ACT_INT8 && b < a->k / BLOCK; b++)
 			begins(codes_at(a, c, b));
 		writes(y + (size_t)c * (size_t)ldy + (size_t)u0 * UNIT,
