@@ -39,8 +39,8 @@ ISA_avxvnni := $(ISA_avx2) -mavxvnni -DISA_avx2
 ISA_amx := $(ISA_avx512) -DISA_avx512
 MORE := $(if $(X86),avxvnni amx)
 
-# What packing writes it clears before: the sanitizer sees that.
-$B/kernels/cpu/pack.o: CFLAGS += $(UNWATCHED)
+# What packing writes it clears before, and what is decoded goes through a kernel: that is seen.
+$B/kernels/cpu/pack.o $B/engine/gguf/quant.o: CFLAGS += $(UNWATCHED)
 
 # The cuda backend is a file of its own, built where nvcc is and works: `make NVCC=` leaves it out.
 # CUDA_ARCHS="75 86" or =all, instead of the GPU at hand: see scripts/cuda-config.

@@ -16,8 +16,7 @@ static void embed_row(const struct step *s, int i)
 
 	quant_row(m->embd->type, (const uint8_t *)m->embd->data + (size_t)s->b->tok[i] * bytes, x,
 		  width);
-	if (m->cfg.embd_scale != 1)
-		s->d->k->bend(x, m->cfg.embd_scale, 0, width);
+	s->d->k->bend(x, m->cfg.embd_scale, 0, width);
 }
 
 /* Token embedding of the batch's rows; the angles of RoPE at all positions of the pass. */
