@@ -97,7 +97,7 @@ INLINE void tile(enum quant_type k, int n, const uint8_t *w, int nb, struct pane
 		sum[c] = v_set(0);
 	for (int b = 0; b < nb; b++) {
 		w = super_scales(k, w, b, &s);
-		prefetch_block(w, block_bytes(k));
+		prefetch_block(w, block_bytes(k), n);
 		block_scales(k, w + bits_of(k) * 64, &s);
 		add_block(k, n, w, &p, b, &s, sum);
 		w += block_bytes(k);

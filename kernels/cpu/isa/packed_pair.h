@@ -66,7 +66,7 @@ INLINE void pair(enum quant_type k, int n, const uint8_t *w, int nb, const struc
 		sum[c] = more[c] = v_set(0);
 	for (int b = 0; b < nb; b++) {
 		w = super_scales(k, w, b, &s);
-		prefetch_block(w, block_bytes(k));
+		prefetch_block(w, block_bytes(k), PANEL);
 		pair_product(k, w, p, b, &sums);
 		block_scales(k, w + bits_of(k) * 64, &s);
 		add_sums(k, PANEL, &p[0], b, &s, sums.v[0][0], sums.v[0][1], sum);
