@@ -21,7 +21,8 @@ size_t memory_kv(const struct model *m, const struct backend_opt *be, int n_ctx)
 		      head_bytes(be->cache_v, m->cfg.head_dim);
 	struct rings rings;
 
-	rings_lay_out(&rings, &m->cfg, n_ctx, be->n_batch, be->n_back);
+	rings_lay_out(&rings, &m->cfg, be->split ? be->host_layers : 0, m->cfg.n_layers, n_ctx,
+		      be->n_batch, be->n_back);
 	return each * rings.all;
 }
 

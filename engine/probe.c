@@ -94,7 +94,7 @@ int probe_little(struct engine *e, const int *tok, int pos, char err[ERR_MAX])
 {
 	const struct session *d = &e->draft;
 	struct guess_batch g = { .run = &d->base, .tok = tok[0], .pos = pos, .n = PROBE_STEPS };
-	bool itself = backend_guesses(d->be);
+	bool itself = backend_guesses(d->be, d->dev);
 	int rc = itself ? d->be->draft->guess(d->dev, d->kv, &g) : 0;
 
 	for (int k = 0; !itself && !rc && k < PROBE_STEPS; k++) {

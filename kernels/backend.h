@@ -32,6 +32,8 @@ struct halt {
 
 struct batch {
 	const int *tok;         /* (n) token ids */
+	/* (n, n_embd) Of a schedule that begins with OP_ENTER, which does not look at tok. */
+	const float *rows;
 	int n, pos;             /* cache rows pos..pos+n-1 are written */
 	const struct schedule *run;     /* what the pass does, see schedule.h */
 	/* Logits wanted for the last n_out rows: 0..n; over a bridge the rows behind it. */
@@ -71,9 +73,12 @@ struct backend_opt {
 	/* Bytes that this model may take where the backend computes: its weights, work buffers and
 	 * one cache of the n_ctx that plan is told.  0: what is free, less a margin. */
 	size_t budget;
-	/* Layers, the last ones, whose weights stay in host memory at least, though the backend
-	 * computes elsewhere (cuda).  plan may find that more have to; open is then told so. */
+	/* Layers whose weights stay in host memory at least, though the backend computes elsewhere
+	 * (cuda).  plan may find that more have to; open is then told so.  They are the last ones,
+	 * which the device reads over the bus; with split the first ones, which the cpu computes
+	 * (split.h): a cpu device then has only these, and no output, a cuda device the others. */
 	int host_layers;
+	bool split;
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
 	void *progress_ctx;
 	/* Is shown what each stage left, n rows of width, before the next but one begins: tests
@@ -129,7 +134,8 @@ struct backend {
 	int (*kv_back)(const struct kv *);
 	/* n_out rows of cfg.n_out logits and their peaks (see row_at) in host memory, valid until
 	 * the next call; NULL on failure, and then error() has the text.  n_out == 0 returns a
-	 * pointer that must not be read. */
+	 * pointer that must not be read; a schedule that ends with OP_LEAVE its n rows of n_embd.
+	 */
 	const float *(*forward)(struct dev *, struct kv *, const struct batch *);
 	const char *(*error)(const struct dev *);
 	struct backend_memory (*memory)(const struct dev *);

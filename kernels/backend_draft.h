@@ -94,11 +94,12 @@ struct backend_draft {
 	/* n steps of a drafter in a row, each with the guess of the one before, which need not come
 	 * to the host in between.  0, or -1 as forward.  NULL: forward is as good. */
 	int (*guess)(struct dev *, struct kv *, struct guess_batch *);
+	bool (*guesses)(const struct dev *);    /* whether this one does; NULL: they all do */
 };
 
-static inline bool backend_guesses(const struct backend *be)
+static inline bool backend_guesses(const struct backend *be, const struct dev *d)
 {
-	return be->draft && be->draft->guess;
+	return be->draft && be->draft->guess && (!be->draft->guesses || be->draft->guesses(d));
 }
 
 #ifdef __cplusplus

@@ -14,9 +14,31 @@ static int check_row(const struct pass_limits *p, const struct kv *kv, const str
 	if ((!i || b->lanes) && pos && pos < back)
 		return fail(err, "forward at %d: the cache has forgotten what is before %d", pos,
 			    back);
-	if (i < b->n && (b->tok[i] < 0 || b->tok[i] >= p->cfg->n_vocab))
+	if (i < b->n && b->run->op[0].part == OP_EMBED &&
+	    (b->tok[i] < 0 || b->tok[i] >= p->cfg->n_vocab))
 		return fail(err, "token id %d is outside the vocabulary of %d", b->tok[i],
 			    p->cfg->n_vocab);
+	return 0;
+}
+
+/* Whether the device has what the operations multiply by. */
+static int check_parts(const struct pass_limits *p, const struct batch *b, char err[ERR_MAX])
+{
+	const struct schedule *run = b->run;
+
+	if (run->op[0].part == OP_ENTER && !b->rows)
+		return fail(err, "forward of a later part without the rows of the first");
+	for (int i = 0; i < run->n; i++) {
+		const struct op *op = &run->op[i];
+		int at = op->part == OP_OUTPUT ? p->cfg->n_layers : op->layer;
+
+		if (op->part == OP_EMBED && p->from)
+			return fail(err, "forward of tokens: this device begins with layer %d",
+				    p->from);
+		if (at >= 0 && (at < p->from || at + op->n_group > p->to))
+			return fail(err, "forward of layer %d: this device has %d to %d", at,
+				    p->from, p->to - 1);
+	}
 	return 0;
 }
 
@@ -28,6 +50,8 @@ int pass_check(const struct pass_limits *p, const struct kv *kv, const struct ba
 
 	if (b->run->n < 1)
 		return fail(err, "forward of a schedule without operations");
+	if (check_parts(p, b, err) != 0)
+		return -1;
 	most = schedule_rows(b->run, p->n_batch);
 	if (b->run->bridge && bridge_pass_fits(p->cfg, b, p->bridge, head ? head->kept_layer : NULL,
 					       head ? head->n_kept : 0, err) != 0)

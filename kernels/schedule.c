@@ -9,6 +9,8 @@ struct op_stages op_stages(const struct op *op)
 		[OP_MLP] = { STAGE_GATE_UP, STAGE_DOWN },
 		[OP_BRIDGE] = { STAGE_EMBED, STAGE_EMBED },
 		[OP_OUTPUT] = { STAGE_OUTPUT, STAGE_OUTPUT },
+		[OP_ENTER] = { STAGE_EMBED, STAGE_EMBED },
+		[OP_LEAVE] = { STAGE_EMBED, STAGE_EMBED },
 	};
 
 	return all[op->part];
@@ -59,8 +61,6 @@ static void add_sub_layer(struct schedule *s, const struct model *m, const struc
 	for (int i = op_stages(op).first; i <= (int)op_stages(op).last; i++)
 		for (int l = layer; l < layer + n; l++)
 			op->bytes += stage_bytes(s, m, l, (enum stage)i, op->adapted);
-	if (n > s->n_group)
-		s->n_group = n;
 }
 
 /* How many layers run together from `layer` on. */
@@ -130,6 +130,16 @@ static uint64_t make_id(const struct schedule *s)
 	return h;
 }
 
+/* All that follows from the operations together. */
+static void finish(struct schedule *s)
+{
+	for (int i = 0; i < s->n; i++) {
+		s->op[i].out = i + 1 < s->n ? s->op[i + 1].in : s->op[i].out;
+		s->n_group = s->op[i].n_group > s->n_group ? s->op[i].n_group : s->n_group;
+	}
+	s->id = make_id(s);
+}
+
 void schedule_make(struct schedule *s, const struct model *m, const struct plan *p)
 {
 	int n_layers = m->cfg.n_layers;
@@ -148,11 +158,65 @@ void schedule_make(struct schedule *s, const struct model *m, const struct plan 
 			add_sub_layer(s, m, p, OP_MLP, l, n);
 	}
 	add_output(s, m);
-	for (int i = 0; i + 1 < s->n; i++)
-		s->op[i].out = s->op[i + 1].in;
 	set_kept(s, m, p);
 	s->whole = !s->bridge && s->n == 2 * n_layers + 2;
-	s->id = make_id(s);
+	finish(s);
+}
+
+/* Of a group the layers from..to-1 of it, whose matrices have their share of its bytes. */
+static void add_part(struct schedule *s, const struct op *op, int from, int to)
+{
+	struct op *part = &s->op[s->n++];
+
+	*part = *op;
+	if (op->n_group == 1)
+		return;
+	part->layer = part->in.layer = from;
+	part->n_group = part->in.n = to - from;
+	part->bytes = op->bytes / (size_t)op->n_group * (size_t)part->n_group;
+	if (part->n_group == 1) {
+		part->bypass = 0;
+		part->released = false;
+	}
+	if (op->keep_from < op->keep_to) {
+		part->keep_from = from > op->layer ? from : op->keep_from;
+		part->keep_to = to < op->layer + op->n_group ? to : op->keep_to;
+	}
+}
+
+/* The operations that run before layer `at`, or the others. */
+static void take_side(struct schedule *s, const struct schedule *all, int at, bool before)
+{
+	for (int i = 1; i < all->n; i++) {
+		const struct op *op = &all->op[i];
+		int from = op->layer, to = from + op->n_group;
+		bool layers = op->part == OP_ATTN || op->part == OP_MLP;
+
+		if (layers && before && from < at)
+			add_part(s, op, from, to < at ? to : at);
+		else if (layers && !before && to > at)
+			add_part(s, op, from > at ? from : at, to);
+		else if (!layers && !before)
+			s->op[s->n++] = *op;
+	}
+}
+
+int schedule_cut(const struct schedule *s, int at, struct schedule *first, struct schedule *rest,
+		 char err[ERR_MAX])
+{
+	if (s->bridge && s->bridge->s < at)
+		return fail(err, "a bridge to layer %d: it and the layers before it are to be on "
+			    "one device, and the first has %d", s->bridge->s, at);
+	*first = (struct schedule){ .n_group = 1 };
+	*rest = (struct schedule){ .bridge = s->bridge, .n_group = 1 };
+	first->op[first->n++] = s->op[0];
+	take_side(first, s, at, true);
+	add(first, OP_LEAVE, -1);
+	add(rest, OP_ENTER, -1);
+	take_side(rest, s, at, false);
+	finish(first);
+	finish(rest);
+	return 0;
 }
 
 size_t schedule_bytes(const struct schedule *s)

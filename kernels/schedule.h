@@ -15,9 +15,11 @@ extern "C" {
 
 enum op_part {
 	OP_EMBED,               /* tokens become rows of the residual stream */
+	OP_ENTER,               /* in its place: rows that another device left */
 	OP_ATTN, OP_MLP,        /* of one layer, added to the residual stream */
 	OP_BRIDGE,              /* the one row becomes n_out others, see backend_draft.h */
 	OP_OUTPUT,              /* logits of the last n_out rows; not run when n_out is 0 */
+	OP_LEAVE,               /* in its place: the rows are what the pass returns */
 };
 
 struct norm_at {
@@ -55,11 +57,16 @@ struct schedule {
 	int n_group;            /* layers of its largest group */
 	const struct bridge *bridge;    /* crossed by one of the operations; NULL: none is */
 	int n;
-	struct op op[2 * MODEL_MAX_LAYERS + 3];
+	struct op op[2 * MODEL_MAX_LAYERS + 4];
 };
 
 void schedule_make(struct schedule *, const struct model *, const struct plan *);
 size_t schedule_bytes(const struct schedule *);         /* all that a pass with outputs reads */
+/* For two devices: what runs of it before layer `at`, which ends with OP_LEAVE, and the rest, which
+ * begins with OP_ENTER.  A group that lies across ends there, and what is left of it is another.
+ * -1: it crosses a bridge that ends before; err says which. */
+int schedule_cut(const struct schedule *, int at, struct schedule *first, struct schedule *rest,
+		 char err[ERR_MAX]);
 /* Rows that a pass may have where n_batch are room for one layer: those of a group's layers lie
  * behind each other, each layer's from a multiple of 8 on.  0: none at all. */
 int schedule_rows(const struct schedule *, int n_batch);

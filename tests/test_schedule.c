@@ -261,6 +261,103 @@ static void test_groups_with_gaps(void **state)
 	assert_int_equal(s.n, 7);
 }
 
+/* Every operation is on one side, in order; what enters and leaves is said. */
+static void check_cut(const struct schedule *s, int at)
+{
+	struct schedule part[2];
+	size_t bytes = 0;
+	int n = 0;
+	char err[ERR_MAX];
+
+	assert_int_equal(schedule_cut(s, at, &part[0], &part[1], err), 0);
+	assert_int_equal(part[0].op[0].part, OP_EMBED);
+	assert_int_equal(part[0].op[part[0].n - 1].part, OP_LEAVE);
+	assert_int_equal(part[1].op[0].part, OP_ENTER);
+	assert_int_equal(part[1].op[part[1].n - 1].part, OP_OUTPUT);
+	assert_true(part[0].id != part[1].id && part[0].id != s->id && part[1].id != s->id);
+	for (int k = 0; k < 2; k++) {
+		const struct schedule *p = &part[k];
+
+		assert_false(p->whole);
+		for (int i = 0; i + 1 < p->n; i++)
+			assert_memory_equal(&p->op[i].out, &p->op[i + 1].in, sizeof(p->op->in));
+		for (int i = 1; i + 1 < p->n; i++, n++) {
+			struct op got = p->op[i], want = s->op[n + 1];
+
+			assert_true(k ? got.layer >= at : got.layer < at);
+			got.out = want.out;
+			assert_memory_equal(&got, &want, sizeof(got));
+		}
+		bytes += schedule_bytes(p);
+	}
+	assert_int_equal(n, s->n - 2);
+	assert_int_equal(bytes, schedule_bytes(s));
+}
+
+static void test_cut(void **state)
+{
+	struct plan p = { .target = true };
+	struct schedule s;
+
+	(void)state;
+	for (int at = 0; at <= LAYERS; at++) {
+		schedule_make(&s, &model, &(struct plan){ .target = true });
+		check_cut(&s, at);
+		p.skip_attn[0] = 9;
+		p.skip_mlp[0] = 12;     /* nothing of layer 3 */
+		schedule_make(&s, &model, &p);
+		check_cut(&s, at);
+	}
+}
+
+/* Layers 1..4 from one input become 1..2 and 3..4. */
+static void test_cut_group(void **state)
+{
+	struct plan p = { .target = true, .group = { 1, 5, 4, 1, false } };
+	struct schedule s, part[2], twos;
+	char err[ERR_MAX];
+
+	(void)state;
+	schedule_make(&s, &model, &p);
+	p.group.size = 2;
+	schedule_make(&twos, &model, &p);
+	assert_int_equal(schedule_cut(&s, 3, &part[0], &part[1], err), 0);
+	assert_true(s.n_group == 4 && part[0].n_group == 2 && part[1].n_group == 2);
+	assert_int_equal(part[0].n + part[1].n, twos.n + 2);
+	for (int i = 1; i + 1 < twos.n; i++) {
+		int n = part[0].n - 2;
+		struct op got = i <= n ? part[0].op[i] : part[1].op[i - n], want = twos.op[i];
+
+		got.out = want.out;
+		assert_true(got.keep_to - got.keep_from == want.keep_to - want.keep_from);
+		if (got.keep_from == got.keep_to)       /* nothing, wherever that is */
+			got.keep_from = got.keep_to = want.keep_from;
+		assert_memory_equal(&got, &want, sizeof(got));
+	}
+	assert_int_equal(schedule_cut(&s, 2, &part[0], &part[1], err), 0);
+	assert_true(part[0].n_group == 1 && part[1].n_group == 3 && !part[0].op[3].bypass);
+}
+
+/* What crosses does so on one device, which keeps the rows for it. */
+static void test_cut_bridge(void **state)
+{
+	struct bridge g = { .a = 1, .s = 4, .k = 2, .weight = &weight };
+	struct schedule s, part[2];
+	char err[ERR_MAX];
+
+	(void)state;
+	schedule_make(&s, &model, &(struct plan){ .bridge = &g });
+	for (int at = 0; at <= 4; at++) {
+		assert_int_equal(schedule_cut(&s, at, &part[0], &part[1], err), 0);
+		assert_true(!part[0].bridge && part[1].bridge == &g);
+		assert_int_equal(part[0].n, at ? 4 : 2);
+		is_op(&part[1].op[at ? 1 : 3], OP_BRIDGE, 4);
+		assert_int_equal(part[0].n + part[1].n, s.n + 2);
+	}
+	assert_int_equal(schedule_cut(&s, 5, &part[0], &part[1], err), -1);
+	assert_non_null(strstr(err, "layer 4"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +366,9 @@ int main(void)
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_group_names),
 		cmocka_unit_test(test_groups_with_gaps),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_cut_group),
+		cmocka_unit_test(test_cut_bridge),
 	};
 
 	return cmocka_run_group_tests_name("schedule", tests, make_model, NULL);

@@ -51,12 +51,13 @@ struct rings {
 	int top;                        /* behind the last position that was written */
 };
 
-static inline void rings_lay_out(struct rings *r, const struct model_config *c, int n_ctx,
-				 int n_batch, int n_back)
+/* Of a device that has the layers from..to-1 only: the others have no rows. */
+static inline void rings_lay_out(struct rings *r, const struct model_config *c, int from, int to,
+				 int n_ctx, int n_batch, int n_back)
 {
 	r->all = 0;
 	for (int l = 0; l < c->n_layers; l++) {
-		r->rows[l] = window_rows(c, l, n_ctx, n_batch, n_back);
+		r->rows[l] = l < from || l >= to ? 0 : window_rows(c, l, n_ctx, n_batch, n_back);
 		r->at[l] = r->all;
 		r->all += (size_t)c->n_kv_heads * (size_t)r->rows[l];
 	}
@@ -77,7 +78,7 @@ static inline int rings_back(const struct rings *r, const struct model_config *c
 	for (int l = 0; l < c->n_layers; l++) {
 		int at = r->top > r->rows[l] ? r->top - r->rows[l] + c->window - 1 : 0;
 
-		back = at > back ? at : back;
+		back = r->rows[l] && at > back ? at : back;
 	}
 	return back;
 }

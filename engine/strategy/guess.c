@@ -121,7 +121,7 @@ static int look_ahead(struct strat *s, const struct guess *g, int most, struct a
 	int top;
 
 	*a = (struct ahead){ .n = 1 };
-	if (backend_guesses(d->be) && !sampler_penalises(&s->law)) {
+	if (backend_guesses(d->be, d->dev) && !sampler_penalises(&s->law)) {
 		a->b = (struct guess_batch){ .n = most, .law = { s->law.temp, s->law.min_p,
 								 g->lambda, s->law.seed } };
 		a->n = session_guess(d, &a->b, err);

@@ -38,7 +38,7 @@ static size_t weight_bytes(const struct dev *d, bool packed)
 	const struct model *m = d->model;
 	size_t sum = 0;
 
-	for (int i = -1; i < LAYER_MATS * m->cfg.n_layers; i++) {
+	for (int i = d->split ? 0 : -1; i < LAYER_MATS * d->n_layers; i++) {
 		const struct gguf_tensor *t = i < 0 ? m->output :
 			m->layer[i / LAYER_MATS].mat[i % LAYER_MATS];
 
@@ -74,19 +74,20 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 	uint8_t *at;
 
 	d->arena_bytes = weight_bytes(d, true);
-	d->layer = mem_new((size_t)m->cfg.n_layers, sizeof(*d->layer), err);
+	d->layer = mem_new((size_t)d->n_layers, sizeof(*d->layer), err);
 	at = d->arena = mem_new(d->arena_bytes + ARENA_PAST, 1, err);
 	if (!d->layer || !d->arena)
 		return -1;
 	mem_huge(d->arena, d->arena_bytes);
-	for (int l = 0; l < m->cfg.n_layers; l++) {
+	for (int l = 0; l < d->n_layers; l++) {
 		if (load_layer(d, l, &at, err) != 0)
 			return -1;
 		gguf_drop_all(m->file); /* pages around what was read were mapped with it */
 		if (opt->progress)
-			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
+			opt->progress(opt->progress_ctx, (l + 1.0) / (d->n_layers + 1.0));
 	}
-	mat_load(d, &d->output, m->output, m->file, &at);
+	if (!d->split)
+		mat_load(d, &d->output, m->output, m->file, &at);
 	gguf_drop_all(m->file);
 	d->norm = load_floats(m->norm, err);
 	if (opt->progress)
@@ -160,10 +161,12 @@ static int open_work(struct dev *d, char err[ERR_MAX])
 	d->gate = room(work, n * (size_t)c->n_ff, f, err);
 	d->up = room(work, n * (size_t)c->n_ff, f, err);
 	d->turn = room(work, n * (size_t)(rope_sets(c) * c->n_rot), f, err);
-	d->logits = room(work, (size_t)d->n_out * (size_t)(c->n_out + row_peaks(c->n_out)), f, err);
+	if (!d->split)
+		d->logits = room(work, (size_t)d->n_out * (size_t)(c->n_out + row_peaks(c->n_out)),
+				 f, err);
 	d->inv_freq = room(work, (size_t)(rope_sets(c) * c->n_rot) / 2 + 1, f, err);
 	if (!d->x || !d->tmp || !d->beside || !d->qkv || !d->attn || !d->gate || !d->up ||
-	    !d->turn || !d->logits || !d->inv_freq)
+	    !d->turn || (!d->logits && !d->split) || !d->inv_freq)
 		return -1;
 	return open_acts(d, err);
 }
@@ -184,7 +187,7 @@ static void dev_close(struct dev *d)
 {
 	if (!d)
 		return;
-	for (int l = 0; d->layer && l < d->model->cfg.n_layers; l++) {
+	for (int l = 0; d->layer && l < d->n_layers; l++) {
 		for (int i = 0; i < LAYER_NORMS; i++)
 			mem_free(d->layer[l].norm[i]);
 		mem_free(d->layer[l].qkv_bias);
@@ -209,6 +212,8 @@ static int dev_set(struct dev *d, const struct model *m, const struct backend_op
 		   char err[ERR_MAX])
 {
 	d->model = m;
+	d->split = opt->split;
+	d->n_layers = opt->split ? opt->host_layers : m->cfg.n_layers;
 	if (check_shape(&d->model->cfg, err) != 0 ||
 	    quant_cache(opt->cache_k, &d->q8_k, err) != 0 ||
 	    quant_cache(opt->cache_v, &d->q8_v, err) != 0)
@@ -351,7 +356,8 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 		return NULL;
 	kv->dev = d;
 	kv->head.n_ctx = memory_rows(n_ctx);
-	rings_lay_out(&kv->head.rings, &d->model->cfg, kv->head.n_ctx, d->n_batch, d->n_back);
+	rings_lay_out(&kv->head.rings, &d->model->cfg, 0, d->n_layers, kv->head.n_ctx, d->n_batch,
+		      d->n_back);
 	if (planes_new(kv, &kv->k, d->q8_k, err) != 0 ||
 	    planes_new(kv, &kv->v, d->q8_v, err) != 0 || open_parts(d, kv->head.n_ctx, err) != 0) {
 		kv_free(kv);

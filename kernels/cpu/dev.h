@@ -43,9 +43,11 @@ struct dev {
 	struct pool *pool;
 	bool owns_pool;         /* false: another device's, which outlives this one */
 	bool floats;            /* every matrix by the float kernel */
+	int n_layers;           /* that it has, the first ones */
+	bool split;             /* and no output: others compute the rest */
 	int n_threads, n_batch, n_out, n_back;
 	struct cpu_layer *layer;        /* (n_layers) */
-	struct mat output;
+	struct mat output;              /* none: it is split */
 	float *norm;            /* (n_embd) */
 	uint8_t *arena;         /* packed matrices */
 	size_t arena_bytes, work_bytes;
@@ -58,7 +60,7 @@ struct dev {
 	float *attn;            /* (n_batch, n_heads*head_dim) */
 	float *gate, *up;       /* (n_batch, n_ff) */
 	float *turn;            /* (n_batch, sets, n_rot) cosine and sine in turn */
-	float *logits;          /* (n_out, cfg.n_out and peaks) */
+	float *logits;          /* (n_out, cfg.n_out and peaks); NULL: it is split */
 	struct act *own;        /* (threads) FEW_ROOM rows of max(n_embd, n_heads*head_dim) */
 	struct act all;         /* n_batch rows of the same */
 	struct act ff;          /* n_batch rows of n_ff */

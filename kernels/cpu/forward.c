@@ -12,14 +12,20 @@ static void embed_row(const struct step *s, int i)
 	const struct model *m = s->d->model;
 	int width = m->cfg.n_embd;
 	size_t bytes = quant_bytes(quant_info(m->embd->type), width);
-	float *x = s->d->x + (size_t)i * (size_t)width;
+	size_t at = (size_t)i * (size_t)width;
+	float *x = s->d->x + at;
 
+	if (s->b->run->op[0].part == OP_ENTER) {
+		memcpy(x, s->b->rows + at, sizeof(*x) * (size_t)width);
+		return;
+	}
 	quant_row(m->embd->type, (const uint8_t *)m->embd->data + (size_t)s->b->tok[i] * bytes, x,
 		  width);
 	s->d->k->bend(x, m->cfg.embd_scale, 0, width);
 }
 
-/* Token embedding of the batch's rows; the angles of RoPE at all positions of the pass. */
+/* Token embedding of the batch's rows, or what another device made of them; the angles of RoPE at
+ * all positions of the pass. */
 static void embed(struct step *s, int t)
 {
 	struct dev *d = s->d;
@@ -424,6 +430,10 @@ static void forward(void *arg, int t)
 			stage_end(s->d, t, STAGE_EMBED);
 			watch(s, t, STAGE_EMBED, op);
 			break;
+		case OP_ENTER:          /* whoever made these rows has shown them */
+			embed(s, t);
+			stage_end(s->d, t, STAGE_EMBED);
+			break;
 		case OP_BRIDGE:         /* the middle left out, one row becomes several */
 			bridge_cross(s, t);
 			stage_end(s->d, t, STAGE_EMBED);
@@ -438,13 +448,16 @@ static void forward(void *arg, int t)
 		case OP_OUTPUT:
 			logits(s, t);
 			break;
+		case OP_LEAVE:          /* they are in x */
+			break;
 		}
 	}
 }
 
 const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
-	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b };
+	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b, 0,
+				      d->n_layers + !d->split };
 	struct step s = { .d = d, .kv = kv, .b = b };
 
 	if (pass_check(&limits, kv, b, d->err) != 0)
@@ -453,5 +466,5 @@ const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 	step_rows(&s, b->n);
 	stage_count(&s);
 	pool_run(d->pool, forward, &s);
-	return d->logits;
+	return b->run->op[b->run->n - 1].part == OP_LEAVE ? d->x : d->logits;
 }

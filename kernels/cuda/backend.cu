@@ -108,6 +108,12 @@ static size_t rows_bytes(const struct dev *d)
 	return (size_t)d->n_out * (size_t)d->ld_out * sizeof(float);
 }
 
+/* What another device leaves. */
+static size_t enter_bytes(const struct dev *d)
+{
+	return d->split ? (size_t)d->n_batch * (size_t)d->model->cfg.n_embd * sizeof(float) : 0;
+}
+
 /* ---- devices ---- */
 
 static int check_shape(const struct model_config *c, char err[ERR_MAX])
@@ -119,6 +125,12 @@ static int check_shape(const struct model_config *c, char err[ERR_MAX])
 			    "up to %d; --backend cpu takes this model", c->head_dim, TILE,
 			    CUDA_MAX_DIM);
 	return 0;
+}
+
+/* Layers whose weights are not in its memory: read over the bus, or another device's. */
+static int *elsewhere(struct dev *d)
+{
+	return d->split ? &d->from : &d->host_layers;
 }
 
 /* All that takes no memory of the device. */
@@ -139,7 +151,8 @@ static struct dev *dev_new(const struct model *m, const struct backend_opt *opt,
 	d->n_out = opt->n_out > 0 ? opt->n_out : 32;
 	d->ld_qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
 	d->ld_out = c->n_out + row_peaks(c->n_out);
-	d->host_layers = opt->host_layers < c->n_layers ? opt->host_layers : c->n_layers;
+	d->split = opt->split;
+	*elsewhere(d) = opt->host_layers < c->n_layers ? opt->host_layers : c->n_layers;
 	d->layer = (struct cuda_layer *)mem_new((size_t)c->n_layers, sizeof(*d->layer), err);
 	if (d->share && d->n_batch > d->share->n_batch)
 		d->n_batch = d->share->n_batch;         /* what its room is for */
@@ -168,7 +181,7 @@ static int refuse(const struct dev *d, size_t least, size_t cache, size_t budget
 		    cache / MIB, budget / MIB);
 }
 
-/* As few layers as the budget asks for stay in host memory.  Sets all sizes. */
+/* As few layers as the budget asks for are elsewhere.  Sets all sizes. */
 static int fit(struct dev *d, const struct backend_opt *opt, int n_ctx, size_t *cache,
 	       size_t *parts, char err[ERR_MAX])
 {
@@ -179,16 +192,16 @@ static int fit(struct dev *d, const struct backend_opt *opt, int n_ctx, size_t *
 		return -1;
 	kv.dev = d;
 	kv.head.n_ctx = memory_rows(n_ctx);
-	*parts = kv_place(&kv);
-	*cache = kv.bytes;
-	*parts -= kv.bytes;
 	place_work(d);
-	for (;; d->host_layers++) {
+	for (;; ++*elsewhere(d)) {
+		*parts = kv_place(&kv);
+		*cache = kv.bytes;
+		*parts -= kv.bytes;
 		weights_place(d);
 		all = d->arena_bytes + d->work_bytes + *cache + *parts;
 		if (all <= budget)
 			return 0;
-		if (d->host_layers == d->model->cfg.n_layers)
+		if (*elsewhere(d) == d->model->cfg.n_layers)
 			return refuse(d, all, *cache, budget, err);
 	}
 }
@@ -212,6 +225,7 @@ static void dev_close(struct dev *d)
 	cudaFreeHost(d->mail);
 	cudaFreeHost(d->guess);
 	cudaFreeHost(d->rows);
+	cudaFreeHost(d->enter);
 	mem_free(d->layer);
 	mem_free(d);
 }
@@ -240,7 +254,9 @@ static int take_memory(struct dev *d, char err[ERR_MAX])
 	    pin((void **)&d->guess, (void **)&d->guess_device, sizeof(*d->guess), "guesses",
 		err) != 0 ||
 	    pin((void **)&d->rows, (void **)&d->rows_device, rows_bytes(d), "room for logits",
-		err) != 0)
+		err) != 0 ||
+	    (d->split && pin((void **)&d->enter, (void **)&d->enter_device, enter_bytes(d),
+			     "room for rows", err) != 0))
 		return -1;
 	if (!d->host_bytes)
 		return 0;
@@ -298,6 +314,16 @@ static struct dev *dev_open(const struct model *m, const struct backend_opt *opt
 	return d;
 }
 
+static struct backend_memory dev_memory(const struct dev *d)
+{
+	return (struct backend_memory){
+		.weights = d->arena_bytes + d->cross.weights,
+		.work = d->work_bytes + d->cross.work,
+		.host = d->host_bytes + mail_bytes(d) + rows_bytes(d) + enter_bytes(d),
+		.host_layers = d->split ? d->from : d->host_layers,
+	};
+}
+
 static int dev_plan(const struct model *m, const struct backend_opt *opt, int n_ctx,
 		    struct backend_memory *out, char err[ERR_MAX])
 {
@@ -308,12 +334,10 @@ static int dev_plan(const struct model *m, const struct backend_opt *opt, int n_
 	if (!d)
 		return -1;
 	rc = fit(d, opt, n_ctx, &cache, &parts, err);
-	if (rc == 0)
-		*out = (struct backend_memory){
-			.weights = d->arena_bytes, .work = d->work_bytes + parts,
-			.host = d->host_bytes + mail_bytes(d) + rows_bytes(d),
-			.host_layers = d->host_layers,
-		};
+	if (rc == 0) {
+		*out = dev_memory(d);
+		out->work += parts;
+	}
 	mem_free(d->layer);
 	mem_free(d);
 	return rc;
@@ -322,16 +346,6 @@ static int dev_plan(const struct model *m, const struct backend_opt *opt, int n_
 static const char *dev_error(const struct dev *d)
 {
 	return d->err;
-}
-
-static struct backend_memory dev_memory(const struct dev *d)
-{
-	return (struct backend_memory){
-		.weights = d->arena_bytes + d->cross.weights,
-		.work = d->work_bytes + d->cross.work,
-		.host = d->host_bytes + mail_bytes(d) + rows_bytes(d),
-		.host_layers = d->host_layers,
-	};
 }
 
 static const char *dev_describe(const struct dev *d)

@@ -143,9 +143,11 @@ struct dev {
 					 * uses, for no two passes run at once; or NULL */
 	bool shares;            /* there is one, or will be */
 	int n_batch, n_out, n_back, ld_qkv, ld_out;
+	int from;               /* the first layer that it has; > 0: no embeddings */
+	bool split;             /* those before are another device's */
 	int host_layers;        /* the last ones, whose weights are in host memory */
 	bool q8_k, q8_v;
-	struct cuda_layer *layer;       /* (n_layers) */
+	struct cuda_layer *layer;       /* (n_layers) empty before `from` */
 	struct mat embd, output;
 	const float *norm;      /* (device) (n_embd) */
 	uint8_t *arena;         /* (device) all of it but what is in host_arena */
@@ -178,6 +180,8 @@ struct dev {
 	const struct mail *mail_device;
 	float *rows;            /* (pinned) (n_out, ld_out) what forward returns */
 	float *rows_device;
+	float *enter;           /* (pinned) (n_batch, n_embd) another device's; NULL: not split */
+	float *enter_device;
 	struct guess_out *guess;        /* (pinned) */
 	struct guess_out *guess_device;
 	struct crossing cross;

@@ -36,8 +36,8 @@ static int embed(const struct step *s, const struct op *op)
 	struct embed e = {
 		.tok = s->chained ? &d->chain->tok : d->mail_device->tok,
 		.pos = s->chained ? &d->chain->pos : &d->mail_device->pos,
-		.n_tok = s->n, .embd = d->embd, .scale = c->embd_scale, .place = d->place,
-		.x = d->x,
+		.n_tok = s->n, .rows = op->part == OP_ENTER ? d->enter_device : NULL,
+		.embd = d->embd, .scale = c->embd_scale, .place = d->place, .x = d->x,
 		.w = norm_weights(d, op->out, 0), .out = d->in, .squares = d->squares,
 		.turn = d->turn,
 		.inv_freq = d->inv_freq,
@@ -282,6 +282,7 @@ static int run_op(struct step *s, const struct op *op)
 {
 	switch (op->part) {
 	case OP_EMBED:
+	case OP_ENTER:
 		return embed(s, op) || stage_mark(s, STAGE_EMBED, op);
 	case OP_BRIDGE:         /* the middle left out, one row becomes several */
 		return cross(s, op) || stage_mark(s, STAGE_EMBED, op);
@@ -291,6 +292,8 @@ static int run_op(struct step *s, const struct op *op)
 		return run_mlp(s, op);
 	case OP_OUTPUT:         /* logits of the final norm, and their peaks */
 		return s->n_out && (output(s) || deliver(s) || stage_mark(s, STAGE_OUTPUT, op));
+	case OP_LEAVE:          /* nobody computes behind this device, see check() */
+		break;
 	}
 	return -1;
 }
@@ -344,8 +347,21 @@ static int finish(struct dev *d)
 	return stage_sum(d);
 }
 
-/* One text: rows tok at pos. */
-static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *tok, int n, int pos,
+/* What the first kernel reads, for rows from..from+n-1 of a batch. */
+static void post_mail(struct dev *d, const struct batch *b, int from, int n, int pos)
+{
+	size_t width = (size_t)d->model->cfg.n_embd;
+
+	d->mail->pos = pos;
+	if (b->run->op[0].part == OP_ENTER)
+		memcpy(d->enter, b->rows + (size_t)from * width,
+		       sizeof(*b->rows) * (size_t)n * width);
+	else
+		memcpy(d->mail->tok, b->tok + from, sizeof(*b->tok) * (size_t)n);
+}
+
+/* One text: rows from.. of the batch at pos. */
+static int run(struct dev *d, struct kv *kv, const struct batch *b, int from, int n, int pos,
 	       int n_out)
 {
 	struct step s = {};
@@ -357,8 +373,7 @@ static int run(struct dev *d, struct kv *kv, const struct batch *b, const int *t
 	s.run = b->run;
 	s.n_best = n_out && b->n_best < row_peaks(step_output(&s)->rows) ? b->n_best : 0;
 	s.pieces = count_pieces(kv, n, pos + rows_of(&s));
-	memcpy(d->mail->tok, tok, sizeof(*tok) * (size_t)n);
-	d->mail->pos = pos;
+	post_mail(d, b, from, n, pos);
 	rings_reach(&kv->head.rings, pos, rows_of(&s));
 	begin(d);
 	return queue(&s) == 0 ? finish(d) : -1;
@@ -371,7 +386,7 @@ static int run_lanes(struct dev *d, const struct batch *b)
 	for (int i = b->n - 1; i >= 0; i--) {
 		int at = i - (b->n - b->n_out);
 
-		if (run(d, b->lanes[i].kv, b, b->tok + i, 1, b->lanes[i].pos, at >= 0) != 0)
+		if (run(d, b->lanes[i].kv, b, i, 1, b->lanes[i].pos, at >= 0) != 0)
 			return -1;
 		if (at > 0)
 			memcpy(d->rows + (size_t)at * (size_t)d->ld_out, d->rows,
@@ -383,8 +398,13 @@ static int run_lanes(struct dev *d, const struct batch *b)
 /* 0, or -1 when the backend was asked for what it cannot do. */
 static int check(struct dev *d, const struct kv *kv, const struct batch *b)
 {
-	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b };
+	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b, d->from,
+				      d->model->cfg.n_layers + 1 };
 
+	if (b->run->n && b->run->op[b->run->n - 1].part == OP_LEAVE)
+		return fail(d->err, "cuda: rows do not leave it, only logits");
+	if (b->run->op[0].part == OP_ENTER && !d->enter)
+		return fail(d->err, "cuda: it was not opened for rows of another device");
 	return pass_check(&limits, kv, b, d->err);
 }
 
@@ -419,7 +439,7 @@ static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 
 int cuda_guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 {
-	struct batch first = { &b->tok, 1, b->pos, b->run, 0, 0, NULL, NULL };
+	struct batch first = { &b->tok, NULL, 1, b->pos, b->run, 0, 0, NULL, NULL };
 	int rc;
 
 	if (b->n < 1 || b->n > GUESS_MAX || b->pos > kv->head.n_ctx - b->n)
@@ -441,7 +461,7 @@ const float *cuda_forward(struct dev *d, struct kv *kv, const struct batch *b)
 	mem_guard(true);
 	if (rc == 0)
 		rc = b->lanes ? run_lanes(d, b) :
-		     run(d, kv, b, b->tok, b->n, b->pos, b->n_out);
+		     run(d, kv, b, 0, b->n, b->pos, b->n_out);
 	mem_guard(false);
 	return rc == 0 ? d->rows : NULL;
 }

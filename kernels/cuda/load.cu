@@ -1,7 +1,8 @@
 /* load.cu - where the weights lie, and how they get there.
  *
- * Matrices of the layers that fit, norms, biases and the output matrix are in device memory; the
- * other layers, and a table of embeddings that is nothing else, in pinned host memory.
+ * Of the layers that the device has, the matrices of those that fit, norms and biases, and the
+ * output matrix, are in device memory; the others, and a table of embeddings that is nothing else,
+ * in pinned host memory.
  * Invariant: placing twice from the same bases gives the same pointers. */
 #include "engine/model/rope.h"
 #include "kernels/cuda/dev_api.cuh"
@@ -37,7 +38,7 @@ static void place_layer(struct dev *d, int l, struct arena *device, struct arena
 /* Whether another device has the table of embeddings already. */
 static bool shares_embd(const struct dev *d)
 {
-	return d->share && d->share->model->embd == d->model->embd;
+	return d->share && !d->share->from && d->share->model->embd == d->model->embd;
 }
 
 void weights_place(struct dev *d)
@@ -46,7 +47,7 @@ void weights_place(struct dev *d)
 	struct arena device = { d->arena, 0 }, host = { d->host_device, 0 };
 	int on_device = m->cfg.n_layers - d->host_layers;
 
-	for (int l = 0; l < m->cfg.n_layers; l++)
+	for (int l = d->from; l < m->cfg.n_layers; l++)
 		place_layer(d, l, &device, l < on_device ? &device : &host);
 	d->norm = place_words(&device, m->cfg.n_embd);
 	d->inv_freq = place_words(&device, rope_sets(&m->cfg) * m->cfg.n_rot / 2);
@@ -54,8 +55,9 @@ void weights_place(struct dev *d)
 	d->mute = m->mute ? (const uint8_t *)place_words(&device, (m->cfg.n_out + 3) / 4) : NULL;
 	d->output = shares_embd(d) && m->output == m->embd ? d->share->output :
 		    mat_place(&device, m->output);
-	d->embd = shares_embd(d) ? d->share->embd :
-		  m->embd == m->output ? d->output : mat_place(&host, m->embd);
+	if (!d->from)
+		d->embd = shares_embd(d) ? d->share->embd :
+			  m->embd == m->output ? d->output : mat_place(&host, m->embd);
 	d->arena_bytes = device.at;
 	d->host_bytes = host.at;
 }
@@ -138,7 +140,7 @@ int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX]
 	const struct model *m = d->model;
 	bool own_embd = !shares_embd(d);
 
-	for (int l = 0; l < m->cfg.n_layers; l++) {
+	for (int l = d->from; l < m->cfg.n_layers; l++) {
 		if (load_layer(d, l, err) != 0)
 			return -1;
 		if (opt->progress)
@@ -150,7 +152,8 @@ int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX]
 		return -1;
 	if ((own_embd || m->output != m->embd) && mat_load(d, &d->output, m->output, err) != 0)
 		return -1;
-	if (own_embd && m->embd != m->output && mat_load(d, &d->embd, m->embd, err) != 0)
+	if (!d->from && own_embd && m->embd != m->output &&
+	    mat_load(d, &d->embd, m->embd, err) != 0)
 		return -1;
 	if (opt->progress)
 		opt->progress(opt->progress_ctx, 1.0);

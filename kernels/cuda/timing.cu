@@ -37,6 +37,8 @@ static int show_all(const struct step *s, enum stage stage, const struct op *op)
 	bool each = stage == STAGE_QKV || stage == STAGE_ATTEND || stage == STAGE_GATE_UP;
 	int last = op->layer + op->n_group - 1, rc = 0;
 
+	if (op->part == OP_ENTER)       /* whoever made these rows has shown them */
+		return 0;
 	if (!each)
 		return show(s, stage, last, 0);
 	for (int i = 0; i < op->n_group && rc == 0; i++)

@@ -1,5 +1,5 @@
-/* embed.cu - a step begins: token embeddings, angles of RoPE, and the place for the kernels that
- * follow.
+/* embed.cu - a step begins: token embeddings, or rows that another device made of them, angles of
+ * RoPE, and the place for the kernels that follow.
  *
  * Tokens and position are read where the host (or the step before) left them, so that a recorded
  * graph need not know them.  Invariant: what is made of a row depends on that row alone. */
@@ -40,6 +40,19 @@ static __device__ void embed_row(const struct embed *a, int row, int tok)
 	}
 }
 
+/* From pinned memory, read once. */
+static __device__ void enter_row(const struct embed *a, int row)
+{
+	size_t at = (size_t)row * (size_t)a->out.k;
+
+	for (int i = (int)threadIdx.x; i < a->out.k; i += THREADS) {
+		float x = a->rows[at + (size_t)i];
+
+		a->x[at + (size_t)i] = x;
+		keep_tile(&a->out, &a->squares, row, i / TILE, x, a->w, true);
+	}
+}
+
 __global__ void embed_kernel(const __grid_constant__ struct embed a)
 {
 	int row = (int)blockIdx.x, pos = *a.pos;
@@ -53,7 +66,9 @@ __global__ void embed_kernel(const __grid_constant__ struct embed a)
 		turn[2 * j] = cosf(angle) * a.gain;
 		turn[2 * j + 1] = sinf(angle) * a.gain;
 	}
-	if (row < a.n_tok)
+	if (row < a.n_tok && a.rows)
+		enter_row(&a, row);
+	else if (row < a.n_tok)
 		embed_row(&a, row, a.tok[row]);
 }
 

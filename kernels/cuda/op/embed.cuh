@@ -6,6 +6,7 @@
 struct embed {
 	const int *tok, *pos;   /* (n_tok), (1) */
 	int n_tok;              /* rows that begin with a token; others only get their angles */
+	const float *rows;      /* (n_tok, n_embd) these in place of tokens; NULL: tokens */
 	struct mat embd;
 	float scale;            /* of embeddings */
 	struct place *place;    /* gets *pos */
