@@ -173,8 +173,9 @@ t "one answer: alone on stdout, the same from -p, -f and a pipe, by any exact st
 # shellcheck disable=SC2086
 json() {
 	keys='tokens_per_second first_token_seconds prompt_tokens prompt_tokens_per_second strategy
-		exact slower_than_plain acceptance tokens_per_round by_position drafting verifying choosing
-		context_used context_size seed rounds drafted tested accepted model memory ended_by'
+		exact slower_than_plain acceptance tokens_per_round by_position drafting verifying
+		choosing context_used context_size seed rounds drafted tested
+		accepted model memory ended_by'
 	run 0 $tiny -s 3 -n 30 --temp 2 --json -p hello && [ ! -s "$work/err" ] &&
 	[ "$(wc -l <"$work/out")" -eq 1 ] && [ -z "$(LC_ALL=C tr -d '\n -~' <"$work/out")" ] &&
 	python3 - "$work/out" $keys <<-'PY' || return 1
