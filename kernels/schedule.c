@@ -204,6 +204,8 @@ static void take_side(struct schedule *s, const struct schedule *all, int at, bo
 int schedule_cut(const struct schedule *s, int at, struct schedule *first, struct schedule *rest,
 		 char err[ERR_MAX])
 {
+	if (s->n < 1)
+		return fail(err, "forward of a schedule without operations");
 	if (s->bridge && s->bridge->s < at)
 		return fail(err, "a bridge to layer %d: it and the layers before it are to be on "
 			    "one device, and the first has %d", s->bridge->s, at);

@@ -365,6 +365,7 @@ static const struct backend_draft draft = {
 	.kv_keep = kv_keep,
 	.bridge = bridge_open,
 	.guess = cuda_guess,
+	.guesses = NULL,
 };
 
 static const struct backend backend = {

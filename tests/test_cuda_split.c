@@ -1,0 +1,252 @@
+/* test_cuda_split.c - models whose first layers the cpu computes and whose others the emulated GPU:
+ * near the cpu backend alone for every cut, and to the bit what strategies rely on.
+ *
+ * Owns one rig of each backend at a time. */
+#include "tests/split_kit.h"
+#include "tests/ring_kit.h"
+
+/* ---- against the cpu ---- */
+
+/* Root mean square of the difference, against that of the values. */
+static double distance(struct rig *a, struct rig *b, int pos, int n)
+{
+	float *x = run(a, NULL, pos, n, n), *y = run(b, NULL, pos, n, n);
+	double diff = 0, sum = 0;
+
+	for (int i = 0; i < n * a->m->cfg.n_vocab; i++) {
+		diff += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+		sum += (double)x[i] * (double)x[i];
+	}
+	free(x);
+	free(y);
+	return sqrt(diff / sum);
+}
+
+/* As test_cuda.c compares the backends: few rows round activations to the same codes on both, and a
+ * prompt is nearer to floats. */
+static void near(const struct mk_spec *spec, int at, enum cache cache)
+{
+	struct rig a = open_cpu(spec, cache, "float"), b = open_split(spec, cache, at, "float");
+	double few = 0, prompt = distance(&a, &b, 0, 70);
+
+	close_rig(&a);
+	close_rig(&b);
+	a = open_cpu(spec, cache, "auto");
+	b = open_split(spec, cache, at, "auto");
+	assert_int_equal(split->memory(b.d).host_layers, at);
+	for (int pos = 0; pos < 16; pos += 8)
+		distance(&a, &b, pos, 8);
+	for (int n = 1; n <= 16; n++)
+		few = fmax(few, distance(&a, &b, n, n));
+	close_rig(&a);
+	close_rig(&b);
+	print_message("# %s, %d of %d layers by the cpu: apart by %.2g (1 to 16 rows), %.2g (70)\n",
+		      spec->arch ? spec->arch : "llama", at, spec->n_layers, few, prompt);
+	assert_true(few < 0.01);
+	assert_true(prompt < (cache ? 0.04 : 0.01));
+}
+
+static void test_near(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++)
+		for (int at = 0; at <= models[i].n_layers; at++)
+			near(&models[i], at, at % 2 ? F16 : (enum cache)(i + 1));
+}
+
+/* Rows that enter are embeddings here, which both backends make alike: so the GPU makes of them
+ * what it makes of the tokens. */
+static void test_enter(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++) {
+		struct rig a = open_cpu(&models[i], F16, "auto"), b;
+		struct backend_opt o = rig_opt(F16, NULL, 1);
+		struct schedule first, rest;
+		struct batch p = { .tok = tokens, .n = 9, .run = &first };
+		const float *got;
+		float *want;
+		char err[ERR_MAX];
+
+		o.split = true;
+		b = open_rig_on(cuda, &models[i], &o);
+		want = run(&b, NULL, 0, 9, 9);
+		assert_int_equal(schedule_cut(&b.whole, 0, &first, &rest, err), 0);
+		assert_non_null(p.rows = backend_cpu.forward(a.d, a.kv, &p));
+		p.run = &rest;
+		p.n_out = 9;
+		for (int again = 0; again < 2; again++) {       /* recorded, and replayed */
+			assert_non_null(got = cuda->forward(b.d, b.kv, &p));
+			for (int row = 0; row < 9; row++)
+				same_rows(want + row * b.m->cfg.n_vocab,
+					  row_at(got, b.m->cfg.n_vocab, row), 1, &b);
+		}
+		free(want);
+		close_rig(&a);
+		close_rig(&b);
+	}
+}
+
+/* ---- to the bit ---- */
+
+/* The text before read a token at a time, and in pieces of 16. */
+static void check_pieces(struct rig *r)
+{
+	float *one, *many;
+
+	read_text(r, 50, 1);
+	one = run(r, NULL, 50, 2, 2);
+	read_text(r, 50, 16);
+	many = run(r, NULL, 50, 2, 2);
+	same_rows(one, many, 2, r);
+	free(one);
+	free(many);
+}
+
+static void test_bits(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++)
+		for (int at = 0; at <= models[i].n_layers; at++) {
+			struct rig r = open_split(&models[i], at % 2 ? Q8 : F16, at, "auto");
+
+			check_rows_alike(&r, 32, 16);
+			check_pieces(&r);
+			check_rollback(&r);
+			close_rig(&r);
+		}
+}
+
+/* Another device, and more threads, make the same. */
+static void test_again(void **state)
+{
+	struct backend_opt o = rig_opt(F16, "auto", 1);
+	float *want, *got;
+	struct rig r = open_split(&models[0], F16, 2, "auto");
+
+	(void)state;
+	want = run(&r, NULL, 0, 40, 3);
+	close_rig(&r);
+	o.split = true;
+	o.host_layers = 2;
+	r = open_rig_on(split, &models[0], &o);
+	got = run(&r, NULL, 0, 40, 3);
+	same_rows(want, got, 3, &r);
+	free(want);
+	free(got);
+	close_rig(&r);
+}
+
+static void test_groups(void **state)
+{
+	(void)state;
+	for (int at = 1; at < 6; at++) {        /* before, behind and across a cut */
+		struct rig r = open_split(&six, F16, at, "auto");
+		struct rig alone = open_cpu(&six, F16, "auto");
+
+		group_layers(&r, &(struct grouping){ 1, 6, 2, 1, false });
+		check_rows_alike(&r, 32, 16);
+		if (at % 2) {           /* where groups end anyway */
+			group_layers(&alone, &r.group);
+			assert_true(distance(&alone, &r, 0, 9) < 0.01);
+		}
+		close_rig(&r);
+		close_rig(&alone);
+	}
+}
+
+static void check_text_lanes(struct rig *r)
+{
+	enum { LANES = 3 };
+	static const int past[LANES] = { 20, 0, 33 };
+	struct lane lane[LANES];
+	int next[LANES], vocab = r->m->cfg.n_vocab;
+	float *want[LANES];
+	struct batch b = { .tok = next, .n = LANES, .n_out = LANES, .lanes = lane,
+			   .run = &r->whole };
+	const float *got;
+	char err[ERR_MAX];
+
+	for (int i = 0; i < LANES; i++) {
+		struct batch text = { .tok = tokens, .n = past[i], .run = &r->whole };
+
+		lane[i] = (struct lane){ split->kv_new(r->d, CTX, err), past[i] };
+		assert_non_null(lane[i].kv);
+		next[i] = tokens[past[i]];
+		read_text(r, past[i], CTX);
+		assert_true(!past[i] || split->forward(r->d, lane[i].kv, &text));
+		want[i] = run(r, NULL, past[i], 1, 1);
+	}
+	assert_non_null(got = split->forward(r->d, NULL, &b));
+	for (int i = 0; i < LANES; i++) {
+		same_rows(want[i], row_at(got, vocab, i), 1, r);
+		free(want[i]);
+		split->kv_free(lane[i].kv);
+	}
+	b.n = 513;
+	check_refused(r, b, "takes 512 rows");
+}
+
+static void test_lanes(void **state)
+{
+	(void)state;
+	for (int at = 0; at <= 3; at++) {
+		struct rig r = open_split(&models[0], F16, at, "auto");
+
+		check_text_lanes(&r);
+		close_rig(&r);
+	}
+}
+
+/* Windows in both parts, or in one. */
+static void test_rings(void **state)
+{
+	(void)state;
+	for (int at = 1; at <= 6; at += 5) {
+		struct backend_opt o = rig_opt(F16, "auto", 2);
+		struct rig ring, all = open_split(&models[2], F16, at, "auto");
+
+		o.split = true;
+		o.host_layers = at;
+		o.n_batch = STEP;
+		ring = open_rig_on(split, &models[2], &o);
+		if (at == 1)
+			check_ring(&ring, &all, (int[]){ 45, 15 }, (int[]){ STEP, 17 }, RING);
+		check_rows_alike(&ring, 300, 50);
+		assert_in_range(split->kv_back(ring.kv), 1, 317);
+		close_rig(&ring);
+		close_rig(&all);
+	}
+}
+
+/* ---- refusals ---- */
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	for (int at = 0; at <= 3; at += 3) {
+		struct rig r = open_split(&models[0], F16, at, "auto");
+
+		check_refusals(&r);
+		close_rig(&r);
+	}
+}
+
+/* test_cuda_split [PATTERN]: only the tests of such names. */
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_near),
+		cmocka_unit_test(test_enter),
+		cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_rings),
+		cmocka_unit_test(test_refusals),
+	};
+
+	if (!split_begin(argc, argv))
+		return 1;
+	return cmocka_run_group_tests_name("cuda split", tests, NULL, NULL);
+}

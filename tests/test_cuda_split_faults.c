@@ -1,0 +1,144 @@
+/* test_cuda_split_faults.c - models that cpu and emulated GPU share: memory as planned, and the GPU
+ * failing at every call in turn.
+ *
+ * Owns one device at a time. */
+#include "tests/split_kit.h"
+#include "tests/emu/emu.h"
+
+enum { LAUNCH_FAILURE = 719, ILLEGAL_ADDRESS = 700 };
+
+/* Where layers are computed is where their weights and rows are. */
+static void test_memory(void **state)
+{
+	static const char path[] = "build/test-cuda-split.gguf";
+	struct backend_memory plan[4], real;
+	size_t device[4];
+	struct model *m;
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(mk_write(path, &models[0], err), 0);
+	assert_non_null(m = model_open(path, NULL, err));
+	for (int at = 0; at <= 3; at++) {
+		struct backend_opt o = { .n_batch = 64, .n_out = 20, .n_threads = 2, .split = true,
+					 .host_layers = at };
+		struct dev *d;
+		struct kv *kv;
+
+		assert_int_equal(split->plan(m, &o, 512, &plan[at], err), 0);
+		assert_non_null(d = split->open(m, &o, err));
+		assert_non_null(kv = split->kv_new(d, 512, err));
+		real = split->memory(d);
+		device[at] = emu_memory().device;
+		assert_int_equal(real.host_layers, at);
+		assert_int_equal(plan[at].host_layers, at);
+		assert_int_equal(plan[at].weights, real.weights);
+		assert_int_equal(plan[at].work, real.work);
+		assert_in_range(plan[at].host, real.host, real.host + real.host / 8 + 65536);
+		assert_in_range(device[at], plan[at].weights + plan[at].work + split->kv_bytes(kv),
+				plan[at].weights + plan[at].work + split->kv_bytes(kv) + 4096);
+		assert_true(!at || (device[at] < device[at - 1] &&
+				    plan[at].host > plan[at - 1].host));
+		split->kv_free(kv);
+		split->close(d);
+		o.budget = device[at] + 4096;   /* and as few as there is no room for */
+		o.host_layers = 0;
+		assert_int_equal(split->plan(m, &o, 512, &real, err), 0);
+		assert_int_equal(real.host_layers, at);
+	}
+	model_close(m);
+	remove(path);
+}
+
+/* A short life; false with a text once something fails. */
+static bool life(struct model *m, char err[ERR_MAX])
+{
+	struct backend_opt o = { .n_batch = 32, .n_out = 20, .n_threads = 1, .split = true,
+				 .host_layers = 1 };
+	struct schedule whole;
+	struct batch b = { .tok = tokens, .n = 20, .n_out = 1, .run = &whole };
+	struct backend_memory mem;
+	struct dev *d = NULL;
+	struct kv *kv = NULL;
+	bool fine = false;
+
+	schedule_make(&whole, m, &(struct plan){ .target = true });
+	if (split->plan(m, &o, 64, &mem, err) == 0)
+		d = split->open(m, &o, err);
+	if (d)
+		kv = split->kv_new(d, 64, err);
+	for (int i = 0; kv && i < 4; i++) {
+		fine = split->forward(d, kv, &b) != NULL;
+		if (!fine) {
+			snprintf(err, ERR_MAX, "%s", split->error(d));
+			break;
+		}
+		b.pos += b.n;
+		b.n = 1;
+	}
+	split->kv_free(kv);
+	split->close(d);
+	return fine;
+}
+
+static void nothing_left(void)
+{
+	struct emu_use u = emu_memory();
+
+	assert_int_equal(u.device + u.pinned, 0);
+	assert_int_equal(u.streams + u.execs + u.graphs + u.events, 0);
+}
+
+static void faults(struct model *m, int error)
+{
+	long calls = emu_calls(), survived = 0;
+	char err[ERR_MAX] = "";
+
+	assert_true(life(m, err));
+	calls = emu_calls() - calls;
+	for (long n = 1; n <= calls; n++) {
+		*err = '\0';
+		emu_fail_at(n, error);
+		if (life(m, err))
+			survived++;     /* where an answer is not needed, or only at the end */
+		else
+			assert_true(strlen(err) > 10);
+		emu_fail_at(0, 0);
+		if (error != ILLEGAL_ADDRESS)
+			nothing_left();
+		emu_reset();
+	}
+	print_message("# error %d at each of %ld calls: %ld were not needed\n", error, calls,
+		      survived);
+	assert_true(calls > 50 && survived < calls / 2);
+	assert_true(life(m, err));
+}
+
+static void test_faults(void **state)
+{
+	static const char path[] = "build/test-cuda-split.gguf";
+	struct model *m;
+	char err[ERR_MAX];
+
+	(void)state;
+	assert_int_equal(mk_write(path, &models[0], err), 0);
+	assert_non_null(m = model_open(path, NULL, err));
+	nothing_left();
+	faults(m, LAUNCH_FAILURE);
+	faults(m, ILLEGAL_ADDRESS);
+	model_close(m);
+	remove(path);
+}
+
+/* test_cuda_split_faults [PATTERN]: only the tests of such names. */
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_faults),
+	};
+
+	if (!split_begin(argc, argv))
+		return 1;
+	return cmocka_run_group_tests_name("cuda split faults", tests, NULL, NULL);
+}
