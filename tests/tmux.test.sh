@@ -12,7 +12,7 @@ elif [ ! -f "$model" ]; then
 	exit 0
 fi
 # A signal of death is the program's to meet, not a sanitizer's.
-export ASAN_OPTIONS="handle_segv=0:${ASAN_OPTIONS-}"
+export ASAN_OPTIONS="handle_segv=0:${ASAN_OPTIONS-}" TSAN_OPTIONS="handle_segv=0:${TSAN_OPTIONS-}"
 work=$(mktemp -d)
 export TMUX_TMPDIR="$work" HOME="$work" INPUTRC=/dev/null LC_ALL=C.UTF-8
 unset TMUX XDG_DATA_HOME XDG_STATE_HOME XDG_CONFIG_HOME
@@ -179,7 +179,10 @@ t "a question is answered while the numbers move" asks
 t "F6 switches the strategy in mid-answer" switches
 t "typing while the model answers is kept" typing_kept
 t "Esc stops the answer and keeps it" stops
-t "a waiting chat uses no processor" rests
+case $program in
+*/tsan/*) n=$((n + 1)) && echo "ok $n - rests # SKIP the thread sanitizer has a thread that does not" ;;
+*) t "a waiting chat uses no processor" rests ;;
+esac
 t "40x12 and back" resizes
 t "three pasted lines wait to be sent" pastes
 t "scrolls back and on" scrolls
