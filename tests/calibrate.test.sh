@@ -76,7 +76,7 @@ goes_on() {
 t "the next run goes on" goes_on
 
 stranger() {    # a file of somebody else keeps nothing of ours, and nothing is promised
-	rm -f "$side" "$side.part"
+	rm -f "$side" "$side.part" "$tmp/out"       # an old one would not be waited for
 	echo mine >"$side.part"
 	"$s3dchat" calibrate -t 1 --backend cpu -m "$model" --minutes 10 --progress >"$tmp/out" \
 		2>"$tmp/err" &
@@ -96,7 +96,7 @@ stranger() {    # a file of somebody else keeps nothing of ours, and nothing is 
 t "a stranger's file in the place of ours" stranger
 
 unheard() {     # the file that is kept does not get the number of standard error, and what is said
-	rm -f "$side" "$side.part"
+	rm -f "$side" "$side.part" "$tmp/out"
 	"$s3dchat" calibrate -t 1 --backend cpu -m "$model" --minutes 10 --progress \
 		>"$tmp/out" 2>&- &
 	pid=$!
