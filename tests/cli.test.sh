@@ -261,6 +261,7 @@ t "full disk: status 1 and a message; a reader that has enough: 141 and none" ba
 
 # shellcheck disable=SC2086
 interrupt() {
+	rm -f "$work/out"
 	"$s3dchat" -m "$work/slow.gguf" -s 1 -n -1 -p x >"$work/out" 2>"$work/err" &
 	pid=$!
 	for _ in $(seq 1200); do [ -s "$work/out" ] && break; sleep 0.05; done
