@@ -5,6 +5,7 @@
 #include "engine/engine_sidecar.h"
 #include "engine/model/window.h"
 #include "kernels/registry.h"
+#include "kernels/split.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,7 +88,12 @@ static int settle(struct engine *e, const struct engine_opt *o, struct setup *s,
 	if (o->limit_layers)
 		s->be.host_layers = at_least(e->model->cfg.n_layers - o->gpu_layers, 0);
 	e->be = backend_find(o->backend, e->be_err);
-	return e->be ? 0 : fail(err, "%s", e->be_err);
+	if (!e->be)
+		return fail(err, "%s", e->be_err);
+	s->be.split = o->host_cpu && e->be->own_memory;
+	if (s->be.split)
+		e->be = backend_split(e->be);
+	return 0;
 }
 
 static void close_little(struct engine *e)
@@ -126,8 +132,9 @@ static void set_big(struct memory_plan *p, const struct engine *e, const struct 
 	p->weights = mem->weights + engine_sidecar_weights(e);
 	p->work = mem->work;
 	p->kv = memory_kv(e->model, &s->be, memory_rows(s->n_ctx)) + engine_sidecar_kept(e);
-	p->host = mem->host;
+	p->host = mem->host + memory_kv_host(e->model, &s->be, memory_rows(s->n_ctx));
 	p->host_layers = mem->host_layers;
+	p->by_cpu = s->be.split;
 	p->bus = 0;
 }
 
@@ -209,19 +216,23 @@ static int fit_big(struct engine *e, struct setup *s, const struct memory_room *
 				 .others = all->others + little };
 	struct backend_memory mem;
 	size_t free = machine_free();
+	int asked;
 
 	if (memory_fit(e->be, e->model, &s->be, s->n_ctx, &r, &mem, err) != 0)
 		return -1;
-	if (mem.host > free && !force)
+	asked = s->be.host_layers;
+	s->be.host_layers = mem.host_layers;    /* as planned: open is not told the context */
+	set_big(&e->plan, e, s, &mem);
+	if (e->plan.host > free && !force) {
+		s->be.host_layers = asked;
 		return fail(err, "%s: %zu MiB of its weights do not fit the GPU's memory, and only "
 			    "%zu MiB of host memory are free; a larger --vram, a smaller -c, a "
 			    "smaller model or --backend cpu needs less; --force loads it all the "
-			    "same", gguf_path(e->model->file), mem.host >> 20, free >> 20);
-	set_big(&e->plan, e, s, &mem);
-	if (mem.host_layers)
+			    "same", gguf_path(e->model->file), e->plan.host >> 20, free >> 20);
+	}
+	if (mem.host_layers && !s->be.split)
 		e->plan.bus = memory_bus(e->be, e->model, &s->be, s->n_ctx, &mem);
 	s->be.budget = r.budget;
-	s->be.host_layers = mem.host_layers;    /* as planned: open is not told the context */
 	return 0;
 }
 
@@ -355,6 +366,7 @@ static int open_on_cpu(struct engine *e, const struct engine_opt *o, struct setu
 	close_there(e);
 	*e->draft_err = *e->notes[NOTE_DRAFT] = '\0';
 	s->be.host_layers = 0;
+	s->be.split = false;
 	e->be = &backend_cpu;
 	return open_there(e, o, s, err);
 }

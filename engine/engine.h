@@ -29,6 +29,7 @@ struct engine_opt {
 	 * there; and be.budget, 0: what is free there, less a margin. */
 	bool limit_layers;
 	int gpu_layers;
+	bool host_cpu;                  /* the others are computed by the cpu, see split.h */
 	size_t free;                    /* host memory that may be taken; 0: what there is */
 	bool force;                     /* load what does not fit into it, with a note */
 	void (*planned)(void *ctx, const struct memory_plan *); /* before weights load, or NULL */

@@ -15,15 +15,26 @@ static size_t head_bytes(const struct quant_info *type, int head_dim)
 	return padded * sizeof(uint16_t);
 }
 
-size_t memory_kv(const struct model *m, const struct backend_opt *be, int n_ctx)
+/* Of the layers from..to-1. */
+static size_t kv_of(const struct model *m, const struct backend_opt *be, int from, int to,
+		    int n_ctx)
 {
 	size_t each = head_bytes(be->cache_k, m->cfg.head_dim) +
 		      head_bytes(be->cache_v, m->cfg.head_dim);
 	struct rings rings;
 
-	rings_lay_out(&rings, &m->cfg, be->split ? be->host_layers : 0, m->cfg.n_layers, n_ctx,
-		      be->n_batch, be->n_back);
+	rings_lay_out(&rings, &m->cfg, from, to, n_ctx, be->n_batch, be->n_back);
 	return each * rings.all;
+}
+
+size_t memory_kv(const struct model *m, const struct backend_opt *be, int n_ctx)
+{
+	return kv_of(m, be, be->split ? be->host_layers : 0, m->cfg.n_layers, n_ctx);
+}
+
+size_t memory_kv_host(const struct model *m, const struct backend_opt *be, int n_ctx)
+{
+	return be->split ? kv_of(m, be, 0, be->host_layers, n_ctx) : 0;
 }
 
 /* Each part of what is needed and of what there is, and what helps. */

@@ -19,6 +19,7 @@ struct memory_plan {            /* bytes, where the backend computes */
 	size_t host;            /* host memory that it needs besides, pinned */
 	size_t bus;             /* of that the weights, which every pass reads once */
 	int host_layers, n_layers;      /* of the big model */
+	bool by_cpu;            /* the cpu computes these layers: nothing is read over the bus */
 };
 
 /* All that will be taken, of a device's own memory or by the whole process; 0: unknown, as now
@@ -30,8 +31,10 @@ static inline size_t memory_total(const struct memory_plan *p)
 	return p->device ? models : p->now ? p->now + models : 0;
 }
 
-/* Bytes of a cache of n_ctx positions, its types as a backend would be told. */
+/* Bytes of a cache of n_ctx positions, its types as a backend would be told; of a split device what
+ * lies where the backend computes, and what the cpu has of it. */
 size_t memory_kv(const struct model *, const struct backend_opt *, int n_ctx);
+size_t memory_kv_host(const struct model *, const struct backend_opt *, int n_ctx);
 /* 0 when weights, cache and work buffers fit; else -1 with an err that says each part of it and
  * which -c or type of cache would fit. */
 int memory_check(const struct model *, const struct backend_opt *, int n_ctx,

@@ -91,7 +91,7 @@ struct backend_opt {
 
 struct backend_memory {         /* bytes */
 	size_t weights, work;   /* where the backend computes */
-	size_t host;            /* beside that: host memory which the device reads, pinned */
+	size_t host;            /* beside that: host memory, which the device reads or the cpu */
 	int host_layers;        /* layers whose weights are there */
 };
 
@@ -108,6 +108,11 @@ struct backend_counts {
 	long passes, replays, recorded;
 	long launches;          /* kernels and copies in the passes that were replayed */
 	double idle_s;          /* from the end of a pass to the start of the next, summed */
+	/* Of passes that another device began (split.h): how many, bytes of the rows that went from
+	 * one to the other, and the time of both. */
+	long handed;
+	size_t handed_bytes;
+	double first_s, rest_s;
 };
 
 struct backend {

@@ -64,7 +64,7 @@ void schedule_make(struct schedule *, const struct model *, const struct plan *)
 size_t schedule_bytes(const struct schedule *);         /* all that a pass with outputs reads */
 /* For two devices: what runs of it before layer `at`, which ends with OP_LEAVE, and the rest, which
  * begins with OP_ENTER.  A group that lies across ends there, and what is left of it is another.
- * -1: it crosses a bridge that ends before; err says which. */
+ * -1: it crosses a bridge that ends before, or is empty; err says which. */
 int schedule_cut(const struct schedule *, int at, struct schedule *first, struct schedule *rest,
 		 char err[ERR_MAX]);
 /* Rows that a pass may have where n_batch are room for one layer: those of a group's layers lie

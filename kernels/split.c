@@ -30,6 +30,7 @@ struct dev {
 	int next;               /* of them goes next */
 	int n_rows;
 	struct lane *lane[2];   /* (n_rows) of the halves' caches */
+	struct backend_counts counts;   /* what was handed over */
 	char describe[192], err[ERR_MAX];
 };
 
@@ -173,7 +174,14 @@ static int dev_stages(struct dev *d, struct backend_stage out[BACKEND_STAGES_MAX
 
 static struct backend_counts dev_counts(struct dev *d)
 {
-	return there->counts(d->gpu);
+	struct backend_counts c = there->counts(d->gpu);
+
+	c.handed = d->counts.handed;
+	c.handed_bytes = d->counts.handed_bytes;
+	c.first_s = d->counts.first_s;
+	c.rest_s = d->counts.rest_s;
+	d->counts = (struct backend_counts){ .handed = 0 };
+	return c;
 }
 
 /* ---- caches ---- */
@@ -275,21 +283,37 @@ static const float *run_first(struct dev *d, struct kv *kv, const struct batch *
 	return run_half(d, &backend_cpu, d->cpu, kv ? kv->cpu : NULL, first);
 }
 
+static void count(struct dev *d, const struct batch *b, double start, double between)
+{
+	d->counts.handed++;
+	d->counts.handed_bytes += sizeof(float) * (size_t)b->n * (size_t)d->cfg->n_embd;
+	d->counts.first_s += between - start;
+	d->counts.rest_s += clock_now() - between;
+}
+
+/* One half after the other. */
+static const float *run_both(struct dev *d, struct kv *kv, const struct batch *b)
+{
+	const struct cut *c = cut_of(d, b->run);
+	struct batch rest = *b;
+	double start = clock_now(), between;
+
+	rest.rows = c ? run_first(d, kv, b, c) : NULL;
+	if (!rest.rows || (b->halt && b->halt->seen && !b->n_out))
+		return rest.rows;
+	between = clock_now();
+	rest.run = &c->rest;
+	rest.rows = run_half(d, there, d->gpu, kv ? kv->gpu : NULL, rest);
+	count(d, b, start, between);
+	return rest.rows;
+}
+
 static const float *forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
-	struct batch rest = *b;
-
 	if (b->lanes && set_lanes(d, b) != 0)
 		return NULL;
-	if (d->at) {
-		const struct cut *c = cut_of(d, b->run);
-
-		rest.rows = c ? run_first(d, kv, b, c) : NULL;
-		if (!rest.rows || (b->halt && b->halt->seen && !b->n_out))
-			return rest.rows;
-		rest.run = &c->rest;
-	}
-	return run_half(d, there, d->gpu, kv ? kv->gpu : NULL, rest);
+	return d->at ? run_both(d, kv, b) :
+	       run_half(d, there, d->gpu, kv ? kv->gpu : NULL, *b);
 }
 
 /* ---- drafts ---- */

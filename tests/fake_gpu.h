@@ -41,10 +41,14 @@ static inline int fake_plan(const struct model *m, const struct backend_opt *o, 
 			    struct backend_memory *mem, char err[ERR_MAX])
 {
 	int n = m->cfg.n_layers, host = o->host_layers < n ? o->host_layers : n;
-	size_t kv = memory_kv(m, o, memory_rows(n_ctx));
+	struct backend_opt some = *o;
 
-	while (host <= n && fake.fixed + fake.layer * (size_t)(n - host) + kv > o->budget)
-		host++;
+	for (; host <= n; host++) {
+		some.host_layers = host;
+		if (fake.fixed + fake.layer * (size_t)(n - host) +
+		    memory_kv(m, &some, memory_rows(n_ctx)) <= o->budget)
+			break;
+	}
 	if (host > n)
 		return fail(err, "the fake is too small");
 	*mem = (struct backend_memory){
@@ -58,11 +62,13 @@ static inline struct dev *fake_open(const struct model *m, const struct backend_
 				    char err[ERR_MAX])
 {
 	struct dev *d = NULL;
+	struct backend_opt all = *o;
 
+	all.split = false;              /* it computes nothing of its own: all layers will do */
 	if (fake_fails(&fake.fail_open))
 		fail(err, "fake: no device memory to open with");
 	else
-		d = backend_cpu.open(m, o, err);
+		d = backend_cpu.open(m, &all, err);
 	fake.devs += d != NULL;
 	fake.told[m->cfg.n_layers == 1].host_layers = o->host_layers;
 	fake.told[m->cfg.n_layers == 1].budget = o->budget;

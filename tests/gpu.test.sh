@@ -60,6 +60,33 @@ layers() {
 }
 t "-ngl keeps layers in host memory, and tells" layers
 
+# Where layers are cut decides what is rounded where: each cut has a text of its own, whatever the
+# strategy.
+on_cpu() {
+	for ngl in 0 1 2; do
+		rm -f "$work/first"
+		for more in "" "--strategy ngram" "--strategy draft" "-t 2"; do
+			# shellcheck disable=SC2086
+			answer -ngl "$ngl" --host-layers cpu $more || return 1
+			[ -f "$work/first" ] || cp "$work/out" "$work/first"
+			cmp -s "$work/out" "$work/first" ||
+				{ echo "# another text: -ngl $ngl $more"; return 1; }
+		done
+	done
+	answer && cp "$work/out" "$work/first" && answer -ngl 3 --host-layers cpu &&
+	cmp -s "$work/out" "$work/first"
+}
+t "layers by the CPU: the same text, and with drafts" on_cpu
+tells_cpu() {
+	run 0 -ngl 1 --host-layers cpu --line <<<"/show" &&
+	shows '^by the CPU +[0-9.]*[1-9] MiB for 2 of 3 layers' &&
+	shows '^device +cuda: .*2 of 3 layers: cpu, ' &&
+	run 0 -ngl 2 --host-layers cpu -v -p x -n 2 &&
+	says "1 of 3 layers is computed by the CPU" &&
+	run 2 --host-layers both -p x && says "bus|cpu"
+}
+t "and it tells" tells_cpu
+
 small() {
 	run 1 --backend cuda --vram 2 -p x && says "are missing" && says "--backend cpu" &&
 	says "--vram " && [ ! -s "$work/out" ]

@@ -41,25 +41,32 @@ else
 	echo "not ok 1 - one answer, a failure at each call"
 fi
 
-chat() { printf 'one\ntwo\nthree\n' | "${one[@]}" --line >"$work/out" 2>"$work/err"; }
-EMU_TRACE=1 chat
-all=$(calls "$work/err")
-first=$(grep -m 1 -n 'cudaGraphLaunch' "$work/err" | cut -d: -f1)
-bad=0 went_on=0
-for ((i = first; i <= all; i += 5)); do
-	rm -rf "$work/data"
-	EMU_FAIL=$i:700 chat
-	status=$?
-	turns=$(cat "$work"/data/s3dchat/chats/*.jsonl | grep -o '"user"' | wc -l)
-	grep -q 'going on with' "$work/err" && went_on=$((went_on + 1))
-	if [ "$status" -ne 0 ] || [ "$turns" -ne 3 ]; then
-		bad=$((bad + 1))
-		echo "# call $i: status $status, $turns turns, $(tail -1 "$work/err")"
+chat() { printf 'one\ntwo\nthree\n' | "${one[@]}" "$@" --line >"$work/out" 2>"$work/err"; }
+# goes_on NUMBER NAME OPTIONS...: a chat, a failure at every fifth call from the first answer on.
+goes_on() {
+	number=$1 name=$2
+	shift 2
+	EMU_TRACE=1 chat "$@"
+	all=$(calls "$work/err")
+	first=$(grep -m 1 -n 'cudaGraphLaunch' "$work/err" | cut -d: -f1)
+	bad=0 went_on=0
+	for ((i = first; i <= all; i += 5)); do
+		rm -rf "$work/data"
+		EMU_FAIL=$i:700 chat "$@"
+		status=$?
+		turns=$(cat "$work"/data/s3dchat/chats/*.jsonl | grep -o '"user"' | wc -l)
+		grep -q 'going on with' "$work/err" && went_on=$((went_on + 1))
+		if [ "$status" -ne 0 ] || [ "$turns" -ne 3 ]; then
+			bad=$((bad + 1))
+			echo "# call $i: status $status, $turns turns, $(tail -1 "$work/err")"
+		fi
+	done
+	echo "# three questions, $all calls, every fifth from $first on: went on $went_on times"
+	if [ "$bad" -eq 0 ] && [ "$went_on" -gt 10 ]; then
+		echo "ok $number - $name"
+	else
+		echo "not ok $number - $name"
 	fi
-done
-echo "# a chat of three questions, $all calls, every fifth from $first on: went on $went_on times"
-if [ "$bad" -eq 0 ] && [ "$went_on" -gt 10 ]; then
-	echo "ok 2 - a chat goes on, and keeps all its turns"
-else
-	echo "not ok 2 - a chat goes on, and keeps all its turns"
-fi
+}
+goes_on 2 "a chat goes on, and keeps all its turns"
+goes_on 3 "and where the CPU computes layers too" -ngl 2 --host-layers cpu

@@ -198,6 +198,38 @@ static void test_lanes(void **state)
 	}
 }
 
+static bool at_once(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
+/* A pass that ends early in the cpu's half leaves the GPU's alone; one with logits does not end. */
+static void test_halt(void **state)
+{
+	struct rig r = open_split(&models[0], F16, 2, "auto");
+	struct halt h = { .asked = at_once };
+	struct batch b = { .tok = tokens, .n = 40, .run = &r.whole, .halt = &h };
+	struct backend_counts c;
+	float *want = run(&r, NULL, 0, 40, 1);
+	const float *got;
+
+	(void)state;
+	split->counts(r.d);
+	assert_non_null(split->forward(r.d, r.kv, &b));
+	assert_true(h.seen);
+	c = split->counts(r.d);
+	assert_true(!c.passes && !c.handed);
+	b.n_out = 1;                    /* the sign of before means nothing */
+	assert_non_null(got = split->forward(r.d, r.kv, &b));
+	same_rows(want, got, 1, &r);
+	c = split->counts(r.d);
+	assert_true(c.passes == 1 && c.handed == 1 && c.first_s > 0 && c.rest_s > 0);
+	assert_int_equal(c.handed_bytes, 40 * 96 * sizeof(float));
+	free(want);
+	close_rig(&r);
+}
+
 /* Windows in both parts, or in one. */
 static void test_rings(void **state)
 {
@@ -242,6 +274,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_halt),
 		cmocka_unit_test(test_rings),
 		cmocka_unit_test(test_refusals),
 	};

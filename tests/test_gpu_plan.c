@@ -95,6 +95,43 @@ static void test_gpu_layers(void **state)
 		assert_int_equal(host_layers(&o), o.gpu_layers < 4 ? 4 - o.gpu_layers : 0);
 }
 
+/* The same layers as without the CPU's help, as little of the cache, and nothing over the bus. */
+static void test_layers_on_cpu(void **state)
+{
+	struct engine_opt o = on_card(1000);
+	struct engine *e;
+
+	(void)state;
+	o.host_cpu = o.limit_layers = true;
+	for (o.gpu_layers = 0; o.gpu_layers <= 4; o.gpu_layers++) {
+		size_t host = (size_t)(4 - o.gpu_layers);
+
+		e = open_it(&o);
+		assert_true(seen.by_cpu && !seen.bus);
+		assert_int_equal(seen.host_layers, host);
+		assert_int_equal(fake.told[0].host_layers, host);
+		assert_int_equal(seen.weights, (4 - host) * 10 * MIB);
+		assert_int_equal(seen.kv, 512 * 128 * (4 - host));
+		/* the CPU's weights and buffers are not the fake's */
+		assert_true(seen.host >= host * 10 * MIB + FAKE_PINNED + 512 * 128 * host);
+		assert_true(host == 0 || strstr(engine_device(e), "layers: cpu, "));
+		engine_close(e);
+		assert_int_equal(fake.devs + fake.kvs, 0);
+	}
+	o.limit_layers = false;
+	o.be.budget = 35 * MIB + 384 * 512;     /* three layers and their cache */
+	engine_close(open_it(&o));
+	assert_int_equal(seen.host_layers, 1);
+	o.be.budget--;
+	engine_close(open_it(&o));
+	assert_int_equal(seen.host_layers, 2);
+	o.be.budget = 0;
+	o.backend = "cpu";              /* where it means nothing */
+	engine_close(open_it(&o));
+	assert_false(seen.by_cpu);
+	assert_int_equal(seen.host_layers, 0);
+}
+
 static void test_vram(void **state)
 {
 	struct engine_opt o = on_card(1000);
@@ -306,7 +343,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_budget), cmocka_unit_test(test_all_fit),
-		cmocka_unit_test(test_gpu_layers), cmocka_unit_test(test_vram),
+		cmocka_unit_test(test_gpu_layers), cmocka_unit_test(test_layers_on_cpu),
+		cmocka_unit_test(test_vram),
 		cmocka_unit_test(test_little), cmocka_unit_test(test_little_gives_way),
 		cmocka_unit_test(test_spare), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_advice), cmocka_unit_test(test_advice_with_others),

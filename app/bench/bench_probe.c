@@ -102,6 +102,17 @@ static double stream(struct bench *b)
 	return isinf(best) ? NAN : (double)bytes / best / 1e9;
 }
 
+/* Of passes that the CPU began: means of one. */
+static void handed(struct bench *b, const struct backend_counts *c)
+{
+	double n = (double)c->handed;
+
+	bench_add(b, n / (double)c->passes, "crossings", "decode_crossings");
+	bench_add(b, (double)c->handed_bytes / n, "bytes", "decode_handed");
+	bench_add(b, c->first_s / n * 1e6, "us", "decode_cpu");
+	bench_add(b, c->rest_s / n * 1e6, "us", "decode_gpu");
+}
+
 /* How a device that records its passes got through those since the last look. */
 static void counts(struct bench *b)
 {
@@ -114,6 +125,8 @@ static void counts(struct bench *b)
 			  "decode_launches");
 	bench_add(b, 100.0 * (double)c.replays / (double)c.passes, "%", "decode_replays");
 	bench_add(b, c.idle_s / (double)(c.passes - 1) * 1e6, "us", "decode_idle");
+	if (c.handed)
+		handed(b, &c);
 }
 
 /* A step of the little model behind another, while it drafts. */

@@ -130,6 +130,13 @@ static void table_probes(const struct bench *b, FILE *f)
 		put_row(f, "steps that were replayed", bench_spread(b, "decode_replays"), 1, "%");
 		put_row(f, "time between two steps", bench_spread(b, "decode_idle"), 1, "us");
 	}
+	if (b->e->plan.by_cpu && b->e->plan.host_layers) {
+		put_row(f, "crossings in a decode step", bench_spread(b, "decode_crossings"), 0,
+			"");
+		put_row(f, "handed over in a step", bench_spread(b, "decode_handed"), 0, "bytes");
+		put_row(f, "the CPU's part of a step", bench_spread(b, "decode_cpu"), 1, "us");
+		put_row(f, "the GPU's part of a step", bench_spread(b, "decode_gpu"), 1, "us");
+	}
 	if (b->e->strat.draft)
 		put_row(f, "little model, a step", bench_spread(b, "draft_step"), 1, "us");
 	for (int k = 1; k <= BENCH_ROWS_MAX; k++) {

@@ -18,6 +18,7 @@ struct engine_opt setup_engine(const struct options *o)
 		.cqil_released = !strcmp(o->cqil_form, "released"),
 		.force = o->force,
 		.limit_layers = o->gpu_layers >= 0, .gpu_layers = o->gpu_layers,
+		.host_cpu = !strcmp(o->host_layers, "cpu"),
 		.be = { .n_threads = o->threads, .kernels = o->kernels,
 			.cache_k = quant_find(o->cache_type_k),
 			.cache_v = quant_find(o->cache_type_v),

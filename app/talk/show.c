@@ -109,10 +109,13 @@ void command_plan(const struct model_info *i, char *out, size_t cap)
 	if (i->free && (size_t)n < cap)
 		n += snprintf(out + n, cap - (size_t)n, ", %.0f MiB free", (double)i->free / mib);
 	if (i->host_layers && (size_t)n < cap)
-		snprintf(out + n, cap - (size_t)n, "; %d of %d layers stay%s in host memory, %.1f "
-			 "MiB that every pass reads over the bus", i->host_layers, i->n_layers,
-			 i->host_layers == 1 ? "s" : "",
-			 (double)i->bus / mib);
+		snprintf(out + n, cap - (size_t)n, i->by_cpu ?
+			 "; %d of %d layers %s computed by the CPU, in %.1f MiB" :
+			 "; %d of %d layers %s in host memory, %.1f MiB that every pass reads over "
+			 "the bus", i->host_layers, i->n_layers,
+			 i->by_cpu ? i->host_layers == 1 ? "is" : "are" :
+			 i->host_layers == 1 ? "stays" : "stay",
+			 (double)(i->by_cpu ? i->host : i->bus) / mib);
 }
 
 void command_settings(const struct talk *t, const struct option_row *one, FILE *out)
@@ -143,8 +146,13 @@ static void show_gpu(const struct talk *t, FILE *out)
 	mebibytes(out, t, "may be taken", MEMORY_BUDGET);
 	mebibytes(out, t, "taken", MEMORY_USED);
 	mebibytes(out, t, "free before", MEMORY_FREE);
-	fprintf(out, "%-18s %8.1f MiB in every pass: %d of %d layers\n", "over the bus",
-		command_bytes(t, MEMORY_BUS) / (1024 * 1024), i->host_layers, i->n_layers);
+	if (i->by_cpu)
+		fprintf(out, "%-18s %8.1f MiB for %d of %d layers\n", "by the CPU",
+			i->host_layers ? (double)i->host / (1024 * 1024) : 0, i->host_layers,
+			i->n_layers);
+	else
+		fprintf(out, "%-18s %8.1f MiB in every pass: %d of %d layers\n", "over the bus",
+			command_bytes(t, MEMORY_BUS) / (1024 * 1024), i->host_layers, i->n_layers);
 }
 
 static void show_memory(const struct talk *t, FILE *out)

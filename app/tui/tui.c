@@ -268,6 +268,9 @@ static void ready(struct tui *t)
 	snprintf(note, sizeof(note), "%d of %d layers stay%s in host memory: every pass reads %.0f "
 		 "MiB over the bus.", i->host_layers, i->n_layers,
 		 i->host_layers == 1 ? "s" : "", (double)i->bus / (1 << 20));
+	if (i->by_cpu)
+		snprintf(note, sizeof(note), "%d of %d layers %s computed by the CPU.",
+			 i->host_layers, i->n_layers, i->host_layers == 1 ? "is" : "are");
 	if (i->host_layers)
 		tui_say(t, BLOCK_NOTICE, note);
 	if (i->calibrates && !i->sidecar)

@@ -67,6 +67,8 @@ struct model_info {
 	size_t budget, used;    /* there: what may be taken, what this process takes; 0: unknown */
 	size_t bus;             /* weights in host memory, read over the bus in every pass */
 	int host_layers, n_layers;
+	bool by_cpu;            /* which the cpu computes, with so many bytes */
+	size_t host;
 };
 
 struct msg {

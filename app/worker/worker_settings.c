@@ -26,6 +26,7 @@ struct model_info worker_planned(const struct memory_plan *p)
 		.planned = memory_total(p), .free = p->free < SIZE_MAX ? p->free : 0,
 		.gpu = p->device, .budget = p->budget < SIZE_MAX ? p->budget : 0,
 		.bus = p->bus, .host_layers = p->host_layers, .n_layers = p->n_layers,
+		.by_cpu = p->by_cpu, .host = p->host,
 	};
 }
 

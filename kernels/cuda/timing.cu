@@ -162,7 +162,7 @@ struct backend_counts counts_look(struct dev *d)
 {
 	struct backend_counts c = d->counts;
 
-	d->counts = (struct backend_counts){ 0, 0, 0, 0, 0 };
+	d->counts = {};
 	d->done_at = 0;
 	return c;
 }
