@@ -180,7 +180,8 @@ t "F6 switches the strategy in mid-answer" switches
 t "typing while the model answers is kept" typing_kept
 t "Esc stops the answer and keeps it" stops
 case $program in
-*/tsan/*) n=$((n + 1)) && echo "ok $n - rests # SKIP the thread sanitizer has a thread that does not" ;;
+*/tsan/*) n=$((n + 1)) && \
+	echo "ok $n - rests # SKIP the thread sanitizer has a thread that does not" ;;
 *) t "a waiting chat uses no processor" rests ;;
 esac
 t "40x12 and back" resizes
