@@ -228,8 +228,12 @@ static void test_costs(void **state)
 	top = seconds() - start;
 	print_message("frame %.3f ms, resize %.3f ms, all 100,000 lines wrapped in %.0f ms\n",
 		      frames * 1e3, resize * 1e3, top * 1e3);
+#ifdef __SANITIZE_THREAD__
+	print_message("not judged: the thread sanitizer makes all of it ten times slower\n");
+#else
 	assert_true(frames < 6 * 2e-3);
 	assert_true(resize < 6 * 16e-3);
+#endif
 	grid_free(&g);
 	transcript_close(t);
 }
