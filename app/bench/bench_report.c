@@ -55,7 +55,7 @@ static void text_row(FILE *f, const char *name, const char *value, bool csv)
 	if (csv)
 		fprintf(f, "%s,text,\"", name);
 	else
-		fprintf(f, "%-10s", name);
+		fprintf(f, "%-9s ", name);
 	put_text(f, value, csv);
 	fputs(csv ? "\",,,\n" : "\n", f);
 }
