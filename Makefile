@@ -29,8 +29,6 @@ ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 X86 := $(filter x86_64,$(ARCH))
 ISAS := generic $(if $(X86),avx2 avx512) $(if $(filter aarch64,$(ARCH)),neon)
 ISA_OPT := $(if $(filter release tsan,$(FLAVOUR)),-O3) -ffp-contract=off
-# Of the kernels the thread sanitizer sees what their table notes: kernels/cpu/isa/watched.h.
-UNWATCHED = $(if $(filter tsan,$(FLAVOUR)),$(if $(findstring /table.,$@),,-fno-sanitize=thread))
 ISA_avx2 := -mavx2 -mfma -mf16c
 ISA_avx512 := $(ISA_avx2) $(addprefix -mavx512,f bw dq vl vnni) -mprefer-vector-width=512
 ISA_neon := -march=armv8.2-a+dotprod
@@ -38,9 +36,6 @@ ISA_neon := -march=armv8.2-a+dotprod
 ISA_avxvnni := $(ISA_avx2) -mavxvnni -DISA_avx2
 ISA_amx := $(ISA_avx512) -DISA_avx512
 MORE := $(if $(X86),avxvnni amx)
-
-# What packing writes it clears before, and what is decoded goes through a kernel: that is seen.
-$B/kernels/cpu/pack.o $B/engine/gguf/quant.o: CFLAGS += $(UNWATCHED)
 
 # The cuda backend is a file of its own, built where nvcc is and works: `make NVCC=` leaves it out.
 # CUDA_ARCHS="75 86" or =all, instead of the GPU at hand: see scripts/cuda-config.

@@ -32,15 +32,13 @@ struct halt {
 
 struct batch {
 	const int *tok;         /* (n) token ids */
-	/* (n, n_embd) Of a schedule that begins with OP_ENTER, which does not look at tok. */
-	const float *rows;
+	const float *rows;      /* (n, n_embd) in place of tok, if the pass begins with OP_ENTER */
 	int n, pos;             /* cache rows pos..pos+n-1 are written */
 	const struct schedule *run;     /* what the pass does, see schedule.h */
 	/* Logits wanted for the last n_out rows: 0..n; over a bridge the rows behind it. */
 	int n_out;
-	/* 0: all of them.  Else only the n_best largest of a row are looked for, and those equal to
-	 * the last of these: logits without one in their group of PEAK may be missing, whose peak
-	 * then is -infinity. */
+	/* 0: all.  Else only the n_best largest of a row, and those equal to the last of these:
+	 * a group of PEAK logits without one may be missing, whose peak then is -infinity. */
 	int n_best;
 	/* NULL: one text.  Else (n): row i belongs to lanes[i], all of them different caches of
 	 * this device; pos, and the cache that the call names, are not looked at. */
@@ -73,10 +71,9 @@ struct backend_opt {
 	/* Bytes that this model may take where the backend computes: its weights, work buffers and
 	 * one cache of the n_ctx that plan is told.  0: what is free, less a margin. */
 	size_t budget;
-	/* Layers whose weights stay in host memory at least, though the backend computes elsewhere
-	 * (cuda).  plan may find that more have to; open is then told so.  They are the last ones,
-	 * which the device reads over the bus; with split the first ones, which the cpu computes
-	 * (split.h): a cpu device then has only these, and no output, a cuda device the others. */
+	/* Layers whose weights stay in host memory at least (plan may find that more have to; open
+	 * is then told so): the last ones, which cuda reads over the bus; with split (split.h) the
+	 * first ones: a cpu device has only these, and no output, a cuda device only the others. */
 	int host_layers;
 	bool split;
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
@@ -103,14 +100,12 @@ struct backend_stage {
 };
 enum { BACKEND_STAGES_MAX = 8 };
 
-/* What a device that records passes and replays them did since the last look. */
+/* What a device that records passes and replays them did since the last look; of those that the cpu
+ * began (split.h) how many, the bytes of rows handed over, and the time of both. */
 struct backend_counts {
-	long passes, replays, recorded;
+	long passes, replays, recorded, handed;
 	long launches;          /* kernels and copies in the passes that were replayed */
 	double idle_s;          /* from the end of a pass to the start of the next, summed */
-	/* Of passes that another device began (split.h): how many, bytes of the rows that went from
-	 * one to the other, and the time of both. */
-	long handed;
 	size_t handed_bytes;
 	double first_s, rest_s;
 };
@@ -139,8 +134,7 @@ struct backend {
 	int (*kv_back)(const struct kv *);
 	/* n_out rows of cfg.n_out logits and their peaks (see row_at) in host memory, valid until
 	 * the next call; NULL on failure, and then error() has the text.  n_out == 0 returns a
-	 * pointer that must not be read; a schedule that ends with OP_LEAVE its n rows of n_embd.
-	 */
+	 * pointer not to be read; a schedule that ends with OP_LEAVE its n rows of n_embd. */
 	const float *(*forward)(struct dev *, struct kv *, const struct batch *);
 	const char *(*error)(const struct dev *);
 	struct backend_memory (*memory)(const struct dev *);
