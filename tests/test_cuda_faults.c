@@ -3,11 +3,8 @@
  * And what a pass costs: launches, replays, memory as planned. */
 #include "tests/bridge_kit.h"
 #include "tests/cuda_device.h"
-#include "tests/emu/emu.h"
+#include "tests/fault_kit.h"
 #include "engine/memory.h"
-
-/* Numbers of cudaError_t. */
-enum { OUT_OF_MEMORY = 2, ILLEGAL_ADDRESS = 700, LAUNCH_FAILURE = 719 };
 
 static const struct backend *cuda;
 static const struct mk_spec tiny = MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 2,
@@ -102,7 +99,7 @@ static bool live_bridged(const struct model *m, const struct schedule *whole, st
 
 /* Opens, reads 20 tokens, advances a little, drafts (the tiny model over its bridge, too); false
  * with a text once something fails. */
-static bool life(const char *path, bool *opened, char err[ERR_MAX])
+static bool life(const void *path, char err[ERR_MAX])
 {
 	struct backend_opt o = { .n_batch = 32, .n_out = 20 };
 	struct model *m = model_open(path, NULL, err);
@@ -118,7 +115,6 @@ static bool life(const char *path, bool *opened, char err[ERR_MAX])
 	schedule_make(&whole, m, &(struct plan){ .target = true });
 	if (cuda->plan(m, &o, 64, &mem, err) == 0)
 		d = cuda->open(m, &o, err);
-	*opened = d != NULL;
 	if (d)
 		kv = cuda->kv_new(d, 64, err);
 	if (kv) {
@@ -142,47 +138,6 @@ static bool life(const char *path, bool *opened, char err[ERR_MAX])
 	return fine;
 }
 
-static void nothing_left(void)
-{
-	struct emu_use u = emu_memory();
-
-	assert_int_equal(u.device, 0);
-	assert_int_equal(u.pinned, 0);
-	assert_int_equal(u.streams, 0);
-	assert_int_equal(u.execs, 0);
-	assert_int_equal(u.graphs, 0);
-	assert_int_equal(u.events, 0);
-}
-
-static void faults(int error, const char *path)
-{
-	long calls, survived = 0;
-	char err[ERR_MAX] = "";
-	bool opened;
-
-	calls = emu_calls();
-	assert_true(life(path, &opened, err));
-	calls = emu_calls() - calls;
-	assert_true(calls > 50);
-	nothing_left();
-	for (long n = 1; n <= calls; n++) {
-		*err = '\0';
-		emu_fail_at(n, error);
-		if (life(path, &opened, err))
-			survived++;     /* where an answer is not needed, or only at the end */
-		else
-			assert_true(strlen(err) > 10);
-		emu_fail_at(0, 0);
-		if (error != ILLEGAL_ADDRESS)
-			nothing_left();
-		emu_reset();
-	}
-	print_message("# error %d at each of %ld calls: %ld were not needed\n", error, calls,
-		      survived);
-	assert_true(survived < calls / 2);
-	assert_true(life(path, &opened, err));  /* and then all is well again */
-}
-
 static void test_faults(void **state)
 {
 	static const char path[] = "build/test-cuda-faults.gguf";
@@ -190,11 +145,11 @@ static void test_faults(void **state)
 
 	(void)state;
 	assert_int_equal(mk_write(path, &tiny, err), 0);
-	faults(OUT_OF_MEMORY, path);
-	faults(LAUNCH_FAILURE, path);
-	faults(ILLEGAL_ADDRESS, path);
+	fail_each_call(life, path, OUT_OF_MEMORY);
+	fail_each_call(life, path, LAUNCH_FAILURE);
+	fail_each_call(life, path, ILLEGAL_ADDRESS);
 	assert_int_equal(mk_write(path, &windowed, err), 0);
-	faults(LAUNCH_FAILURE, path);
+	fail_each_call(life, path, LAUNCH_FAILURE);
 	remove(path);
 }
 

@@ -3,9 +3,7 @@
  *
  * Owns one device at a time. */
 #include "tests/split_kit.h"
-#include "tests/emu/emu.h"
-
-enum { LAUNCH_FAILURE = 719, ILLEGAL_ADDRESS = 700 };
+#include "tests/fault_kit.h"
 
 /* Where layers are computed is where their weights and rows are. */
 static void test_memory(void **state)
@@ -51,8 +49,9 @@ static void test_memory(void **state)
 }
 
 /* A short life; false with a text once something fails. */
-static bool life(struct model *m, char err[ERR_MAX])
+static bool life(const void *of, char err[ERR_MAX])
 {
+	const struct model *m = of;
 	struct backend_opt o = { .n_batch = 32, .n_out = 20, .n_threads = 1, .split = true,
 				 .host_layers = 1 };
 	struct schedule whole;
@@ -81,39 +80,6 @@ static bool life(struct model *m, char err[ERR_MAX])
 	return fine;
 }
 
-static void nothing_left(void)
-{
-	struct emu_use u = emu_memory();
-
-	assert_int_equal(u.device + u.pinned, 0);
-	assert_int_equal(u.streams + u.execs + u.graphs + u.events, 0);
-}
-
-static void faults(struct model *m, int error)
-{
-	long calls = emu_calls(), survived = 0;
-	char err[ERR_MAX] = "";
-
-	assert_true(life(m, err));
-	calls = emu_calls() - calls;
-	for (long n = 1; n <= calls; n++) {
-		*err = '\0';
-		emu_fail_at(n, error);
-		if (life(m, err))
-			survived++;     /* where an answer is not needed, or only at the end */
-		else
-			assert_true(strlen(err) > 10);
-		emu_fail_at(0, 0);
-		if (error != ILLEGAL_ADDRESS)
-			nothing_left();
-		emu_reset();
-	}
-	print_message("# error %d at each of %ld calls: %ld were not needed\n", error, calls,
-		      survived);
-	assert_true(calls > 50 && survived < calls / 2);
-	assert_true(life(m, err));
-}
-
 static void test_faults(void **state)
 {
 	static const char path[] = "build/test-cuda-split.gguf";
@@ -124,8 +90,8 @@ static void test_faults(void **state)
 	assert_int_equal(mk_write(path, &models[0], err), 0);
 	assert_non_null(m = model_open(path, NULL, err));
 	nothing_left();
-	faults(m, LAUNCH_FAILURE);
-	faults(m, ILLEGAL_ADDRESS);
+	fail_each_call(life, m, LAUNCH_FAILURE);
+	fail_each_call(life, m, ILLEGAL_ADDRESS);
 	model_close(m);
 	remove(path);
 }
