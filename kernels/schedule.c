@@ -1,5 +1,6 @@
 /* schedule.c - see schedule.h.  No state. */
 #include "kernels/schedule.h"
+#include "engine/gguf/quant.h"
 
 struct op_stages op_stages(const struct op *op)
 {
@@ -35,16 +36,29 @@ static size_t adapter_bytes(const struct bridge *g, int layer, enum stage stage)
 	return bytes;
 }
 
-/* Bytes of what a stage of a layer multiplies by. */
-static size_t stage_bytes(const struct schedule *s, const struct model *m, int layer,
-			  enum stage stage, bool adapted)
+/* Bytes of what a stage of an operation's layer multiplies by. */
+static size_t stage_bytes(const struct schedule *s, const struct model *m, const struct op *op,
+			  int layer, enum stage stage)
 {
 	struct stage_mats w = stage_mats(stage);
-	size_t bytes = adapted ? adapter_bytes(s->bridge, layer, stage) : 0;
+	size_t bytes = op->adapted ? adapter_bytes(s->bridge, layer, stage) : 0;
+	int keep = stage == STAGE_GATE_UP ? op->keep_in :
+		   stage == STAGE_DOWN ? op->keep_hidden : 0;
 
-	for (int i = w.first; i < w.first + w.n; i++)
-		bytes += m->layer[layer].mat[i]->bytes;
+	for (int i = w.first; i < w.first + w.n; i++) {
+		const struct gguf_tensor *t = m->layer[layer].mat[i];
+
+		bytes += keep ? quant_columns((int)t->type, t->bytes, keep, t->dim[0]) : t->bytes;
+	}
 	return bytes;
+}
+
+/* Of n columns those that act; 0: all. */
+static int acting(double part, int n)
+{
+	int k = (int)(part * n + 1e-9);         /* .7 of 10 are 7, whatever .7 is in binary */
+
+	return part <= 0 || k >= n ? 0 : k < 1 ? 1 : k;
 }
 
 /* Attention or MLP of n layers. */
@@ -58,9 +72,15 @@ static void add_sub_layer(struct schedule *s, const struct model *m, const struc
 	op->released = op->bypass && p->group.released;
 	op->in = (struct norm_at){ layer, n, part == OP_MLP ? NORM_FFN : NORM_ATTN };
 	op->adapted = s->bridge && s->bridge->adapt && layer >= s->bridge->s;
+	if (part == OP_MLP) {
+		op->keep_in = acting(p->prune.in, m->cfg.n_embd);
+		op->keep_hidden = acting(p->prune.hidden, m->cfg.n_ff);
+	}
+	if (op->keep_in || op->keep_hidden)
+		s->norms = p->prune.norms;
 	for (int i = op_stages(op).first; i <= (int)op_stages(op).last; i++)
 		for (int l = layer; l < layer + n; l++)
-			op->bytes += stage_bytes(s, m, l, (enum stage)i, op->adapted);
+			op->bytes += stage_bytes(s, m, op, l, (enum stage)i);
 }
 
 /* How many layers run together from `layer` on. */
@@ -119,6 +139,7 @@ static uint64_t make_id(const struct schedule *s)
 {
 	uint64_t h = mix(0xcbf29ce484222325u, (uint64_t)(uintptr_t)s->bridge);
 
+	h = mix(h, (uint64_t)(uintptr_t)s->norms);
 	for (int i = 0; i < s->n; i++) {
 		const struct op *op = &s->op[i];
 
@@ -126,8 +147,17 @@ static uint64_t make_id(const struct schedule *s)
 		h = mix(h, (uint64_t)op->keep_from << 32 | (uint32_t)op->keep_to);
 		h = mix(h, (uint64_t)op->n_group << 32 | (uint32_t)op->bypass);
 		h = mix(h, (uint64_t)op->released << 1 | op->adapted);
+		h = mix(h, (uint64_t)op->keep_in << 32 | (uint32_t)op->keep_hidden);
 	}
 	return h;
+}
+
+static bool pruned(const struct schedule *s)
+{
+	for (int i = 0; i < s->n; i++)
+		if (s->op[i].keep_in || s->op[i].keep_hidden)
+			return true;
+	return false;
 }
 
 /* All that follows from the operations together. */
@@ -159,7 +189,7 @@ void schedule_make(struct schedule *s, const struct model *m, const struct plan 
 	}
 	add_output(s, m);
 	set_kept(s, m, p);
-	s->whole = !s->bridge && s->n == 2 * n_layers + 2;
+	s->whole = !s->bridge && s->n == 2 * n_layers + 2 && !pruned(s);
 	finish(s);
 }
 
@@ -209,8 +239,8 @@ int schedule_cut(const struct schedule *s, int at, struct schedule *first, struc
 	if (s->bridge && s->bridge->s < at)
 		return fail(err, "a bridge to layer %d: it and the layers before it are to be on "
 			    "one device, and the first has %d", s->bridge->s, at);
-	*first = (struct schedule){ .n_group = 1 };
-	*rest = (struct schedule){ .bridge = s->bridge, .n_group = 1 };
+	*first = (struct schedule){ .norms = s->norms, .n_group = 1 };
+	*rest = (struct schedule){ .norms = s->norms, .bridge = s->bridge, .n_group = 1 };
 	first->op[first->n++] = s->op[0];
 	take_side(first, s, at, true);
 	add(first, OP_LEAVE, -1);

@@ -3,7 +3,7 @@
  * A plan is what is asked for (plan.h); a schedule is what that means for a model, made once and
  * read-only after that.  The forwards, the count of what they read, recorded graphs, kept rows and
  * calibration go through this list: nobody else knows what a plan means.  Plain data without
- * pointers into itself; a bridge is borrowed.
+ * pointers into itself; a bridge and norms of columns are borrowed.
  * Invariant: what an operation leaves in the residual stream is what the next one reads. */
 #ifndef S3D_SCHEDULE_H
 #define S3D_SCHEDULE_H
@@ -35,6 +35,9 @@ struct op {
 	int n_group;
 	int bypass;
 	bool released;
+	/* Of an MLP, see struct pruning: so many columns of gate and up, and of down, act in a row.
+	 * 0: all. */
+	int keep_in, keep_hidden;
 	/* What it reads is what enters the layers keep_from..keep_to-1, and is kept by caches that
 	 * keep rows of one of these. */
 	int keep_from, keep_to;
@@ -42,7 +45,9 @@ struct op {
 	 * norms where rows are made.  A bridge and the embedding read no normed rows. */
 	struct norm_at in, out;
 	bool adapted;           /* the bridge's adapters of this layer act */
-	size_t bytes;           /* of weights in the file, adapters and bridge too */
+	/* Of weights in the file that it needs, adapters and bridge too: of pruned matrices the
+	 * codes of the columns that act, and all scales. */
+	size_t bytes;
 };
 
 /* The stages of an operation. */
@@ -55,6 +60,7 @@ struct schedule {
 	uint64_t id;            /* equal where all below is equal: names a pass that was recorded */
 	bool whole;             /* the model itself, nothing left out, at once or beside it */
 	int n_group;            /* layers of its largest group */
+	const struct column_norms *norms;       /* weigh inputs of MLPs; NULL: nothing does */
 	const struct bridge *bridge;    /* crossed by one of the operations; NULL: none is */
 	int n;
 	struct op op[2 * MODEL_MAX_LAYERS + 4];

@@ -33,15 +33,30 @@ struct rig {
 	struct model *m;
 	struct dev *d;
 	struct kv *kv;
-	struct schedule whole;  /* the model itself; with groups of layers if there are any */
+	/* The model itself; with groups of layers, and pruned, if that is asked for. */
+	struct schedule whole;
 	struct grouping group;
+	struct pruning prune;
 };
+
+static inline void make_whole(struct rig *r)
+{
+	schedule_make(&r->whole, r->m, &(struct plan){ .target = true, .group = r->group,
+						       .prune = r->prune });
+}
 
 /* From now on layers run in such groups. */
 static inline void group_layers(struct rig *r, const struct grouping *g)
 {
 	r->group = *g;
-	schedule_make(&r->whole, r->m, &(struct plan){ .target = true, .group = *g });
+	make_whole(r);
+}
+
+/* From now on MLPs read so much. */
+static inline void prune_mlps(struct rig *r, struct pruning p)
+{
+	r->prune = p;
+	make_whole(r);
 }
 
 /* What the cache holds: f16, or q8_0 for keys, values or both. */
@@ -56,7 +71,7 @@ static inline struct rig open_rig_file(const struct backend *be, const char *pat
 	if (!(r.m = model_open(path, NULL, err)) || !(r.d = be->open(r.m, o, err)) ||
 	    !(r.kv = be->kv_new(r.d, n_ctx, err)))
 		fail_msg("%s", err);
-	schedule_make(&r.whole, r.m, &(struct plan){ .target = true });
+	make_whole(&r);
 	return r;
 }
 

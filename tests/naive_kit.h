@@ -15,6 +15,10 @@ struct naive {
 	double *in;             /* (n_layers, CTX, n_embd) rows that entered layers, or NULL */
 	const struct bridge *bridge;    /* whose adapters act now, or NULL */
 	struct grouping group;          /* layers that share their input; size 0: none */
+	struct pruning prune;           /* of MLPs; its norms only say that there are some */
+	/* The least distance, in parts of it, of a score that was just enough to be kept from the
+	 * next: others may round that the other way. */
+	double closest;
 };
 
 static inline void dense(const struct gguf_tensor *t, const double *x, double *y)
@@ -239,6 +243,61 @@ static inline double naive_act(const struct model_config *c, double x)
 	return x / (1 + exp(-x));
 }
 
+/* The root of the sum of squares of each column of n matrices from `first` on. */
+static inline void naive_norms(const struct naive *s, int l, int first, int n, double *norm)
+{
+	float w[WIDE];
+	int64_t cols = s->m->layer[l].mat[first]->dim[0];
+
+	for (int64_t i = 0; i < cols; i++)
+		norm[i] = 0;
+	for (int m = first; m < first + n; m++) {
+		const struct gguf_tensor *t = s->m->layer[l].mat[m];
+		size_t row = quant_bytes(quant_info((int)t->type), cols);
+
+		for (int64_t r = 0; r < t->dim[1]; r++) {
+			quant_row(t->type, (const uint8_t *)t->data + (size_t)r * row, w, cols);
+			for (int64_t i = 0; i < cols; i++)
+				norm[i] += (double)w[i] * (double)w[i];
+		}
+	}
+	for (int64_t i = 0; i < cols; i++)
+		norm[i] = sqrt(norm[i]);
+}
+
+/* Zero but for the floor(part * n) numbers that have the largest scores, taken out one by one. */
+static inline void naive_prune(struct naive *s, int l, int first, int mats, double part, int n,
+			       double *x)
+{
+	int k = (int)(part * n + 1e-9);
+	double norm[WIDE], kept[WIDE] = { 0 }, last = 0;
+
+	if (part <= 0 || k >= n)
+		return;
+	naive_norms(s, l, first, mats, norm);
+	for (int j = 0; j <= k; j++) {
+		double score = 0;
+		int best = -1;
+
+		for (int i = 0; i < n; i++) {
+			double one = fabs(x[i]) * (s->prune.norms ? norm[i] : 1);
+
+			if (best < 0 || one > score) {
+				best = i;
+				score = one;
+			}
+		}
+		if (j == k) {
+			s->closest = fmin(s->closest, (last - score) / last);
+			break;
+		}
+		last = score;
+		kept[best] = x[best];
+		x[best] = 0;
+	}
+	memcpy(x, kept, sizeof(*x) * (size_t)n);
+}
+
 static inline void naive_mlp(struct naive *s, int l, double *x)
 {
 	const struct model_config *c = &s->m->cfg;
@@ -246,12 +305,14 @@ static inline void naive_mlp(struct naive *s, int l, double *x)
 	double n[WIDE], y[WIDE], gate[WIDE], up[WIDE];
 
 	rms(w->norm[NORM_FFN], x, n, (double)c->norm_eps);
+	naive_prune(s, l, MAT_GATE, 2, s->prune.in, c->n_embd, n);
 	dense(w->mat[MAT_GATE], n, gate);
 	dense(w->mat[MAT_UP], n, up);
 	naive_adapt(s, l, ADAPT_GATE_UP, n, 0, c->n_ff, gate);
 	naive_adapt(s, l, ADAPT_GATE_UP, n, c->n_ff, c->n_ff, up);
 	for (int i = 0; i < c->n_ff; i++)
 		gate[i] = naive_act(c, gate[i]) * up[i];
+	naive_prune(s, l, MAT_DOWN, 1, s->prune.hidden, c->n_ff, gate);
 	dense(w->mat[MAT_DOWN], gate, y);
 	naive_adapt(s, l, ADAPT_DOWN, gate, 0, c->n_embd, y);
 	add_residual(c, w->norm[NORM_FFN_POST], y, x);
@@ -336,7 +397,7 @@ static inline double distance_in(struct rig *r, enum cache cache, int end, int r
 	const struct model_config *c = &r->m->cfg;
 	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
 	struct naive s = { r->m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)),
-			   cache, NULL, NULL, r->group };
+			   cache, NULL, NULL, r->group, r->prune, 1 };
 	double *want = malloc(sizeof(double) * (size_t)c->n_vocab), worst = 0, sum = 0;
 	float *got = malloc(sizeof(float) * (size_t)end * (size_t)c->n_vocab);
 

@@ -2,6 +2,7 @@
  * leaves, which rows are kept, and the bytes of its weights. */
 #include "kernels/backend_draft.h"
 #include "kernels/schedule.h"
+#include "engine/gguf/quant.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -261,6 +262,63 @@ static void test_groups_with_gaps(void **state)
 	assert_int_equal(s.n, 7);
 }
 
+/* A matrix of rows x cols whose blocks of 32 have so many bytes. */
+static struct gguf_tensor blocks_of(int rows, int cols, enum quant_type type, size_t bytes)
+{
+	return (struct gguf_tensor){ .dim = { cols, rows, 1, 1 }, .type = type,
+				     .bytes = (size_t)(rows * cols / 32) * bytes };
+}
+
+/* Columns that act, and the bytes of their codes (half a byte for each row of Q4_0, a whole one of
+ * Q8_0) and of all scales, 2 for every block. */
+static void test_pruning(void **state)
+{
+	struct gguf_tensor g = blocks_of(256, 96, QUANT_Q4_0, 18);
+	struct gguf_tensor u = blocks_of(256, 96, QUANT_Q8_0, 34);
+	struct gguf_tensor d = blocks_of(96, 256, QUANT_F16, 64);
+	struct column_norms *norms = (struct column_norms *)&weight;
+	struct plan p = { .target = true, .prune = { .5, .3, NULL } };
+	struct model m = model;
+	struct schedule s, weighted, all;
+	char err[ERR_MAX];
+
+	(void)state;
+	m.cfg.n_embd = 96;
+	m.cfg.n_ff = 256;
+	for (int l = 0; l < LAYERS; l++) {
+		m.layer[l].mat[MAT_GATE] = &g;
+		m.layer[l].mat[MAT_UP] = &u;
+		m.layer[l].mat[MAT_DOWN] = &d;
+	}
+	schedule_make(&s, &m, &p);
+	for (int i = 1; i < s.n; i++) {
+		bool mlp = s.op[i].part == OP_MLP;
+
+		assert_int_equal(s.op[i].keep_in, mlp ? 48 : 0);
+		assert_int_equal(s.op[i].keep_hidden, mlp ? 76 : 0);
+	}
+	/* the columns of f16 lie nowhere by themselves */
+	assert_int_equal(s.op[2].bytes, 2 * 768 * 2 + 48 * 128 + 48 * 256 + d.bytes);
+	d.type = QUANT_Q8_0;
+	d.bytes = 768 * 34;
+	schedule_make(&s, &m, &p);
+	assert_int_equal(s.op[2].bytes, 3 * 768 * 2 + 48 * 128 + 48 * 256 + 76 * 96);
+	assert_true(!s.whole && !s.norms);
+	p.prune.norms = norms;
+	schedule_make(&weighted, &m, &p);
+	assert_true(weighted.norms == norms && weighted.id != s.id);
+	assert_int_equal(schedule_cut(&weighted, 2, &all, &s, err), 0);
+	assert_true(all.norms == norms && s.norms == norms && s.op[2].keep_hidden == 76);
+	p.prune = (struct pruning){ 1, 0, norms };
+	schedule_make(&all, &m, &p);
+	schedule_make(&s, &m, &(struct plan){ .target = true });
+	assert_true(all.whole && !all.norms && all.id == s.id);
+	assert_int_equal(schedule_bytes(&all), schedule_bytes(&s));
+	p.prune = (struct pruning){ 1e-6, 0, NULL };    /* one at least */
+	schedule_make(&s, &m, &p);
+	assert_true(s.op[2].keep_in == 1 && !s.op[2].keep_hidden && !s.whole);
+}
+
 /* Every operation is on one side, in order; what enters and leaves is said. */
 static void check_cut(const struct schedule *s, int at)
 {
@@ -366,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_group_names),
 		cmocka_unit_test(test_groups_with_gaps),
+		cmocka_unit_test(test_pruning),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_cut_group),
 		cmocka_unit_test(test_cut_bridge),

@@ -62,6 +62,16 @@ size_t quant_bytes(const struct quant_info *q, int64_t n)
 	return (size_t)(n / q->block) * (size_t)q->bytes;
 }
 
+size_t quant_columns(int type, size_t bytes, int64_t keep, int64_t cols)
+{
+	struct type_facts f = type_facts((enum quant_type)type);
+	size_t codes = (size_t)(f.block * f.bits / 8) * (bytes / (size_t)f.bytes);
+
+	if (f.kind != TYPE_PACKED || f.bits < 4 || f.flags & TYPE_TABLE)
+		return bytes;
+	return bytes - codes + codes / (size_t)cols * (size_t)keep;
+}
+
 static float float_of(uint32_t bits)
 {
 	float f;

@@ -30,6 +30,10 @@ int quant_iq4_scale(const uint8_t *block, int g);       /* of group g of IQ4_XS:
 int quant_q3_scale(const uint8_t *scales, int g);       /* of group g of Q3_K: 0..63 */
 size_t quant_bytes(const struct quant_info *, int64_t n);  /* n elements, a multiple of block */
 
+/* Of a matrix of cols columns and so many bytes: those without the codes of all but `keep` columns.
+ * All scales count, and all of a matrix whose columns cannot be told apart in memory. */
+size_t quant_columns(int type, size_t bytes, int64_t keep, int64_t cols);
+
 /* *q8: the type that is asked for keys or values is q8_0; else it must be f16, or NULL. */
 int quant_cache(const struct quant_info *, bool *q8, char err[ERR_MAX]);
 

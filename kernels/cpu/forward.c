@@ -4,6 +4,7 @@
  * needs what other threads wrote begins after a barrier.
  * Invariant: the share of a thread decides only who computes a number, never how. */
 #include "kernels/cpu/bridge.h"
+#include "kernels/cpu/prune.h"
 #include <math.h>
 #include <string.h>
 
@@ -74,12 +75,13 @@ static struct act act_from(struct act a, int row)
 }
 
 /* What is made into activations: for each of n_group layers n rows of k columns, from x + i * next
- * on, normed by norm[i] unless that is NULL. */
+ * on, normed by norm[i] unless that is NULL; and pruned, where they are for `mlp`. */
 struct feed {
 	const float *x;
 	size_t next;
 	int n_group, n, k;
 	const float *norm[GROUP_MAX];
+	const struct op *mlp;           /* or NULL */
 };
 
 /* Activations in the formats that their consumers take.  Few rows are prepared by every thread for
@@ -98,10 +100,12 @@ static struct act prepare(const struct step *s, int t, const struct feed *f, uns
 	for (int j = from; j < to && !step_halted(s); j++) {
 		int i = j / f->n, row = j % f->n, at = i * s->apart + row;
 		const float *x = f->x + (size_t)i * f->next + (size_t)row * (size_t)f->k;
+		float *y = a.room + (size_t)at * (size_t)f->k;
 
 		if (f->norm[i])
-			d->k->norm(x, f->norm[i], f->k, d->model->cfg.norm_eps,
-				   a.room + (size_t)at * (size_t)f->k);
+			d->k->norm(x, f->norm[i], f->k, d->model->cfg.norm_eps, y);
+		if (f->mlp)
+			prune_in(s, f->mlp, i, y);
 		if (formats & ACT_INT8)
 			d->k->quantise(&a, at, 0, f->k / BLOCK);
 	}
@@ -120,6 +124,7 @@ static struct act prepare_normed(const struct step *s, int t, const struct op *o
 	struct feed f = {
 		.x = apart ? d->beside : d->x, .next = apart ? (size_t)s->apart * (size_t)k : 0,
 		.n_group = op->n_group, .n = s->n, .k = k,
+		.mlp = op->part == OP_MLP ? op : NULL,
 	};
 
 	for (int i = 0; i < op->n_group; i++)
@@ -255,7 +260,7 @@ static void gate_up(const struct step *s, int t, const struct op *op, int i, con
 		size_t at = (size_t)row * (size_t)n_ff + (size_t)(from * BLOCK);
 
 		d->k->glu(d->model->cfg.act, gate + at, up + at, (to - from) * BLOCK);
-		if (formats & ACT_INT8)
+		if (formats & ACT_INT8 && !op->keep_hidden)
 			d->k->quantise(&d->ff, i * s->apart + row, from, to);
 	}
 }
@@ -389,6 +394,10 @@ static void mlp(const struct step *s, int t, const struct op *op)
 		gate_up(s, t, op, i, &own, formats);
 	}
 	stage_end(d, t, STAGE_GATE_UP);
+	if (op->keep_hidden) {
+		prune_hidden(s, t, op, formats & ACT_INT8);
+		stage_end(d, t, STAGE_GATE_UP);
+	}
 	watch(s, t, STAGE_GATE_UP, op);
 	/* down + residual */
 	residual(s, t, op, ADAPT_DOWN, &d->ff);
