@@ -29,7 +29,9 @@ struct engine_opt {
 	 * there; and be.budget, 0: what is free there, less a margin. */
 	bool limit_layers;
 	int gpu_layers;
-	bool host_cpu;                  /* the others are computed by the cpu, see split.h */
+	enum { HOST_BUS, HOST_CPU, HOST_AUTO } host;    /* who reads the others: the gpu over the
+				 * bus, the cpu (split.h), or the faster one (host_speed.h) */
+	const char *host_file;          /* path of what was measured for that, or NULL */
 	size_t free;                    /* host memory that may be taken; 0: what there is */
 	bool force;                     /* load what does not fit into it, with a note */
 	void (*planned)(void *ctx, const struct memory_plan *); /* before weights load, or NULL */
@@ -39,9 +41,10 @@ struct engine_opt {
 
 /* Threads that are too many, of the little model (draft_compat_note), why the strategy is plain,
  * why the cpu computes though a better backend is there, what is odd about the model file, that it
- * does not fit into memory, a context that the model does not know, that "auto" found no groups. */
+ * does not fit into memory, a context that the model does not know, that "auto" found no groups, or
+ * not which way to layers is faster. */
 enum engine_note { NOTE_THREADS, NOTE_DRAFT, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL,
-	NOTE_MEMORY, NOTE_CONTEXT, NOTE_GROUPS, NOTES };
+	NOTE_MEMORY, NOTE_CONTEXT, NOTE_GROUPS, NOTE_LAYERS, NOTES };
 
 struct engine {
 	struct model *model;

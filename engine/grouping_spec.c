@@ -49,3 +49,8 @@ const char *grouping_text(const struct grouping *g, char text[GROUPING_TEXT])
 		snprintf(text, GROUPING_TEXT, "%d:%d:%d", g->from, g->to, g->size);
 	return text;
 }
+
+int grouping_apart(const struct grouping *g, int at)
+{
+	return g->size > 1 && at > g->from && at < g->to ? (at - g->from) % g->size : 0;
+}

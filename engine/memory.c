@@ -176,17 +176,3 @@ int memory_fit(const struct backend *be, const struct model *m, const struct bac
 		return too_little(&t, r, least, err);
 	return r->budget ? -1 : fail(err, "the GPU has no memory free");
 }
-
-size_t memory_bus(const struct backend *be, const struct model *m, const struct backend_opt *opt,
-		  int n_ctx, const struct backend_memory *mem)
-{
-	struct backend_opt all = *opt;
-	struct backend_memory none;
-	char err[ERR_MAX];
-
-	all.host_layers = 0;
-	all.budget = (size_t)1 << 44;
-	if (be->plan(m, &all, n_ctx, &none, err) != 0 || none.host > mem->host)
-		return mem->host;
-	return mem->host - none.host;
-}

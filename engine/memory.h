@@ -5,6 +5,7 @@
 #define S3D_MEMORY_H
 #include "base/machine.h"
 #include "kernels/backend.h"
+#include "engine/place/host_speed.h"
 #include "engine/model/window.h"
 
 struct memory_plan {            /* bytes, where the backend computes */
@@ -16,10 +17,11 @@ struct memory_plan {            /* bytes, where the backend computes */
 	/* A backend with memory of its own: */
 	bool device;
 	size_t budget;          /* what all of it may take there; SIZE_MAX: unknown */
-	size_t host;            /* host memory that it needs besides, pinned */
-	size_t bus;             /* of that the weights, which every pass reads once */
+	size_t host;            /* host memory that it needs besides, pinned where it reads it */
+	size_t host_weights;    /* of that weights, which every pass reads once */
 	int host_layers, n_layers;      /* of the big model */
 	bool by_cpu;            /* the cpu computes these layers: nothing is read over the bus */
+	struct host_speed speed;        /* by which that was chosen */
 };
 
 /* All that will be taken, of a device's own memory or by the whole process; 0: unknown, as now
@@ -53,7 +55,4 @@ struct memory_room {
  * missing and which settings would fit; they have been tried. */
 int memory_fit(const struct backend *, const struct model *, const struct backend_opt *, int n_ctx,
 	       const struct memory_room *, struct backend_memory *, char err[ERR_MAX]);
-/* Bytes of weights in host memory: what mem, a plan with some, has more than one without. */
-size_t memory_bus(const struct backend *, const struct model *, const struct backend_opt *,
-		  int n_ctx, const struct backend_memory *mem);
 #endif

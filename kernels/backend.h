@@ -89,7 +89,8 @@ struct backend_opt {
 struct backend_memory {         /* bytes */
 	size_t weights, work;   /* where the backend computes */
 	size_t host;            /* beside that: host memory, which the device reads or the cpu */
-	int host_layers;        /* layers whose weights are there */
+	size_t host_weights;    /* of that those of layers, */
+	int host_layers;        /* of so many */
 };
 
 /* One stage of the forward passes since the last look, summed over layers. */
@@ -116,6 +117,7 @@ struct backend {
 	bool can_be_lost;       /* its device may fail for good: the cpu can go on */
 	bool groups;            /* it runs schedules with groups of layers */
 	const struct backend_draft *draft;      /* NULL: it takes no bridges and guesses nothing */
+	const struct backend_bus *bus;          /* NULL: it reads no host memory over one */
 	/* Bytes that a process may still take where this backend computes, SIZE_MAX: unknown; and
 	 * those that this process takes there now, 0: unknown. */
 	size_t (*free)(void);
@@ -139,12 +141,10 @@ struct backend {
 	const char *(*error)(const struct dev *);
 	struct backend_memory (*memory)(const struct dev *);
 	const char *(*describe)(const struct dev *);    /* "avx512, 2 threads" */
-	/* Seconds to stream-read bytes of memory with this device's threads (for bench). */
-	double (*stream)(struct dev *, size_t bytes);
+	double (*stream)(struct dev *, size_t bytes);   /* seconds to read memory, for bench */
 	/* Where the time of all passes since the last call went; returns how many stages there
 	 * are.  The first call only starts the measurement, which costs a clock per stage. */
 	int (*stages)(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
-	/* NULL: it records nothing. */
-	struct backend_counts (*counts)(struct dev *);
+	struct backend_counts (*counts)(struct dev *);  /* NULL: it records nothing */
 };
 #endif

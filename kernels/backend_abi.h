@@ -3,6 +3,7 @@
  * No state.  Invariant: both sides are built from the same headers, or the entry refuses. */
 #ifndef S3D_BACKEND_ABI_H
 #define S3D_BACKEND_ABI_H
+#include "kernels/backend_bus.h"
 #include "kernels/backend_draft.h"
 #include "kernels/schedule.h"
 #include <stdio.h>
@@ -21,13 +22,13 @@ __attribute__((visibility("default"))) backend_entry s3dcuda_open;
 enum { BACKEND_ABI_MAX = 128 };
 static inline const char *backend_abi(char out[BACKEND_ABI_MAX])
 {
-	snprintf(out, BACKEND_ABI_MAX, "%s/%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu",
+	snprintf(out, BACKEND_ABI_MAX, "%s/%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu",
 		 S3D_VERSION,
 		 sizeof(struct backend), sizeof(struct backend_opt), sizeof(struct backend_memory),
 		 sizeof(struct backend_stage), sizeof(struct batch), sizeof(struct lane),
 		 sizeof(struct schedule), sizeof(struct model), sizeof(struct gguf_tensor),
 		 sizeof(struct quant_info), sizeof(struct guess_batch), sizeof(struct bridge),
-		 sizeof(struct backend_draft));
+		 sizeof(struct backend_draft), sizeof(struct backend_bus));
 	return out;
 }
 /* What the entry asks first; -1 with the reason. */

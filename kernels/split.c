@@ -115,6 +115,7 @@ static struct dev *dev_open(const struct model *m, const struct backend_opt *o, 
 static void add_host(struct backend_memory *m, const struct backend_memory *cpu)
 {
 	m->host += cpu->weights + cpu->work;
+	m->host_weights = cpu->weights;
 }
 
 static int dev_plan(const struct model *m, const struct backend_opt *o, int n_ctx,
@@ -319,13 +320,18 @@ static const float *forward(struct dev *d, struct kv *kv, const struct batch *b)
 /* ---- drafts ---- */
 
 /* What crosses a bridge, and the rows that it takes, are to be on one device. */
-static int bridge_there(const struct dev *d, int layer, char err[ERR_MAX])
+int split_bridge(const struct model_config *c, int at, int layer, char err[ERR_MAX])
 {
-	if (layer >= d->at)
+	if (layer >= at)
 		return 0;
 	return fail(err, "drafts over a bridge to layer %d: the cpu has %d of the %d layers, and "
-		    "may have %d (-ngl %d, or --host-layers bus)", layer, d->at, d->cfg->n_layers,
-		    layer, d->cfg->n_layers - layer);
+		    "may have %d (-ngl %d, or --host-layers bus)", layer, at, c->n_layers, layer,
+		    c->n_layers - layer);
+}
+
+static int bridge_there(const struct dev *d, int layer, char err[ERR_MAX])
+{
+	return split_bridge(d->cfg, d->at, layer, err);
 }
 
 static int kv_keep(struct kv *kv, const int *layer, int n, char err[ERR_MAX])
@@ -377,7 +383,7 @@ const struct backend *backend_split(const struct backend *over)
 	there = over;
 	table = (struct backend){
 		.name = over->name, .own_memory = over->own_memory,
-		.can_be_lost = over->can_be_lost, .groups = over->groups,
+		.can_be_lost = over->can_be_lost, .groups = over->groups, .bus = over->bus,
 		.draft = over->draft ? &draft : NULL, .free = over->free, .used = over->used,
 		.plan = dev_plan, .open = dev_open, .close = dev_close, .kv_new = kv_new,
 		.kv_free = kv_free, .kv_bytes = kv_bytes, .kv_back = kv_back, .forward = forward,

@@ -9,4 +9,7 @@
 
 /* Over a backend with memory of its own, whose name it has; over one at a time. */
 const struct backend *backend_split(const struct backend *over);
+/* Whether drafts may cross a bridge to that layer where the cpu has the first `at`; -1: err says
+ * what would help. */
+int split_bridge(const struct model_config *, int at, int layer, char err[ERR_MAX]);
 #endif

@@ -6,7 +6,9 @@
 #ifndef S3D_FAKE_GPU_H
 #define S3D_FAKE_GPU_H
 #include "engine/memory.h"
+#include "kernels/backend_bus.h"
 #include "kernels/registry.h"
+#include <stdio.h>
 #include <string.h>
 
 enum { FAKE_PINNED = 100000 };  /* host memory of a model without its layers */
@@ -18,6 +20,9 @@ static struct fake_gpu {
 	 * failed one.  0: none. */
 	int fail_open, fail_kv, fail_forward;
 	bool lost;
+	double bus;             /* bytes a second; 0: that cannot be measured */
+	const char *name;       /* of the card */
+	int measured;           /* how often its bus was */
 	int devs, kvs, passes;
 	struct { int host_layers; size_t budget; } told[2];     /* to open; [1]: one layer only */
 } fake;
@@ -53,7 +58,8 @@ static inline int fake_plan(const struct model *m, const struct backend_opt *o, 
 		return fail(err, "the fake is too small");
 	*mem = (struct backend_memory){
 		.weights = fake.layer * (size_t)(n - host), .work = fake.fixed,
-		.host = fake.layer * (size_t)host + FAKE_PINNED, .host_layers = host,
+		.host = fake.layer * (size_t)host + FAKE_PINNED,
+		.host_weights = fake.layer * (size_t)host, .host_layers = host,
 	};
 	return 0;
 }
@@ -132,10 +138,25 @@ static inline const char *fake_describe(const struct dev *d)
 	return "a fake";
 }
 
+static inline int fake_name(char out[BUS_NAME], char err[ERR_MAX])
+{
+	if (!fake.name)
+		return fail(err, "fake: a card without a name");
+	snprintf(out, BUS_NAME, "%s", fake.name);
+	return 0;
+}
+
+static inline double fake_read(size_t bytes, char err[ERR_MAX])
+{
+	fake.measured++;
+	return fake.bus > 0 ? (double)bytes / fake.bus : fail(err, "fake: no bus to be seen");
+}
+
 static inline const struct backend *fake_table(void)
 {
+	static const struct backend_bus bus = { .name = fake_name, .read = fake_read };
 	static const struct backend table = {
-		.name = "cuda", .own_memory = true, .can_be_lost = true,
+		.name = "cuda", .own_memory = true, .can_be_lost = true, .bus = &bus,
 		.free = fake_free, .used = fake_used, .plan = fake_plan,
 		.open = fake_open, .close = fake_close, .kv_new = fake_kv_new,
 		.kv_free = fake_kv_free, .kv_bytes = fake_kv_bytes,

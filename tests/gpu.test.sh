@@ -9,7 +9,7 @@ if [ ! -x "$program" ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export HOME=$work/home XDG_DATA_HOME=$work/data LC_ALL=C.UTF-8
+export HOME=$work/home XDG_DATA_HOME=$work/data XDG_STATE_HOME=$work/state LC_ALL=C.UTF-8
 mkdir -p "$HOME"
 "$B"/tests/mkmodel "$work/tiny.gguf" || exit 1
 "$B"/tests/mkmodel "$work/tiny.little.gguf" || exit 1
@@ -83,9 +83,32 @@ tells_cpu() {
 	shows '^device +cuda: .*2 of 3 layers: cpu, ' &&
 	run 0 -ngl 2 --host-layers cpu -v -p x -n 2 &&
 	says "1 of 3 layers is computed by the CPU" &&
-	run 2 --host-layers both -p x && says "bus|cpu"
+	run 2 --host-layers both -p x && says "bus|cpu|auto"
 }
 t "and it tells" tells_cpu
+
+# Measured once; then by what was measured.
+kept=$work/state/s3dchat/host-layers
+faster() {
+	run 0 -ngl 1 --host-layers auto --line <<<"/show memory" &&
+	shows '^faster +layers ..\..+: bus [0-9.]+ GB/s, CPU [0-9.]+ GB/s, measured 20..-..-..$' &&
+	[ "$(wc -l <"$kept")" -eq 2 ] && cp "$kept" "$work/kept" &&
+	run 0 -ngl 2 --host-layers auto -p x -n 2 && cmp "$kept" "$work/kept"
+}
+t "--host-layers auto measures, and tells" faster
+# by_speeds BUS CPU WHO: MB/s
+by_speeds() {
+	sed -E -i "s/ auto [0-9]+ [0-9]+ / auto $1 $2 /" "$kept" &&
+	answer -ngl 1 --host-layers auto --json && mv "$work/out" "$work/json" &&
+	grep -qF "\"host_layers\":{\"count\":2,\"by\":\"$3\",\"bus_speed\":${1}000000," \
+		"$work/json" &&
+	grep -qE "\"cpu_speed\":${2}000000,\"measured\":\"20..-..-..\"" "$work/json" &&
+	grep -q '"host_weights":[1-9]' "$work/json" &&
+	answer -ngl 1 --host-layers auto && cp "$work/out" "$work/first" &&
+	answer -ngl 1 --host-layers "$3" && cmp "$work/out" "$work/first"
+}
+t "and goes by it: the CPU" by_speeds 6100 18000 cpu
+t "and the bus" by_speeds 25000 18000 bus
 
 small() {
 	run 1 --backend cuda --vram 2 -p x && says "are missing" && says "--backend cpu" &&

@@ -282,12 +282,14 @@ static void test_gpu(void **state)
 	(void)state;
 	assert_int_equal(parse(""), 0);
 	e = setup_engine(&opts);
-	assert_false(e.limit_layers || e.host_cpu);
+	assert_false(e.limit_layers || e.host != HOST_BUS);
 	assert_int_equal(parse("--host-layers cpu -ngl 2"), 0);
-	assert_true(setup_engine(&opts).host_cpu);
+	assert_int_equal(setup_engine(&opts).host, HOST_CPU);
 	assert_int_equal(parse("--host-layers bus"), 0);
-	assert_false(setup_engine(&opts).host_cpu);
-	assert_int_equal(parse("--host-layers auto"), -1);
+	assert_int_equal(setup_engine(&opts).host, HOST_BUS);
+	assert_int_equal(parse("--host-layers auto"), 0);
+	assert_int_equal(setup_engine(&opts).host, HOST_AUTO);
+	assert_int_equal(parse("--host-layers both"), -1);
 	assert_int_equal(e.be.budget, 0);
 	assert_string_equal(e.backend, "auto");
 	for (int i = 0; i < 3; i++) {

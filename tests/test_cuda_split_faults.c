@@ -3,6 +3,7 @@
  *
  * Owns one device at a time. */
 #include "tests/split_kit.h"
+#include "kernels/backend_bus.h"
 #include "tests/fault_kit.h"
 
 /* Where layers are computed is where their weights and rows are. */
@@ -96,12 +97,34 @@ static void test_faults(void **state)
 	remove(path);
 }
 
+/* What is measured before anything is opened. */
+static bool look_at_bus(const void *of, char err[ERR_MAX])
+{
+	char name[BUS_NAME] = "";
+	bool fine = cuda->bus->name(name, err) == 0 && *name;
+
+	for (int i = 0; fine && i < 3; i++)
+		fine = cuda->bus->read(*(const size_t *)of, err) > 0;
+	return fine;
+}
+
+static void test_bus(void **state)
+{
+	static const size_t bytes = 65536;
+
+	(void)state;
+	assert_ptr_equal(split->bus, cuda->bus);
+	fail_each_call(look_at_bus, &bytes, OUT_OF_MEMORY);
+	fail_each_call(look_at_bus, &bytes, ILLEGAL_ADDRESS);
+}
+
 /* test_cuda_split_faults [PATTERN]: only the tests of such names. */
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_bus),
 	};
 
 	if (!split_begin(argc, argv))

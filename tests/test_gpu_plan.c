@@ -52,8 +52,8 @@ static int host_layers(const struct engine_opt *o)
 	assert_int_equal(fake.told[0].host_layers, seen.host_layers);
 	assert_true(seen.device && seen.n_layers == 4);
 	assert_int_equal(seen.weights, (size_t)(4 - seen.host_layers) * 10 * MIB);
-	assert_int_equal(seen.bus, (size_t)seen.host_layers * 10 * MIB);
-	assert_int_equal(seen.host, seen.bus + FAKE_PINNED);
+	assert_int_equal(seen.host_weights, (size_t)seen.host_layers * 10 * MIB);
+	assert_int_equal(seen.host, seen.host_weights + FAKE_PINNED);
 	assert_int_equal(seen.kv, 512 * 512);
 	assert_int_equal(memory_total(&seen), seen.weights + seen.kv + seen.work + seen.little);
 	assert_true(memory_total(&seen) <= seen.budget);
@@ -102,12 +102,14 @@ static void test_layers_on_cpu(void **state)
 	struct engine *e;
 
 	(void)state;
-	o.host_cpu = o.limit_layers = true;
+	o.host = HOST_CPU;
+	o.limit_layers = true;
 	for (o.gpu_layers = 0; o.gpu_layers <= 4; o.gpu_layers++) {
 		size_t host = (size_t)(4 - o.gpu_layers);
 
 		e = open_it(&o);
-		assert_true(seen.by_cpu && !seen.bus);
+		assert_true(seen.by_cpu);
+		assert_true(!seen.host_weights == !host);
 		assert_int_equal(seen.host_layers, host);
 		assert_int_equal(fake.told[0].host_layers, host);
 		assert_int_equal(seen.weights, (4 - host) * 10 * MIB);

@@ -149,7 +149,7 @@ static void do_gpu(struct driver *d, char *arg)
 	m.info.budget = (size_t)3900 << 20;
 	m.info.free = (size_t)3980 << 20;
 	m.info.used = (size_t)strtoul(arg, NULL, 10) << 20;
-	m.info.bus = (size_t)37 << 20;
+	m.info.host_weights = (size_t)37 << 20;
 	m.info.host_layers = 12;
 	m.info.n_layers = 30;
 	message(d, m, plan ? NULL : name);

@@ -31,7 +31,7 @@ static int load(struct bench *b, char err[ERR_MAX])
 	const struct options *o = b->opt;
 	char *little = model_path_little(o->model, o->model_draft);
 	char *sidecar = model_path_sidecar(o->model, o->sidecar);
-	char *cqil = model_path_cqil(o->model);
+	char *cqil = model_path_cqil(o->model), *host = setup_host_file(o);
 	struct engine_opt eo = setup_engine(o);
 	int times = no_probes(o) ? 1 : b->reps;
 
@@ -39,6 +39,7 @@ static int load(struct bench *b, char err[ERR_MAX])
 	eo.model_draft = little;
 	eo.sidecar = sidecar;
 	eo.cqil_file = cqil;
+	eo.host_file = host;
 	eo.chat_template = *o->chat_template ? o->chat_template : NULL;
 	eo.be.n_batch = BATCH_ROWS;
 	eo.be.n_out = STEP_MAX;
@@ -54,10 +55,12 @@ static int load(struct bench *b, char err[ERR_MAX])
 	free(little);
 	free(sidecar);
 	free(cqil);
+	free(host);
 	if (!b->e)
 		return -1;
 	note(b->e->notes[NOTE_THREADS]);
 	note(b->e->notes[NOTE_BACKEND]);
+	note(b->e->notes[NOTE_LAYERS]);
 	note(b->e->notes[NOTE_MEMORY]);
 	note(b->e->notes[NOTE_GROUPS]);
 	note(b->e->sidecar_err);

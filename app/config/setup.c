@@ -1,5 +1,6 @@
 /* setup.c - see setup.h. */
 #include "app/config/setup.h"
+#include "app/config/model_path.h"
 #include <string.h>
 
 /* Who names kernels of the cpu backend wants to see them at work. */
@@ -18,10 +19,21 @@ struct engine_opt setup_engine(const struct options *o)
 		.cqil_released = !strcmp(o->cqil_form, "released"),
 		.force = o->force,
 		.limit_layers = o->gpu_layers >= 0, .gpu_layers = o->gpu_layers,
-		.host_cpu = !strcmp(o->host_layers, "cpu"),
+		.host = !strcmp(o->host_layers, "cpu") ? HOST_CPU :
+			!strcmp(o->host_layers, "auto") ? HOST_AUTO : HOST_BUS,
 		.be = { .n_threads = o->threads, .kernels = o->kernels,
 			.cache_k = quant_find(o->cache_type_k),
 			.cache_v = quant_find(o->cache_type_v),
 			.budget = (size_t)o->vram << 20 },
 	};
+}
+
+char *setup_host_file(const struct options *o)
+{
+	char *path = strcmp(o->host_layers, "auto") ? NULL :
+		     model_path_xdg("XDG_STATE_HOME", ".local/state", "host-layers");
+
+	if (path)
+		model_path_make(path);
+	return path;
 }

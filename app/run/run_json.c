@@ -57,12 +57,26 @@ static json_t *memory(const struct talk *t)
 		{ "kv_cache", MEMORY_KV }, { "work_buffers", MEMORY_WORK },
 		{ "planned", MEMORY_PLANNED }, { "process", MEMORY_PROCESS },
 		{ "gpu_budget", MEMORY_BUDGET }, { "gpu_used", MEMORY_USED },
-		{ "host_weights", MEMORY_BUS },
+		{ "host_weights", MEMORY_HOST },
 	};
 	json_t *j = json_object();
 
 	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++)
 		json_object_set_new(j, row[i].key, number(command_bytes(t, row[i].which), true));
+	return j;
+}
+
+/* Layers that the GPU's memory does not hold. */
+static json_t *host_layers(const struct model_info *i)
+{
+	bool chosen = i->bus_speed > 0;
+	json_t *j = json_object();
+
+	put_count(j, "count", true, i->host_layers);
+	put_text(j, "by", i->by_cpu ? "cpu" : "bus");
+	json_object_set_new(j, "bus_speed", number(chosen ? i->bus_speed : NAN, true));
+	json_object_set_new(j, "cpu_speed", number(chosen ? i->cpu_speed : NAN, true));
+	put_text(j, "measured", chosen ? i->measured : NULL);
 	return j;
 }
 
@@ -89,6 +103,8 @@ static void put_answer(json_t *j, const struct talk *t, enum msg_reason why)
 	put_figures(j, s, FIGURE_DRAFTING, FIGURE_CTX_USED);
 	put_count(j, "context_size", t->ready, t->info.ctx_size);
 	json_object_set_new(j, "memory", memory(t));
+	json_object_set_new(j, "host_layers", t->ready && t->info.host_layers ?
+			    host_layers(&t->info) : json_null());
 }
 
 /* jansson lets DEL through, which a terminal would obey. */

@@ -69,7 +69,7 @@ void command_stats(const struct talk *, FILE *out);
 int command_show(const struct talk *, const char *what, FILE *out, char err[ERR_MAX]);
 /* Bytes as /show memory has them; NAN: not known, or there are none. */
 enum memory_figure { MEMORY_LITTLE, MEMORY_WEIGHTS, MEMORY_KV, MEMORY_SIDECAR, MEMORY_WORK,
-	MEMORY_PLANNED, MEMORY_BUDGET, MEMORY_USED, MEMORY_FREE, MEMORY_BUS, MEMORY_PROCESS };
+	MEMORY_PLANNED, MEMORY_BUDGET, MEMORY_USED, MEMORY_FREE, MEMORY_HOST, MEMORY_PROCESS };
 double command_bytes(const struct talk *, enum memory_figure);
 void command_system(const struct talk *, FILE *out);
 void command_settings(const struct talk *, const struct option_row *one, FILE *out);

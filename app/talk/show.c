@@ -78,7 +78,7 @@ static size_t bytes_of(const struct model_info *i, enum memory_figure which)
 	case MEMORY_BUDGET: return i->budget;
 	case MEMORY_USED: return i->used;
 	case MEMORY_FREE: return i->free;
-	case MEMORY_BUS: return i->bus;
+	case MEMORY_HOST: return i->host_weights;
 	case MEMORY_PROCESS: return machine_taken();
 	}
 	return 0;
@@ -88,7 +88,7 @@ double command_bytes(const struct talk *t, enum memory_figure which)
 {
 	size_t n = bytes_of(&t->info, which);
 	bool zero = which == MEMORY_KV || which == MEMORY_WORK ||
-		    (which == MEMORY_BUS && t->info.gpu);
+		    (which == MEMORY_HOST && t->info.gpu);
 
 	return (t->ready || which == MEMORY_PROCESS) && (n || zero) ? (double)n : NAN;
 }
@@ -115,7 +115,7 @@ void command_plan(const struct model_info *i, char *out, size_t cap)
 			 "the bus", i->host_layers, i->n_layers,
 			 i->by_cpu ? i->host_layers == 1 ? "is" : "are" :
 			 i->host_layers == 1 ? "stays" : "stay",
-			 (double)(i->by_cpu ? i->host : i->bus) / mib);
+			 (double)(i->by_cpu ? i->host : i->host_weights) / mib);
 }
 
 void command_settings(const struct talk *t, const struct option_row *one, FILE *out)
@@ -152,7 +152,13 @@ static void show_gpu(const struct talk *t, FILE *out)
 			i->n_layers);
 	else
 		fprintf(out, "%-18s %8.1f MiB in every pass: %d of %d layers\n", "over the bus",
-			command_bytes(t, MEMORY_BUS) / (1024 * 1024), i->host_layers, i->n_layers);
+			command_bytes(t, MEMORY_HOST) / (1024 * 1024), i->host_layers, i->n_layers);
+	if (i->bus_speed > 0)
+		fprintf(out, "%-18s layers %d..%d %s: bus %.1f GB/s, CPU %.1f GB/s, measured %s\n",
+			"faster", i->by_cpu ? 0 : i->n_layers - i->host_layers,
+			(i->by_cpu ? i->host_layers : i->n_layers) - 1,
+			i->by_cpu ? "by the CPU" : "over the bus", i->bus_speed / 1e9,
+			i->cpu_speed / 1e9, i->measured);
 }
 
 static void show_memory(const struct talk *t, FILE *out)
@@ -175,7 +181,11 @@ static void show_model(const struct talk *t, FILE *out)
 	fprintf(out, "%-18s %s\n", "model", t->ready && t->model ? t->model : "-");
 	fprintf(out, "%-18s %s\n", "architecture", t->ready ? i->arch : "-");
 	fprintf(out, "%-18s %s\n", "chat frame", t->ready ? i->frame : "-");
-	fprintf(out, "%-18s %s\n", "cqil", t->ready ? i->cqil : "-");
+	fprintf(out, "%-18s %s", "cqil", t->ready ? i->cqil : "-");
+	if (t->ready && i->apart)
+		fprintf(out, " (layers %d..%d are by the CPU and run apart from their group)",
+			i->host_layers - i->apart, i->host_layers - 1);
+	fputc('\n', out);
 	fprintf(out, "%-18s %s\n", "device", t->ready ? i->device : "-");
 	if (t->ready && *i->no_cuda)
 		fprintf(out, "%-18s - (%s)\n", "cuda", i->no_cuda);

@@ -154,11 +154,14 @@ static int calibrate(const struct options *o, struct teller *t, const char *path
 		.minutes = (double)o->minutes, .begin = on_begin, .progress = on_progress,
 		.note = on_note, .stop = stop, .ctx = t,
 	};
+	char *host = setup_host_file(o);
 	int rc;
 
 	c.engine.model = o->model;
+	c.engine.host_file = host;
 	c.engine.chat_template = *o->chat_template ? o->chat_template : NULL;
 	rc = calibrate_run(&c, &r, err);
+	free(host);
 	end_line(t);
 	if (rc == 1) {
 		tell_stop(r.kept, "text", path);
@@ -181,10 +184,13 @@ static int sweep(const struct options *o, struct teller *t, const char *path, ch
 		.minutes = given ? (double)o->minutes : MINUTES, .begin = on_begin,
 		.progress = on_progress, .note = on_note, .stop = stop, .ctx = t,
 	};
+	char *host = setup_host_file(o);
 	int rc;
 
 	s.engine.model = o->model;
+	s.engine.host_file = host;
 	rc = sweep_run(&s, &r, err);
+	free(host);
 	end_line(t);
 	if (rc == 1)
 		tell_stop(r.kept, "table", path);

@@ -79,15 +79,17 @@ static int check_ref(struct eval *v, char err[ERR_MAX])
 static int open_engine(struct eval *v, char err[ERR_MAX])
 {
 	struct engine_opt eo = setup_engine(v->opt);
-	char *cqil = model_path_cqil(v->opt->model);
+	char *cqil = model_path_cqil(v->opt->model), *host = setup_host_file(v->opt);
 
 	eo.model = v->opt->model;
 	eo.cqil_file = cqil;
+	eo.host_file = host;
 	eo.n_ctx = v->chunk;
 	eo.be.n_batch = BATCH_ROWS;
 	eo.be.n_out = OUT_ROWS;
 	v->e = engine_open(&eo, err);
 	free(cqil);
+	free(host);
 	if (v->e && *v->e->notes[NOTE_THREADS])
 		text_tell("eval", v->e->notes[NOTE_THREADS]);
 	if (v->e && *v->e->notes[NOTE_BACKEND])
@@ -96,6 +98,8 @@ static int open_engine(struct eval *v, char err[ERR_MAX])
 		text_tell("eval", v->e->notes[NOTE_MEMORY]);
 	if (v->e && *v->e->notes[NOTE_GROUPS])
 		text_tell("eval", v->e->notes[NOTE_GROUPS]);
+	if (v->e && *v->e->notes[NOTE_LAYERS])
+		text_tell("eval", v->e->notes[NOTE_LAYERS]);
 	return v->e ? 0 : -1;
 }
 

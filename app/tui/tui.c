@@ -267,7 +267,7 @@ static void ready(struct tui *t)
 	tui_say(t, BLOCK_NOTICE, note);
 	snprintf(note, sizeof(note), "%d of %d layers stay%s in host memory: every pass reads %.0f "
 		 "MiB over the bus.", i->host_layers, i->n_layers,
-		 i->host_layers == 1 ? "s" : "", (double)i->bus / (1 << 20));
+		 i->host_layers == 1 ? "s" : "", (double)i->host_weights / (1 << 20));
 	if (i->by_cpu)
 		snprintf(note, sizeof(note), "%d of %d layers %s computed by the CPU.",
 			 i->host_layers, i->n_layers, i->host_layers == 1 ? "is" : "are");

@@ -65,10 +65,13 @@ struct model_info {
 	/* The GPU's memory is meant by all of these sizes, and not the process's. */
 	bool gpu;
 	size_t budget, used;    /* there: what may be taken, what this process takes; 0: unknown */
-	size_t bus;             /* weights in host memory, read over the bus in every pass */
-	int host_layers, n_layers;
-	bool by_cpu;            /* which the cpu computes, with so many bytes */
+	int host_layers, n_layers;      /* that are in host memory, of all */
+	size_t host_weights;    /* of these, which every pass reads */
+	bool by_cpu;            /* the cpu computes them, with so many bytes; else over the bus */
 	size_t host;
+	double bus_speed, cpu_speed;    /* bytes a second, by which that was chosen; 0: by order */
+	char measured[11];      /* that day */
+	int apart;              /* layers of a group that the cpu has and the gpu not; 0: none */
 };
 
 struct msg {

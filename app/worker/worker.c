@@ -42,7 +42,7 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 {
 	char *little = model_path_little(w->model, w->opt.model_draft);
 	char *sidecar = model_path_sidecar(w->model, w->opt.sidecar);
-	char *cqil = model_path_cqil(w->model);
+	char *cqil = model_path_cqil(w->model), *host = setup_host_file(&w->opt);
 	struct engine_opt opt = setup_engine(&w->opt);
 
 	if (w->on_cpu)
@@ -51,6 +51,7 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	opt.model_draft = little;
 	opt.sidecar = sidecar;
 	opt.cqil_file = cqil;
+	opt.host_file = host;
 	opt.strategy = w->opt.strategy;
 	opt.chat_template = *w->opt.chat_template ? w->opt.chat_template : NULL;
 	opt.planned = on_plan;
@@ -60,6 +61,7 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	free(little);
 	free(sidecar);
 	free(cqil);
+	free(host);
 	if (!w->engine)
 		return -1;
 	worker_frame(w);
@@ -69,6 +71,7 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	worker_note(w, w->engine->notes[NOTE_CONTEXT]);
 	worker_note(w, w->engine->notes[NOTE_MEMORY]);
 	worker_note(w, w->engine->notes[NOTE_GROUPS]);
+	worker_note(w, w->engine->notes[NOTE_LAYERS]);
 	worker_note(w, w->engine->notes[NOTE_BACKEND]);
 	worker_note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :
 						   w->engine->draft_err);

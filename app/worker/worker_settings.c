@@ -20,14 +20,18 @@ void worker_note(struct worker *w, const char *text)
 /* What the plan knows, of a loaded model too. */
 struct model_info worker_planned(const struct memory_plan *p)
 {
-	return (struct model_info){
+	struct model_info i = {
 		.weights = p->weights, .draft = p->little, .kv = p->kv, .work = p->work,
 		.sidecar = p->sidecar,
 		.planned = memory_total(p), .free = p->free < SIZE_MAX ? p->free : 0,
 		.gpu = p->device, .budget = p->budget < SIZE_MAX ? p->budget : 0,
-		.bus = p->bus, .host_layers = p->host_layers, .n_layers = p->n_layers,
-		.by_cpu = p->by_cpu, .host = p->host,
+		.host_weights = p->host_weights, .host_layers = p->host_layers,
+		.n_layers = p->n_layers, .by_cpu = p->by_cpu, .host = p->host,
+		.bus_speed = p->speed.bus, .cpu_speed = p->speed.cpu,
 	};
+
+	memcpy(i.measured, p->speed.date, sizeof(i.measured));
+	return i;
 }
 
 void worker_error(struct worker *w, const char *text, enum msg_error error)
@@ -108,6 +112,7 @@ void worker_tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 	snprintf(m.info.frame, sizeof(m.info.frame), "%s",
 		 e->tmpl ? template_name(e->tmpl) : "none");
 	grouping_text(&e->group, m.info.cqil);
+	m.info.apart = e->plan.by_cpu ? grouping_apart(&e->group, e->plan.host_layers) : 0;
 	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", engine_backend(e),
 		 engine_device(e));
 	snprintf(m.info.no_cuda, sizeof(m.info.no_cuda), "%.255s", e->be_err);

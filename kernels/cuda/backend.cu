@@ -320,6 +320,7 @@ static struct backend_memory dev_memory(const struct dev *d)
 		.weights = d->arena_bytes + d->cross.weights,
 		.work = d->work_bytes + d->cross.work,
 		.host = d->host_bytes + mail_bytes(d) + rows_bytes(d) + enter_bytes(d),
+		.host_weights = d->host_layer_bytes,
 		.host_layers = d->split ? d->from : d->host_layers,
 	};
 }
@@ -361,6 +362,23 @@ static size_t dev_free(void)
 	return free_bytes(&bytes, err) == 0 ? bytes : SIZE_MAX;
 }
 
+static int bus_name(char out[BUS_NAME], char err[ERR_MAX])
+{
+	cudaDeviceProp p;
+	int id = 0;
+
+	if (cuda_check(err, cudaGetDevice(&id), "asking for the device") != 0 ||
+	    cuda_check(err, cudaGetDeviceProperties(&p, id), "asking for the device") != 0)
+		return -1;
+	snprintf(out, BUS_NAME, "%.63s", p.name);
+	return 0;
+}
+
+static const struct backend_bus bus = {
+	.name = bus_name,
+	.read = bus_read,
+};
+
 static const struct backend_draft draft = {
 	.kv_keep = kv_keep,
 	.bridge = bridge_open,
@@ -374,6 +392,7 @@ static const struct backend backend = {
 	.can_be_lost = true,
 	.groups = true,
 	.draft = &draft,
+	.bus = &bus,
 	.free = dev_free,
 	.used = nvml_used,
 	.plan = dev_plan,

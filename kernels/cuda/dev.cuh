@@ -154,6 +154,7 @@ struct dev {
 	uint8_t *host_arena;    /* (pinned) */
 	uint8_t *host_device;   /* the device's pointer to it */
 	size_t arena_bytes, host_bytes, work_bytes;
+	size_t host_layer_bytes;        /* of host_bytes those of layers */
 	uint8_t *work;          /* (device) all that follows */
 
 	struct place *place;

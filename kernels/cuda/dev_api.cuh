@@ -100,5 +100,6 @@ int stage_sum(struct dev *);            /* the pass has ended: adds up what was 
 void stage_close(struct dev *);
 struct backend_counts counts_look(struct dev *);
 double stream_time(struct dev *, size_t bytes);
+double bus_read(size_t bytes, char err[ERR_MAX]);
 cudaError_t timing_load(void);
 #endif

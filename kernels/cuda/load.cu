@@ -55,6 +55,7 @@ void weights_place(struct dev *d)
 	d->mute = m->mute ? (const uint8_t *)place_words(&device, (m->cfg.n_out + 3) / 4) : NULL;
 	d->output = shares_embd(d) && m->output == m->embd ? d->share->output :
 		    mat_place(&device, m->output);
+	d->host_layer_bytes = host.at;
 	if (!d->from)
 		d->embd = shares_embd(d) ? d->share->embd :
 			  m->embd == m->output ? d->output : mat_place(&host, m->embd);

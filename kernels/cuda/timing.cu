@@ -183,44 +183,109 @@ __global__ void stream_kernel(const uint4 *p, size_t n, unsigned *out)
 		*out = sum;
 }
 
-/* Seconds of one pass over n bytes at p; < 0: failed. */
-static double stream_once(struct dev *d, const uint8_t *p, size_t bytes, cudaEvent_t a,
-			  cudaEvent_t b)
-{
-	float ms = 0;
+/* Memory that the device reads, and what is needed to time that. */
+struct reading {
+	const uint8_t *p;
+	size_t bytes;
+	unsigned *out;
+	cudaStream_t stream;
+	cudaEvent_t from, to;
+};
 
-	if (cudaEventRecord(a, d->stream) != cudaSuccess)
-		return -1;
-	LAUNCH(stream_kernel, dim3(4096), dim3(256), 0, d->stream, (const uint4 *)p, bytes / 16,
-	       d->ticket);
-	if (cudaGetLastError() != cudaSuccess || cudaEventRecord(b, d->stream) != cudaSuccess ||
-	    cudaEventSynchronize(b) != cudaSuccess ||
-	    cudaEventElapsedTime(&ms, a, b) != cudaSuccess)
-		return -1;
-	return (double)ms / 1e3;
+static cudaError_t read_once(const struct reading *r, double *seconds)
+{
+	size_t blocks = (r->bytes / 16 + 255) / 256;
+	float ms = 0;
+	cudaError_t rc = cudaEventRecord(r->from, r->stream);
+
+	if (rc != cudaSuccess)
+		return rc;
+	LAUNCH(stream_kernel, dim3((unsigned)(blocks < 4096 ? blocks : 4096)), dim3(256), 0,
+	       r->stream, (const uint4 *)r->p, r->bytes / 16, r->out);
+	rc = cudaGetLastError();
+	if (rc == cudaSuccess)
+		rc = cudaEventRecord(r->to, r->stream);
+	if (rc == cudaSuccess)
+		rc = cudaEventSynchronize(r->to);
+	if (rc == cudaSuccess)
+		rc = cudaEventElapsedTime(&ms, r->from, r->to);
+	*seconds = (double)ms / 1e3;
+	return rc;
+}
+
+/* The shortest of four times; 0: not even that could be measured. */
+static cudaError_t read_best(struct reading *r, double *best)
+{
+	cudaError_t rc = cudaEventCreate(&r->from);
+
+	*best = 0;
+	if (rc == cudaSuccess)
+		rc = cudaEventCreate(&r->to);
+	for (int i = 0; i < 4 && rc == cudaSuccess; i++) {
+		double t = 0;
+
+		rc = read_once(r, &t);
+		*best = t > 0 && (*best <= 0 || t < *best) ? t : *best;
+	}
+	if (r->from)
+		cudaEventDestroy(r->from);
+	if (r->to)
+		cudaEventDestroy(r->to);
+	return rc;
 }
 
 double stream_time(struct dev *d, size_t bytes)
 {
-	cudaEvent_t a = NULL, b = NULL;
+	struct reading r = { NULL, bytes, d->ticket, d->stream, NULL, NULL };
 	uint8_t *p = NULL;
 	double best = 0;
 
-	if (cudaEventCreate(&a) == cudaSuccess && cudaEventCreate(&b) == cudaSuccess &&
-	    cudaMalloc((void **)&p, bytes) == cudaSuccess &&
-	    cudaMemsetAsync(p, 2, bytes, d->stream) == cudaSuccess)
-		for (int i = 0; i < 4; i++) {
-			double t = stream_once(d, p, bytes, a, b);
-
-			best = t > 0 && (best <= 0 || t < best) ? t : best;
-		}
+	if (cudaMalloc((void **)&p, bytes) == cudaSuccess &&
+	    cudaMemsetAsync(p, 2, bytes, d->stream) == cudaSuccess) {
+		r.p = p;
+		read_best(&r, &best);
+	}
 	cudaGetLastError();             /* a failure here is an unknown figure, not an error */
 	cudaFree(p);
-	if (a)
-		cudaEventDestroy(a);
-	if (b)
-		cudaEventDestroy(b);
 	return best;
+}
+
+/* Memory as layers have it that are not on the device. */
+static cudaError_t bus_open(struct reading *r, void **host)
+{
+	void *device = NULL;
+	cudaError_t rc = cudaHostAlloc(host, r->bytes, cudaHostAllocMapped);
+
+	if (rc != cudaSuccess)
+		return rc;
+	memset(*host, 2, r->bytes);
+	rc = cudaHostGetDevicePointer(&device, *host, 0);
+	r->p = (const uint8_t *)device;
+	if (rc == cudaSuccess)
+		rc = cudaMalloc((void **)&r->out, sizeof(*r->out));
+	if (rc == cudaSuccess)
+		rc = cudaStreamCreateWithFlags(&r->stream, cudaStreamNonBlocking);
+	return rc;
+}
+
+double bus_read(size_t bytes, char err[ERR_MAX])
+{
+	struct reading r = { NULL, bytes, NULL, NULL, NULL, NULL };
+	void *host = NULL;
+	double best = 0;
+	cudaError_t rc = bus_open(&r, &host);
+
+	if (rc == cudaSuccess)
+		rc = read_best(&r, &best);
+	if (r.stream)
+		cudaStreamDestroy(r.stream);
+	cudaFree(r.out);
+	cudaFreeHost(host);
+	if (cuda_check(err, rc, "timing the bus") != 0) {
+		cudaGetLastError();     /* said: whoever comes next sees what still works */
+		return -1;
+	}
+	return best > 0 ? best : fail(err, "cuda: the time of a read over the bus is unknown");
 }
 
 cudaError_t timing_load(void)

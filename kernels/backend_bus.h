@@ -1,0 +1,24 @@
+/* backend_bus.h - the way from a device with memory of its own to the host's, for who decides
+ * whether layers are read over it in every pass.
+ *
+ * No state, and no device is open: what is measured is the machine. */
+#ifndef S3D_BACKEND_BUS_H
+#define S3D_BACKEND_BUS_H
+#include "base/util.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { BUS_NAME = 64 };
+struct backend_bus {
+	/* What the device is called, as its driver says. */
+	int (*name)(char out[BUS_NAME], char err[ERR_MAX]);
+	/* Seconds in which it reads bytes of pinned host memory, as its kernels do; -1 with the
+	 * reason. */
+	double (*read)(size_t bytes, char err[ERR_MAX]);
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
