@@ -64,7 +64,7 @@ CUDA_OBJ := $(CUDA_SRC:%.cu=$B/%.o) $(CUDA_PIC)
 LIB_SRC := $(wildcard base/*.c engine/*.c engine/*/*.c kernels/*.c kernels/cpu/*.c)
 ISA_SRC := $(wildcard kernels/cpu/isa/*.c)
 APP_SRC := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c ui/*/*.c))
-MORE_OBJ := $(foreach i,$(MORE),$(patsubst %,$B/kernels/cpu/isa/%.$i.o,packed table))
+MORE_OBJ := $(foreach i,$(MORE),$(patsubst %,$B/kernels/cpu/isa/%.$i.o,packed columns table))
 LIB_OBJ := $(LIB_SRC:%.c=$B/%.o) $(foreach i,$(ISAS),$(ISA_SRC:%.c=$B/%.$i.o)) $(MORE_OBJ)
 APP_OBJ := $(APP_SRC:%.c=$B/%.o)
 

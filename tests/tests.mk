@@ -3,7 +3,7 @@
 # C, and shared objects that play s3dcuda.so.  The Makefile includes this.
 
 # `make check` runs these.  A file tests/test_NAME.c is one, and so is a script tests/NAME.test.sh.
-EMULATED_TESTS := $(if $(X86),$B/tests/test_kernels_emulated $B/tests/test_forward_emulated)
+EMULATED_TESTS := $(if $(X86),$(patsubst %,$B/tests/test_%_emulated,kernels columns forward))
 TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c)) $(EMULATED_TESTS) \
 	$B/tests/test_emu
 EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults _arch _windows \
@@ -87,8 +87,9 @@ carry: $B/s3dchat $(CUDA_SO) $(DEVICE_TESTS) $B/tests/mkmodel
 # AVX2's.  What the linker finds here it does not take from the library.
 ISA_amx_emulated := $(ISA_amx) -DAMX_EMULATED
 ISA_avxvnni_emulated := $(ISA_avxvnni) -mno-avxvnni -DAVXVNNI_EMULATED
-EMULATED_OBJ := $(foreach i,$(MORE),$B/kernels/cpu/isa/packed.$i_emulated.o) \
-	$B/kernels/cpu/amx_emulated.o $B/kernels/cpu/cpuinfo_emulated.o $B/tests/amx_emulated.o
+EMULATED_OBJ := $(foreach i,$(MORE),$(addprefix $B/kernels/cpu/isa/,packed.$i_emulated.o \
+	columns.$i_emulated.o)) $B/kernels/cpu/amx_emulated.o \
+	$B/kernels/cpu/cpuinfo_emulated.o $B/tests/amx_emulated.o
 $(foreach i,$(MORE),$(eval $(call isa_rule,$i_emulated)))
 $B/kernels/cpu/%_emulated.o: kernels/cpu/%.c Makefile tests/tests.mk
 	$(COMPILE) $(CC) $(CFLAGS) -DAMX_EMULATED -DAVXVNNI_EMULATED -MMD -MP -c -o $@ $<

@@ -36,6 +36,7 @@ struct mat {            /* (rows, cols) */
 	const uint8_t *data;    /* packed units, or the file's own rows */
 	size_t unit_bytes;      /* bytes of 16 rows */
 	bool packed;
+	int slabs;              /* of a group, if it lies by columns; 0: unit by unit */
 	enum act_format takes;
 	mat_mul_fn *mul;
 };
@@ -71,6 +72,7 @@ struct partial {
 struct cpu_kernels {
 	const char *name;
 	mat_mul_fn *(*packed)(enum quant_type);         /* NULL: no packed kernel for this type */
+	mat_mul_fn *(*columns)(enum quant_type);        /* the same bits; likewise NULL */
 	mat_mul_fn *floats;                             /* any type, in the file's layout */
 	void (*quantise)(const struct act *, int row, int b0, int b1);
 	void (*norm)(const float *x, const float *w, int n, float eps, float *y);       /* any n */
@@ -99,6 +101,15 @@ bool pack_can(enum quant_type);
 size_t pack_unit_bytes(enum quant_type, int cols);
 /* Packs unit u of a matrix of rows x cols at src (file layout) into dst. Missing rows are zero. */
 void pack_unit(enum quant_type, const uint8_t *src, int rows, int cols, int u, uint8_t *dst);
+
+/* columns.c: a matrix by columns, in groups of so many slabs of 128 rows or fewer.  What a column
+ * has in a group is read in one piece, and has to be long for that to be fast. */
+enum { COLUMN_SLABS = 32 };
+bool columns_can(enum quant_type);
+size_t columns_bytes(enum quant_type, int rows, int cols);
+/* Packs slab s of a matrix of rows x cols at src (file layout) into the whole of it at data. */
+void columns_pack(enum quant_type, const uint8_t *src, int rows, int cols, int slabs, int s,
+		  uint8_t *data);
 
 /* amx.c */
 const char *amx_refused(void);  /* why AMX is not for this process; NULL: it may be used */

@@ -16,12 +16,6 @@
 #include "kernels/cpu/pack.h"
 #include <string.h>
 
-struct block {          /* 32 columns of one row, taken apart */
-	uint8_t code[32];
-	uint8_t scale[2], min;
-	const uint8_t *d, *m;   /* f16 each, in the file; m only of types that have one */
-};
-
 bool pack_can(enum quant_type type)
 {
 	return type_facts(type).kind == TYPE_PACKED;
@@ -43,7 +37,7 @@ static void nibbles(const uint8_t *q, uint8_t code[32])
 }
 
 /* Bit i of the word is the fifth bit of column i. */
-static void read_small(const struct type_facts *f, const uint8_t *p, struct block *b)
+static void read_small(const struct type_facts *f, const uint8_t *p, struct pack_block *b)
 {
 	uint32_t high = 0;
 
@@ -60,7 +54,7 @@ static void read_small(const struct type_facts *f, const uint8_t *p, struct bloc
 }
 
 /* Q4_K and Q5_K: 6-bit scales and mins of 8 groups in 12 bytes. */
-static void read_scales(const uint8_t *s, int g, struct block *b)
+static void read_scales(const uint8_t *s, int g, struct pack_block *b)
 {
 	if (g < 4) {
 		b->scale[0] = s[g] & 63;
@@ -71,7 +65,7 @@ static void read_scales(const uint8_t *s, int g, struct block *b)
 	}
 }
 
-static void read_k45(const struct type_facts *f, const uint8_t *p, int g, struct block *b)
+static void read_k45(const struct type_facts *f, const uint8_t *p, int g, struct pack_block *b)
 {
 	const uint8_t *high = p + f->at_high, *q = p + f->at_codes + g / 2 * 32;
 
@@ -83,7 +77,7 @@ static void read_k45(const struct type_facts *f, const uint8_t *p, int g, struct
 	}
 }
 
-static void read_k6(const struct type_facts *f, const uint8_t *p, int g, struct block *b)
+static void read_k6(const struct type_facts *f, const uint8_t *p, int g, struct pack_block *b)
 {
 	int half = g / 4, quarter = g % 4;
 	const uint8_t *low = p + f->at_codes + half * 64 + (quarter & 1) * 32;
@@ -98,7 +92,7 @@ static void read_k6(const struct type_facts *f, const uint8_t *p, int g, struct 
 }
 
 /* Q2_K and Q3_K: of Q2_K's scales each byte has a minimum too. */
-static void read_k23(const struct type_facts *f, const uint8_t *p, int g, struct block *b)
+static void read_k23(const struct type_facts *f, const uint8_t *p, int g, struct pack_block *b)
 {
 	const uint8_t *high = p + f->at_high, *q = p + f->at_codes + g / 4 * 32;
 
@@ -112,14 +106,13 @@ static void read_k23(const struct type_facts *f, const uint8_t *p, int g, struct
 			      (uint8_t)(quant_q3_scale(p + f->at_scales, 2 * g + i) - 32);
 }
 
-static void read_iq4_xs(const struct type_facts *f, const uint8_t *p, int g, struct block *b)
+static void read_iq4_xs(const struct type_facts *f, const uint8_t *p, int g, struct pack_block *b)
 {
 	nibbles(p + f->at_codes + 16 * g, b->code);
 	b->scale[0] = b->scale[1] = (uint8_t)(quant_iq4_scale(p, g) - 32);
 }
 
-/* Columns 32b.. of a row. */
-static void read_block(const struct type_facts *f, const uint8_t *row, int b, struct block *out)
+void pack_read(const struct type_facts *f, const uint8_t *row, int b, struct pack_block *out)
 {
 	const uint8_t *p = row + (size_t)(b * 32 / f->block) * (size_t)f->bytes;
 
@@ -186,8 +179,7 @@ static void put_codes(int bits, const uint8_t code[32], uint8_t *dst)
 		put_twos(code, 4, dst + 256);
 }
 
-/* Scales behind the planes of a block, in which row r has its places. */
-static void put_scales(const struct type_facts *f, const struct block *b, int r, uint8_t *after)
+void pack_scales(const struct type_facts *f, const struct pack_block *b, int r, uint8_t *after)
 {
 	if (f->block == TYPE_SUPER) {
 		after[r] = b->scale[0];
@@ -199,8 +191,7 @@ static void put_scales(const struct type_facts *f, const struct block *b, int r,
 		memcpy(after + 32 + 2 * r, b->m, 2);
 }
 
-/* In front of every eighth block. */
-static void put_super(const struct type_facts *f, const struct block *b, int r, uint8_t *dst)
+void pack_super(const struct type_facts *f, const struct pack_block *b, int r, uint8_t *dst)
 {
 	memcpy(dst + 2 * r, b->d, 2);
 	if (f->flags & TYPE_MIN)
@@ -220,13 +211,13 @@ void pack_unit(enum quant_type type, const uint8_t *src, int rows, int cols, int
 		if (b % 8 == 0)
 			dst += s.super_bytes;
 		for (int r = 0; r < UNIT && u * UNIT + r < rows; r++) {
-			struct block one;
+			struct pack_block one;
 
-			read_block(&f, src + (size_t)(u * UNIT + r) * row_bytes, b, &one);
+			pack_read(&f, src + (size_t)(u * UNIT + r) * row_bytes, b, &one);
 			put_codes(s.bits, one.code, dst + 4 * r);
-			put_scales(&f, &one, r, dst + s.bits * 64);
+			pack_scales(&f, &one, r, dst + s.bits * 64);
 			if (super != dst)
-				put_super(&f, &one, r, super);
+				pack_super(&f, &one, r, super);
 		}
 		dst += s.bytes;
 	}

@@ -7,36 +7,6 @@
  * d, and with it m, may be one for each half. */
 #include "kernels/cpu/isa/packed.h"
 
-/* sum + the product of one half of block b with column c, given that of the codes. */
-INLINE struct vf add_half(enum quant_type k, const struct panel *p, int b, int half, int c,
-			  const struct scales *s, struct vf product, struct vf sum)
-{
-	int at = (b * 2 + half) * PANEL + c;
-
-	sum = v_fma(s->d[half], v_mul(v_set(p->d[at]), product), sum);
-	return has_min(k) ? v_fma(s->m[half], v_set(p->d[at] * (float)p->h[at]), sum) : sum;
-}
-
-/* Block b's product with column c, given that of the first half's codes: what add_second needs. */
-INLINE struct vf add_first(enum quant_type k, const struct panel *p, int b, int c,
-			   const struct scales *s, struct vf lo, struct vf sum)
-{
-	if (has_halves(k))
-		return add_half(k, p, b, 0, c, s, lo, sum);
-	return v_mul(v_set(p->d[b * PANEL * 2 + c]), lo);
-}
-
-/* Likewise of the second half's: sum + the product. */
-INLINE struct vf add_second(enum quant_type k, const struct panel *p, int b, int c,
-			    const struct scales *s, struct vf hi, struct vf first, struct vf sum)
-{
-	if (has_halves(k))
-		return add_half(k, p, b, 1, c, s, hi, first);
-	first = v_fma(v_set(p->d[(b * 2 + 1) * PANEL + c]), hi, first);
-	sum = v_fma(s->d[0], first, sum);
-	return has_min(k) ? v_fma(s->m[0], v_set(p->s[b * PANEL + c]), sum) : sum;
-}
-
 #if defined(ISA_avx512)
 #include "kernels/cpu/isa/packed_avx512.h"
 #elif defined(ISA_avx2)

@@ -63,6 +63,10 @@ INLINE struct vf v_load_u8(const uint8_t *p)
 {
 	return V(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p))));
 }
+INLINE struct vf v_load_i32(const int32_t *p)
+{
+	return V(_mm512_cvtepi32_ps(_mm512_loadu_si512(p)));
+}
 INLINE struct vf v_load_u4(const uint8_t *p, int from)  /* four bits of each byte, `from` on */
 {
 	__m512i x = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)p));
@@ -140,6 +144,11 @@ INLINE struct vf v_load_u8(const uint8_t *p)
 {
 	return V(v_load_u8_half(p), v_load_u8_half(p + 8));
 }
+INLINE struct vf v_load_i32(const int32_t *p)
+{
+	return V(_mm256_cvtepi32_ps(_mm256_loadu_si256((const void *)p)),
+		 _mm256_cvtepi32_ps(_mm256_loadu_si256((const void *)(p + 8))));
+}
 INLINE __m256 v_load_u4_half(const uint8_t *p, int from)
 {
 	__m256i x = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const void *)p));
@@ -202,6 +211,7 @@ INLINE struct vf v_load_f16(const uint16_t *p)
 {
 	V_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
 }
+INLINE struct vf v_load_i32(const int32_t *p) { V_EACH(vcvtq_f32_s32(vld1q_s32(p + 4 * i))); }
 INLINE struct vf v_load_bf16(const uint16_t *p)
 {
 	V_EACH(vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(vld1_u16(p + 4 * i)), 16)));
@@ -260,6 +270,7 @@ INLINE struct vf v_round(struct vf a) { struct vf r; V_EACH(rintf(a.f[i])); }
 INLINE struct vf v_pow2(struct vf a) { struct vf r; V_EACH(ldexpf(1.0f, (int)a.f[i])); }
 INLINE struct vf v_load_f16(const uint16_t *p) { struct vf r; V_EACH(quant_f16_to_f32(p[i])); }
 INLINE struct vf v_load_bf16(const uint16_t *p) { struct vf r; V_EACH(quant_bf16_to_f32(p[i])); }
+INLINE struct vf v_load_i32(const int32_t *p) { struct vf r; V_EACH((float)p[i]); }
 INLINE struct vf v_load_i8(const int8_t *p) { struct vf r; V_EACH(p[i]); }
 INLINE struct vf v_load_u8(const uint8_t *p) { struct vf r; V_EACH(p[i]); }
 INLINE struct vf v_load_u4(const uint8_t *p, int from) { struct vf r; V_EACH(p[i] >> from & 15); }

@@ -12,6 +12,7 @@
 #endif
 
 mat_mul_fn *K(packed_mul)(enum quant_type type);
+mat_mul_fn *K(columns_mul)(enum quant_type type);
 mat_mul_fn ALL_ELSE(floats_mul);
 void ALL_ELSE(quantise)(const struct act *a, int row, int b0, int b1);
 void ALL_ELSE(norm)(const float *x, const float *w, int n, float eps, float *y);
@@ -30,9 +31,11 @@ void ALL_ELSE(fold)(struct partial *part, int n, int pad_dim, float *out, int he
 #include "kernels/cpu/isa/watched.h"
 #define IN_USE(name) watched_##name
 #define PACKED watched_packed
+#define COLUMNS watched_columns
 #else
 #define IN_USE(name) ALL_ELSE(name)
 #define PACKED K(packed_mul)
+#define COLUMNS K(columns_mul)
 #endif
 #define STRING(x) #x
 #define NAME(x) STRING(x)
@@ -40,6 +43,7 @@ void ALL_ELSE(fold)(struct partial *part, int n, int pad_dim, float *out, int he
 const struct cpu_kernels K(cpu_kernels) = {
 	.name = NAME(ISA),
 	.packed = PACKED,
+	.columns = COLUMNS,
 	.floats = IN_USE(floats_mul),
 	.quantise = IN_USE(quantise),
 	.norm = IN_USE(norm),

@@ -66,6 +66,18 @@ static mat_mul_fn *watched_packed(enum quant_type type)
 	return K(packed_mul)(type) ? watched_packed_mul : NULL;
 }
 
+static void watched_columns_mul(const struct mat *m, int u0, int u1, const struct act *a, int n,
+				float *y, int ldy)
+{
+	watch_product(m, u0, u1, a, n, y, ldy);
+	K(columns_mul)(m->type)(m, u0, u1, a, n, y, ldy);
+}
+
+static mat_mul_fn *watched_columns(enum quant_type type)
+{
+	return K(columns_mul)(type) ? watched_columns_mul : NULL;
+}
+
 static void watched_floats_mul(const struct mat *m, int u0, int u1, const struct act *a, int n,
 			       float *y, int ldy)
 {
