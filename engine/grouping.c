@@ -11,8 +11,8 @@ int grouping_check(const char *spec, int n_layers, char err[ERR_MAX])
 	int asked = advice_asked(spec);
 
 	if (asked == -2)
-		return fail(err, "'%.32s': auto, or auto:X for a loss of X %% of perplexity: 0.5, "
-			    "1, 2 or 5", spec);
+		return fail(err, "--cqil %.32s: auto, or auto:X for a loss of X %% of perplexity: "
+			    "0.5, 1, 2 or 5", spec);
 	return asked >= 0 ? 0 : grouping_parse(spec, n_layers, &g, err);
 }
 

@@ -104,6 +104,10 @@ static void test_rollback_exact(void **state)
 	assert_refused("--rollback exac", "'exac' is not a number from 0 to 100, nor exact");
 	assert_refused("--rollback X", "'X' is not");
 	assert_refused("--rollback -0.5", "'-0.5' is not");
+	assert_refused("--session=", "'' is no ID");
+	assert_refused("--chat-template=", "'' is no NAME");
+	assert_refused("--model=", "'' is no FILE");
+	assert_int_equal(parse("--prompt= --system-prompt="), 0);
 	assert_refused("--rollback=", "'' is not");
 	assert_refused("--fallback=", "'' is not");
 	assert_refused("--fallback exact", "'exact' is not a number from 0 to 1");

@@ -100,6 +100,12 @@ static void test_groups(void **state)
 	assert_refused("/set cqil 0:9:2", "no layers 0 to 8");
 	assert_refused("/set cqil 0:2", "--cqil");
 	assert_prints("/show model", "cqil               0:2:2\n");
+	run("/set cqil auto");          /* nothing was calibrated */
+	run("/continue");
+	assert_record("ngram", false);
+	assert_prints("/set cqil", "0:2:2");
+	assert_prints("/show model", "cqil               0:2:2\n");
+	assert_refused("/set cqil auto:7", "--cqil auto:7");
 	run("/set cqil off");
 	assert_record("ngram", false);
 	ask_long();

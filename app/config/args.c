@@ -265,6 +265,18 @@ static int wrong_place(const struct option_row *r, enum mode m, char err[ERR_MAX
 	return fail(err, "--%s has no meaning for 's3dchat %s'", r->name, mode_names[m]);
 }
 
+/* An empty text is one for a prompt only, of the system too; elsewhere a variable was empty. */
+static int set_value(struct options *o, const struct option_row *r, const char *value,
+		     char err[ERR_MAX])
+{
+	bool text = r->offset == offsetof(struct options, prompt) ||
+		    r->offset == offsetof(struct options, system);
+
+	if (!*value && !text && (r->kind == OPT_TEXT || r->kind == OPT_FILE))
+		return fail(err, "--%s: '' is no %s", r->name, r->value);
+	return args_set(o, r, value, err);
+}
+
 /* argv[i] is an option; returns how many arguments it took, -1 on error. */
 static int take_option(struct options *o, char *const *argv, int i, char err[ERR_MAX])
 {
@@ -280,13 +292,13 @@ static int take_option(struct options *o, char *const *argv, int i, char err[ERR
 		return value ? fail(err, "--%s takes no value", r->name) :
 			       (args_set(o, r, "on", err), 1);
 	if (value)
-		return args_set(o, r, value, err) ? -1 : 1;
+		return set_value(o, r, value, err) ? -1 : 1;
 	if (!argv[i + 1])
 		return fail(err, "%s needs a value: %s", argv[i], r->value);
 	if (find_argument(o->mode, argv[i + 1], &ignored))
 		return fail(err, "%s needs a value before '%s' (a value that looks like an option: "
 			    "--%s=VALUE)", argv[i], argv[i + 1], r->name);
-	return args_set(o, r, argv[i + 1], err) ? -1 : 2;
+	return set_value(o, r, argv[i + 1], err) ? -1 : 2;
 }
 
 static int take_text(struct options *o, const char *arg, char err[ERR_MAX])

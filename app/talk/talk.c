@@ -354,6 +354,14 @@ void talk_stop(struct talk *t)
 	atomic_store(&t->worker->stop, true);
 }
 
+static void take_groups(struct talk *t, const char *still)
+{
+	char err[ERR_MAX];
+	const char *kept = keep_text(t, still, err);
+
+	t->opt.cqil = kept ? kept : t->opt.cqil;
+}
+
 static void take_text(struct talk *t, const struct msg *m)
 {
 	if (chat_last(t->chat)->who == CHAT_USER) {
@@ -461,6 +469,9 @@ void talk_take(struct talk *t, const struct msg *m)
 		break;
 	case MSG_SIDECAR:
 		t->info = m->info;
+		break;
+	case MSG_CQIL:
+		take_groups(t, m->text);
 		break;
 	case MSG_ERROR:
 		take_error(t, m->error);

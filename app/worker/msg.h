@@ -31,6 +31,7 @@ enum msg_kind {
 	MSG_NOTE,       /* text: something to know; reason: DONE_REFUSED if it says why every
 			 * question will be, in the words in which that is told then; else 0 */
 	MSG_SIDECAR,    /* info: of the same model, another sidecar or chat frame in use */
+	MSG_CQIL,       /* text: the setting cqil, still; what was set could not be done */
 	MSG_CALIBRATING,        /* a calibration beside the chat has got on, or ended */
 };
 

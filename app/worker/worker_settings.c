@@ -181,13 +181,17 @@ static void change_frame(struct worker *w)
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 
-static void change_groups(struct worker *w)
+/* Where it fails the setting too becomes again what it was before. */
+static void change_groups(struct worker *w, const char *before)
 {
 	char err[ERR_MAX];
 	bool released = !strcmp(w->opt.cqil_form, "released");
 
-	if (engine_group(w->engine, w->opt.cqil, released, err))
+	if (engine_group(w->engine, w->opt.cqil, released, err)) {
 		worker_error(w, err, ERROR_NOTE);
+		w->opt.cqil = before;
+		msgq_put_text(&w->out, (struct msg){ .kind = MSG_CQIL }, before, strlen(before));
+	}
 	worker_note(w, w->engine->notes[NOTE_GROUPS]);
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
@@ -196,7 +200,7 @@ static void change_groups(struct worker *w)
 static void change_settings(struct worker *w, const struct options *o)
 {
 	bool before, frame = strcmp(w->opt.chat_template, o->chat_template) != 0;
-	bool groups = strcmp(w->opt.cqil, o->cqil) != 0;
+	const char *cqil = w->opt.cqil;
 
 	w->opt = *o;
 	if (!w->engine)
@@ -205,8 +209,8 @@ static void change_settings(struct worker *w, const struct options *o)
 	worker_apply(w);
 	if (frame)
 		change_frame(w);
-	if (groups)
-		change_groups(w);
+	if (strcmp(cqil, o->cqil) != 0)
+		change_groups(w, cqil);
 	if (engine_exact(w->engine) != before)
 		msgq_put(&w->out, (struct msg){ .kind = MSG_EXACT, .exact = !before });
 }
