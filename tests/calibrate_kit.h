@@ -1,10 +1,10 @@
-/* calibrate_kit.h - a tiny model in a folder of its own, and calibrations of it.
- *
- * Invariant: `begin` makes the folder for all tests of a program and `end` removes it. */
+/* calibrate_kit.h - calibrations of a tiny model.  For all tests of a program `begin`, then
+ * `end`. */
 #ifndef S3D_CALIBRATE_KIT_H
 #define S3D_CALIBRATE_KIT_H
 #include "engine/calibrate/calibrate_parts.h"
 #include "tests/mk.h"
+#include "tests/calibration_kit.h"
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
@@ -17,24 +17,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static char folder[] = "build/test-calibrate-XXXXXX";
-static char model[64], out[64], part[80], notes[4096];
-
-static void on_note(void *ctx, const char *text)
-{
-	(void)ctx;
-	strncat(notes, text, sizeof(notes) - strlen(notes) - 2);
-	strcat(notes, "\n");
-}
-
-static long asked, stop_at, told;
 static double begin_s, told_left;
 static size_t begin_bytes;
-static bool stop(void *ctx)
-{
-	(void)ctx;
-	return stop_at && ++asked > stop_at;
-}
 
 static void on_progress(void *ctx, double done, double left, const char *what)
 {
@@ -123,20 +107,6 @@ static void refused(struct calibrate_opt o, const char *says)
 static int begin(void **state)
 {
 	(void)state;
-	if (!mkdtemp(folder))
-		return -1;
-	snprintf(model, sizeof(model), "%s/m.gguf", folder);
-	snprintf(out, sizeof(out), "%s/m.s3d.gguf", folder);
-	snprintf(part, sizeof(part), "%s.part", out);
-	return 0;
-}
-
-static int end(void **state)
-{
-	char path[96];
-
-	(void)state;
-	snprintf(path, sizeof(path), "rm -r %s", folder);
-	return system(path);
+	return begin_in(".s3d.gguf");
 }
 #endif

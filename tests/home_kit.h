@@ -4,6 +4,7 @@
  * Invariant: what a test leaves in the folder is gone after home_close. */
 #ifndef S3D_TESTS_HOME_KIT_H
 #define S3D_TESTS_HOME_KIT_H
+#include "tests/folder_kit.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,11 +29,8 @@ static inline int home_open(void)
 /* For a group's tear_down. */
 static inline int home_close(void **state)
 {
-	char command[sizeof(home) + 16];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", home);
-	return system(command);
+	return folder_remove(home);
 }
 
 /* The whole path of the program that was built with this test; -1: there is none. */

@@ -1,11 +1,10 @@
 /* sweep_kit.h - a tiny model and a text in a folder of their own, and sweeps over groups of its
- * layers.
- *
- * Invariant: `begin` makes the folder for all tests of a program and `end` removes it. */
+ * layers.  For all tests of a program `begin`, then `end`. */
 #ifndef S3D_SWEEP_KIT_H
 #define S3D_SWEEP_KIT_H
 #include "engine/calibrate/sweep.h"
 #include "tests/mk.h"
+#include "tests/calibration_kit.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,17 +17,10 @@
 enum { LAYERS = 7, CHUNK = 128, CHUNKS = 2, VOCAB = MK_VOCAB_MIN, WIDTH = 64,
 	FIRST = 16, SCORED = CHUNK - 1 - FIRST };
 
-static char folder[] = "build/test-sweep-XXXXXX";
-static char model[64], out[64], part[80], text[64], notes[2048];
-static long asked, stop_at, told;
+static char text[64];
 
 static const struct mk_spec spec = MK_SMALL(.n_layers = LAYERS, .n_embd = WIDTH, .n_heads = 4,
 	.n_kv_heads = 2, .n_ff = 96, .type = "F32", .seed = 32);
-static void on_note(void *ctx, const char *note)
-{
-	(void)ctx;
-	strncat(notes, note, sizeof(notes) - strlen(notes) - 1);
-}
 
 static void on_begin(void *ctx, double seconds, size_t bytes)
 {
@@ -41,12 +33,6 @@ static void on_progress(void *ctx, double done, double left, const char *what)
 	(void)ctx;
 	assert_true(done >= 0 && done < 1 && left > 0 && *what);
 	told++;
-}
-
-static bool stop(void *ctx)
-{
-	(void)ctx;
-	return stop_at && ++asked > stop_at;
 }
 
 static int sweep(struct sweep_result *r, char err[ERR_MAX])
@@ -102,11 +88,8 @@ static int begin(void **state)
 	char words[512] = "";
 
 	(void)state;
-	if (!mkdtemp(folder))
+	if (begin_in(".cqil") != 0)
 		return -1;
-	snprintf(model, sizeof(model), "%s/m.gguf", folder);
-	snprintf(out, sizeof(out), "%s/m.cqil", folder);
-	snprintf(part, sizeof(part), "%s.part", out);
 	snprintf(text, sizeof(text), "%s/text", folder);
 	make(&spec);
 	for (int i = 0; i < 6; i++)
@@ -114,14 +97,4 @@ static int begin(void **state)
 	put(text, words, strlen(words));
 	return 0;
 }
-
-static int end(void **state)
-{
-	char path[96];
-
-	(void)state;
-	snprintf(path, sizeof(path), "rm -r %s", folder);
-	return system(path);
-}
-
 #endif

@@ -6,6 +6,7 @@
 #include "app/talk/commands.h"
 #include "base/text.h"
 #include "tests/mk.h"
+#include "tests/folder_kit.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -39,26 +40,20 @@ static inline int write_model(void **state)
 
 static inline int remove_all(void **state)
 {
-	char command[64];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", home);
-	return system(command);
+	return folder_remove(home);
 }
 
 static inline int set_up(void **state)
 {
-	char command[128];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", chats);
 	args_defaults(&opts);
 	opts.model = model;
 	opts.predict = 6;
 	opts.threads = 1;
 	opts.seed = 5;
 	*last_error = *last_note = '\0';
-	return system(command);
+	return folder_remove(chats);
 }
 
 static inline void drain(void)

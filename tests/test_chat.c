@@ -2,6 +2,7 @@
  * cut off does no harm, and a failed save leaves the old file alone. */
 #include "app/config/args.h"
 #include "app/chat/chat.h"
+#include "tests/folder_kit.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -32,12 +33,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char command[64];
-
 	(void)state;
 	chat_close(chat);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
+	return folder_remove(dir);
 }
 
 static void add(enum chat_who who, const char *text)

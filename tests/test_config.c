@@ -3,6 +3,7 @@
  * Files are written to a fresh folder, which is $XDG_CONFIG_HOME for the time of a test. */
 #include "app/config/config.h"
 #include "app/config/args.h"
+#include "tests/folder_kit.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -75,11 +76,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	char command[128];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	return system(command);
+	return folder_remove(folder);
 }
 
 static void takes(const char *line)

@@ -113,10 +113,10 @@ static struct chat *newest(void)
 
 static void forget_chats(void)
 {
-	char command[96];
+	char chats[96];
 
-	snprintf(command, sizeof(command), "rm -rf %s/s3dchat/chats", home);
-	assert_int_equal(system(command), 0);
+	snprintf(chats, sizeof(chats), "%s/s3dchat/chats", home);
+	assert_int_equal(folder_remove(chats), 0);
 }
 
 static void assert_begins_like(const struct chat *got, const struct chat *want, int finished)

@@ -1,6 +1,7 @@
 /* test_machine.c - how many cores and how much memory control groups leave, on folders made like
  * the kernel's. */
 #include "base/machine.h"
+#include "tests/folder_kit.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -147,11 +148,8 @@ static int make_root(void **state)
 
 static int drop_root(void **state)
 {
-	char command[sizeof(root) + 16];
-
 	(void)state;
-	snprintf(command, sizeof(command), "rm -rf %s", root);
-	return system(command);
+	return folder_remove(root);
 }
 
 int main(void)

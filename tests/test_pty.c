@@ -10,6 +10,7 @@
 #include "tests/noise.h"
 #include "tests/pty_scan.h"
 #include "ui/term/term.h"
+#include "tests/folder_kit.h"
 
 #include <stdarg.h>
 #include <setjmp.h>
@@ -458,12 +459,9 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	char command[64];
-
 	(void)state;
 	free(program);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
+	return folder_remove(dir);
 }
 
 int main(void)
