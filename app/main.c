@@ -18,6 +18,7 @@
 #include "app/worker/worker.h"
 #include "engine/strategy/strategies.h"
 #include "engine/grouping.h"
+#include "engine/pruning.h"
 #include "engine/frame/template.h"
 #include "ui/term/term.h"
 
@@ -35,11 +36,14 @@ static bool is_one_answer(const struct options *o)
 /* Names whose lists the engine keeps are still mistakes of usage. */
 static int check_names(const struct options *o, char err[ERR_MAX])
 {
+	struct pruning keep;
+
 	if (!strategy_find(o->strategy, err))
 		return -1;
 	if (skip_parse(o->self_skip, MODEL_MAX_LAYERS, NULL, err) ||
 	    grouping_check(o->cqil, MODEL_MAX_LAYERS, err) ||
-	    grouping_check(o->cqil_draft, MODEL_MAX_LAYERS, err))
+	    grouping_check(o->cqil_draft, MODEL_MAX_LAYERS, err) ||
+	    pruning_parse(o->dip, &keep, err) || pruning_parse(o->dip_draft, &keep, err))
 		return -1;
 	if (*o->chat_template && !template_find(o->chat_template))
 		return fail(err, "--chat-template: '%s' is not one of: %s", o->chat_template,

@@ -1,6 +1,7 @@
 /* engine.c - see engine.h.  Opens the parts in order and closes them in reverse. */
 #include "engine/engine.h"
 #include "engine/grouping.h"
+#include "engine/pruning.h"
 #include "engine/draft_compat.h"
 #include "engine/engine_sidecar.h"
 #include "engine/placement.h"
@@ -95,7 +96,7 @@ static int open_there(struct engine *e, const struct engine_opt *o, struct place
 		      char err[ERR_MAX])
 {
 	if (placement_plan(e, o, s, err) != 0 || open_device(e, s, err) != 0 ||
-	    grouping_first(e, o, err) != 0)
+	    grouping_first(e, o, err) != 0 || pruning_first(e, o, err) != 0)
 		return -1;
 	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .cost = &e->cost,
 				   .skip = &e->skip,
@@ -177,6 +178,7 @@ void engine_close(struct engine *e)
 		return;
 	close_there(e);
 	sidecar_close(e->sidecar);
+	pruning_close(e);
 	tokenizer_close(e->tok);
 	model_close(e->model);
 	free(e->cqil_file);

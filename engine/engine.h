@@ -10,6 +10,18 @@
 #include "engine/frame/template.h"
 #include "engine/text/tokenizer.h"
 
+/* How much of what its MLPs read a model keeps, see pruning.h. */
+struct dip_opt {
+	const char *spec;               /* NULL, "": "off" */
+	bool weighted;                  /* inputs count by the norms of their columns too */
+	bool prompts;                   /* what is read is pruned like what is written */
+};
+struct dip {
+	struct pruning keep;
+	bool weighted, prompts;
+	char spec[24];
+};
+
 struct engine_opt {
 	const char *model;              /* path */
 	const char *model_draft;        /* path of a little model, or NULL */
@@ -22,6 +34,8 @@ struct engine_opt {
 	const char *cqil_draft;         /* of drafts by the model itself; NULL, "": the same */
 	bool cqil_released;
 	const char *cqil_file;          /* path of what "auto" takes there, or NULL: none */
+	struct dip_opt dip;
+	const char *dip_draft;          /* of drafts by the model itself; NULL, "": the same */
 	const char *chat_template;      /* NULL: by fingerprint */
 	int n_ctx;                      /* 0: the model's own, at most 4096 */
 	int spare_ctx;                  /* positions of caches that the caller will add */
@@ -58,6 +72,9 @@ struct engine {
 	struct grouping group;          /* its layers', see plan.h */
 	struct grouping draft_group;    /* in drafts that the model makes itself */
 	bool drafts_apart;              /* these are not the target's */
+	struct dip dip, draft_dip;
+	bool dip_apart;                 /* the latter is not the former */
+	struct column_norms *norms;     /* that they weigh by; NULL: nobody has asked */
 	char *cqil_file;                /* what "auto" takes; NULL: none */
 	struct memory_plan plan;
 	struct model *draft_model;      /* NULL: no little model, and draft_err says why if asked */
@@ -87,6 +104,8 @@ void engine_template(struct engine *, const char *name);
 /* Other groups of layers (see grouping.h), or none: between steps.  The text so far is read again.
  * When it fails all stays as it was. */
 int engine_group(struct engine *, const char *spec, bool released, char err[ERR_MAX]);
+/* Other MLPs read less, or all again: likewise. */
+int engine_prune(struct engine *, const struct dip_opt *, char err[ERR_MAX]);
 /* What is written now is what the model itself would write. */
 bool engine_exact(const struct engine *);
 /* Between steps; when it fails the strategy before goes on. */

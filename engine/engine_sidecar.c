@@ -24,7 +24,8 @@ void engine_sidecar_group(struct engine *e)
 {
 	if (e->sidecar)
 		schedule_make(&e->bridged, e->model, &(struct plan){
-			      .bridge = &e->sidecar->bridge, .group = e->draft_group });
+			      .bridge = &e->sidecar->bridge, .group = e->draft_group,
+			      .prune = e->draft_dip.keep });
 }
 
 static int attach(struct engine *e, char err[ERR_MAX])

@@ -2,6 +2,7 @@
 #include "engine/engine_sidecar.h"
 #include "engine/grouping.h"
 #include "engine/grouping_file.h"
+#include "engine/pruning.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -56,7 +57,7 @@ static int group_target(struct engine *e, const char *spec, bool released, char 
 	if (g.size > 1 && !e->be->groups)
 		return no_groups(e, err);
 	g.released = released;
-	if (session_group(&e->target, e->model, &g, STEP_MAX, err) != 0)
+	if (pruning_target(e, &g, &e->dip, err) != 0)
 		return -1;
 	e->group = g;
 	if (!e->drafts_apart)

@@ -19,7 +19,8 @@ static const float *run(struct engine *e, struct kv *kv, const struct batch *b, 
 const float *probe_look(struct engine *e, const int *tok, int n, int pos, int n_out,
 			char err[ERR_MAX])
 {
-	struct batch b = { .tok = tok, .n = n, .pos = pos, .n_out = n_out, .run = &e->target.base };
+	struct batch b = { .tok = tok, .n = n, .pos = pos, .n_out = n_out,
+			   .run = n_out ? &e->target.base : &e->target.prompt };
 
 	return run(e, e->target.kv, &b, err);
 }

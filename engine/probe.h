@@ -9,7 +9,7 @@
 #include "kernels/backend_draft.h"
 
 /* Runs tok[0..n-1] at pos in the engine's own cache; rows of logits for the last n_out of them, see
- * probe_row; NULL on error. */
+ * probe_row; NULL on error.  Without logits they are run as a prompt is. */
 const float *probe_look(struct engine *, const int *tok, int n, int pos, int n_out,
 			char err[ERR_MAX]);
 /* Row i of these, of engine->target.n_out logits, and its peaks. */

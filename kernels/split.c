@@ -384,6 +384,7 @@ const struct backend *backend_split(const struct backend *over)
 	table = (struct backend){
 		.name = over->name, .own_memory = over->own_memory,
 		.can_be_lost = over->can_be_lost, .groups = over->groups, .bus = over->bus,
+		.prunes = over->prunes,
 		.draft = over->draft ? &draft : NULL, .free = over->free, .used = over->used,
 		.plan = dev_plan, .open = dev_open, .close = dev_close, .kv_new = kv_new,
 		.kv_free = kv_free, .kv_bytes = kv_bytes, .kv_back = kv_back, .forward = forward,

@@ -42,6 +42,8 @@ usage() {
 	run 2 --cqil 3:x -p x && says "--cqil" && run 2 --cqil 0:9:9 -p x && says "1 to 8" &&
 	run 2 --cqil-draft 4:4:2 -p x && run 2 --cqil 0:4:2:-1 -p x && says "bypass" &&
 	run 1 $tiny --cqil 1:9:2 -p x && says "no layers 1 to 8" && ! says "--help" &&
+	run 2 --dip 1.5 -p x && says "--dip" && run 2 --dip-draft x -p x && says "--dip" &&
+	run 2 --dip .5:odd -p x && says ":even" && run 2 --dip-score best -p x &&
 	run 2 --chat-template magic -p x && says "magic" &&
 	run 2 eval && run 2 bench -p x && run 2 hello && [ ! -s "$work/out" ]
 }

@@ -114,6 +114,31 @@ static void test_groups(void **state)
 	talk_close(&t);
 }
 
+/* Likewise MLPs that read a part of their columns. */
+static void test_pruning(void **state)
+{
+	(void)state;
+	opts.strategy = "ngram";
+	opts.predict = 4;
+	begin();
+	ask_long();
+	assert_record("ngram", true);
+	assert_prints("/set dip .5", "dip is now .5\n");
+	assert_prints("/set dip-score weighted", "dip-score is now weighted\n");
+	assert_prints("/set dip-prompt on", "dip-prompt is now on\n");
+	run("/continue");
+	assert_record("ngram", false);
+	assert_prints("/show model", "dip                .5 weighted with prompts\n");
+	assert_prints("/strategy", "approximate");
+	assert_refused("/set dip 2", "--dip");
+	assert_prints("/show model", "dip                .5 weighted with prompts\n");
+	run("/set dip off");
+	ask_long();
+	assert_record("ngram", true);
+	assert_prints("/show model", "dip                off\n");
+	talk_close(&t);
+}
+
 /* The key comes while the answer is being written, if this thread is awake in time: on a busy
  * machine that takes tries. */
 static void test_in_mid_answer(void **state)
@@ -280,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_all_that_helped, set_up),
 		cmocka_unit_test_setup(test_groups, set_up),
+		cmocka_unit_test_setup(test_pruning, set_up),
 		cmocka_unit_test_setup(test_in_mid_answer, set_up),
 		cmocka_unit_test_setup(test_saved, set_up),
 		cmocka_unit_test_setup(test_files, set_up),

@@ -6,6 +6,7 @@
 #include "base/machine.h"
 #include "base/text.h"
 #include "engine/grouping.h"
+#include "engine/pruning.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +82,10 @@ static void describe(const struct bench *b, FILE *f)
 		text_row(f, "cqil", grouping_text(&b->e->group, line), b->opt->csv);
 	if (b->e->drafts_apart)
 		text_row(f, "cqil-draft", grouping_text(&b->e->draft_group, line), b->opt->csv);
+	if (strcmp(pruning_text(&b->e->dip, line), "off") != 0)
+		text_row(f, "dip", line, b->opt->csv);
+	if (b->e->dip_apart)
+		text_row(f, "dip-draft", pruning_text(&b->e->draft_dip, line), b->opt->csv);
 }
 
 static void report_csv(const struct bench *b, FILE *f)

@@ -137,6 +137,21 @@ _(TEXT, cqil_draft, "cqil-draft", "", "", "S:E:P:D|auto|off", "", 0, 0, IN_CHAT 
 _(CHOICE, cqil_form, "cqil-form", "", "", "paper|released", "paper", 0, 0, \
 	IN_CHAT | IN_EVAL | IN_BENCH, STRATEGY, \
 	"cqil: released counts bypassed attention twice, as the authors' code does") \
+_(TEXT, dip, "dip", "", "", "RHO|off", "off", 0, 0, \
+	IN_CHAT | IN_EVAL | IN_BENCH | LIVE | OF_MODEL, STRATEGY, \
+	"MLPs read the part RHO (0 to 1) of their columns, those that a token's own activations " \
+	"make count: another model, near to the one asked for (for comparison RHO:even takes " \
+	"the same part of all matrices, RHO:hidden leaves out columns of the last only)") \
+_(CHOICE, dip_score, "dip-score", "", "", "magnitude|weighted", "magnitude", 0, 0, \
+	IN_CHAT | IN_EVAL | IN_BENCH | LIVE | OF_MODEL, STRATEGY, \
+	"dip: what counts, an activation or that times the norm of its column") \
+_(BOOL, dip_prompt, "dip-prompt", "", "", "", "", 0, 0, \
+	IN_CHAT | IN_EVAL | IN_BENCH | LIVE | OF_MODEL, STRATEGY, \
+	"dip: for what is read too, not only for what is written (eval: the first half of a " \
+	"chunk is read)") \
+_(TEXT, dip_draft, "dip-draft", "", "", "RHO|off", "", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
+	"the same in the drafts that the model makes itself (self, s3d), which stay exact " \
+	"(default: as in dip)") \
 _(FILE, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
 _(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \

@@ -16,6 +16,8 @@ struct engine_opt setup_engine(const struct options *o)
 	return (struct engine_opt){
 		.backend = backend(o), .n_ctx = o->ctx, .self_skip = o->self_skip,
 		.cqil = o->cqil, .cqil_draft = o->cqil_draft,
+		.dip = { o->dip, !strcmp(o->dip_score, "weighted"), o->dip_prompt },
+		.dip_draft = o->dip_draft,
 		.cqil_released = !strcmp(o->cqil_form, "released"),
 		.force = o->force,
 		.limit_layers = o->gpu_layers >= 0, .gpu_layers = o->gpu_layers,

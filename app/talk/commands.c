@@ -70,6 +70,7 @@ static int strategy(struct talk *t, const char *arg, FILE *out, char err[ERR_MAX
 	}
 	for (const struct strategy *const *s = strategies; *s; s++) {
 		bool exact = !strcmp(t->ready ? t->info.cqil : t->opt.cqil, "off") &&
+			     !strcmp(t->ready ? t->info.dip : t->opt.dip, "off") &&
 			     strategy_exact_with(*s, isinf(t->opt.rollback),
 						 t->opt.auto_approximate);
 

@@ -186,6 +186,7 @@ static void show_model(const struct talk *t, FILE *out)
 		fprintf(out, " (layers %d..%d are by the CPU and run apart from their group)",
 			i->host_layers - i->apart, i->host_layers - 1);
 	fputc('\n', out);
+	fprintf(out, "%-18s %s\n", "dip", t->ready ? i->dip : "-");
 	fprintf(out, "%-18s %s\n", "device", t->ready ? i->device : "-");
 	if (t->ready && *i->no_cuda)
 		fprintf(out, "%-18s - (%s)\n", "cuda", i->no_cuda);

@@ -5,6 +5,7 @@
 #include "app/config/args.h"
 #include "base/file.h"
 #include "engine/grouping.h"
+#include "engine/pruning.h"
 #include "engine/frame/template.h"
 
 #include <errno.h>
@@ -232,6 +233,14 @@ static const char *groups(struct talk *t, const char *value, char err[ERR_MAX])
 	return keep_text(t, value, err);
 }
 
+/* Likewise a part of what MLPs read. */
+static const char *part(struct talk *t, const char *value, char err[ERR_MAX])
+{
+	struct pruning keep;
+
+	return pruning_parse(value, &keep, err) != 0 ? NULL : keep_text(t, value, err);
+}
+
 int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MAX])
 {
 	const struct option_row *r = args_setting(key, true, err);
@@ -240,6 +249,10 @@ int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MA
 	if (!r)
 		return -1;
 	if (r->offset == offsetof(struct options, cqil) && !(value = groups(t, value, err)))
+		return -1;
+	if (r->offset == offsetof(struct options, dip) && !(value = part(t, value, err)))
+		return -1;
+	if (r->offset == offsetof(struct options, dip_score) && !(value = keep_text(t, value, err)))
 		return -1;
 	if (r->offset == offsetof(struct options, chat_template) &&
 	    (t->busy || !(value = frame_name(value, err))))
@@ -354,12 +367,13 @@ void talk_stop(struct talk *t)
 	atomic_store(&t->worker->stop, true);
 }
 
-static void take_groups(struct talk *t, const char *still)
+/* A setting that could not be changed. */
+static void take_still(struct talk *t, const char **setting, const char *still)
 {
 	char err[ERR_MAX];
 	const char *kept = keep_text(t, still, err);
 
-	t->opt.cqil = kept ? kept : t->opt.cqil;
+	*setting = kept ? kept : *setting;
 }
 
 static void take_text(struct talk *t, const struct msg *m)
@@ -471,7 +485,10 @@ void talk_take(struct talk *t, const struct msg *m)
 		t->info = m->info;
 		break;
 	case MSG_CQIL:
-		take_groups(t, m->text);
+		take_still(t, &t->opt.cqil, m->text);
+		break;
+	case MSG_DIP:
+		take_still(t, &t->opt.dip, m->text);
 		break;
 	case MSG_ERROR:
 		take_error(t, m->error);

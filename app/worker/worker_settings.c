@@ -3,7 +3,9 @@
  *
  * Invariant: whatever changes here is told, and the seed stays. */
 #include "app/worker/worker_parts.h"
+#include "app/config/setup.h"
 #include "engine/grouping.h"
+#include "engine/pruning.h"
 #include "engine/engine.h"
 
 #include <math.h>
@@ -113,6 +115,7 @@ void worker_tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 		 e->tmpl ? template_name(e->tmpl) : "none");
 	grouping_text(&e->group, m.info.cqil);
 	m.info.apart = e->plan.by_cpu ? grouping_apart(&e->group, e->plan.host_layers) : 0;
+	pruning_text(&e->dip, m.info.dip);
 	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", engine_backend(e),
 		 engine_device(e));
 	snprintf(m.info.no_cuda, sizeof(m.info.no_cuda), "%.255s", e->be_err);
@@ -196,11 +199,26 @@ static void change_groups(struct worker *w, const char *before)
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 
+static void change_pruning(struct worker *w, const char *before)
+{
+	struct dip_opt dip = setup_engine(&w->opt).dip;
+	char err[ERR_MAX];
+
+	if (engine_prune(w->engine, &dip, err)) {
+		worker_error(w, err, ERROR_NOTE);
+		w->opt.dip = before;
+		msgq_put_text(&w->out, (struct msg){ .kind = MSG_DIP }, before, strlen(before));
+	}
+	worker_tell_loaded(w, MSG_SIDECAR, true);
+}
+
 /* A setting may make what is written exact, or end that. */
 static void change_settings(struct worker *w, const struct options *o)
 {
 	bool before, frame = strcmp(w->opt.chat_template, o->chat_template) != 0;
-	const char *cqil = w->opt.cqil;
+	const char *cqil = w->opt.cqil, *dip = w->opt.dip;
+	bool pruning = strcmp(dip, o->dip) != 0 || w->opt.dip_prompt != o->dip_prompt ||
+		       strcmp(w->opt.dip_score, o->dip_score) != 0;
 
 	w->opt = *o;
 	if (!w->engine)
@@ -211,6 +229,8 @@ static void change_settings(struct worker *w, const struct options *o)
 		change_frame(w);
 	if (strcmp(cqil, o->cqil) != 0)
 		change_groups(w, cqil);
+	if (pruning)
+		change_pruning(w, dip);
 	if (engine_exact(w->engine) != before)
 		msgq_put(&w->out, (struct msg){ .kind = MSG_EXACT, .exact = !before });
 }

@@ -10,6 +10,7 @@ int session_open(struct session *s, const struct backend *be, struct dev *dev,
 			       .n_rows = n_batch,
 			       .n_vocab = m->cfg.n_vocab, .n_out = m->cfg.n_out };
 	schedule_make(&s->base, m, &(struct plan){ .target = true });
+	s->prompt = s->base;
 	s->tok = mem_new((size_t)n_ctx + SESSION_SPARE, sizeof(*s->tok), err);
 	s->kv = s->tok ? be->kv_new(dev, n_ctx, err) : NULL;
 	if (s->kv)
@@ -26,18 +27,19 @@ void session_close(struct session *s)
 	*s = (struct session){ 0 };
 }
 
-int session_group(struct session *s, const struct model *m, const struct grouping *g, int n,
-		  char err[ERR_MAX])
+int session_target(struct session *s, const struct model *m, const struct plan *text,
+		   const struct plan *prompt, int n, char err[ERR_MAX])
 {
-	struct schedule base;
+	struct schedule base, before = s->prompt;
 	int rows;
 
-	schedule_make(&base, m, &(struct plan){ .target = true, .group = *g });
+	schedule_make(&base, m, text);
 	rows = schedule_rows(&base, s->n_rows);
 	if (rows < n)
 		return fail(err, "groups of %d layers leave room for %d rows in a pass, which may "
 			    "have %d", base.n_group, rows, n);
-	if (base.id != s->base.id)
+	schedule_make(&s->prompt, m, prompt);
+	if (base.id != s->base.id || before.id != s->prompt.id)
 		s->n_kv = 0;
 	s->base = base;
 	s->n_batch = rows;
@@ -102,7 +104,7 @@ int session_prefill(struct session *s, char err[ERR_MAX])
 		return 0;
 	if (s->halt)
 		s->halt->seen = false;
-	if (!run(s, &s->base, n, 0, err))
+	if (!run(s, &s->prompt, n, 0, err))
 		return -1;
 	if (s->halt && s->halt->seen) {
 		reach(s);
@@ -124,6 +126,8 @@ static int catch_up(struct session *s, char err[ERR_MAX])
 
 const float *session_extend(struct session *s, const int *draft, int k, char err[ERR_MAX])
 {
+	/* What is left of a prompt goes into the same pass where that is the same. */
+	int alone = s->prompt.id == s->base.id ? s->n_batch : 1;
 	const float *logits;
 
 	if (k > SESSION_SPARE || k >= s->n_batch || s->n + k > s->n_ctx) {
@@ -131,7 +135,7 @@ const float *session_extend(struct session *s, const int *draft, int k, char err
 		     s->n_ctx);
 		return NULL;
 	}
-	while (s->n - s->n_kv + k > s->n_batch)         /* what is left goes into one pass */
+	while (s->n - s->n_kv > alone || s->n - s->n_kv + k > s->n_batch)
 		if (session_prefill(s, err) < 0)
 			return NULL;
 	if (k)

@@ -16,6 +16,7 @@ struct session {
 	struct kv *kv;
 	struct schedule base;   /* the target, as its user wants it: what all of the text went
 				 * through that is not a draft */
+	struct schedule prompt; /* of tokens that are given, but the pending one; or as base */
 	int *tok;               /* (n_ctx + SESSION_SPARE) */
 	int n, n_kv, n_ctx;
 	int n_batch;            /* rows of a pass under `base` */
@@ -31,10 +32,10 @@ struct session {
 int session_open(struct session *, const struct backend *, struct dev *,
 		 const struct model *, int n_ctx, int n_batch, char err[ERR_MAX]);
 void session_close(struct session *);
-/* Another target: from now on layers run in such groups (none: the model itself).  What another one
- * wrote into the cache is written again.  -1: then a pass would have room for fewer than n rows. */
-int session_group(struct session *, const struct model *, const struct grouping *, int n,
-		  char err[ERR_MAX]);
+/* Another target, for what is written and what is read, of the same groups.  What another one wrote
+ * into the cache is written again.  -1: then a pass would have room for fewer than n rows. */
+int session_target(struct session *, const struct model *, const struct plan *text,
+		   const struct plan *prompt, int n, char err[ERR_MAX]);
 /* The timeline becomes tok[0..n-1] (n >= 1); the common prefix stays in the cache.  No forward. */
 int session_set(struct session *, const int *tok, int n, char err[ERR_MAX]);
 /* Rollback: lengths only (but see kv_back: of a long way back the cache keeps nothing). */

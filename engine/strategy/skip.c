@@ -147,6 +147,7 @@ void skip_use(const struct skip *k, struct skip_set *set, const struct plan *p)
 {
 	set->plan = *p;
 	set->plan.group = k->group;
+	set->plan.prune = k->prune;
 	schedule_make(&set->run, k->model, &set->plan);
 }
 

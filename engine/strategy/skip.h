@@ -20,6 +20,7 @@ struct skip {
 	struct skip_set now;            /* in force */
 	const struct model *model;
 	struct grouping group;          /* in which layers draft that are not left out */
+	struct pruning prune;           /* of their MLPs */
 	int n_layers;
 	double attn, mlp, rest;         /* bytes of a layer's sub-layers; what every pass reads */
 	bool search;                    /* plan may be replaced by a better one */

@@ -402,6 +402,7 @@ static const struct backend_draft draft = {
 const struct backend backend_cpu = {
 	.name = "cpu",
 	.groups = true,
+	.prunes = true,
 	.draft = &draft,
 	.free = machine_free,
 	.used = machine_taken,

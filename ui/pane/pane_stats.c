@@ -58,10 +58,15 @@ static void exactness(const struct stats_view *v, char *out)
 	snprintf(out, FIGURE_TEXT, "%s", !*helpers(v) ? "-" : exact(v) ? "exact" : "approximate");
 }
 
-/* Stands there only where layers run in groups. */
+/* These stand there only where layers run in groups, or MLPs read a part. */
 static void cqil(const struct stats_view *v, char *out)
 {
 	snprintf(out, FIGURE_TEXT, "%s", v->cqil);
+}
+
+static void dip(const struct stats_view *v, char *out)
+{
+	snprintf(out, FIGURE_TEXT, "%s", v->dip);
 }
 
 static void positions(const struct stats_view *v, char *out)
@@ -166,7 +171,8 @@ static const struct {
 } rows[] = {
 	{ "tokens/s", now, 0 }, { "", NULL, 6 }, { "", NULL, 12 }, { "average", average, 2 },
 	{ "first token", first, 8 }, { "prompt/s", prompt, 18 }, { "strategy", strategy, 1 },
-	{ "output", exactness, 3 }, { "cqil", cqil, 3 }, { "accepted", acceptance, 4 },
+	{ "output", exactness, 3 }, { "cqil", cqil, 3 }, { "dip", dip, 3 },
+	{ "accepted", acceptance, 4 },
 	{ "tokens/round", per_round, 7 }, { "by position", positions, 9 },
 	{ "dr/ver/choose", shares, 10 }, { "plain tokens/s", plain_rate, 17 },
 	{ "speed-up", speedup, 5 }, { "", slower, 5 },
@@ -211,7 +217,9 @@ static const char *label(int i, const struct stats_view *v)
 
 static bool is_there(int i, const struct stats_view *v)
 {
-	return rows[i].value == slower ? v->s.slower : rows[i].value != cqil || *v->cqil;
+	if (rows[i].value == cqil || rows[i].value == dip)
+		return rows[i].value == cqil ? *v->cqil : *v->dip;
+	return rows[i].value != slower || v->s.slower;
 }
 
 /* The largest keep number for which the rows fit. */
@@ -235,7 +243,7 @@ static enum role role_of(void (*value)(const struct stats_view *, char *),
 {
 	if (value == slower)
 		return ROLE_NOTICE;
-	if (value == cqil)
+	if (value == cqil || value == dip)
 		return ROLE_APPROXIMATE;
 	if (value == exactness && *helpers(v) && !exact(v))
 		return ROLE_APPROXIMATE;
