@@ -136,7 +136,7 @@ struct engine_memory {          /* bytes that are taken where it computes */
 struct engine_memory engine_memory(const struct engine *);
 /* What the process takes of a device's own memory now; 0: unknown, or it has none. */
 size_t engine_used(const struct engine *);
-/* Bytes of weights that a pass for one token reads, in the file's types. */
+/* Bytes of weights that a pass for one token needs, in the file's types; see struct op. */
 size_t engine_token_bytes(const struct engine *);
 /* err, of a pass that failed, with the backend's name before it and what to do behind it; -1. */
 int engine_fail(const struct engine *, const char *then, char err[ERR_MAX]);

@@ -177,7 +177,7 @@ json() {
 	keys='tokens_per_second first_token_seconds prompt_tokens prompt_tokens_per_second strategy
 		exact slower_than_plain acceptance tokens_per_round by_position drafting verifying
 		choosing context_used context_size seed rounds drafted tested
-		accepted model memory ended_by'
+		accepted model memory ended_by dip token_weights'
 	run 0 $tiny -s 3 -n 30 --temp 2 --json -p hello && [ ! -s "$work/err" ] &&
 	[ "$(wc -l <"$work/out")" -eq 1 ] && [ -z "$(LC_ALL=C tr -d '\n -~' <"$work/out")" ] &&
 	python3 - "$work/out" $keys <<-'PY' || return 1
@@ -187,9 +187,11 @@ json() {
 		assert o["text"] and o["tokens"] == 30 and o["seed"] == 3
 		assert o["ended_by"] == "limit"
 		assert o["acceptance"] is None and o["exact"] is True and o["tokens_per_second"] > 0
-		assert o["slower_than_plain"] is False
+		assert o["slower_than_plain"] is False and o["dip"] is None
 		assert "error" not in o
 	PY
+	run 0 $tiny -n 9 --dip .5 --json -p hello && python3 -c 'import json, sys
+o = json.load(open(sys.argv[1])); assert o["dip"] == ".5" and o["exact"] is False' "$work/out" &&
 	run 0 $tiny -n 400 --strategy ngram --temp 0 --json -p hello &&
 	python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); assert o["tested"] > 0 and \
 		abs(o["acceptance"] - o["accepted"] / o["tested"]) < 1e-5' "$work/out" &&

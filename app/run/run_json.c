@@ -97,6 +97,8 @@ static void put_answer(json_t *j, const struct talk *t, enum msg_reason why)
 	put_text(j, "strategy", s->strategy);
 	json_object_set_new(j, "exact", *s->strategy ? json_boolean(s->exact) : json_null());
 	json_object_set_new(j, "slower_than_plain", any ? json_boolean(s->slower) : json_null());
+	put_text(j, "dip", t->ready && strcmp(t->info.dip, "off") != 0 ? t->info.dip : NULL);
+	put_count(j, "token_weights", t->ready, (long long)t->info.token_weights);
 	put_count(j, "seed", true, t->seed);
 	put_figures(j, s, FIGURE_TOKENS, FIGURE_PER_ROUND);
 	json_object_set_new(j, "by_position", by_position(s));

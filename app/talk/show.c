@@ -187,6 +187,7 @@ static void show_model(const struct talk *t, FILE *out)
 			i->host_layers - i->apart, i->host_layers - 1);
 	fputc('\n', out);
 	fprintf(out, "%-18s %s\n", "dip", t->ready ? i->dip : "-");
+	number(out, "weights/token", t->ready, "%.1f MB", (double)i->token_weights / 1e6);
 	fprintf(out, "%-18s %s\n", "device", t->ready ? i->device : "-");
 	if (t->ready && *i->no_cuda)
 		fprintf(out, "%-18s - (%s)\n", "cuda", i->no_cuda);

@@ -53,6 +53,7 @@ enum { MSG_PLAN_TEXT = 320 };    /* MSG_PLAN as one line, see command_plan */
 
 struct model_info {
 	bool again;             /* the same model, after a device failed */
+	size_t token_weights;   /* bytes of weights that one token needs */
 	int ctx_size, ctx_train;
 	char arch[32], frame[32], device[96];
 	char cqil[48];          /* groups of layers, as the option has it */

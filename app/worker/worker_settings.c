@@ -97,6 +97,7 @@ void worker_tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 
 	m.info.again = again;
 	m.info.ctx_size = e->target.n_ctx;
+	m.info.token_weights = engine_token_bytes(e);
 	m.info.ctx_train = e->model->cfg.n_ctx_train;
 	m.info.load_s = e->load_s;
 	m.info.weights = mem.weights;
