@@ -76,6 +76,7 @@ struct backend_opt {
 	 * first ones: a cpu device has only these, and no output, a cuda device only the others. */
 	int host_layers;
 	bool split;
+	bool columns;           /* cpu: MLPs begin as with lay */
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
 	void *progress_ctx;
 	/* Is shown what each stage left, n rows of width, before the next but one begins: tests
@@ -131,6 +132,9 @@ struct backend {
 	void (*close)(struct dev *);
 	struct kv *(*kv_new)(struct dev *, int n_ctx, char err[ERR_MAX]);
 	void (*kv_free)(struct kv *);
+	/* Lays the matrices of MLPs out by columns, of which a pass reads those that it needs, or
+	 * by rows again, in place and without a trace in logits.  NULL: they lie as they lie. */
+	void (*lay)(struct dev *, bool columns);
 	size_t (*kv_bytes)(const struct kv *);
 	/* The first position, beside 0, that a pass may begin at now: a cache forgets what is far
 	 * behind where layers see a window only.  0: any. */

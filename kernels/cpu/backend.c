@@ -32,6 +32,14 @@ static float *load_biases(const struct layer *l, char err[ERR_MAX])
 	return f;
 }
 
+/* How matrix i of a layer lies when it is loaded. */
+static enum lie lie_of(const struct dev *d, int i)
+{
+	bool mlp = i == MAT_GATE || i == MAT_UP || i == MAT_DOWN;
+
+	return d->columns && mlp ? BY_COLUMNS : BY_UNITS;
+}
+
 /* Bytes of the matrices that are packed, or of those that stay in the mapped file. */
 static size_t weight_bytes(const struct dev *d, bool packed)
 {
@@ -42,7 +50,8 @@ static size_t weight_bytes(const struct dev *d, bool packed)
 		const struct gguf_tensor *t = i < 0 ? m->output :
 			m->layer[i / LAYER_MATS].mat[i % LAYER_MATS];
 
-		sum += packed ? mat_packed(d, t) : mat_packs(d, t) ? 0 : t->bytes;
+		sum += packed ? mat_packed(d, t, i < 0 ? BY_UNITS : lie_of(d, i % LAYER_MATS)) :
+		       mat_packs(d, t) ? 0 : t->bytes;
 	}
 	return sum;
 }
@@ -53,7 +62,7 @@ static int load_layer(struct dev *d, int l, uint8_t **at, char err[ERR_MAX])
 	struct cpu_layer *to = &d->layer[l];
 
 	for (int i = 0; i < LAYER_MATS; i++)
-		mat_load(d, &to->mat[i], from->mat[i], d->model->file, at);
+		mat_load(d, &to->mat[i], from->mat[i], d->model->file, lie_of(d, i), at);
 	for (int i = 0; i < STAGES; i++) {
 		struct stage_mats w = stage_mats((enum stage)i);
 
@@ -87,7 +96,7 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 			opt->progress(opt->progress_ctx, (l + 1.0) / (d->n_layers + 1.0));
 	}
 	if (!d->split)
-		mat_load(d, &d->output, m->output, m->file, &at);
+		mat_load(d, &d->output, m->output, m->file, BY_UNITS, &at);
 	gguf_drop_all(m->file);
 	d->norm = load_floats(m->norm, err);
 	if (opt->progress)
@@ -223,6 +232,7 @@ static int dev_set(struct dev *d, const struct model *m, const struct backend_op
 		return -1;
 	d->n_threads = opt->share ? pool_size(opt->share->pool) :
 		       opt->n_threads > 0 ? opt->n_threads : machine_cores();
+	d->columns = opt->columns;
 	d->floats = opt->kernels && !strcmp(opt->kernels, "float");
 	d->watch = opt->watch;
 	d->watch_ctx = opt->watch_ctx;
@@ -378,6 +388,21 @@ size_t kv_row_bytes(const struct kv *kv)
 	return (kv_bytes(kv) - kept_bytes(kv)) * (size_t)c->n_kv_heads / kv->head.rings.all;
 }
 
+/* From the file again: a matrix has the room that it was loaded with. */
+static void dev_lay(struct dev *d, bool columns)
+{
+	static const enum layer_mat mlp[] = { MAT_GATE, MAT_UP, MAT_DOWN };
+
+	for (int l = 0; l < d->n_layers; l++)
+		for (int i = 0; i < 3; i++) {
+			const struct gguf_tensor *t = d->model->layer[l].mat[mlp[i]];
+
+			mat_lay(d, &d->layer[l].mat[mlp[i]], t, d->model->file,
+				columns ? BY_COLUMNS : BY_UNITS,
+				mat_packed(d, t, lie_of(d, (int)mlp[i])));
+		}
+}
+
 static const char *dev_error(const struct dev *d)
 {
 	return d->err;
@@ -409,6 +434,7 @@ const struct backend backend_cpu = {
 	.plan = dev_plan,
 	.open = dev_open,
 	.close = dev_close,
+	.lay = dev_lay,
 	.kv_new = kv_new,
 	.kv_free = kv_free,
 	.kv_bytes = kv_bytes,

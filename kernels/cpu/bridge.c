@@ -77,13 +77,13 @@ static void bridge_close(struct dev *d)
 
 static size_t all_packed(const struct dev *d, const struct bridge *g)
 {
-	size_t sum = mat_packed(d, g->weight);
+	size_t sum = mat_packed(d, g->weight, BY_UNITS);
 
 	for (int l = g->s; g->adapt && l < d->model->cfg.n_layers; l++)
 		for (int i = 0; i < ADAPTS; i++)
 			if (g->adapt[l][i].down)
-				sum += mat_packed(d, g->adapt[l][i].down) +
-				       mat_packed(d, g->adapt[l][i].up);
+				sum += mat_packed(d, g->adapt[l][i].down, BY_UNITS) +
+				       mat_packed(d, g->adapt[l][i].up, BY_UNITS);
 	return sum;
 }
 
@@ -94,7 +94,7 @@ static size_t vocab_bytes(const struct dev *d, const struct bridge *g)
 
 	t.dim[1] = g->n_vocab;
 	t.bytes = t.bytes / (size_t)d->model->output->dim[1] * (size_t)g->n_vocab;
-	return !g->vocab ? 0 : mat_packs(d, &t) ? mat_packed(d, &t) : t.bytes;
+	return !g->vocab ? 0 : mat_packs(d, &t) ? mat_packed(d, &t, BY_UNITS) : t.bytes;
 }
 
 enum { DROP_EACH = 4 * UNIT };
@@ -134,15 +134,15 @@ static int load_all(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 	struct crossing *x = &d->cross;
 	uint8_t *at = x->arena;
 
-	mat_load(d, &x->weight, g->weight, NULL, &at);
+	mat_load(d, &x->weight, g->weight, NULL, BY_UNITS, &at);
 	for (int l = g->s; g->adapt && l < d->model->cfg.n_layers; l++)
 		for (int i = 0; i < ADAPTS; i++) {
 			const struct adapter *a = &g->adapt[l][i];
 
 			if (!a->down)
 				continue;
-			mat_load(d, &x->adapt[l][i].down, a->down, NULL, &at);
-			mat_load(d, &x->adapt[l][i].up, a->up, NULL, &at);
+			mat_load(d, &x->adapt[l][i].down, a->down, NULL, BY_UNITS, &at);
+			mat_load(d, &x->adapt[l][i].up, a->up, NULL, BY_UNITS, &at);
 		}
 	return g->vocab ? load_vocab(d, g, at, err) : 0;
 }

@@ -43,6 +43,7 @@ struct dev {
 	struct pool *pool;
 	bool owns_pool;         /* false: another device's, which outlives this one */
 	bool floats;            /* every matrix by the float kernel */
+	bool columns;           /* there is room for MLPs by columns */
 	int n_layers;           /* that it has, the first ones */
 	bool split;             /* and no output: others compute the rest */
 	int n_threads, n_batch, n_out, n_back;

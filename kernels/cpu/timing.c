@@ -30,6 +30,20 @@ static size_t mat_bytes(const struct mat *m)
 	return quant_bytes(quant_info(m->type), m->cols) * (size_t)m->rows;
 }
 
+/* Of a matrix of a layer: by columns only those that its rows need are read, of which no two may be
+ * the same. */
+static size_t layer_mat_bytes(const struct step *s, const struct op *op, const struct mat *m,
+			      enum stage stage)
+{
+	int keep = stage == STAGE_GATE_UP ? op->keep_in :
+		   stage == STAGE_DOWN ? op->keep_hidden : 0;
+	size_t column = (size_t)m->rows * (size_t)type_facts(m->type).bits / 8;
+
+	if (!m->slabs || !keep || keep * s->n >= m->cols)
+		return mat_bytes(m);
+	return mat_bytes(m) - column * (size_t)(m->cols - keep * s->n);
+}
+
 /* Bytes of the cache that a layer's attention reads. */
 static size_t cache_bytes(const void *ctx, int layer)
 {
@@ -58,7 +72,7 @@ static size_t weight_bytes(const void *ctx, const struct op *op, int layer, enum
 	if (op->part == OP_OUTPUT)
 		return mat_bytes(step_output(s));
 	for (int i = w.first; i < w.first + w.n; i++)
-		bytes += mat_bytes(&d->layer[layer].mat[i]);
+		bytes += layer_mat_bytes(s, op, &d->layer[layer].mat[i], stage);
 	for (int i = 0; i < ADAPTS; i++) {
 		const struct cpu_adapter *a = adapter_of(d, op, layer, (enum adapt)i);
 
