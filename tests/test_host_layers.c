@@ -238,14 +238,18 @@ static void test_no_text(void **state)
 	fwrite("s3dchat host-layers 1\n\0\n", 1, 24, f);
 	fclose(f);
 	assert_true(by_cpu(&o) && fake.measured == 1 && lines() == 2);
+	f = fopen(file, "ab");          /* behind what is good and of this model */
+	fwrite("\0\n", 1, 2, f);
+	fclose(f);
+	assert_true(by_cpu(&o) && fake.measured == 2 && lines() == 2);
 	f = fopen(file, "ab");
 	for (int i = 0; i < 2000; i++)
 		fprintf(f, "%s 1 auto 6100 18000 2026-11-30 A\n", HASH);
 	fclose(f);
-	assert_true(by_cpu(&o) && fake.measured == 2 && lines() == 2);
+	assert_true(by_cpu(&o) && fake.measured == 3 && lines() == 2);
 	remove(file);
 	o.host_file = "build/there-is-no-such-folder/file";
-	assert_true(by_cpu(&o) && fake.measured == 3);
+	assert_true(by_cpu(&o) && fake.measured == 4);
 	assert_non_null(strstr(note, "not kept"));
 }
 
