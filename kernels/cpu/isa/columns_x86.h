@@ -134,6 +134,8 @@ INLINE void planes(enum quant_type k, const struct half *h, int first, int part,
 	size_t high = h->high + (size_t)(part * PART_ROWS);
 	bytes v[4], upper[2];
 
+	for (int i = 0; i < 4; i++)     /* what the next slab takes, into the first cache */
+		__builtin_prefetch(run[i] + low + 64);
 	interleave(run, low, v);
 	if (bits_of(k) == 8)
 		interleave(run, low + 64, w + 4);
