@@ -13,7 +13,7 @@ int grouping_parse(const char *spec, int n_layers, struct grouping *, char err[E
 int grouping_check(const char *spec, int n_layers, char err[ERR_MAX]);
 /* As grouping_parse takes it; returns text. */
 const char *grouping_text(const struct grouping *, char text[GROUPING_TEXT]);
-/* Layers of a group that lie before layer `at`, where others of it do not: two devices that are cut
+/* Layers of a group with bypass before layer `at`, where others of it are not: two devices cut
  * there run it as two groups.  0: there is no such group. */
 int grouping_apart(const struct grouping *, int at);
 /* Those that an engine begins with, whose target is open, and its drafts'. */

@@ -52,5 +52,7 @@ const char *grouping_text(const struct grouping *g, char text[GROUPING_TEXT])
 
 int grouping_apart(const struct grouping *g, int at)
 {
-	return g->size > 1 && at > g->from && at < g->to ? (at - g->from) % g->size : 0;
+	bool inside = at > g->from && at < g->to;
+
+	return g->size > 1 && g->bypass && inside ? (at - g->from) % g->size : 0;
 }

@@ -44,6 +44,10 @@ struct batch {
 	 * this device; pos, and the cache that the call names, are not looked at. */
 	const struct lane *lanes;
 	struct halt *halt;      /* NULL: to the end, as backends may do in any case */
+	/* If the backend can wait: forward may return, with a pointer not to be read, before the
+	 * pass is done, and what it takes may change.  Till that is waited for, forward and wait
+	 * are all that may be called. */
+	bool ahead;
 };
 
 /* A row of n logits has behind it the largest of every PEAK of them, in order, which a backend
@@ -103,7 +107,8 @@ struct backend_stage {
 enum { BACKEND_STAGES_MAX = 8 };
 
 /* What a device that records passes and replays them did since the last look; of those that the cpu
- * began (split.h) how many, the bytes of rows handed over, and the time of both. */
+ * began (split.h) how many, the bytes of rows handed over, and the time of its part and of waiting
+ * for the other. */
 struct backend_counts {
 	long passes, replays, recorded, handed;
 	long launches;          /* kernels and copies in the passes that were replayed */
@@ -143,6 +148,9 @@ struct backend {
 	 * the next call; NULL on failure, and then error() has the text.  n_out == 0 returns a
 	 * pointer not to be read; a schedule that ends with OP_LEAVE its n rows of n_embd. */
 	const float *(*forward)(struct dev *, struct kv *, const struct batch *);
+	/* Until the last pass is done, as each forward does for the one before: what that one would
+	 * have returned.  NULL: forward always waits itself. */
+	const float *(*wait)(struct dev *);
 	const char *(*error)(const struct dev *);
 	struct backend_memory (*memory)(const struct dev *);
 	const char *(*describe)(const struct dev *);    /* "avx512, 2 threads" */

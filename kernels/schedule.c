@@ -146,7 +146,7 @@ static uint64_t make_id(const struct schedule *s)
 		h = mix(h, (uint64_t)op->part << 32 | (uint32_t)op->layer);
 		h = mix(h, (uint64_t)op->keep_from << 32 | (uint32_t)op->keep_to);
 		h = mix(h, (uint64_t)op->n_group << 32 | (uint32_t)op->bypass);
-		h = mix(h, (uint64_t)op->released << 1 | op->adapted);
+		h = mix(h, (uint64_t)op->apart << 2 | (uint64_t)op->released << 1 | op->adapted);
 		h = mix(h, (uint64_t)op->keep_in << 32 | (uint32_t)op->keep_hidden);
 	}
 	return h;
@@ -214,40 +214,116 @@ static void add_part(struct schedule *s, const struct op *op, int from, int to)
 	}
 }
 
-/* The operations that run before layer `at`, or the others. */
-static void take_side(struct schedule *s, const struct schedule *all, int at, bool before)
-{
-	for (int i = 1; i < all->n; i++) {
-		const struct op *op = &all->op[i];
-		int from = op->layer, to = from + op->n_group;
-		bool layers = op->part == OP_ATTN || op->part == OP_MLP;
+/* Of an operation from a layer on: those from..mid-1 are of one half, mid..to-1 of the other. */
+struct stretch {
+	int from, mid, to;
+	enum side side;
+};
 
-		if (layers && before && from < at)
-			add_part(s, op, from, to < at ? to : at);
-		else if (layers && !before && to > at)
-			add_part(s, op, from > at ? from : at, to);
-		else if (!layers && !before)
-			s->op[s->n++] = *op;
-	}
+static enum side side_of(const uint64_t *host, int layer)
+{
+	return plan_has(host, layer) ? SIDE_HOST : SIDE_OTHER;
 }
 
-int schedule_cut(const struct schedule *s, int at, struct schedule *first, struct schedule *rest,
-		 char err[ERR_MAX])
+static struct stretch stretch_of(const struct op *op, const uint64_t *host, int from)
+{
+	int end = op->layer + op->n_group;
+	struct stretch t = { from, from, from, SIDE_HOST };
+
+	if (op->part != OP_ATTN && op->part != OP_MLP) {
+		t.side = op->part == OP_EMBED ? SIDE_HOST : SIDE_OTHER;
+		t.mid = t.to = end;
+		return t;
+	}
+	t.side = side_of(host, from);
+	while (t.mid < end && side_of(host, t.mid) == t.side)
+		t.mid++;
+	t.to = t.mid;
+	while (!op->bypass && t.to < end && side_of(host, t.to) != t.side)
+		t.to++;
+	return t;
+}
+
+static struct stretch stretch_at(const struct schedule *s, const uint64_t *host,
+				 const struct leg_at *at)
+{
+	const struct op *op = &s->op[at->op];
+
+	return stretch_of(op, host, at->layer > op->layer ? at->layer : op->layer);
+}
+
+/* What is there goes into the leg: of a group attention, and the MLPs that come next. */
+static void take_stretch(struct leg *leg, const struct schedule *s, struct leg_at *at,
+			 const struct stretch *t)
+{
+	const struct op *op = &s->op[at->op];
+	int n = op->n_group > 1 ? 2 : 1, last = op->layer + op->n_group;
+
+	for (int i = 0; i < n; i++, op++) {
+		add_part(&leg->run[t->side], op, t->from, t->mid);
+		if (t->mid < t->to)
+			add_part(&leg->run[!t->side], op, t->mid, t->to);
+	}
+	at->op += t->to == last ? n : 0;
+	at->layer = t->to == last ? 0 : t->to;
+}
+
+static void leg_begin(struct schedule *run, const struct schedule *s, const struct leg_at *at)
+{
+	run->whole = false;
+	run->norms = s->norms;
+	run->bridge = NULL;
+	run->n_group = 1;
+	run->n = 0;
+	if (s->op[at->op].part != OP_EMBED)
+		add(run, OP_ENTER, -1);
+}
+
+static void leg_end(struct schedule *run, const struct schedule *s, bool apart)
+{
+	for (int i = 0; i < run->n; i++) {
+		run->op[i].apart = apart && run->op[i].layer >= 0;
+		if (run->op[i].part == OP_BRIDGE)
+			run->bridge = s->bridge;
+	}
+	if (run->op[run->n - 1].part != OP_OUTPUT)
+		add(run, OP_LEAVE, -1);
+	finish(run);
+}
+
+static int leg_check(const struct schedule *s, const uint64_t *host, char err[ERR_MAX])
 {
 	if (s->n < 1)
 		return fail(err, "forward of a schedule without operations");
-	if (s->bridge && s->bridge->s < at)
-		return fail(err, "a bridge to layer %d: it and the layers before it are to be on "
-			    "one device, and the first has %d", s->bridge->s, at);
-	*first = (struct schedule){ .norms = s->norms, .n_group = 1 };
-	*rest = (struct schedule){ .norms = s->norms, .bridge = s->bridge, .n_group = 1 };
-	first->op[first->n++] = s->op[0];
-	take_side(first, s, at, true);
-	add(first, OP_LEAVE, -1);
-	add(rest, OP_ENTER, -1);
-	take_side(rest, s, at, false);
-	finish(first);
-	finish(rest);
+	for (int l = s->bridge ? s->bridge->s : MODEL_MAX_LAYERS; l < MODEL_MAX_LAYERS; l++)
+		if (plan_has(host, l))
+			return fail(err, "a bridge to layer %d: it and the layers behind it are to "
+				    "be on one device, and %d is the cpu's", s->bridge->s, l);
+	return 0;
+}
+
+int schedule_leg(const struct schedule *s, const uint64_t *host, struct leg_at *at,
+		 struct leg *leg, char err[ERR_MAX])
+{
+	struct stretch t, next;
+	bool both;
+
+	if (!at->op && leg_check(s, host, err) != 0)
+		return -1;
+	next = t = stretch_at(s, host, at);
+	both = t.mid < t.to;
+	for (int i = 0; i < SIDES; i++) {
+		leg->on[i] = both || i == (int)t.side;
+		leg_begin(&leg->run[i], s, at);
+	}
+	do {
+		take_stretch(leg, s, at, &next);
+		if (at->op < s->n)
+			next = stretch_at(s, host, at);
+	} while (!both && at->op < s->n && next.side == t.side && next.mid == next.to);
+	for (int i = 0; i < SIDES; i++)
+		if (leg->on[i])
+			leg_end(&leg->run[i], s, both && i == SIDE_HOST);
 	return 0;
 }
 

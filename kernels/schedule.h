@@ -45,6 +45,9 @@ struct op {
 	 * norms where rows are made.  A bridge and the embedding read no normed rows. */
 	struct norm_at in, out;
 	bool adapted;           /* the bridge's adapters of this layer act */
+	/* The rest of its group is another device's: the residual stream is left without what
+	 * entered, so that it is what these layers add. */
+	bool apart;
 	/* Of weights in the file that it needs, adapters and bridge too: of pruned matrices the
 	 * codes of the columns that act, and all scales. */
 	size_t bytes;
@@ -68,10 +71,22 @@ struct schedule {
 
 void schedule_make(struct schedule *, const struct model *, const struct plan *);
 size_t schedule_bytes(const struct schedule *);         /* all that a pass with outputs reads */
-/* For two devices: what runs of it before layer `at`, which ends with OP_LEAVE, and the rest, which
- * begins with OP_ENTER.  A group that lies across ends there, and what is left of it is another.
- * -1: it crosses a bridge that ends before, or is empty; err says which. */
-int schedule_cut(const struct schedule *, int at, struct schedule *first, struct schedule *rest,
+/* A pass that two devices share, each of which has some of the layers: it goes in legs, of one, or
+ * of both at once, where a group without bypass has layers of both.  A leg begins with OP_EMBED, or
+ * OP_ENTER for the rows that the one before left; it ends with OP_OUTPUT, or OP_LEAVE.  Of both the
+ * rows go to both, and the host's are then added to the other's.  Any other group that has layers
+ * of both ends where they meet, and what is left of it is another. */
+enum side { SIDE_HOST, SIDE_OTHER, SIDES };
+struct leg {
+	bool on[SIDES];        /* whose it is */
+	struct schedule run[SIDES];
+};
+struct leg_at {         /* how far a pass has come: {0}: not begun */
+	int op, layer;
+};
+/* The next one, when host has a bit for each layer of the host, which embeds tokens; the other
+ * makes logits.  -1: it crosses a bridge to layers of both, or is empty; err says which. */
+int schedule_leg(const struct schedule *, const uint64_t *host, struct leg_at *, struct leg *,
 		 char err[ERR_MAX]);
 /* Rows that a pass may have where n_batch are room for one layer: those of a group's layers lie
  * behind each other, each layer's from a multiple of 8 on.  0: none at all. */

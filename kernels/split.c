@@ -15,20 +15,18 @@
 /* The backend of the other half: set by backend_split, before anything is opened. */
 static const struct backend *there;
 
-/* Schedules that were cut last; a chat has three: text, drafts, and drafts over a bridge. */
-enum { CUTS = 8 };
-struct cut {
-	uint64_t id;            /* of the schedule; first.n is 0: of none */
-	struct schedule first, rest;
-};
+/* A prompt's rows go in so many pieces at most, of PIECE_ROWS at least: while the other half is at
+ * one the cpu is at the next.  Fewer rows the GPU would multiply in another way. */
+enum { PIECES = 4, PIECE_ROWS = 32 };
 
 struct dev {
 	const struct model_config *cfg;
 	int at;                 /* layers of the cpu */
+	uint64_t host[MODEL_MAX_LAYERS / 64];   /* these: a bit for each */
 	struct dev *cpu, *gpu;
-	struct cut cut[CUTS];
-	int next;               /* of them goes next */
+	struct leg leg;         /* of a pass, the one in work */
 	int n_rows;
+	float *x;               /* (n_rows, n_embd) rows that both halves take or made */
 	struct lane *lane[2];   /* (n_rows) of the halves' caches */
 	struct backend_counts counts;   /* what was handed over */
 	char describe[192], err[ERR_MAX];
@@ -51,6 +49,7 @@ static void dev_close(struct dev *d)
 		there->close(d->gpu);
 	mem_free(d->lane[0]);
 	mem_free(d->lane[1]);
+	mem_free(d->x);
 	mem_free(d);
 }
 
@@ -100,7 +99,11 @@ static struct dev *dev_open(const struct model *m, const struct backend_opt *o, 
 	d->n_rows = o->n_batch > 0 ? o->n_batch : BATCH_DEFAULT;
 	for (int i = 0; i < 2; i++)
 		d->lane[i] = mem_new((size_t)d->n_rows, sizeof(*d->lane[i]), err);
-	if (!d->lane[0] || !d->lane[1] || open_halves(d, m, o, err) != 0) {
+	for (int l = 0; l < d->at; l++)
+		d->host[l / 64] |= (uint64_t)1 << (l % 64);
+	if (d->at)
+		d->x = mem_new((size_t)d->n_rows * (size_t)m->cfg.n_embd, sizeof(*d->x), err);
+	if (!d->lane[0] || !d->lane[1] || (d->at && !d->x) || open_halves(d, m, o, err) != 0) {
 		dev_close(d);
 		return NULL;
 	}
@@ -229,92 +232,176 @@ static int kv_back(const struct kv *kv)
 
 /* ---- passes ---- */
 
-/* NULL: it cannot be cut there. */
-static const struct cut *cut_of(struct dev *d, const struct schedule *run)
+static void set_lanes(struct dev *d, const struct batch *b)
 {
-	struct cut *c = NULL;
-
-	for (int i = 0; i < CUTS; i++)
-		if (d->cut[i].first.n && d->cut[i].id == run->id)
-			return &d->cut[i];
-	c = &d->cut[d->next];
-	c->first.n = 0;
-	if (schedule_cut(run, d->at, &c->first, &c->rest, d->err) != 0)
-		return NULL;
-	c->id = run->id;
-	d->next = (d->next + 1) % CUTS;
-	return c;
-}
-
-static int set_lanes(struct dev *d, const struct batch *b)
-{
-	if (b->n > d->n_rows)
-		return fail(d->err, "forward of %d texts: this device takes %d rows", b->n,
-			    d->n_rows);
 	for (int i = 0; i < b->n; i++) {
 		d->lane[0][i] = (struct lane){ b->lanes[i].kv->cpu, b->lanes[i].pos };
 		d->lane[1][i] = (struct lane){ b->lanes[i].kv->gpu, b->lanes[i].pos };
 	}
-	return 0;
 }
 
-/* A half's pass, with the lanes of its own caches. */
-static const float *run_half(struct dev *d, const struct backend *be, struct dev *half,
-			     struct kv *kv, struct batch b)
+/* A pass of one half, with the lanes of its own caches. */
+static const float *run_half(struct dev *d, struct kv *kv, enum side side, struct batch b)
 {
+	bool cpu = side == SIDE_HOST;
+	const struct backend *be = cpu ? &backend_cpu : there;
+	struct dev *to = cpu ? d->cpu : d->gpu;
+	struct kv *own = !kv ? NULL : cpu ? kv->cpu : kv->gpu;
 	const float *rows;
 
 	if (b.lanes)
-		b.lanes = d->lane[be == there];
-	rows = be->forward(half, kv, &b);
+		b.lanes = d->lane[side];
+	rows = be->forward(to, own, &b);
 	if (!rows)
-		fail(d->err, "%s", be->error(half));
+		fail(d->err, "%s", be->error(to));
 	return rows;
 }
 
-/* The rows before the cut.  A pass with logits goes to its end. */
-static const float *run_first(struct dev *d, struct kv *kv, const struct batch *b,
-			      const struct cut *c)
+/* Rows that are there, or will be when the other half's pass is done. */
+static const float *wait_there(struct dev *d, const float *rows)
 {
-	struct batch first = *b;
-
-	first.run = &c->first;
-	first.n_out = first.n_best = 0;
-	first.halt = b->n_out ? NULL : b->halt;
-	return run_half(d, &backend_cpu, d->cpu, kv ? kv->cpu : NULL, first);
+	if (!there->wait)
+		return rows;
+	rows = there->wait(d->gpu);
+	if (!rows)
+		fail(d->err, "%s", there->error(d->gpu));
+	return rows;
 }
 
-static void count(struct dev *d, const struct batch *b, double start, double between)
+/* A pass with logits goes to its end. */
+static bool halted(const struct batch *b)
 {
-	d->counts.handed++;
+	return b->halt && b->halt->seen && !b->n_out;
+}
+
+/* The cpu's part of a leg. */
+static const float *run_here(struct dev *d, struct kv *kv, const struct batch *b, const float *rows)
+{
+	double start = clock_now();
+	struct batch half = *b;
+
+	half.run = &d->leg.run[SIDE_HOST];
+	half.rows = rows;
+	half.n_out = half.n_best = 0;
+	half.halt = b->n_out ? NULL : b->halt;
+	rows = run_half(d, kv, SIDE_HOST, half);
+	d->counts.first_s += clock_now() - start;
+	return rows;
+}
+
+static void count_crossing(struct dev *d, const struct batch *b)
+{
 	d->counts.handed_bytes += sizeof(float) * (size_t)b->n * (size_t)d->cfg->n_embd;
-	d->counts.first_s += between - start;
-	d->counts.rest_s += clock_now() - between;
 }
 
-/* One half after the other. */
+/* The other half's.  Ahead: it may go on with it. */
+static const float *run_there(struct dev *d, struct kv *kv, const struct batch *b,
+			      const float *rows, bool ahead)
+{
+	double start = clock_now();
+	struct batch half = *b;
+	bool last;
+
+	half.run = &d->leg.run[SIDE_OTHER];
+	last = half.run->op[half.run->n - 1].part == OP_OUTPUT;
+	half.rows = rows;
+	half.ahead = ahead || (b->ahead && last);
+	if (!last)
+		half.n_out = half.n_best = 0;
+	rows = run_half(d, kv, SIDE_OTHER, half);
+	count_crossing(d, b);
+	if (!last)
+		count_crossing(d, b);
+	d->counts.rest_s += clock_now() - start;
+	return rows;
+}
+
+/* Layers of a group at once, from the same rows; what the cpu's add comes to the others' rows. */
+static const float *run_together(struct dev *d, struct kv *kv, const struct batch *b,
+				 const float *rows)
+{
+	size_t n = (size_t)b->n * (size_t)d->cfg->n_embd;
+	const float *here, *other;
+	double start;
+
+	if (rows != d->x)
+		memcpy(d->x, rows, n * sizeof(*rows));
+	other = run_there(d, kv, b, d->x, true);
+	if (!other)
+		return NULL;
+	here = run_here(d, kv, b, d->x);
+	start = clock_now();
+	other = wait_there(d, other);
+	d->counts.rest_s += clock_now() - start;
+	for (size_t i = 0; here && other && i < n; i++)
+		d->x[i] = other[i] + here[i];
+	return here && other ? d->x : NULL;
+}
+
+/* Leg by leg, each with the rows that the one before left. */
+static const float *run_legs(struct dev *d, struct kv *kv, const struct batch *b)
+{
+	struct leg_at at = { 0 };
+	const float *rows = NULL;
+
+	do {
+		if (schedule_leg(b->run, d->host, &at, &d->leg, d->err) != 0)
+			return NULL;
+		rows = d->leg.on[SIDE_HOST] && d->leg.on[SIDE_OTHER] ?
+		       run_together(d, kv, b, rows) :
+		       d->leg.on[SIDE_HOST] ? run_here(d, kv, b, rows) :
+		       run_there(d, kv, b, rows, false);
+	} while (rows && !halted(b) && at.op < b->run->n);
+	d->counts.handed += rows && !halted(b);
+	return rows;
+}
+
+/* Each text's row is in a cache of its own, what crosses a bridge becomes others, and layers of a
+ * group are at work together anyway. */
+static int count_pieces(const struct batch *b)
+{
+	int least = b->n_out > PIECE_ROWS ? b->n_out : PIECE_ROWS, n = b->n / least;
+
+	if (b->lanes || b->run->bridge || b->run->n_group > 1)
+		return 1;
+	return n < 1 ? 1 : n > PIECES ? PIECES : n;
+}
+
+/* All rows; outputs are of the last piece's. */
 static const float *run_both(struct dev *d, struct kv *kv, const struct batch *b)
 {
-	const struct cut *c = cut_of(d, b->run);
-	struct batch rest = *b;
-	double start = clock_now(), between;
+	int n = count_pieces(b);
+	const float *rows = NULL;
 
-	rest.rows = c ? run_first(d, kv, b, c) : NULL;
-	if (!rest.rows || (b->halt && b->halt->seen && !b->n_out))
-		return rest.rows;
-	between = clock_now();
-	rest.run = &c->rest;
-	rest.rows = run_half(d, there, d->gpu, kv ? kv->gpu : NULL, rest);
-	count(d, b, start, between);
-	return rest.rows;
+	for (int i = 0; i < n; i++) {
+		struct batch p = *b;
+		int from = b->n * i / n, to = b->n * (i + 1) / n;
+
+		p.tok += from;
+		p.pos += from;
+		p.n = to - from;
+		p.ahead = i < n - 1;
+		p.n_out = p.ahead ? 0 : b->n_out;
+		p.halt = b->n_out ? NULL : b->halt;
+		rows = run_legs(d, kv, &p);
+		if (!rows || halted(&p))
+			break;
+	}
+	/* where they ended early the GPU may be at one of them */
+	if (n > 1 && !wait_there(d, rows))
+		return NULL;
+	return rows;
 }
 
 static const float *forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
-	if (b->lanes && set_lanes(d, b) != 0)
+	if (b->n > d->n_rows) {         /* pieces of it might be taken */
+		fail(d->err, "forward of %d rows: this device takes %d rows", b->n, d->n_rows);
 		return NULL;
-	return d->at ? run_both(d, kv, b) :
-	       run_half(d, there, d->gpu, kv ? kv->gpu : NULL, *b);
+	}
+	if (b->lanes)
+		set_lanes(d, b);
+	return d->at ? run_both(d, kv, b) : run_half(d, kv, SIDE_OTHER, *b);
 }
 
 /* ---- drafts ---- */

@@ -62,8 +62,10 @@ static void test_enter(void **state)
 	for (int i = 0; i < MODELS; i++) {
 		struct rig a = open_cpu(&models[i], F16, "auto"), b;
 		struct backend_opt o = rig_opt(F16, NULL, 1);
-		struct schedule first, rest;
-		struct batch p = { .tok = tokens, .n = 9, .run = &first };
+		static struct leg leg;
+		struct leg_at at = { 0 };
+		const uint64_t none[MODEL_MAX_LAYERS / 64] = { 0 };
+		struct batch p = { .tok = tokens, .n = 9, .run = &leg.run[SIDE_HOST] };
 		const float *got;
 		float *want;
 		char err[ERR_MAX];
@@ -71,9 +73,10 @@ static void test_enter(void **state)
 		o.split = true;
 		b = open_rig_on(cuda, &models[i], &o);
 		want = run(&b, NULL, 0, 9, 9);
-		assert_int_equal(schedule_cut(&b.whole, 0, &first, &rest, err), 0);
+		assert_int_equal(schedule_leg(&b.whole, none, &at, &leg, err), 0);
 		assert_non_null(p.rows = backend_cpu.forward(a.d, a.kv, &p));
-		p.run = &rest;
+		assert_int_equal(schedule_leg(&b.whole, none, &at, &leg, err), 0);
+		p.run = &leg.run[SIDE_OTHER];
 		p.n_out = 9;
 		for (int again = 0; again < 2; again++) {       /* recorded, and replayed */
 			assert_non_null(got = cuda->forward(b.d, b.kv, &p));
@@ -137,24 +140,6 @@ static void test_again(void **state)
 	close_rig(&r);
 }
 
-static void test_groups(void **state)
-{
-	(void)state;
-	for (int at = 1; at < 6; at++) {        /* before, behind and across a cut */
-		struct rig r = open_split(&six, F16, at, "auto");
-		struct rig alone = open_cpu(&six, F16, "auto");
-
-		group_layers(&r, &(struct grouping){ 1, 6, 2, 1, false });
-		check_rows_alike(&r, 32, 16);
-		if (at % 2) {           /* where groups end anyway */
-			group_layers(&alone, &r.group);
-			assert_true(distance(&alone, &r, 0, 9) < 0.01);
-		}
-		close_rig(&r);
-		close_rig(&alone);
-	}
-}
-
 static void check_text_lanes(struct rig *r)
 {
 	enum { LANES = 3 };
@@ -185,6 +170,31 @@ static void check_text_lanes(struct rig *r)
 	}
 	b.n = 513;
 	check_refused(r, b, "takes 512 rows");
+}
+
+/* Before, behind and across a cut: where those with a bypass end, and others go on together. */
+static void test_groups(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		int at = 1 + i / 2, bypass = i % 2;
+		struct rig r = open_split(&six, F16, at, "auto");
+		struct rig alone = open_cpu(&six, F16, "auto");
+
+		group_layers(&r, &(struct grouping){ 1, 6, 2, bypass, false });
+		check_rows_alike(&r, 32, 16);
+		if (at % 2 || !bypass) {        /* where groups end anyway, or go on */
+			group_layers(&alone, &r.group);
+			assert_true(distance(&alone, &r, 0, 9) < 0.01);
+		}
+		if (!bypass && at == 2) {
+			check_pieces(&r);
+			check_rollback(&r);
+			check_text_lanes(&r);
+		}
+		close_rig(&r);
+		close_rig(&alone);
+	}
 }
 
 static void test_lanes(void **state)
@@ -228,6 +238,44 @@ static void test_halt(void **state)
 	assert_int_equal(c.handed_bytes, 40 * 96 * sizeof(float));
 	free(want);
 	close_rig(&r);
+}
+
+/* ---- prompts in pieces ---- */
+
+/* A prompt of so many rows is the same as its pieces, called for one by one. */
+static void check_same_pieces(struct rig *r, int n, int pieces)
+{
+	struct backend_counts c;
+	float *want, *got = run(r, NULL, 0, n, 7), *behind = run(r, NULL, n, 2, 2);
+
+	for (int i = 0; i < pieces - 1; i++)
+		free(run(r, NULL, n * i / pieces, n * (i + 1) / pieces - n * i / pieces, 0));
+	want = run(r, NULL, n * (pieces - 1) / pieces, n - n * (pieces - 1) / pieces, 7);
+	same_rows(want, got, 7, r);
+	free(want);
+	want = run(r, NULL, n, 2, 2);
+	same_rows(want, behind, 2, r);
+	split->counts(r->d);
+	free(run(r, NULL, 0, n, 0));
+	c = split->counts(r->d);
+	assert_int_equal(c.handed, pieces);
+	free(want);
+	free(got);
+	free(behind);
+}
+
+static void test_pieces(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MODELS; i++) {
+		struct rig r = open_split(&models[i], i ? F16 : Q8, 1 + i % 2, "auto");
+
+		check_same_pieces(&r, 63, 1);
+		check_same_pieces(&r, 64, 2);
+		check_same_pieces(&r, 127, 3);
+		check_same_pieces(&r, 300, 4);
+		close_rig(&r);
+	}
 }
 
 /* Windows in both parts, or in one. */
@@ -275,6 +323,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_halt),
+		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_rings),
 		cmocka_unit_test(test_refusals),
 	};

@@ -1,5 +1,5 @@
-/* test_cuda_split_faults.c - models that cpu and emulated GPU share: memory as planned, and the GPU
- * failing at every call in turn.
+/* test_cuda_split_faults.c - models that cpu and emulated GPU share: memory as planned, the GPU
+ * failing at every call in turn, and both at work at once.
  *
  * Owns one device at a time. */
 #include "tests/split_kit.h"
@@ -53,21 +53,21 @@ static void test_memory(void **state)
 static bool life(const void *of, char err[ERR_MAX])
 {
 	const struct model *m = of;
-	struct backend_opt o = { .n_batch = 32, .n_out = 20, .n_threads = 1, .split = true,
+	struct backend_opt o = { .n_batch = 80, .n_out = 20, .n_threads = 1, .split = true,
 				 .host_layers = 1 };
 	struct schedule whole;
-	struct batch b = { .tok = tokens, .n = 20, .n_out = 1, .run = &whole };
+	struct batch b = { .tok = tokens, .n = 70, .n_out = 1, .run = &whole };
 	struct backend_memory mem;
 	struct dev *d = NULL;
 	struct kv *kv = NULL;
 	bool fine = false;
 
 	schedule_make(&whole, m, &(struct plan){ .target = true });
-	if (split->plan(m, &o, 64, &mem, err) == 0)
+	if (split->plan(m, &o, 96, &mem, err) == 0)
 		d = split->open(m, &o, err);
 	if (d)
-		kv = split->kv_new(d, 64, err);
-	for (int i = 0; kv && i < 4; i++) {
+		kv = split->kv_new(d, 96, err);
+	for (int i = 0; kv && i < 4; i++) {     /* the first in pieces */
 		fine = split->forward(d, kv, &b) != NULL;
 		if (!fine) {
 			snprintf(err, ERR_MAX, "%s", split->error(d));
@@ -118,6 +118,56 @@ static void test_bus(void **state)
 	fail_each_call(look_at_bus, &bytes, ILLEGAL_ADDRESS);
 }
 
+/* ---- both at once ---- */
+
+/* What the GPU had done, and what it had been given, when the cpu was at a later piece. */
+struct overlap {
+	bool seen, halts;
+};
+
+static bool look(void *ctx)
+{
+	struct overlap *o = ctx;
+	struct emu_use u = emu_memory();
+
+	o->seen |= u.kernels < u.launches;
+	return o->seen && o->halts;
+}
+
+/* Nothing runs before somebody waits for it: so the cpu does not wait where it need not. */
+static void test_overlap(void **state)
+{
+	struct backend_opt o = rig_opt(F16, "auto", 1);
+	struct rig r;
+	struct overlap seen = { .halts = false };
+	struct halt h = { .asked = look, .ctx = &seen };
+	struct batch b = { .tok = tokens, .n = 128, .halt = &h };
+	float *want, *got;
+
+	(void)state;
+	o.split = true;
+	o.host_layers = 2;
+	r = open_rig_on(split, &models[0], &o);
+	b.run = &r.whole;
+	want = run(&r, NULL, 0, 200, 1);
+	emu_reset();
+	emu_set_lazy(true);
+	assert_non_null(split->forward(r.d, r.kv, &b));
+	assert_true(seen.seen && !h.seen);
+	assert_int_equal(emu_memory().kernels, emu_memory().launches);
+	/* a pass that ends while a piece is in work leaves none behind */
+	seen = (struct overlap){ .halts = true };
+	assert_non_null(split->forward(r.d, r.kv, &b));
+	assert_true(seen.seen && h.seen);
+	assert_int_equal(emu_memory().kernels, emu_memory().launches);
+	emu_set_lazy(false);
+	got = run(&r, NULL, 0, 200, 1);
+	same_rows(want, got, 1, &r);
+	free(want);
+	free(got);
+	close_rig(&r);
+}
+
 /* test_cuda_split_faults [PATTERN]: only the tests of such names. */
 int main(int argc, char **argv)
 {
@@ -125,6 +175,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_bus),
+		cmocka_unit_test(test_overlap),
 	};
 
 	if (!split_begin(argc, argv))

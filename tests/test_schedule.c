@@ -262,6 +262,25 @@ static void test_groups_with_gaps(void **state)
 	assert_int_equal(s.n, 7);
 }
 
+/* Into two legs: layers before `at`, and the others. */
+static int cut(const struct schedule *s, int at, struct schedule *first, struct schedule *rest,
+	       char err[ERR_MAX])
+{
+	static struct leg leg[2];
+	uint64_t host[MODEL_MAX_LAYERS / 64] = { ((uint64_t)1 << at) - 1 };
+	struct leg_at upto = { 0 };
+
+	for (int i = 0; i < 2; i++) {
+		if (schedule_leg(s, host, &upto, &leg[i], err) != 0)
+			return -1;
+		assert_true(leg[i].on[i] && !leg[i].on[!i]);
+	}
+	assert_int_equal(upto.op, s->n);
+	*first = leg[0].run[SIDE_HOST];
+	*rest = leg[1].run[SIDE_OTHER];
+	return 0;
+}
+
 /* A matrix of rows x cols whose blocks of 32 have so many bytes. */
 static struct gguf_tensor blocks_of(int rows, int cols, enum quant_type type, size_t bytes)
 {
@@ -307,7 +326,7 @@ static void test_pruning(void **state)
 	p.prune.norms = norms;
 	schedule_make(&weighted, &m, &p);
 	assert_true(weighted.norms == norms && weighted.id != s.id);
-	assert_int_equal(schedule_cut(&weighted, 2, &all, &s, err), 0);
+	assert_int_equal(cut(&weighted, 2, &all, &s, err), 0);
 	assert_true(all.norms == norms && s.norms == norms && s.op[2].keep_hidden == 76);
 	p.prune = (struct pruning){ 1, 0, norms };
 	schedule_make(&all, &m, &p);
@@ -327,7 +346,7 @@ static void check_cut(const struct schedule *s, int at)
 	int n = 0;
 	char err[ERR_MAX];
 
-	assert_int_equal(schedule_cut(s, at, &part[0], &part[1], err), 0);
+	assert_int_equal(cut(s, at, &part[0], &part[1], err), 0);
 	assert_int_equal(part[0].op[0].part, OP_EMBED);
 	assert_int_equal(part[0].op[part[0].n - 1].part, OP_LEAVE);
 	assert_int_equal(part[1].op[0].part, OP_ENTER);
@@ -379,7 +398,7 @@ static void test_cut_group(void **state)
 	schedule_make(&s, &model, &p);
 	p.group.size = 2;
 	schedule_make(&twos, &model, &p);
-	assert_int_equal(schedule_cut(&s, 3, &part[0], &part[1], err), 0);
+	assert_int_equal(cut(&s, 3, &part[0], &part[1], err), 0);
 	assert_true(s.n_group == 4 && part[0].n_group == 2 && part[1].n_group == 2);
 	assert_int_equal(part[0].n + part[1].n, twos.n + 2);
 	for (int i = 1; i + 1 < twos.n; i++) {
@@ -392,7 +411,7 @@ static void test_cut_group(void **state)
 			got.keep_from = got.keep_to = want.keep_from;
 		assert_memory_equal(&got, &want, sizeof(got));
 	}
-	assert_int_equal(schedule_cut(&s, 2, &part[0], &part[1], err), 0);
+	assert_int_equal(cut(&s, 2, &part[0], &part[1], err), 0);
 	assert_true(part[0].n_group == 1 && part[1].n_group == 3 && !part[0].op[3].bypass);
 }
 
@@ -406,13 +425,13 @@ static void test_cut_bridge(void **state)
 	(void)state;
 	schedule_make(&s, &model, &(struct plan){ .bridge = &g });
 	for (int at = 0; at <= 4; at++) {
-		assert_int_equal(schedule_cut(&s, at, &part[0], &part[1], err), 0);
+		assert_int_equal(cut(&s, at, &part[0], &part[1], err), 0);
 		assert_true(!part[0].bridge && part[1].bridge == &g);
 		assert_int_equal(part[0].n, at ? 4 : 2);
 		is_op(&part[1].op[at ? 1 : 3], OP_BRIDGE, 4);
 		assert_int_equal(part[0].n + part[1].n, s.n + 2);
 	}
-	assert_int_equal(schedule_cut(&s, 5, &part[0], &part[1], err), -1);
+	assert_int_equal(cut(&s, 5, &part[0], &part[1], err), -1);
 	assert_non_null(strstr(err, "layer 4"));
 }
 

@@ -13,7 +13,8 @@
 
 /* A model's first layers on the cpu alone: as many as are more than caches hold. */
 struct probe {
-	struct schedule whole, first, rest;
+	struct schedule whole;
+	struct leg leg;         /* of the cpu */
 	struct backend_opt opt;
 	struct dev *dev;
 	struct kv *kv;
@@ -22,13 +23,18 @@ struct probe {
 
 static int choose_layers(struct probe *p, const struct model *m, char err[ERR_MAX])
 {
+	uint64_t host[MODEL_MAX_LAYERS / 64] = { 0 };
+	struct leg_at at;
 	int n = 0;
 
 	schedule_make(&p->whole, m, &(struct plan){ .target = true });
 	do {
-		if (schedule_cut(&p->whole, ++n, &p->first, &p->rest, err) != 0)
+		host[n / 64] |= (uint64_t)1 << (n % 64);
+		n++;
+		at = (struct leg_at){ 0 };
+		if (schedule_leg(&p->whole, host, &at, &p->leg, err) != 0)
 			return -1;
-		p->bytes = schedule_bytes(&p->first);
+		p->bytes = schedule_bytes(&p->leg.run[SIDE_HOST]);
 	} while (n < m->cfg.n_layers && p->bytes < 256 * MIB);
 	p->opt.host_layers = n;
 	return 0;
@@ -66,7 +72,7 @@ static double probe_run(struct probe *p, char err[ERR_MAX])
 	double best = 0;
 
 	for (int i = 0; i < 4; i++) {
-		struct batch b = { .tok = &token, .n = 1, .pos = i, .run = &p->first };
+		struct batch b = { .tok = &token, .n = 1, .pos = i, .run = &p->leg.run[SIDE_HOST] };
 		double t = clock_now();
 
 		if (!backend_cpu.forward(p->dev, p->kv, &b)) {

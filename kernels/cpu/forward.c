@@ -17,7 +17,7 @@ static void embed_row(const struct step *s, int i)
 	float *x = s->d->x + at;
 
 	if (s->b->run->op[0].part == OP_ENTER) {
-		memcpy(x, s->b->rows + at, sizeof(*x) * (size_t)width);
+		memmove(x, s->b->rows + at, sizeof(*x) * (size_t)width);
 		return;
 	}
 	quant_row(m->embd->type, (const uint8_t *)m->embd->data + (size_t)s->b->tok[i] * bytes, x,
@@ -114,13 +114,19 @@ static struct act prepare(const struct step *s, int t, const struct feed *f, uns
 	return a;
 }
 
+/* Attention leaves what the MLPs take beside the residual stream. */
+static bool grouped(const struct op *op)
+{
+	return op->n_group > 1 || op->apart;
+}
+
 /* Of an operation whose layers norm what they get: the residual stream, or, the MLPs of a group,
  * what attention left for each of them. */
 static struct act prepare_normed(const struct step *s, int t, const struct op *op, unsigned formats)
 {
 	const struct dev *d = s->d;
 	int k = d->model->cfg.n_embd;
-	bool apart = op->part == OP_MLP && op->n_group > 1;
+	bool apart = op->part == OP_MLP && grouped(op);
 	struct feed f = {
 		.x = apart ? d->beside : d->x, .next = apart ? (size_t)s->apart * (size_t)k : 0,
 		.n_group = op->n_group, .n = s->n, .k = k,
@@ -182,12 +188,13 @@ static void add_made(const struct step *s, int t, const struct op *op, int i, in
 }
 
 /* Behind attention of a group, see struct grouping: h[i] has a_i of a row, x what entered.  Then
- * h[i] is what MLP i takes, and x has all a_i. */
+ * h[i] is what MLP i takes, and x has all a_i, beside what entered or alone. */
 static void bypass(const struct op *op, float *x, float *const h[], int from, int to)
 {
 	for (int c = from; c < to; c++) {
 		float entered = x[c], a[GROUP_MAX];
 
+		x[c] = op->apart ? 0 : entered;
 		for (int i = 0; i < op->n_group; i++) {
 			float b = 0;
 
@@ -206,7 +213,7 @@ static void add_row(const struct step *s, int t, const struct op *op, int row, i
 	const struct dev *d = s->d;
 	int width = d->model->cfg.n_embd;
 	size_t at = (size_t)row * (size_t)width;
-	bool apart = op->part == OP_ATTN && op->n_group > 1;
+	bool apart = op->part == OP_ATTN && grouped(op);
 	float *h[GROUP_MAX];
 
 	for (int i = 0; i < op->n_group; i++) {
@@ -310,7 +317,7 @@ static void watch(const struct step *s, int t, enum stage stage, const struct op
 {
 	const struct dev *d = s->d;
 	const struct model_config *c = &d->model->cfg;
-	bool group = op->n_group > 1;
+	bool group = grouped(op);
 	const struct {
 		float *rows;
 		int width;

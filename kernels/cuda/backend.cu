@@ -403,6 +403,7 @@ static const struct backend backend = {
 	.kv_bytes = kv_bytes,
 	.kv_back = kv_back,
 	.forward = cuda_forward,
+	.wait = cuda_wait,
 	.error = dev_error,
 	.memory = dev_memory,
 	.describe = dev_describe,

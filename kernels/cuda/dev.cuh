@@ -181,8 +181,10 @@ struct dev {
 	const struct mail *mail_device;
 	float *rows;            /* (pinned) (n_out, ld_out) what forward returns */
 	float *rows_device;
-	float *enter;           /* (pinned) (n_batch, n_embd) another device's; NULL: not split */
+	float *enter;           /* (pinned) (n_batch, n_embd) from another device, or to it; NULL:
+				 * not split */
 	float *enter_device;
+	const float *made_rows; /* what the last pass returns */
 	struct guess_out *guess;        /* (pinned) */
 	struct guess_out *guess_device;
 	struct crossing cross;
@@ -196,6 +198,7 @@ struct dev {
 	struct backend_stage stage[STAGES];
 	struct backend_counts counts;
 	double done_at;         /* when the last pass ended; 0: there was none */
+	bool ahead;             /* a pass is queued that nobody has waited for */
 	void (*watch)(void *ctx, const char *stage, int layer, const float *rows, int n,
 		      int width);
 	void *watch_ctx;

@@ -90,6 +90,7 @@ static inline const struct mat *step_output(const struct step *s)
 
 /* forward.cu */
 const float *cuda_forward(struct dev *, struct kv *, const struct batch *);
+const float *cuda_wait(struct dev *);
 int cuda_guess(struct dev *, struct kv *, struct guess_batch *);
 
 /* timing.cu: time and bytes of stages, copy bandwidth. */

@@ -261,6 +261,16 @@ static int deliver(const struct step *s)
 					    d->stream), "reading logits");
 }
 
+/* The rows for another device. */
+static int leave(const struct step *s)
+{
+	struct dev *d = s->d;
+	size_t bytes = (size_t)s->n * (size_t)d->model->cfg.n_embd * sizeof(float);
+
+	return dev_check(d, cudaMemcpyAsync(d->enter, d->x, bytes, cudaMemcpyDeviceToHost,
+					    d->stream), "reading rows");
+}
+
 /* Attention of a layer: QKV of rows normed and quantised before, RoPE and cache write; scores and
  * values, cut along the context, folded in order, and quantise; output and residual, norm and
  * quantise. */
@@ -292,8 +302,8 @@ static int run_op(struct step *s, const struct op *op)
 		return run_mlp(s, op);
 	case OP_OUTPUT:         /* logits of the final norm, and their peaks */
 		return s->n_out && (output(s) || deliver(s) || stage_mark(s, STAGE_OUTPUT, op));
-	case OP_LEAVE:          /* nobody computes behind this device, see check() */
-		break;
+	case OP_LEAVE:
+		return leave(s);
 	}
 	return -1;
 }
@@ -321,6 +331,11 @@ static int count_pieces(const struct kv *kv, int n, int end)
 	return pieces < kv->cut[false].pieces ? pieces : kv->cut[false].pieces;
 }
 
+static bool leaves(const struct batch *b)
+{
+	return b->run->n && b->run->op[b->run->n - 1].part == OP_LEAVE;
+}
+
 /* Queues a pass: as it was recorded, or, where that is not known or somebody looks on, anew. */
 static int queue(const struct step *s)
 {
@@ -341,6 +356,7 @@ static void begin(struct dev *d)
 
 static int finish(struct dev *d)
 {
+	d->ahead = false;
 	if (dev_check(d, cudaStreamSynchronize(d->stream), "running the model") != 0)
 		return -1;
 	d->done_at = clock_now();
@@ -354,8 +370,8 @@ static void post_mail(struct dev *d, const struct batch *b, int from, int n, int
 
 	d->mail->pos = pos;
 	if (b->run->op[0].part == OP_ENTER)
-		memcpy(d->enter, b->rows + (size_t)from * width,
-		       sizeof(*b->rows) * (size_t)n * width);
+		memmove(d->enter, b->rows + (size_t)from * width,
+			sizeof(*b->rows) * (size_t)n * width);
 	else
 		memcpy(d->mail->tok, b->tok + from, sizeof(*b->tok) * (size_t)n);
 }
@@ -366,6 +382,8 @@ static int run(struct dev *d, struct kv *kv, const struct batch *b, int from, in
 {
 	struct step s = {};
 
+	if (d->ahead && finish(d) != 0)
+		return -1;
 	s.d = d;
 	s.kv = kv;
 	step_rows(&s, n);
@@ -376,18 +394,26 @@ static int run(struct dev *d, struct kv *kv, const struct batch *b, int from, in
 	post_mail(d, b, from, n, pos);
 	rings_reach(&kv->head.rings, pos, rows_of(&s));
 	begin(d);
-	return queue(&s) == 0 ? finish(d) : -1;
+	if (queue(&s) != 0)
+		return -1;
+	d->made_rows = leaves(b) ? d->enter : d->rows;
+	d->ahead = b->ahead && !b->lanes;
+	return d->ahead ? 0 : finish(d);
 }
 
 /* Texts that advance together, one after the other: the last first, as each leaves its row of
  * logits where the first one's belong. */
 static int run_lanes(struct dev *d, const struct batch *b)
 {
+	size_t width = (size_t)d->model->cfg.n_embd;
+
 	for (int i = b->n - 1; i >= 0; i--) {
 		int at = i - (b->n - b->n_out);
 
 		if (run(d, b->lanes[i].kv, b, i, 1, b->lanes[i].pos, at >= 0) != 0)
 			return -1;
+		if (leaves(b))
+			memmove(d->enter + (size_t)i * width, d->enter, sizeof(float) * width);
 		if (at > 0)
 			memcpy(d->rows + (size_t)at * (size_t)d->ld_out, d->rows,
 			       sizeof(float) * (size_t)d->ld_out);
@@ -401,10 +427,12 @@ static int check(struct dev *d, const struct kv *kv, const struct batch *b)
 	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b, d->from,
 				      d->model->cfg.n_layers + 1 };
 
-	if (b->run->n && b->run->op[b->run->n - 1].part == OP_LEAVE)
-		return fail(d->err, "cuda: rows do not leave it, only logits");
-	if (b->run->op[0].part == OP_ENTER && !d->enter)
+	if (!d->enter && (b->run->op[0].part == OP_ENTER || leaves(b)))
 		return fail(d->err, "cuda: it was not opened for rows of another device");
+	for (int i = 0; i < b->run->n; i++)
+		if (b->run->op[i].apart)
+			return fail(d->err, "cuda: of a group that two devices share it has the "
+				    "residual stream");
 	return pass_check(&limits, kv, b, d->err);
 }
 
@@ -439,7 +467,7 @@ static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 
 int cuda_guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 {
-	struct batch first = { &b->tok, NULL, 1, b->pos, b->run, 0, 0, NULL, NULL };
+	struct batch first = { &b->tok, NULL, 1, b->pos, b->run, 0, 0, NULL, NULL, false };
 	int rc;
 
 	if (b->n < 1 || b->n > GUESS_MAX || b->pos > kv->head.n_ctx - b->n)
@@ -463,5 +491,10 @@ const float *cuda_forward(struct dev *d, struct kv *kv, const struct batch *b)
 		rc = b->lanes ? run_lanes(d, b) :
 		     run(d, kv, b, 0, b->n, b->pos, b->n_out);
 	mem_guard(false);
-	return rc == 0 ? d->rows : NULL;
+	return rc == 0 ? d->made_rows : NULL;
+}
+
+const float *cuda_wait(struct dev *d)
+{
+	return !d->ahead || finish(d) == 0 ? d->made_rows : NULL;
 }
