@@ -52,6 +52,9 @@ static int resolve(struct engine *e, const char *spec, struct dip *d, char err[E
 	if (!e->be->prunes)
 		return fail(err, "the %s backend leaves no columns of MLPs out; --backend cpu does",
 			    e->be->name);
+	if (d->weighted && !e->be->weighs)
+		return fail(err, "the %s backend knows no norms of columns; --dip-score magnitude, "
+			    "or --backend cpu, needs none", e->be->name);
 	if (d->weighted && !e->norms && !(e->norms = column_norms_new(e->model, err)))
 		return -1;
 	d->keep.norms = d->weighted ? e->norms : NULL;

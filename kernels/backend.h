@@ -122,7 +122,8 @@ struct backend {
 	bool own_memory;        /* what it sets aside is not host memory, and plan counts it */
 	bool can_be_lost;       /* its device may fail for good: the cpu can go on */
 	bool groups;            /* it runs schedules with groups of layers */
-	bool prunes;            /* and with MLPs that read a part of their columns */
+	/* And with MLPs that read a part of their columns; which of them by weighted scores too. */
+	bool prunes, weighs;
 	const struct backend_draft *draft;      /* NULL: it takes no bridges and guesses nothing */
 	const struct backend_bus *bus;          /* NULL: it reads no host memory over one */
 	/* Bytes that a process may still take where this backend computes, SIZE_MAX: unknown; and

@@ -428,6 +428,7 @@ const struct backend backend_cpu = {
 	.name = "cpu",
 	.groups = true,
 	.prunes = true,
+	.weighs = true,
 	.draft = &draft,
 	.free = machine_free,
 	.used = machine_taken,

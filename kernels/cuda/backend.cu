@@ -10,6 +10,7 @@
 #include "kernels/cuda/op/embed.cuh"
 #include "kernels/cuda/pack.cuh"
 #include "kernels/cuda/op/post.cuh"
+#include "kernels/cuda/op/prune.cuh"
 #include "kernels/cuda/op/product.cuh"
 #include "kernels/cuda/op/prompt.cuh"
 #include "kernels/backend_abi.h"
@@ -391,6 +392,8 @@ static const struct backend backend = {
 	.own_memory = true,
 	.can_be_lost = true,
 	.groups = true,
+	.prunes = true,
+	.weighs = false,
 	.draft = &draft,
 	.bus = &bus,
 	.free = dev_free,
@@ -418,7 +421,7 @@ static cudaError_t load_all(void)
 {
 	cudaError_t (*const load[])(void) = { product_load, attend_load, pack_load, embed_load,
 					      post_load, choose_load, bridge_load, prompt_load,
-					      timing_load };
+					      timing_load, prune_load };
 	cudaStream_t stream = NULL;
 	uint8_t *room = NULL;
 	cudaError_t rc = cudaSuccess;

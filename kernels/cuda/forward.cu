@@ -10,6 +10,7 @@
 #include "kernels/cuda/dev_api.cuh"
 #include "kernels/cuda/op/embed.cuh"
 #include "kernels/cuda/op/post.cuh"
+#include "kernels/cuda/op/prune.cuh"
 #include "kernels/cuda/op/prompt.cuh"
 #include <limits.h>
 
@@ -281,10 +282,21 @@ static int run_attention(const struct step *s, const struct op *op)
 	       residual(s, op, ADAPT_OUT) || stage_mark(s, STAGE_WO, op) ? -1 : 0;
 }
 
+/* What of rows of activations does not count becomes zero; keep 0: nothing does. */
+static int prune(const struct step *s, const struct op *op, const struct act *a, int keep)
+{
+	struct dev *d = s->d;
+
+	return !keep ? 0 : dev_check(d, prune_run(a, keep, s->n, op->n_group, s->apart, d->stream),
+				     "choosing columns");
+}
+
 /* The MLP of a layer: gate/up, activation and quantise; down and residual, norm and quantise. */
 static int run_mlp(const struct step *s, const struct op *op)
 {
-	return gate_up(s, op) || stage_mark(s, STAGE_GATE_UP, op) ||
+	return prune(s, op, &s->d->in, op->keep_in) || gate_up(s, op) ||
+	       prune(s, op, &s->d->ff, op->keep_hidden) ||
+	       stage_mark(s, STAGE_GATE_UP, op) ||
 	       residual(s, op, ADAPT_DOWN) || stage_mark(s, STAGE_DOWN, op) ? -1 : 0;
 }
 
