@@ -28,11 +28,11 @@ INLINE bool has_halves(enum quant_type k)
 INLINE int super_bytes(enum quant_type k) { return pack_shape(type_facts(k)).super_bytes; }
 INLINE int block_bytes(enum quant_type k) { return pack_shape(type_facts(k)).bytes; }
 
-/* Bytes that are asked for ahead of their use.  For one column a core waits for memory, and its own
- * prefetcher does most: asked for far ahead, lines are looked up in pages of which the processor
- * knows nothing yet, which took 13 % of a decode step (Zen 4).  For more it computes, and far ahead
- * costs nothing; what a core reads in the time that memory takes to answer (25 GB/s, 150 ns). */
-enum { AHEAD_ONE = 256, AHEAD_MORE = 4096 };
+/* Bytes that are asked for ahead of their use.  For one or two columns a core waits for memory, and
+ * its own prefetcher does most: asked for far ahead, lines are looked up in pages of which the
+ * processor knows nothing yet, which took 13 % of a decode step (Zen 4).  For more it computes, and
+ * far ahead costs nothing; what a core reads while memory answers (25 GB/s, 150 ns). */
+enum { AHEAD_FEW = 256, AHEAD_MORE = 4096 };
 
 /* Where a panel's activations are; block b's are at + b * PANEL * (32, 2, 1, 2). */
 struct panel {
@@ -129,7 +129,7 @@ INLINE struct vf add_second(enum quant_type k, const struct panel *p, int b, int
 INLINE void prefetch_block(const uint8_t *w, int bytes, int columns)
 {
 	for (int i = 0; i < bytes; i += 64)
-		__builtin_prefetch(w + (columns == 1 ? AHEAD_ONE : AHEAD_MORE) + i);
+		__builtin_prefetch(w + (columns <= 2 ? AHEAD_FEW : AHEAD_MORE) + i);
 }
 
 /* left: rows that the matrix has from this unit on; the last one may have fewer than 16. */
