@@ -12,7 +12,7 @@ EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults
 LEFT_OUT := $(if $(filter tsan,$(FLAVOUR)),$(EMU_TESTS))
 RUN_TESTS := $(filter-out $(LEFT_OUT),$(TESTS))
 TOOLS := $B/tests/mkmodel $B/tests/kernel_bits $B/tests/fuzz_gguf $B/tests/tui_driver \
-	$B/tests/tui_latency $B/tests/term_probe $B/train/selfchat
+	$B/tests/tui_latency $B/tests/term_probe $B/tests/told_time $B/train/selfchat
 SHELL_TESTS := $(wildcard tests/*.test.sh)
 FAKES := $(addprefix $B/tests/fake_,$(addsuffix .so,works refuses old empty slow))
 
@@ -104,5 +104,7 @@ $(FAKES): $B/tests/fake_%.so: tests/fake_backend.c Makefile tests/tests.mk
 		-DS3D_VERSION='"0.0.1"') -fPIC -shared -MMD -MP -MF $(@:.so=.d) -o $@ $<
 $B/tests/test_load: | $(FAKES)
 
-# Its clock is the test's own.
+# Their clocks are their own.
 $B/tests/test_promise: LDFLAGS += -Wl,--wrap=clock_now
+$B/tests/told_time: $B/tests/told_time.o $B/app/main.o $B/libapp.a $B/libs3d.a
+	$(CC) $(LDFLAGS) -Wl,--wrap=clock_now,--wrap=cpu_forward,--wrap=main -o $@ $^ $(LDLIBS)
