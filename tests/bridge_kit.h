@@ -166,9 +166,9 @@ static inline struct naive naive_open(const struct model *m)
 	size_t rows = (size_t)m->cfg.n_layers * CTX;
 	size_t kv = rows * (size_t)(m->cfg.n_kv_heads * m->cfg.head_dim);
 
-	return (struct naive){ m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)), F16,
-			       calloc(rows * (size_t)m->cfg.n_embd, sizeof(double)), NULL,
-			       { .size = 0 } };
+	return (struct naive){ .m = m, .k = calloc(kv, sizeof(double)),
+			       .v = calloc(kv, sizeof(double)), .cache = F16,
+			       .in = calloc(rows * (size_t)m->cfg.n_embd, sizeof(double)) };
 }
 
 /* Root mean square of the difference, relative to that of the logits. */

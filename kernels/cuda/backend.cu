@@ -403,6 +403,7 @@ static const struct backend backend = {
 	.close = dev_close,
 	.kv_new = kv_new,
 	.kv_free = kv_free,
+	.lay = nullptr,
 	.kv_bytes = kv_bytes,
 	.kv_back = kv_back,
 	.forward = cuda_forward,
