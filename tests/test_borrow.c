@@ -135,14 +135,14 @@ static void test_damaged(void **state)
 	free(bytes);
 }
 
-struct side {
+struct opened {
 	struct model *m;
 	struct dev *dev;
 	struct session s;
 	struct sampler *smp;
 };
 
-static void side_open(struct side *x, const char *path, const struct model *base)
+static void side_open(struct opened *x, const char *path, const struct model *base)
 {
 	struct backend_opt be = { .n_threads = 1, .n_batch = 64, .n_out = 4 };
 	char err[ERR_MAX];
@@ -155,7 +155,7 @@ static void side_open(struct side *x, const char *path, const struct model *base
 		fail_msg("%s", err);
 }
 
-static void side_close(struct side *x)
+static void side_close(struct opened *x)
 {
 	session_close(&x->s);
 	sampler_close(x->smp);
@@ -164,7 +164,7 @@ static void side_close(struct side *x)
 }
 
 /* Both run the same timeline; every choice must be the same. */
-static void same_choices(struct side *twin, struct side *little, const struct sampler_opt *law,
+static void same_choices(struct opened *twin, struct opened *little, const struct sampler_opt *law,
 			 float lambda)
 {
 	float row[MK_VOCAB_MIN + MK_VOCAB_MIN / PEAK + 1];
@@ -197,7 +197,7 @@ static void same_choices(struct side *twin, struct side *little, const struct sa
 static void test_like_twin(void **state)
 {
 	static const float temps[] = { 0, 0.7f, 1.5f }, lambdas[] = { 0, 0.6f, 1 };
-	struct side big, twin, little;
+	struct opened big, twin, little;
 
 	(void)state;
 	side_open(&big, BIG, NULL);

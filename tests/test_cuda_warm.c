@@ -191,7 +191,7 @@ static void test_first_product_fails(void **state)
 		assert_true(d || strlen(err) > 10);
 		if (d && strstr(cuda->describe(d), "no cuBLAS")) {
 			struct rig other = { cuda, r.m, d, cuda->kv_new(d, CTX, err), r.whole,
-					     r.group };
+					     r.group, r.prune };
 			struct try t = prompt(&other, 0);
 
 			assert_true(t.logits && t.products == 0 && !t.failed);
