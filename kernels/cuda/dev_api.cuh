@@ -80,6 +80,12 @@ int multiply(struct dev *, struct product *, const char *doing);
 int multiply_group(const struct step *, struct products *, const char *doing);
 int adapt(const struct step *, const struct op *, enum adapt, struct products *);
 
+/* Rows in the end. */
+static inline int step_end_rows(const struct step *s)
+{
+	return s->run->bridge ? s->n_out : s->n;
+}
+
 /* What makes the logits: all, or those of the draft vocabulary. */
 static inline const struct mat *step_output(const struct step *s)
 {
@@ -89,6 +95,9 @@ static inline const struct mat *step_output(const struct step *s)
 }
 
 /* forward.cu */
+int pass_queue(const struct step *);    /* all that a pass does goes into the stream */
+
+/* call.cu */
 const float *cuda_forward(struct dev *, struct kv *, const struct batch *);
 const float *cuda_wait(struct dev *);
 int cuda_guess(struct dev *, struct kv *, struct guess_batch *);
