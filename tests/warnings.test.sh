@@ -14,7 +14,8 @@ tell() {
 cp -r Makefile scripts "$work" && mkdir -p "$work/tests" && cp tests/tests.mk "$work/tests" &&
 	cd "$work" || exit 1
 mkdir -p app base engine/gguf kernels/cpu/isa kernels/cuda tests/emu man
-for f in app/part engine/clean engine/warns kernels/cpu/isa/packed kernels/cpu/isa/table; do
+for f in app/part engine/clean engine/warns kernels/cpu/isa/columns kernels/cpu/isa/packed \
+		kernels/cpu/isa/table; do
 	echo "int ${f##*/}_$$;" >"$f.c"
 done
 for f in base/util base/utf8 engine/gguf/quant kernels/bridge kernels/pass kernels/schedule \
