@@ -3,6 +3,7 @@
 #ifndef S3D_STRATEGY_KIT_H
 #define S3D_STRATEGY_KIT_H
 #include "engine/engine.h"
+#include "tests/mk.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +18,18 @@ enum { PROMPTS = 6 };
 
 static struct engine *engine;
 static long came[3];    /* tokens of the answer by their origin */
+
+/* Of so many layers and tied, as such a random model likes to repeat itself; fewer layers have the
+ * same embedding, so that two of them agree now and then. */
+static inline int write_tied(const char *path, int n_layers, char err[ERR_MAX])
+{
+	struct mk_spec s = MK_TINY;
+
+	s.type = "Q8_0";
+	s.tied = true;
+	s.n_layers = n_layers;
+	return mk_write(path, &s, err);
+}
 
 static inline int make_prompt(int which, int *ids)
 {

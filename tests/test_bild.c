@@ -1,7 +1,6 @@
 /* test_bild.c - bild at the ends of its thresholds, on tiny random models: what it keeps, what it
  * takes back, who begins and who ends; the same for the published control flow. */
 #include "engine/decode/probs.h"
-#include "tests/mk.h"
 #include "tests/strategy_kit.h"
 #include <math.h>
 
@@ -219,18 +218,13 @@ int main(void)
 		cmocka_unit_test(test_no_clock), cmocka_unit_test(test_most_in_a_row),
 		cmocka_unit_test(test_paper), cmocka_unit_test(test_end),
 	};
-	struct mk_spec spec = MK_TINY;
 	struct engine_opt o = { .model = BIG, .model_draft = LITTLE, .n_ctx = 512,
 				.be = { .n_threads = 1, .n_batch = 64 } };
 	char err[ERR_MAX] = "";
 	int rc;
 
-	spec.type = "Q8_0";
-	spec.tied = true;       /* a tied random model likes to repeat itself */
-	spec.n_layers = 2;
-	if (mk_write(BIG, &spec, err) == 0) {
-		spec.n_layers = 1;      /* the same embeddings, so the two agree now and then */
-		rc = mk_write(LITTLE, &spec, err);
+	if (write_tied(BIG, 2, err) == 0) {
+		rc = write_tied(LITTLE, 1, err);
 		engine = rc ? NULL : engine_open(&o, err);
 	}
 	if (!engine || !engine->strat.draft) {

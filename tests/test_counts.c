@@ -1,6 +1,5 @@
 /* test_counts.c - what is counted of an answer adds up wherever the answer ends: at a limit, behind
  * a token that ends it, or stopped between two steps.  strategy_kit.h says what must hold. */
-#include "tests/mk.h"
 #include "tests/strategy_kit.h"
 #include <math.h>
 
@@ -81,19 +80,13 @@ static void test_always_right(void **state)
 
 static struct engine *open_pair(int little_layers, char err[ERR_MAX])
 {
-	struct mk_spec spec = MK_TINY;
 	struct engine_opt o = { .model = "build/test-counts.gguf",
 				.model_draft = "build/test-counts-little.gguf", .n_ctx = 512,
 				.be = { .n_threads = 1, .n_batch = 64 } };
 	struct engine *e = NULL;
 
-	spec.type = "Q8_0";
-	spec.tied = true;       /* a tied random model likes to repeat itself */
-	spec.n_layers = 2;
-	if (mk_write(o.model, &spec, err) == 0) {
-		spec.n_layers = little_layers;
-		e = mk_write(o.model_draft, &spec, err) == 0 ? engine_open(&o, err) : NULL;
-	}
+	if (write_tied(o.model, 2, err) == 0 && write_tied(o.model_draft, little_layers, err) == 0)
+		e = engine_open(&o, err);
 	remove(o.model);
 	remove(o.model_draft);
 	return e;

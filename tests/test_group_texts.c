@@ -2,7 +2,6 @@
  * plain writes with the same groups, groups may change in mid-answer, and drafts in groups leave
  * the model's own text alone. */
 #define LEN 96
-#include "tests/mk.h"
 #include "tests/strategy_kit.h"
 
 static const char MODEL[] = "build/test-groups.gguf", GROUPS[] = "1:8:3:1";
@@ -121,14 +120,10 @@ static void test_change(void **state)
 
 static int write_model(void **state)
 {
-	struct mk_spec s = MK_TINY;
 	char err[ERR_MAX];
 
 	(void)state;
-	s.type = "Q8_0";
-	s.tied = true;          /* a tied random model likes to repeat itself */
-	s.n_layers = 8;
-	if (mk_write(MODEL, &s, err) != 0)
+	if (write_tied(MODEL, 8, err) != 0)
 		fail_msg("%s", err);
 	return 0;
 }

@@ -4,7 +4,6 @@
 #define LEN 96
 #include "engine/pruning.h"
 #include "kernels/prune.h"
-#include "tests/mk.h"
 #include "tests/strategy_kit.h"
 
 static const char MODEL[] = "build/test-prune.gguf";
@@ -236,14 +235,10 @@ static void test_specs(void **state)
 
 static int write_model(void **state)
 {
-	struct mk_spec s = MK_TINY;
 	char err[ERR_MAX];
 
 	(void)state;
-	s.type = "Q8_0";
-	s.tied = true;          /* a tied random model likes to repeat itself */
-	s.n_layers = 4;
-	if (mk_write(MODEL, &s, err) != 0)
+	if (write_tied(MODEL, 4, err) != 0)
 		fail_msg("%s", err);
 	return 0;
 }

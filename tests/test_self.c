@@ -434,14 +434,10 @@ int main(void)
 		cmocka_unit_test(test_apart), cmocka_unit_test(test_search_leaves_no_trace),
 		cmocka_unit_test(test_search_improves), cmocka_unit_test(test_score),
 	};
-	struct mk_spec spec = MK_TINY;
 	char err[ERR_MAX];
 	int rc;
 
-	spec.type = "Q8_0";
-	spec.tied = true;       /* a tied random model likes to repeat itself */
-	spec.n_layers = LAYERS;
-	if (mk_write(MODEL, &spec, err) != 0) {
+	if (write_tied(MODEL, LAYERS, err) != 0) {
 		printf("not ok - setup: %s\n", err);
 		return 1;
 	}

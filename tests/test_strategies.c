@@ -464,19 +464,14 @@ int main(void)
 		cmocka_unit_test(test_small_batch),
 		cmocka_unit_test(test_unknown),
 	};
-	struct mk_spec spec = MK_TINY;
 	struct engine_opt o = { .model = "build/test-strategies.gguf",
 				.model_draft = "build/test-little.gguf", .n_ctx = 512,
 				.be = { .n_threads = 1, .n_batch = 64 } };
 	char err[ERR_MAX];
 	int rc;
 
-	spec.type = "Q8_0";
-	spec.tied = true;       /* a tied random model likes to repeat itself */
-	spec.n_layers = 2;
-	if (mk_write(o.model, &spec, err) == 0) {
-		spec.n_layers = 1;      /* the same embeddings, so the two agree now and then */
-		rc = mk_write(o.model_draft, &spec, err);
+	if (write_tied(o.model, 2, err) == 0) {
+		rc = write_tied(o.model_draft, 1, err);
 		engine = rc ? NULL : engine_open(&o, err);
 	}
 	if (!engine || !engine->strat.draft) {

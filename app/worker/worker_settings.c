@@ -185,17 +185,22 @@ static void change_frame(struct worker *w)
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 
-/* Where it fails the setting too becomes again what it was before. */
+/* What was set cannot be done: the setting too becomes again what it was before. */
+static void put_back(struct worker *w, const char **setting, const char *before,
+		     const char *why, struct msg still)
+{
+	worker_error(w, why, ERROR_NOTE);
+	*setting = before;
+	msgq_put_text(&w->out, still, before, strlen(before));
+}
+
 static void change_groups(struct worker *w, const char *before)
 {
 	char err[ERR_MAX];
 	bool released = !strcmp(w->opt.cqil_form, "released");
 
-	if (engine_group(w->engine, w->opt.cqil, released, err)) {
-		worker_error(w, err, ERROR_NOTE);
-		w->opt.cqil = before;
-		msgq_put_text(&w->out, (struct msg){ .kind = MSG_CQIL }, before, strlen(before));
-	}
+	if (engine_group(w->engine, w->opt.cqil, released, err))
+		put_back(w, &w->opt.cqil, before, err, (struct msg){ .kind = MSG_CQIL });
 	worker_note(w, w->engine->notes[NOTE_GROUPS]);
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
@@ -205,11 +210,8 @@ static void change_pruning(struct worker *w, const char *before)
 	struct dip_opt dip = setup_engine(&w->opt).dip;
 	char err[ERR_MAX];
 
-	if (engine_prune(w->engine, &dip, err)) {
-		worker_error(w, err, ERROR_NOTE);
-		w->opt.dip = before;
-		msgq_put_text(&w->out, (struct msg){ .kind = MSG_DIP }, before, strlen(before));
-	}
+	if (engine_prune(w->engine, &dip, err))
+		put_back(w, &w->opt.dip, before, err, (struct msg){ .kind = MSG_DIP });
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 

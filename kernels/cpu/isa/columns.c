@@ -40,6 +40,11 @@ typedef void half_fn(const struct half *, int32_t *sums);
 #else
 #include "kernels/cpu/isa/columns_generic.h"
 #endif
+HALVES(Q4_0)
+HALVES(Q5_0)
+HALVES(Q6_K)
+HALVES(Q8_0)
+HALVES(IQ4_NL)
 
 /* A bit for each byte that is not zero. */
 INLINE unsigned nonzero(uint64_t x)

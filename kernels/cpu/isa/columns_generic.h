@@ -44,9 +44,4 @@ INLINE void sum_half(enum quant_type k, const struct half *h, int n,
 		half_##kind, half_##kind, half_##kind, half_##kind, \
 		half_##kind, half_##kind, half_##kind, half_##kind, \
 	};
-HALVES(Q4_0)
-HALVES(Q5_0)
-HALVES(Q6_K)
-HALVES(Q8_0)
-HALVES(IQ4_NL)
 #endif

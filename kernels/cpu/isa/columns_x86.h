@@ -250,9 +250,4 @@ INLINE void sum_half(enum quant_type k, const struct half *h, int n, int32_t *su
 		half_##kind##_1, half_##kind##_2, half_##kind##_3, half_##kind##_4, \
 		half_##kind##_5, half_##kind##_6, half_##kind##_7, half_##kind##_8, \
 	};
-HALVES(Q4_0)
-HALVES(Q5_0)
-HALVES(Q6_K)
-HALVES(Q8_0)
-HALVES(IQ4_NL)
 #endif
