@@ -17,8 +17,8 @@
 #include "app/tui/tui_main.h"
 #include "app/worker/worker.h"
 #include "engine/strategy/strategies.h"
-#include "engine/grouping.h"
-#include "engine/pruning.h"
+#include "engine/approx/grouping_file.h"
+#include "engine/approx/pruning.h"
 #include "engine/frame/template.h"
 #include "ui/term/term.h"
 
@@ -41,8 +41,8 @@ static int check_names(const struct options *o, char err[ERR_MAX])
 	if (!strategy_find(o->strategy, err))
 		return -1;
 	if (skip_parse(o->self_skip, MODEL_MAX_LAYERS, NULL, err) ||
-	    grouping_check(o->cqil, MODEL_MAX_LAYERS, err) ||
-	    grouping_check(o->cqil_draft, MODEL_MAX_LAYERS, err) ||
+	    advice_check(o->cqil, MODEL_MAX_LAYERS, err) ||
+	    advice_check(o->cqil_draft, MODEL_MAX_LAYERS, err) ||
 	    pruning_parse(o->dip, &keep, err) || pruning_parse(o->dip_draft, &keep, err))
 		return -1;
 	if (*o->chat_template && !template_find(o->chat_template))

@@ -1,11 +1,10 @@
 /* engine.c - see engine.h.  Opens the parts in order and closes them in reverse. */
 #include "engine/engine.h"
-#include "engine/grouping.h"
-#include "engine/pruning.h"
 #include "engine/draft_compat.h"
+#include "engine/engine_approx.h"
 #include "engine/engine_sidecar.h"
 #include "engine/placement.h"
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +95,7 @@ static int open_there(struct engine *e, const struct engine_opt *o, struct place
 		      char err[ERR_MAX])
 {
 	if (placement_plan(e, o, s, err) != 0 || open_device(e, s, err) != 0 ||
-	    grouping_first(e, o, err) != 0 || pruning_first(e, o, err) != 0)
+	    engine_groups_first(e, o, err) != 0 || engine_prune_first(e, o, err) != 0)
 		return -1;
 	e->strat = (struct strat){ .target = &e->target, .tok = e->tok, .cost = &e->cost,
 				   .skip = &e->skip,
@@ -178,7 +177,7 @@ void engine_close(struct engine *e)
 		return;
 	close_there(e);
 	sidecar_close(e->sidecar);
-	pruning_close(e);
+	engine_prune_close(e);
 	tokenizer_close(e->tok);
 	model_close(e->model);
 	free(e->cqil_file);

@@ -4,23 +4,12 @@
  * engine at a time.  A turn: engine_prompt, engine_prefill until 0, engine_step until done. */
 #ifndef S3D_ENGINE_H
 #define S3D_ENGINE_H
-#include "engine/memory.h"
-#include "engine/sidecar.h"
+#include "engine/approx/pruning.h"
+#include "engine/place/memory.h"
+#include "engine/sidecar/sidecar.h"
 #include "engine/strategy/strategies.h"
 #include "engine/frame/template.h"
 #include "engine/text/tokenizer.h"
-
-/* How much of what its MLPs read a model keeps, see pruning.h. */
-struct dip_opt {
-	const char *spec;               /* NULL, "": "off" */
-	bool weighted;                  /* inputs count by the norms of their columns too */
-	bool prompts;                   /* what is read is pruned like what is written */
-};
-struct dip {
-	struct pruning keep;
-	bool weighted, prompts;
-	char spec[24];
-};
 
 struct engine_opt {
 	const char *model;              /* path */
@@ -124,20 +113,4 @@ int engine_step(struct engine *, int limit, struct emit out[STEP_MAX], bool *don
 /* Between answers, while nothing is asked: a small piece of what the strategy may find out then,
  * which changes no answer.  1: there is more, 0: there is none, -1 on error. */
 int engine_idle(struct engine *, char err[ERR_MAX]);
-
-/* What it says of itself. */
-const char *engine_backend(const struct engine *);      /* "cpu", "cuda" */
-const char *engine_device(const struct engine *);       /* "avx512, 2 threads" */
-bool engine_calibrates(const struct engine *);          /* a sidecar can be made, and used, here */
-struct engine_memory {          /* bytes that are taken where it computes */
-	size_t weights, work, kv;
-	size_t little;          /* all of the little model; 0: none */
-};
-struct engine_memory engine_memory(const struct engine *);
-/* What the process takes of a device's own memory now; 0: unknown, or it has none. */
-size_t engine_used(const struct engine *);
-/* Bytes of weights that a pass for one token needs, in the file's types; see struct op. */
-size_t engine_token_bytes(const struct engine *);
-/* err, of a pass that failed, with the backend's name before it and what to do behind it; -1. */
-int engine_fail(const struct engine *, const char *then, char err[ERR_MAX]);
 #endif

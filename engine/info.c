@@ -1,7 +1,6 @@
-/* info.c - what an open engine says of itself: where it computes, and what it takes there.  See
- * engine.h.  No state. */
-#include "engine/engine.h"
-#include "kernels/registry.h"
+/* info.c - see info.h. */
+#include "engine/info.h"
+#include "kernels/devices/registry.h"
 
 const char *engine_backend(const struct engine *e)
 {

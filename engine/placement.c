@@ -5,8 +5,8 @@
 #include "engine/draft_compat.h"
 #include "engine/engine_sidecar.h"
 #include "engine/model/window.h"
-#include "kernels/registry.h"
-#include "kernels/split.h"
+#include "kernels/devices/registry.h"
+#include "kernels/devices/split.h"
 #include <string.h>
 
 enum { CTX_DEFAULT = 4096 };

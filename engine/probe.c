@@ -1,6 +1,7 @@
 /* probe.c - see probe.h. */
 #include "engine/probe.h"
 #include "kernels/plan.h"
+#include "kernels/peaks.h"
 
 struct probe {
 	struct engine *e;

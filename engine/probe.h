@@ -7,6 +7,7 @@
 #define S3D_PROBE_H
 #include "engine/engine.h"
 #include "kernels/backend_draft.h"
+#include "kernels/backend_time.h"
 
 /* Runs tok[0..n-1] at pos in the engine's own cache; rows of logits for the last n_out of them, see
  * probe_row; NULL on error.  Without logits they are run as a prompt is. */

@@ -1,6 +1,6 @@
 /* backend.h - the only door between the engine and the arithmetic: device, cache, batch, forward,
- * memory, and where the time went.  backend_draft.h has what only drafting needs, registry.h which
- * backends there are.
+ * memory.  backend_draft.h has what only drafting needs, backend_time.h where the time went,
+ * devices/registry.h which backends there are.
  *
  * A backend owns device copies of one model's weights and any number of KV caches.  It knows no
  * text, sampling or strategies.  Prefill, decode, draft and verify are the same call.
@@ -16,6 +16,8 @@ struct dev;             /* one model resident on one backend */
 struct kv;              /* one cache, rows 0..n_ctx-1 */
 struct backend_draft;
 struct schedule;
+struct backend_stage;
+struct backend_counts;
 
 /* The end of one of several texts that advance together, each in a cache of its own. */
 struct lane {
@@ -49,18 +51,6 @@ struct batch {
 	 * are all that may be called. */
 	bool ahead;
 };
-
-/* A row of n logits has behind it the largest of every PEAK of them, in order, which a backend
- * finds while it makes them: who looks for the largest ones need not read them all. */
-enum { PEAK = 16 };
-static inline int row_peaks(int n)
-{
-	return (n + PEAK - 1) / PEAK;
-}
-static inline const float *row_at(const float *rows, int n, int i)      /* row i of rows of n */
-{
-	return rows + (size_t)i * (size_t)(n + row_peaks(n));
-}
 
 struct backend_opt {
 	int n_threads;          /* 0: as many as the process may use */
@@ -98,25 +88,6 @@ struct backend_memory {         /* bytes */
 	int host_layers;        /* of so many */
 };
 
-/* One stage of the forward passes since the last look, summed over layers. */
-struct backend_stage {
-	const char *name;
-	double seconds;         /* waiting for slower threads included */
-	size_t bytes;           /* weights and cache that it had to read, each once a pass */
-};
-enum { BACKEND_STAGES_MAX = 8 };
-
-/* What a device that records passes and replays them did since the last look; of those that the cpu
- * began (split.h) how many, the bytes of rows handed over, and the time of its part and of waiting
- * for the other. */
-struct backend_counts {
-	long passes, replays, recorded, handed;
-	long launches;          /* kernels and copies in the passes that were replayed */
-	double idle_s;          /* from the end of a pass to the start of the next, summed */
-	size_t handed_bytes;
-	double first_s, rest_s;
-};
-
 struct backend {
 	const char *name;       /* "cpu", "cuda" */
 	bool own_memory;        /* what it sets aside is not host memory, and plan counts it */
@@ -145,7 +116,7 @@ struct backend {
 	/* The first position, beside 0, that a pass may begin at now: a cache forgets what is far
 	 * behind where layers see a window only.  0: any. */
 	int (*kv_back)(const struct kv *);
-	/* n_out rows of cfg.n_out logits and their peaks (see row_at) in host memory, valid until
+	/* n_out rows of cfg.n_out logits and their peaks (peaks.h) in host memory, valid until
 	 * the next call; NULL on failure, and then error() has the text.  n_out == 0 returns a
 	 * pointer not to be read; a schedule that ends with OP_LEAVE its n rows of n_embd. */
 	const float *(*forward)(struct dev *, struct kv *, const struct batch *);
@@ -156,9 +127,10 @@ struct backend {
 	struct backend_memory (*memory)(const struct dev *);
 	const char *(*describe)(const struct dev *);    /* "avx512, 2 threads" */
 	double (*stream)(struct dev *, size_t bytes);   /* seconds to read memory, for bench */
-	/* Where the time of all passes since the last call went; returns how many stages there
-	 * are.  The first call only starts the measurement, which costs a clock per stage. */
-	int (*stages)(struct dev *, struct backend_stage out[BACKEND_STAGES_MAX]);
+	/* Where the time of all passes since the last call went, see backend_time.h; returns how
+	 * many stages there are.  The first call only starts the measurement, which costs a clock
+	 * per stage. */
+	int (*stages)(struct dev *, struct backend_stage *out);
 	struct backend_counts (*counts)(struct dev *);  /* NULL: it records nothing */
 };
 #endif

@@ -6,6 +6,7 @@
 #include "kernels/backend_bus.h"
 #include "kernels/backend_draft.h"
 #include "kernels/schedule.h"
+#include "kernels/backend_time.h"
 #include <stdio.h>
 #include <string.h>
 #ifdef __cplusplus

@@ -1,6 +1,7 @@
 /* bridge.c - whether a bridge fits a model, and a pass the bridge: what every backend asks.  No
  * state. */
 #include "kernels/schedule.h"
+#include "kernels/peaks.h"
 
 static bool check_shape(const struct gguf_tensor *t, int rows, int cols)
 {

@@ -5,6 +5,8 @@
 #define S3D_PASS_H
 #include "engine/model/window.h"
 #include "kernels/schedule.h"
+#include "kernels/backend_time.h"
+#include "kernels/peaks.h"
 #ifdef __cplusplus
 extern "C" {
 #endif

@@ -1,6 +1,7 @@
 /* schedule.c - see schedule.h.  No state. */
 #include "kernels/schedule.h"
 #include "engine/gguf/quant.h"
+#include "kernels/schedule_leg.h"
 
 struct op_stages op_stages(const struct op *op)
 {

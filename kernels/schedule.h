@@ -71,23 +71,6 @@ struct schedule {
 
 void schedule_make(struct schedule *, const struct model *, const struct plan *);
 size_t schedule_bytes(const struct schedule *);         /* all that a pass with outputs reads */
-/* A pass that two devices share, each of which has some of the layers: it goes in legs, of one, or
- * of both at once, where a group without bypass has layers of both.  A leg begins with OP_EMBED, or
- * OP_ENTER for the rows that the one before left; it ends with OP_OUTPUT, or OP_LEAVE.  Of both the
- * rows go to both, and the host's are then added to the other's.  Any other group that has layers
- * of both ends where they meet, and what is left of it is another. */
-enum side { SIDE_HOST, SIDE_OTHER, SIDES };
-struct leg {
-	bool on[SIDES];        /* whose it is */
-	struct schedule run[SIDES];
-};
-struct leg_at {         /* how far a pass has come: {0}: not begun */
-	int op, layer;
-};
-/* The next one, when host has a bit for each layer of the host, which embeds tokens; the other
- * makes logits.  -1: it crosses a bridge to layers of both, or is empty; err says which. */
-int schedule_leg(const struct schedule *, const uint64_t *host, struct leg_at *, struct leg *,
-		 char err[ERR_MAX]);
 /* Rows that a pass may have where n_batch are room for one layer: those of a group's layers lie
  * behind each other, each layer's from a multiple of 8 on.  0: none at all. */
 int schedule_rows(const struct schedule *, int n_batch);

@@ -2,7 +2,7 @@
 #ifndef S3D_CUDA_DEVICE_H
 #define S3D_CUDA_DEVICE_H
 #include "kernels/backend_abi.h"
-#include "kernels/load.h"
+#include "kernels/devices/load.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -5,9 +5,9 @@
  * Included once by a test.  Invariant: fake.devs and fake.kvs are what is open now. */
 #ifndef S3D_FAKE_GPU_H
 #define S3D_FAKE_GPU_H
-#include "engine/memory.h"
+#include "engine/place/memory.h"
 #include "kernels/backend_bus.h"
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include <stdio.h>
 #include <string.h>
 

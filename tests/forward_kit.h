@@ -5,8 +5,9 @@
 #define S3D_FORWARD_KIT_H
 #include "kernels/backend_draft.h"
 #include "kernels/schedule.h"
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include "tests/mk.h"
+#include "kernels/peaks.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

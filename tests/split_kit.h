@@ -3,7 +3,7 @@
  * Included once by a test program, whose main calls split_begin.  No state but the backends. */
 #ifndef S3D_SPLIT_KIT_H
 #define S3D_SPLIT_KIT_H
-#include "kernels/split.h"
+#include "kernels/devices/split.h"
 #include "tests/bridge_kit.h"
 #include "tests/cuda_device.h"
 

@@ -4,6 +4,7 @@
 #define S3D_STRATEGY_KIT_H
 #include "engine/engine.h"
 #include "tests/mk.h"
+#include "kernels/peaks.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

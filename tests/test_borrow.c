@@ -3,7 +3,7 @@
  * exact with them, and damaged or foreign ones are refused. */
 #include "engine/engine.h"
 #include "engine/decode/probs.h"
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include "tests/borrower.h"
 #include "tests/mk.h"
 #include "tests/strategy_kit.h"

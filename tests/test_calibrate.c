@@ -1,7 +1,7 @@
 /* test_calibrate.c - whole calibrations of tiny models: of every architecture, of a text, out of
  * memory. */
-#include "engine/memory.h"
-#include "kernels/registry.h"
+#include "engine/place/memory.h"
+#include "kernels/devices/registry.h"
 #include "engine/decode/probs.h"
 #include "tests/calibrate_kit.h"
 

@@ -2,7 +2,7 @@
  * model that it was made for.
  *
  * This program is its own calibration: asked to, it puts in place what the test has prepared. */
-#include "engine/sidecar.h"
+#include "engine/sidecar/sidecar.h"
 #include "tests/talk_kit.h"
 
 #include <poll.h>

@@ -3,6 +3,7 @@
 #include "engine/decode/probs.h"
 #include "engine/decode/verify.h"
 #include "kernels/noise.h"
+#include "kernels/peaks.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

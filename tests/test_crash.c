@@ -6,7 +6,7 @@
 #include "app/config/args.h"
 #include "ui/term/crash.h"
 #include "app/worker/worker.h"
-#include "kernels/threads.h"
+#include "base/threads.h"
 #include "tests/home_kit.h"
 #include "tests/mk.h"
 #include "ui/term/term.h"

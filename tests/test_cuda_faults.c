@@ -4,7 +4,7 @@
 #include "tests/bridge_kit.h"
 #include "tests/cuda_device.h"
 #include "tests/fault_kit.h"
-#include "engine/memory.h"
+#include "engine/place/memory.h"
 
 static const struct backend *cuda;
 static const struct mk_spec tiny = MK_SMALL(.n_layers = 2, .n_embd = 64, .n_heads = 2,

@@ -4,6 +4,7 @@
  * Owns one rig of each backend at a time. */
 #include "tests/split_kit.h"
 #include "tests/ring_kit.h"
+#include "kernels/schedule_leg.h"
 
 /* ---- against the cpu ---- */
 

@@ -4,6 +4,7 @@
  *
  * struct pair owns both parts' devices and caches. */
 #include "tests/forward_kit.h"
+#include "kernels/schedule_leg.h"
 
 static const struct mk_spec models[] = {
 	MK_SMALL(.n_layers = 5, .n_embd = 96, .n_heads = 6, .n_kv_heads = 2, .n_ff = 160,

@@ -3,7 +3,7 @@
  *
  * Sizes are those of fake_gpu.h: 10 MiB a layer (the big model has 4, the little one 1), 5 MiB for
  * the rest of a model, and caches of (4 or 1) * 128 bytes a position. */
-#include "engine/engine.h"
+#include "engine/info.h"
 #include "tests/fake_gpu.h"
 #include "tests/mk.h"
 #include <setjmp.h>

@@ -3,7 +3,7 @@
  * file does, and one that is about others.
  *
  * Owns a folder.  Of the big model two layers fit, see test_gpu_plan.c. */
-#include "engine/engine.h"
+#include "engine/info.h"
 #include "tests/fake_gpu.h"
 #include "tests/folder_kit.h"
 #include "tests/mk.h"

@@ -1,5 +1,6 @@
 /* test_lay.c - MLPs whose matrices lie by columns, from the start or from some moment on: the same
  * logits to the bit, pruned or not, over the same cache, and fewer bytes where they are pruned. */
+#include "kernels/backend_time.h"
 #include "kernels/prune.h"
 #include "tests/forward_kit.h"
 

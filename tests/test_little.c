@@ -3,6 +3,7 @@
  * (tests/tools/make_little_vector.py).  Without the default model only the first can be tested. */
 #include "engine/engine.h"
 #include "engine/decode/probs.h"
+#include "kernels/peaks.h"
 #include <math.h>
 #include <nettle/sha2.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* test_load.c - a backend in a file of its own: what is not one, refuses, or was built for another
  * program is told why; one that works is handed on. */
-#include "kernels/load.h"
+#include "kernels/devices/load.h"
 #include "kernels/backend_abi.h"
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include <stdarg.h>
 #include <setjmp.h>
 #include <cmocka.h>

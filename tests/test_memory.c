@@ -1,6 +1,6 @@
 /* test_memory.c - the memory plan: sizes against sums by hand, refusals with advice that works. */
 #include "engine/engine.h"
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include "tests/mk.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* test_model.c - what a model file must have: tiny models with one thing changed, and each error
  * names that thing.  Changes are made in a copy of the bytes and keep every length. */
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include "tests/mk.h"
 #include <math.h>
 #include <setjmp.h>

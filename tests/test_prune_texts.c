@@ -2,7 +2,7 @@
  * write what plain writes with the same part, it may change in mid-answer, a prompt is read densely
  * or likewise, and drafts that read less leave the model's own text alone. */
 #define LEN 96
-#include "engine/pruning.h"
+#include "engine/approx/pruning.h"
 #include "kernels/prune.h"
 #include "tests/strategy_kit.h"
 

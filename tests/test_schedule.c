@@ -1,7 +1,7 @@
 /* test_schedule.c - what a plan means: the operations of a pass, their order, what each reads and
  * leaves, which rows are kept, and the bytes of its weights. */
 #include "kernels/backend_draft.h"
-#include "kernels/schedule.h"
+#include "kernels/schedule_leg.h"
 #include "engine/gguf/quant.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* test_sidecar.c - sidecars written and read back, and all kinds of wrong ones refused. */
-#include "engine/sidecar.h"
+#include "engine/sidecar/sidecar.h"
 #include "tests/bridge_kit.h"
 #include <errno.h>
 #include <sys/resource.h>

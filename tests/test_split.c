@@ -2,10 +2,11 @@
  * and logits; what is missing or does not fit is named.
  *
  * The files are parts of one tiny random model in a folder of their own. */
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include "kernels/schedule.h"
 #include "tests/gguf_edit.h"
 #include "tests/mk.h"
+#include "kernels/peaks.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

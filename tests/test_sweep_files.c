@@ -1,7 +1,7 @@
 /* test_sweep_files.c - calibrate --cqil: an interrupted sweep against one that was not, files from
  * hostile hands, and what "auto" makes of them. */
 #include "tests/sweep_kit.h"
-#include "engine/grouping.h"
+#include "engine/approx/grouping.h"
 #include <sys/stat.h>
 
 static const struct mk_spec other = MK_SMALL(.n_layers = LAYERS, .n_embd = WIDTH, .n_heads = 4,

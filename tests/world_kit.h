@@ -10,6 +10,7 @@
 #include "engine/decode/probs.h"
 #include "engine/strategy/strategies.h"
 #include "kernels/backend_draft.h"
+#include "kernels/peaks.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

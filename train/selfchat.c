@@ -15,11 +15,12 @@
  * in the machine's byte order.  Invariant: a record is written whole, behind whole ones; begun
  * again, the program cuts off what is not whole and goes on with the next conversation, so that all
  * depends on SEED alone but for the conversations that an interruption lost. */
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include "kernels/schedule.h"
 #include "engine/decode/probs.h"
 #include "engine/decode/sampler.h"
 #include "engine/frame/template.h"
+#include "kernels/peaks.h"
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>

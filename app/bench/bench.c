@@ -8,6 +8,7 @@
 #include "app/config/model_path.h"
 #include "app/config/setup.h"
 #include "base/text.h"
+#include "engine/info.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,9 @@
 #include "app/bench/bench_parts.h"
 #include "base/machine.h"
 #include "base/text.h"
-#include "engine/grouping.h"
-#include "engine/pruning.h"
+#include "engine/approx/grouping.h"
+#include "engine/approx/pruning.h"
+#include "engine/info.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,8 @@
 #include "app/talk/talk_in.h"
 #include "app/config/args.h"
 #include "base/file.h"
-#include "engine/grouping.h"
-#include "engine/pruning.h"
+#include "engine/approx/grouping_file.h"
+#include "engine/approx/pruning.h"
 #include "engine/frame/template.h"
 
 #include <errno.h>
@@ -228,7 +228,7 @@ static const char *keep_text(struct talk *t, const char *s, char err[ERR_MAX])
 /* Groups of layers that the model can run in, kept; NULL with err. */
 static const char *groups(struct talk *t, const char *value, char err[ERR_MAX])
 {
-	if (grouping_check(value, t->ready ? t->info.n_layers : MODEL_MAX_LAYERS, err) != 0)
+	if (advice_check(value, t->ready ? t->info.n_layers : MODEL_MAX_LAYERS, err) != 0)
 		return NULL;
 	return keep_text(t, value, err);
 }

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "engine/probe.h"
+#include "engine/info.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* sweep_table.c - see sweep_table.h. */
 #include "app/tools/sweep_table.h"
 #include "base/text.h"
-#include "engine/grouping.h"
+#include "engine/approx/grouping.h"
 
 enum { EACH_LINE = 10 };
 

@@ -8,7 +8,7 @@
 #include "app/tui/tui.h"
 #include "app/typing/editor.h"
 #include "app/tui/tui_signal.h"
-#include "engine/memory.h"
+#include "engine/place/memory.h"
 #include "ui/term/term.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  * Invariant: a turn leaves together with its answer, and the last question never leaves. */
 #include "app/worker/worker_parts.h"
 #include "app/chat/stats.h"
-#include "engine/engine.h"
+#include "engine/info.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,6 +6,7 @@
 #include "app/config/model_path.h"
 #include "app/config/setup.h"
 #include "base/altstack.h"
+#include "engine/info.h"
 
 #include <errno.h>
 #include <signal.h>

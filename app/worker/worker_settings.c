@@ -4,9 +4,9 @@
  * Invariant: whatever changes here is told, and the seed stays. */
 #include "app/worker/worker_parts.h"
 #include "app/config/setup.h"
-#include "engine/grouping.h"
-#include "engine/pruning.h"
-#include "engine/engine.h"
+#include "engine/approx/grouping.h"
+#include "engine/approx/pruning.h"
+#include "engine/info.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  * Invariant: before `begin` nothing that takes long has been done, and nothing was written. */
 #include "engine/calibrate/calibrate_parts.h"
 #include "base/file.h"
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,6 +8,7 @@
  * conversation is longer than the context. */
 #include "engine/calibrate/calibrate_parts.h"
 #include "engine/decode/sampler.h"
+#include "kernels/peaks.h"
 #include <stdlib.h>
 #include <string.h>
 

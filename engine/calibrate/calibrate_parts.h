@@ -5,7 +5,7 @@
 #ifndef S3D_CALIBRATE_PARTS_H
 #define S3D_CALIBRATE_PARTS_H
 #include "engine/calibrate/calibrate.h"
-#include "engine/sidecar.h"
+#include "engine/sidecar/sidecar.h"
 #include <stdio.h>
 
 enum { LANES_MOST = 64, CONTEXT = 384, CALIBRATE_BATCH = 128, HOLD_EACH = 16, SITES_MOST = 8,

@@ -8,6 +8,7 @@
  * Invariant: every bridge is held against the same positions of the same texts. */
 #include "engine/calibrate/calibrate_parts.h"
 #include "engine/decode/probs.h"
+#include "kernels/peaks.h"
 #include <stdlib.h>
 #include <string.h>
 

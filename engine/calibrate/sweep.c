@@ -5,8 +5,9 @@
 #include "engine/calibrate/sweep_parts.h"
 #include "engine/calibrate/calibrate_parts.h"
 #include "base/file.h"
-#include "engine/grouping.h"
-#include "kernels/registry.h"
+#include "engine/approx/grouping.h"
+#include "kernels/devices/registry.h"
+#include "engine/info.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

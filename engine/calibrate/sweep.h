@@ -8,7 +8,7 @@
 #ifndef S3D_SWEEP_H
 #define S3D_SWEEP_H
 #include "engine/engine.h"
-#include "engine/grouping_file.h"
+#include "engine/approx/grouping_file.h"
 
 struct sweep_opt {
 	struct engine_opt engine;       /* .model, .backend, .be as for a chat */

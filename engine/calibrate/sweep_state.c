@@ -5,7 +5,7 @@
  * Invariant: a line counts if it is whole, right and possible, and all before it do. */
 #include "engine/calibrate/sweep_parts.h"
 #include "base/file.h"
-#include "engine/grouping.h"
+#include "engine/approx/grouping.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>

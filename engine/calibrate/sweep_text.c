@@ -7,7 +7,7 @@
 #include "engine/calibrate/calibrate_parts.h"
 #include "engine/decode/probs.h"
 #include "base/file.h"
-#include "engine/grouping.h"
+#include "engine/approx/grouping.h"
 #include "engine/probe.h"
 #include <math.h>
 #include <stdlib.h>

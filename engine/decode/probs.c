@@ -1,7 +1,7 @@
 /* probs.c - see probs.h.  Runs over a whole vocabulary for every drafted token, so the loops are
  * written for the compiler to keep in vector registers. */
 #include "engine/decode/probs.h"
-#include "kernels/backend.h"
+#include "kernels/peaks.h"
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

@@ -4,9 +4,9 @@
  * so everything before it is a plain filter on a distribution.
  * Invariant: equal inputs give equal choices; ties go to the smaller id. */
 #include "engine/decode/sampler.h"
-#include "kernels/backend.h"
 #include "kernels/noise.h"
 #include "engine/decode/probs.h"
+#include "kernels/peaks.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

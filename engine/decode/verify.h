@@ -5,6 +5,7 @@
 #define S3D_VERIFY_H
 #include "kernels/backend.h"
 #include "engine/decode/sampler.h"
+#include "kernels/peaks.h"
 
 /* rows: k+1 rows of n_out logits (see row_at) of the pending token and k drafts; hist[0..n-1] is
  * the timeline and hist[n..n+k-1] the drafts.  Writes the choices y_1.. to out up to and including

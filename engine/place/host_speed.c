@@ -1,10 +1,10 @@
 /* host_speed.c - see host_speed.h: measuring. */
 #include "engine/place/host_speed.h"
 #include "base/machine.h"
-#include "engine/sidecar.h"
+#include "engine/sidecar/sidecar.h"
 #include "kernels/backend_bus.h"
-#include "kernels/registry.h"
-#include "kernels/schedule.h"
+#include "kernels/devices/registry.h"
+#include "kernels/schedule_leg.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

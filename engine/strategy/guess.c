@@ -6,6 +6,7 @@
 #include "engine/strategy/guess.h"
 #include "engine/decode/probs.h"
 #include "kernels/backend_draft.h"
+#include "kernels/peaks.h"
 
 /* The little model's timeline becomes the target's.  1: it cannot, its context is full or a token
  * unknown to it. */

@@ -23,6 +23,7 @@
  * Invariant: as strat_draft.c's, but that such an end leaves its tokens to the next prompt. */
 #include "engine/decode/probs.h"
 #include "engine/strategy/guess.h"
+#include "kernels/peaks.h"
 
 static const double LEAST = 0.4;
 

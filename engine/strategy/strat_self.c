@@ -9,6 +9,7 @@
  * Invariant: after a piece of the search cache and timeline are as before, to the bit. */
 #include "engine/decode/probs.h"
 #include "engine/strategy/guess.h"
+#include "kernels/peaks.h"
 #include <string.h>
 
 enum { PIECE = 16, LEAST = 12, DRY = 300, TRIES = 1000 };

@@ -5,7 +5,8 @@
 #include "engine/model/rope.h"
 #include "kernels/cpu/bridge.h"
 #include "kernels/cpu/load.h"
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
+#include "kernels/peaks.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #define S3D_CPU_DEV_H
 #include "kernels/cpu/cpu.h"
 #include "kernels/pass.h"
-#include "kernels/threads.h"
+#include "base/threads.h"
 
 /* Up to this many rows every thread prepares its own copy of the activations, which is cheaper
  * than a barrier; and attention is split along the context as well. */

@@ -5,6 +5,7 @@
  * Invariant: of equal logits the first counts, as in probs.c and sampler.c of engine/decode. */
 #include "kernels/cuda/op/choose.cuh"
 #include "kernels/noise.h"
+#include "kernels/peaks.h"
 #include <math.h>
 
 enum { THREADS = 1024, WARPS = THREADS / 32, BINS = 256 };

@@ -17,6 +17,8 @@ struct advice {                 /* for each of these losses; size 0: no groups c
 /* Which loss a spec asks for, "auto" or "auto:X": its index; -1: it is no "auto"; -2: there is no
  * such loss. */
 int advice_asked(const char *spec);
+/* Whether an engine may take a spec: such an "auto", or what grouping_parse takes. */
+int advice_check(const char *spec, int n_layers, char err[ERR_MAX]);
 /* -1: none at path, damaged, or of another model, and err says what to do. */
 int advice_read(const char *path, const struct model *, struct advice *, char err[ERR_MAX]);
 /* In one step.  figures: a line for people behind each, or NULL. */

@@ -3,7 +3,7 @@
  * A run is announced by a new generation number.  Workers spin on it for a while (a decode step
  * follows the last one within microseconds) and then sleep on a condition variable.
  * Invariant: the barrier counts exactly n arrivals per phase. */
-#include "kernels/threads.h"
+#include "base/threads.h"
 #include "base/altstack.h"
 #include <limits.h>
 #include <linux/futex.h>

@@ -3,10 +3,10 @@
  * Lines of text: what it is, "model" with its hash, "loss X GROUPS" for each loss, "end".  What
  * stands behind '#' is for people.
  * Invariant: every line is what it must be, or nothing of the file counts. */
-#include "engine/grouping_file.h"
+#include "engine/approx/grouping_file.h"
 #include "base/file.h"
-#include "engine/grouping.h"
-#include "engine/sidecar.h"
+#include "engine/approx/grouping.h"
+#include "engine/sidecar/sidecar.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +27,17 @@ int advice_asked(const char *spec)
 			return i;
 	}
 	return spec[4] ? -2 : ADVICE_DEFAULT;
+}
+
+int advice_check(const char *spec, int n_layers, char err[ERR_MAX])
+{
+	struct grouping g;
+	int asked = advice_asked(spec);
+
+	if (asked == -2)
+		return fail(err, "--cqil %.32s: auto, or auto:X for a loss of X %% of perplexity: "
+			    "0.5, 1, 2 or 5", spec);
+	return asked >= 0 ? 0 : grouping_parse(spec, n_layers, &g, err);
 }
 
 /* The next line, without what is for people; NULL at the end. */

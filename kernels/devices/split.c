@@ -4,10 +4,11 @@
  * layers.  The halves' struct dev and struct kv are other types than those below, and only passed
  * on.  Invariant: a row is handed over as it is, so what a pass makes depends on where the layers
  * are cut, and on nothing else that a pass over one device would not depend on. */
-#include "kernels/split.h"
+#include "kernels/devices/split.h"
 #include "kernels/backend_draft.h"
-#include "kernels/registry.h"
-#include "kernels/schedule.h"
+#include "kernels/devices/registry.h"
+#include "kernels/backend_time.h"
+#include "kernels/schedule_leg.h"
 #include "engine/model/window.h"
 #include <stdio.h>
 #include <string.h>

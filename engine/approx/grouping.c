@@ -1,5 +1,5 @@
 /* grouping_spec.c - groups of layers as users write them; see grouping.h.  No state. */
-#include "engine/grouping.h"
+#include "engine/approx/grouping.h"
 #include <stdio.h>
 #include <string.h>
 

@@ -2,9 +2,9 @@
  *
  * Invariant: the file is looked for, and loaded, once; what came of it is told again.  One thread
  * opens engines, so nothing is locked. */
-#include "kernels/load.h"
+#include "kernels/devices/load.h"
 #include "kernels/backend_abi.h"
-#include "kernels/registry.h"
+#include "kernels/devices/registry.h"
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>

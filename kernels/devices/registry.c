@@ -1,5 +1,5 @@
-/* backend.c - which backend does the arithmetic, by name.  No state. */
-#include "kernels/registry.h"
+/* registry.c - which backend does the arithmetic, by name.  No state. */
+#include "kernels/devices/registry.h"
 #include "base/machine.h"
 #include <string.h>
 

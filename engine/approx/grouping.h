@@ -1,21 +1,18 @@
-/* grouping.h - which layers of an engine run in groups (CQIL, struct grouping of plan.h), as users
- * write it.  engine_group in engine.h changes them. */
+/* grouping.h - which layers run in groups (CQIL, struct grouping of plan.h), as users write it.
+ * engine_group in engine.h changes them.  No state. */
 #ifndef S3D_GROUPING_H
 #define S3D_GROUPING_H
-#include "engine/engine.h"
+#include "base/util.h"
+#include "kernels/plan.h"
 
 enum { GROUPING_TEXT = 48 };
 
 /* spec: S:E:P or S:E:P:D, layers S to E-1 of n_layers in groups of P with a bypass of D; or "off"
  * (NULL and "" too).  -1: it is neither, or the model has no such layers. */
 int grouping_parse(const char *spec, int n_layers, struct grouping *, char err[ERR_MAX]);
-/* Whether an engine may take it: that, or "auto" or "auto:X" (see grouping_file.h). */
-int grouping_check(const char *spec, int n_layers, char err[ERR_MAX]);
 /* As grouping_parse takes it; returns text. */
 const char *grouping_text(const struct grouping *, char text[GROUPING_TEXT]);
 /* Layers of a group with bypass before layer `at`, where others of it are not: two devices cut
  * there run it as two groups.  0: there is no such group. */
 int grouping_apart(const struct grouping *, int at);
-/* Those that an engine begins with, whose target is open, and its drafts'. */
-int grouping_first(struct engine *, const struct engine_opt *, char err[ERR_MAX]);
 #endif

@@ -1,5 +1,5 @@
 /* memory.c - see memory.h.  No state. */
-#include "engine/memory.h"
+#include "engine/place/memory.h"
 #include <stdio.h>
 
 #define MIB ((size_t)1 << 20)

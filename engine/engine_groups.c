@@ -1,21 +1,8 @@
-/* grouping.c - see grouping.h and engine.h.  No state. */
+/* engine_groups.c - the groups that an engine's layers run in: see engine_approx.h.  No state. */
+#include "engine/engine_approx.h"
 #include "engine/engine_sidecar.h"
-#include "engine/grouping.h"
-#include "engine/grouping_file.h"
-#include "engine/pruning.h"
-#include <stdio.h>
-#include <string.h>
-
-int grouping_check(const char *spec, int n_layers, char err[ERR_MAX])
-{
-	struct grouping g;
-	int asked = advice_asked(spec);
-
-	if (asked == -2)
-		return fail(err, "--cqil %.32s: auto, or auto:X for a loss of X %% of perplexity: "
-			    "0.5, 1, 2 or 5", spec);
-	return asked >= 0 ? 0 : grouping_parse(spec, n_layers, &g, err);
-}
+#include "engine/approx/grouping.h"
+#include "engine/approx/grouping_file.h"
 
 static int no_groups(const struct engine *e, char err[ERR_MAX])
 {
@@ -30,7 +17,7 @@ static int resolve(struct engine *e, const char *spec, struct grouping *g, char 
 	struct advice a;
 
 	if (asked < 0)
-		return grouping_check(spec, n_layers, err) ? -1 :
+		return advice_check(spec, n_layers, err) ? -1 :
 		       grouping_parse(spec, n_layers, g, err);
 	if (advice_read(e->cqil_file, e->model, &a, err) != 0)
 		return -1;
@@ -57,7 +44,7 @@ static int group_target(struct engine *e, const char *spec, bool released, char 
 	if (g.size > 1 && !e->be->groups)
 		return no_groups(e, err);
 	g.released = released;
-	if (pruning_target(e, &g, &e->dip, err) != 0)
+	if (engine_prune_target(e, &g, &e->dip, err) != 0)
 		return -1;
 	e->group = g;
 	if (!e->drafts_apart)
@@ -71,7 +58,7 @@ int engine_group(struct engine *e, const char *spec, bool released, char err[ERR
 	return group_target(e, spec, released, err);
 }
 
-int grouping_first(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
+int engine_groups_first(struct engine *e, const struct engine_opt *o, char err[ERR_MAX])
 {
 	struct grouping g;
 

@@ -2,7 +2,7 @@
  *
  * Invariant: nothing of the file is believed before bridge_fits has seen it, and no name before the
  * hash. */
-#include "engine/sidecar.h"
+#include "engine/sidecar/sidecar.h"
 #include <nettle/sha2.h>
 #include <stdio.h>
 #include <string.h>

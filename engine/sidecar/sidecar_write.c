@@ -3,7 +3,7 @@
  * The file is as open to others as a model, as the umask has it. */
 #include "base/file.h"
 #include "engine/gguf/gguf_write.h"
-#include "engine/sidecar.h"
+#include "engine/sidecar/sidecar.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,0 +1,27 @@
+/* pruning.h - how much of what its MLPs read an engine keeps (DIP, struct pruning of plan.h), as
+ * users write it.  engine_prune in engine.h changes it.  No state. */
+#ifndef S3D_PRUNING_H
+#define S3D_PRUNING_H
+#include "base/util.h"
+#include "kernels/plan.h"
+
+/* How much of what its MLPs read a model keeps. */
+struct dip_opt {
+	const char *spec;               /* NULL, "": "off" */
+	bool weighted;                  /* inputs count by the norms of their columns too */
+	bool prompts;                   /* what is read is pruned like what is written */
+};
+struct dip {
+	struct pruning keep;
+	bool weighted, prompts;
+	char spec[24];
+};
+
+enum { PRUNING_TEXT = 48 };
+
+/* spec: RHO, a part of the columns above 0 and up to 1; RHO:even, the same part of all; RHO:hidden,
+ * of down's alone, for as many in all; or "off" (NULL and "" too).  -1: it is none of these. */
+int pruning_parse(const char *spec, struct pruning *, char err[ERR_MAX]);
+/* As that takes it, with its score and prompts if they are not the usual ones; returns text. */
+const char *pruning_text(const struct dip *, char text[PRUNING_TEXT]);
+#endif
