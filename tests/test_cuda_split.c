@@ -173,6 +173,23 @@ static void check_text_lanes(struct rig *r)
 	check_refused(r, b, "takes 512 rows");
 }
 
+/* A prompt of many rows, for which the GPU keeps activations in f16: the cpu has to keep floats as
+ * well, for its codes of 8 bits alone are further from these (here 0.05, and 0.07 without groups). */
+static void check_group_prompt(const struct grouping *g, int at)
+{
+	struct rig r = open_split(&six, F16, at, "float"), alone = open_cpu(&six, F16, "float");
+	double apart;
+
+	group_layers(&r, g);
+	group_layers(&alone, g);
+	apart = distance(&alone, &r, 0, 70);
+	print_message("# groups, bypass %d, %d of 6 layers by the cpu: apart by %.2g (70 rows)\n",
+		      g->bypass, at, apart);
+	assert_true(apart < 0.01);
+	close_rig(&r);
+	close_rig(&alone);
+}
+
 /* Before, behind and across a cut: where those with a bypass end, and others go on together. */
 static void test_groups(void **state)
 {
@@ -187,6 +204,7 @@ static void test_groups(void **state)
 		if (at % 2 || !bypass) {        /* where groups end anyway, or go on */
 			group_layers(&alone, &r.group);
 			assert_true(distance(&alone, &r, 0, 9) < 0.01);
+			check_group_prompt(&r.group, at);
 		}
 		if (!bypass && at == 2) {
 			check_pieces(&r);
