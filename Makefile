@@ -58,7 +58,7 @@ NVCC_FLAGS := -std=c++17 $(NVCC_OPT_$(FLAVOUR)) -fmad=false -I. \
 	$(if $(WERROR),-Werror all-warnings) -DS3D_VERSION='"$(VERSION)"' \
 	-Xcompiler -fPIC,-fvisibility=hidden,-ffp-contract=off,-Wall,-Wextra
 CUDA_PIC := $(addprefix $B/pic/,base/util.o base/utf8.o engine/gguf/quant.o kernels/bridge.o \
-	kernels/pass.o kernels/schedule.o kernels/stage.o)
+	kernels/pass.o kernels/schedule.o kernels/spread.o kernels/stage.o)
 CUDA_OBJ := $(CUDA_SRC:%.cu=$B/%.o) $(CUDA_PIC)
 
 LIB_SRC := $(wildcard base/*.c engine/*.c engine/*/*.c kernels/*.c \

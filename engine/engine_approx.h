@@ -7,6 +7,8 @@
 #define S3D_ENGINE_APPROX_H
 #include "engine/engine.h"
 
+/* What spec says, or for "auto" the model's file; a note tells where that names none. */
+int engine_groups_find(struct engine *, const char *spec, struct grouping *, char err[ERR_MAX]);
 /* The groups that an engine begins with, whose target is open, and its drafts'. */
 int engine_groups_first(struct engine *, const struct engine_opt *, char err[ERR_MAX]);
 /* Likewise the part of its MLPs. */

@@ -10,8 +10,7 @@ static int no_groups(const struct engine *e, char err[ERR_MAX])
 		    e->be->name);
 }
 
-/* What spec says, or for "auto" what the model's file does. */
-static int resolve(struct engine *e, const char *spec, struct grouping *g, char err[ERR_MAX])
+int engine_groups_find(struct engine *e, const char *spec, struct grouping *g, char err[ERR_MAX])
 {
 	int n_layers = e->model->cfg.n_layers, asked = advice_asked(spec);
 	struct advice a;
@@ -39,7 +38,7 @@ static int group_target(struct engine *e, const char *spec, bool released, char 
 {
 	struct grouping g;
 
-	if (resolve(e, spec, &g, err) != 0)
+	if (engine_groups_find(e, spec, &g, err) != 0)
 		return -1;
 	if (g.size > 1 && !e->be->groups)
 		return no_groups(e, err);
@@ -62,7 +61,7 @@ int engine_groups_first(struct engine *e, const struct engine_opt *o, char err[E
 {
 	struct grouping g;
 
-	if (resolve(e, o->cqil_draft, &g, err) != 0)
+	if (engine_groups_find(e, o->cqil_draft, &g, err) != 0)
 		return -1;
 	if (g.size > 1 && !e->be->groups)
 		return no_groups(e, err);

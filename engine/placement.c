@@ -3,6 +3,7 @@
  * Invariant: what host_layers says was planned with all that will lie there, or this has failed. */
 #include "engine/placement.h"
 #include "engine/draft_compat.h"
+#include "engine/engine_approx.h"
 #include "engine/engine_sidecar.h"
 #include "engine/model/window.h"
 #include "kernels/devices/registry.h"
@@ -229,8 +230,8 @@ static int plan_there(struct engine *e, const struct engine_opt *o, struct place
 	if (place_there(e, o, s, err) != 0)
 		return -1;
 	if (!s->be.split || !e->sidecar ||
-	    split_bridge(&e->model->cfg, s->be.host_layers, e->sidecar->bridge.s,
-			 e->sidecar_err) == 0)
+	    spread_bridge(&s->be.spread, &e->model->cfg, s->be.host_layers, e->sidecar->bridge.s,
+			  e->sidecar_err) == 0)
 		return 0;
 	sidecar_close(e->sidecar);
 	e->sidecar = NULL;
@@ -256,6 +257,64 @@ static int plan_way(struct engine *e, const struct engine_opt *o, struct placeme
 	return plan_there(e, o, s, err);
 }
 
+/* Groups that CPU and GPU might share: before a bridge, for behind it all is the GPU's. */
+static bool may_share(struct engine *e, const struct engine_opt *o, struct grouping *g)
+{
+	char why[ERR_MAX];      /* who sets the groups, when all is loaded, says it */
+
+	if (engine_groups_find(e, o->cqil, g, why) != 0 || g->size < 2 || g->bypass ||
+	    !e->be->groups)
+		return false;
+	if (e->sidecar && g->to > e->sidecar->bridge.s)
+		g->to = g->from + (e->sidecar->bridge.s - g->from) / g->size * g->size;
+	return g->to - g->from > 1;
+}
+
+/* By the cpu, groups shared out by these speeds if that pays, and if as many layers leave a sidecar
+ * its own. */
+static int plan_shared(struct engine *e, const struct engine_opt *o, struct placement *s,
+		       const struct backend *be, const struct host_speed *v, char err[ERR_MAX])
+{
+	struct host_groups h = { .size = 0 };
+	struct grouping g;
+	char why[ERR_MAX];
+
+	if (may_share(e, o, &g))
+		h = host_groups(&g, e->model, v);
+	if (e->sidecar && spread_bridge(&h.spread, &e->model->cfg, e->plan.host_layers,
+					e->sidecar->bridge.s, why) != 0)
+		h.spread = (struct host_spread){ .size = 0 };
+	s->be.spread = h.spread;
+	if (plan_way(e, o, s, be, true, err) != 0)
+		return -1;
+	e->plan.speed = *v;
+	e->plan.groups = h;
+	return 0;
+}
+
+static int plan_cpu(struct engine *e, const struct engine_opt *o, struct placement *s,
+		    char err[ERR_MAX])
+{
+	const struct backend *be = e->be;
+	const struct placement asked = *s;
+	struct host_speed v;
+	struct grouping g;
+	char why[ERR_MAX];
+
+	if (plan_way(e, o, s, be, true, err) != 0)
+		return -1;
+	if (!e->plan.host_layers || !may_share(e, o, &g))
+		return 0;
+	if (host_speed(o->host_file, be, e->model, &asked.be, &v, e->notes[NOTE_LAYERS],
+		       why) != 0) {
+		fail(e->notes[NOTE_LAYERS], "--cqil: CPU and GPU share no groups but one, for how "
+		     "fast they are cannot be measured: %.300s", why);
+		return 0;
+	}
+	*s = asked;
+	return plan_shared(e, o, s, be, &v, err);
+}
+
 /* Layers that do not fit are for the one of bus and cpu that reads them faster.  Where that cannot
  * be told they are read over the bus. */
 static int plan_faster(struct engine *e, const struct engine_opt *o, struct placement *s,
@@ -279,9 +338,11 @@ static int plan_faster(struct engine *e, const struct engine_opt *o, struct plac
 		     "what is faster cannot be measured: %.300s", why);
 		return 0;
 	}
-	if (v.cpu > v.bus && plan_way(e, o, &cpu, be, true, why) == 0)
+	if (v.cpu > v.bus && plan_shared(e, o, &cpu, be, &v, why) == 0) {
 		*s = cpu;
-	else if (v.cpu > v.bus && (*s = asked, plan_way(e, o, s, be, false, err)) != 0)
+		return 0;
+	}
+	if (v.cpu > v.bus && (*s = asked, plan_way(e, o, s, be, false, err)) != 0)
 		return -1;
 	e->plan.speed = v;
 	return 0;
@@ -295,7 +356,8 @@ int placement_plan(struct engine *e, const struct engine_opt *o, struct placemen
 	e->plan = (struct memory_plan){ .n_layers = e->model->cfg.n_layers };
 	rc = !e->be->own_memory ? plan_here(e, o, s, err) :
 	     o->host == HOST_AUTO ? plan_faster(e, o, s, err) :
-	     plan_way(e, o, s, e->be, o->host == HOST_CPU, err);
+	     o->host == HOST_CPU ? plan_cpu(e, o, s, err) :
+	     plan_way(e, o, s, e->be, false, err);
 	if (rc != 0)
 		return -1;
 	e->plan.now = machine_taken();

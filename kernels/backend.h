@@ -8,7 +8,7 @@
  * pos (but see kv_back); a row's logits do not depend, to the bit, on how many rows ran with it. */
 #ifndef S3D_BACKEND_H
 #define S3D_BACKEND_H
-#include "engine/model/model.h"
+#include "kernels/spread.h"
 #include "engine/gguf/quant.h"
 #include "base/util.h"
 
@@ -66,10 +66,12 @@ struct backend_opt {
 	 * one cache of the n_ctx that plan is told.  0: what is free, less a margin. */
 	size_t budget;
 	/* Layers whose weights stay in host memory at least (plan may find that more have to; open
-	 * is then told so): the last ones, which cuda reads over the bus; with split (split.h) the
-	 * first ones: a cpu device has only these, and no output, a cuda device only the others. */
+	 * is then told so): the last ones, which cuda reads over the bus; with split (split.h)
+	 * those that spread says: a cpu device has only these, and no output, a cuda device only
+	 * the others. */
 	int host_layers;
 	bool split;
+	struct host_spread spread;
 	bool columns;           /* cpu: MLPs begin as with lay */
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
 	void *progress_ctx;

@@ -13,13 +13,15 @@ struct backend_stage {
 };
 enum { BACKEND_STAGES_MAX = 8 };
 
-/* What a device that records passes and replays them did since the last look; of those that the cpu
- * began (split.h) how many, the bytes of rows handed over, and the time of its part and of waiting
- * for the other. */
+/* What a device that records passes and replays them did since the last look.  Of one made of two
+ * (split.h) that is the other backend's, whose passes are legs: of the whole passes how many, how
+ * often rows were handed over and their bytes, and the time of the cpu's part and of waiting for
+ * the other. */
 struct backend_counts {
-	long passes, replays, recorded, handed;
+	long passes, replays, recorded;
 	long launches;          /* kernels and copies in the passes that were replayed */
 	double idle_s;          /* from the end of a pass to the start of the next, summed */
+	long handed, crossings;
 	size_t handed_bytes;
 	double first_s, rest_s;
 };

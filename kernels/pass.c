@@ -30,14 +30,15 @@ static int check_parts(const struct pass_limits *p, const struct batch *b, char 
 		return fail(err, "forward of a later part without the rows of the first");
 	for (int i = 0; i < run->n; i++) {
 		const struct op *op = &run->op[i];
-		int at = op->part == OP_OUTPUT ? p->cfg->n_layers : op->layer;
 
-		if (op->part == OP_EMBED && p->from)
-			return fail(err, "forward of tokens: this device begins with layer %d",
-				    p->from);
-		if (at >= 0 && (at < p->from || at + op->n_group > p->to))
-			return fail(err, "forward of layer %d: this device has %d to %d", at,
-				    p->from, p->to - 1);
+		if (op->part == OP_EMBED && p->no_tokens)
+			return fail(err, "forward of tokens: this device has no embeddings");
+		if (op->part == OP_OUTPUT && p->no_output)
+			return fail(err, "forward to logits: this device has no output");
+		for (int l = op->layer; p->has && l >= 0 && l < op->layer + op->n_group; l++)
+			if (!plan_has(p->has, l))
+				return fail(err, "forward of layer %d, which another device has",
+					    l);
 	}
 	return 0;
 }

@@ -37,7 +37,8 @@ struct pass_limits {
 	const struct model_config *cfg;
 	int n_batch, n_out;     /* rows and outputs of a pass at most */
 	const struct bridge *bridge;    /* that the device was given, or NULL */
-	int from, to;           /* layers that it has; the output counts as one, the last */
+	const uint64_t *has;    /* a bit for each layer that it has; NULL: all */
+	bool no_tokens, no_output;      /* it has no embeddings, or no output */
 };
 /* 0; or -1 when a pass is asked for that cannot be run; err says why. */
 int pass_check(const struct pass_limits *, const struct kv *, const struct batch *,

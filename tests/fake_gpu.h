@@ -21,10 +21,12 @@ static struct fake_gpu {
 	int fail_open, fail_kv, fail_forward;
 	bool lost;
 	double bus;             /* bytes a second; 0: that cannot be measured */
+	double own, cross;      /* of its memory, and seconds of a call; 0: quick */
 	const char *name;       /* of the card */
 	int measured;           /* how often its bus was */
 	int devs, kvs, passes;
-	struct { int host_layers; size_t budget; } told[2];     /* to open; [1]: one layer only */
+	/* To open; [1]: a model of one layer only. */
+	struct { int host_layers; size_t budget; struct host_spread spread; } told[2];
 } fake;
 
 static inline bool fake_fails(int *count)
@@ -78,6 +80,7 @@ static inline struct dev *fake_open(const struct model *m, const struct backend_
 	fake.devs += d != NULL;
 	fake.told[m->cfg.n_layers == 1].host_layers = o->host_layers;
 	fake.told[m->cfg.n_layers == 1].budget = o->budget;
+	fake.told[m->cfg.n_layers == 1].spread = o->spread;
 	return d;
 }
 
@@ -146,8 +149,12 @@ static inline int fake_name(char out[BUS_NAME], char err[ERR_MAX])
 	return 0;
 }
 
-static inline double fake_read(size_t bytes, char err[ERR_MAX])
+static inline double fake_read(enum bus_way way, size_t bytes, char err[ERR_MAX])
 {
+	if (way == BUS_CALL)
+		return fake.cross > 0 ? fake.cross : 1e-9;
+	if (way == BUS_OWN)
+		return (double)bytes / (fake.own > 0 ? fake.own : 1e12);
 	fake.measured++;
 	return fake.bus > 0 ? (double)bytes / fake.bus : fail(err, "fake: no bus to be seen");
 }
@@ -156,7 +163,8 @@ static inline const struct backend *fake_table(void)
 {
 	static const struct backend_bus bus = { .name = fake_name, .read = fake_read };
 	static const struct backend table = {
-		.name = "cuda", .own_memory = true, .can_be_lost = true, .bus = &bus,
+		.name = "cuda", .own_memory = true, .can_be_lost = true, .groups = true,
+		.bus = &bus,
 		.free = fake_free, .used = fake_used, .plan = fake_plan,
 		.open = fake_open, .close = fake_close, .kv_new = fake_kv_new,
 		.kv_free = fake_kv_free, .kv_bytes = fake_kv_bytes,

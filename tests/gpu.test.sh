@@ -110,6 +110,44 @@ by_speeds() {
 t "and goes by it: the CPU" by_speeds 6100 18000 cpu
 t "and the bus" by_speeds 25000 18000 bus
 
+# Groups that both compute, by speeds that make it worth it, or not.
+shared() {
+	run 0 -ngl 2 --host-layers cpu --cqil 1:3:2 -p x -n 2 && [ "$(wc -l <"$kept")" -ge 2 ] &&
+	sed -E -i 's/ auto [0-9]+ [0-9]+ [0-9]+ [0-9]+ / auto 6100 18 300000 1 /' "$kept" &&
+	run 0 -ngl 2 --host-layers cpu --cqil 1:3:2 --line <<<"/show memory" &&
+	shows '^as asked +layers 1 by the CPU: bus 6.1 GB/s, CPU 0.0 GB/s' &&
+	shows '^groups +of 2 layers 1 by the CPU in [0-9.]+ ms, 1 by the GPU in .*: at once$' &&
+	answer -ngl 2 --host-layers cpu --cqil 1:3:2 --json &&
+	shows '"layers":"1","groups":\{"at_once":true,"layers":2,"cpu_layers":1,"cpu_sec' &&
+	shows '"gpu_speed":300000000000' && rm -f "$work/first" || return 1
+	for more in "" "--strategy ngram" "--strategy draft" "-t 2"; do
+		# shellcheck disable=SC2086
+		[ "$more" = "-t 2" ] && sed -E -i 's/ 1 auto / 2 auto /' "$kept"
+		# shellcheck disable=SC2086
+		answer -ngl 2 --host-layers cpu --cqil 1:3:2 $more || return 1
+		[ -f "$work/first" ] || cp "$work/out" "$work/first"
+		cmp -s "$work/out" "$work/first" || { echo "# another text: $more"; return 1; }
+	done
+}
+t "groups by CPU and GPU at once: told, and the same text" shared
+not_shared() {
+	sed -E -i 's/ [0-9] (auto 6100 18 300000) 1 / 1 \1 900000000 /' "$kept" &&
+	run 0 -ngl 2 --host-layers cpu --cqil 1:3:2 --line <<<"/show memory" &&
+	shows '^as asked +layers 0 by the CPU' &&
+	shows '^groups .*handing over 1800.000 ms: not worth it$'
+}
+t "and where handing over takes longer the first layers are the CPU's" not_shared
+# Behind the tokens: layer 0, the group, the output.
+crosses() {
+	sed -E -i 's/ 1 auto 6100 18 300000 [0-9]+ / 1 auto 6100 18 300000 1 /' "$kept" &&
+	timeout 600 "$program" bench -m "$work/tiny.gguf" -md none -t 1 --backend cuda -ngl 2 \
+		--host-layers cpu --cqil 1:3:2 --probes --quick --csv >"$work/out" 2>"$work/err" &&
+	shows '^decode_crossings,crossings,5,' && shows '^decode_handed,bytes,1280,' &&
+	shows '^group_layers,layers,1,' && shows '^group_cpu,us,' &&
+	shows '^decode_launches,launches,1[0-9],'
+}
+t "bench --probes counts what is handed over in a step" crosses
+
 small() {
 	run 1 --backend cuda --vram 2 -p x && says "are missing" && says "--backend cpu" &&
 	says "--vram " && [ ! -s "$work/out" ]

@@ -8,21 +8,6 @@
 
 /* ---- against the cpu ---- */
 
-/* Root mean square of the difference, against that of the values. */
-static double distance(struct rig *a, struct rig *b, int pos, int n)
-{
-	float *x = run(a, NULL, pos, n, n), *y = run(b, NULL, pos, n, n);
-	double diff = 0, sum = 0;
-
-	for (int i = 0; i < n * a->m->cfg.n_vocab; i++) {
-		diff += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
-		sum += (double)x[i] * (double)x[i];
-	}
-	free(x);
-	free(y);
-	return sqrt(diff / sum);
-}
-
 /* As test_cuda.c compares the backends: few rows round activations to the same codes on both, and a
  * prompt is nearer to floats. */
 static void near(const struct mk_spec *spec, int at, enum cache cache)
@@ -93,20 +78,6 @@ static void test_enter(void **state)
 
 /* ---- to the bit ---- */
 
-/* The text before read a token at a time, and in pieces of 16. */
-static void check_pieces(struct rig *r)
-{
-	float *one, *many;
-
-	read_text(r, 50, 1);
-	one = run(r, NULL, 50, 2, 2);
-	read_text(r, 50, 16);
-	many = run(r, NULL, 50, 2, 2);
-	same_rows(one, many, 2, r);
-	free(one);
-	free(many);
-}
-
 static void test_bits(void **state)
 {
 	(void)state;
@@ -139,81 +110,6 @@ static void test_again(void **state)
 	free(want);
 	free(got);
 	close_rig(&r);
-}
-
-static void check_text_lanes(struct rig *r)
-{
-	enum { LANES = 3 };
-	static const int past[LANES] = { 20, 0, 33 };
-	struct lane lane[LANES];
-	int next[LANES], vocab = r->m->cfg.n_vocab;
-	float *want[LANES];
-	struct batch b = { .tok = next, .n = LANES, .n_out = LANES, .lanes = lane,
-			   .run = &r->whole };
-	const float *got;
-	char err[ERR_MAX];
-
-	for (int i = 0; i < LANES; i++) {
-		struct batch text = { .tok = tokens, .n = past[i], .run = &r->whole };
-
-		lane[i] = (struct lane){ split->kv_new(r->d, CTX, err), past[i] };
-		assert_non_null(lane[i].kv);
-		next[i] = tokens[past[i]];
-		read_text(r, past[i], CTX);
-		assert_true(!past[i] || split->forward(r->d, lane[i].kv, &text));
-		want[i] = run(r, NULL, past[i], 1, 1);
-	}
-	assert_non_null(got = split->forward(r->d, NULL, &b));
-	for (int i = 0; i < LANES; i++) {
-		same_rows(want[i], row_at(got, vocab, i), 1, r);
-		free(want[i]);
-		split->kv_free(lane[i].kv);
-	}
-	b.n = 513;
-	check_refused(r, b, "takes 512 rows");
-}
-
-/* A prompt of many rows, for which the GPU keeps activations in f16: the cpu has to keep floats as
- * well, for its codes of 8 bits alone are further from these (here 0.05, and 0.07 without groups). */
-static void check_group_prompt(const struct grouping *g, int at)
-{
-	struct rig r = open_split(&six, F16, at, "float"), alone = open_cpu(&six, F16, "float");
-	double apart;
-
-	group_layers(&r, g);
-	group_layers(&alone, g);
-	apart = distance(&alone, &r, 0, 70);
-	print_message("# groups, bypass %d, %d of 6 layers by the cpu: apart by %.2g (70 rows)\n",
-		      g->bypass, at, apart);
-	assert_true(apart < 0.01);
-	close_rig(&r);
-	close_rig(&alone);
-}
-
-/* Before, behind and across a cut: where those with a bypass end, and others go on together. */
-static void test_groups(void **state)
-{
-	(void)state;
-	for (int i = 0; i < 10; i++) {
-		int at = 1 + i / 2, bypass = i % 2;
-		struct rig r = open_split(&six, F16, at, "auto");
-		struct rig alone = open_cpu(&six, F16, "auto");
-
-		group_layers(&r, &(struct grouping){ 1, 6, 2, bypass, false });
-		check_rows_alike(&r, 32, 16);
-		if (at % 2 || !bypass) {        /* where groups end anyway, or go on */
-			group_layers(&alone, &r.group);
-			assert_true(distance(&alone, &r, 0, 9) < 0.01);
-			check_group_prompt(&r.group, at);
-		}
-		if (!bypass && at == 2) {
-			check_pieces(&r);
-			check_rollback(&r);
-			check_text_lanes(&r);
-		}
-		close_rig(&r);
-		close_rig(&alone);
-	}
 }
 
 static void test_lanes(void **state)
@@ -339,7 +235,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_enter),
 		cmocka_unit_test(test_bits),
 		cmocka_unit_test(test_again),
-		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_halt),
 		cmocka_unit_test(test_pieces),

@@ -103,8 +103,8 @@ static bool look_at_bus(const void *of, char err[ERR_MAX])
 	char name[BUS_NAME] = "";
 	bool fine = cuda->bus->name(name, err) == 0 && *name;
 
-	for (int i = 0; fine && i < 3; i++)
-		fine = cuda->bus->read(*(const size_t *)of, err) > 0;
+	for (int way = BUS_HOST; fine && way <= BUS_CALL; way++)
+		fine = cuda->bus->read((enum bus_way)way, *(const size_t *)of, err) > 0;
 	return fine;
 }
 

@@ -327,13 +327,13 @@ static void test_refusals(void **state)
 	char err[ERR_MAX];
 
 	(void)state;
-	refused(p.d[0], p.kv[0], b, "layer 2: this device has 0 to 1");
+	refused(p.d[0], p.kv[0], b, "layer 2, which another device has");
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(schedule_leg(&r.whole, p.host, &at, &leg, err), 0);
 	b.run = &leg.run[SIDE_OTHER];
 	refused(p.d[1], p.kv[1], b, "without the rows");
 	b.rows = (const float[96]){ 0 };
-	refused(p.d[0], p.kv[0], b, "layer 2: this device has 0 to 1");
+	refused(p.d[0], p.kv[0], b, "layer 2, which another device has");
 	close_pair(&p);
 	close_rig(&r);
 }

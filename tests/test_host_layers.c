@@ -127,11 +127,12 @@ static void say(int bus, int cpu)
 	char text[256], hash[65], name[65];
 	int threads;
 
-	assert_int_equal(sscanf(get(), "s3dchat host-layers 1\n%64s %d auto %*d %*d %*s %64s",
+	assert_int_equal(sscanf(get(), "s3dchat host-layers 2\n%64s %d auto %*d %*d %*d %*d "
+				"%*s %64s",
 				hash, &threads, name), 3);
 	assert_string_equal(name, "A_card");
-	snprintf(text, sizeof(text), "s3dchat host-layers 1\n%s %d auto %d %d 2026-11-30 %s\n",
-		 hash, threads, bus, cpu, name);
+	snprintf(text, sizeof(text), "s3dchat host-layers 2\n%s %d auto %d %d 300000 20000 "
+		 "2026-11-30 %s\n", hash, threads, bus, cpu, name);
 	put(text);
 }
 
@@ -186,22 +187,26 @@ static void test_keys(void **state)
 /* What is broken is as if it was not there, and then whole again. */
 static void test_broken(void **state)
 {
-	static const char good[] = "s3dchat host-layers 1\n%s 1 auto 6100 18000 2026-11-30 A\n";
+	static const char good[] = "s3dchat host-layers 2\n"
+		"%s 1 auto 6100 18000 300000 20000 2026-11-30 A\n";
 	static const char *const bad[] = {
-		"", "\n", "s3dchat host-layers 2\n", "s3dchat host-layers 1",
-		"s3dchat host-layers 1\nx\n", "s3dchat host-layers 1\n\n",
-		"s3dchat host-layers 1\n%s 1 auto 6100 18000 2026-11-30 A",
-		"s3dchat host-layers 1\n%s1 1 auto 6100 18000 2026-11-30 A\n",
-		"s3dchat host-layers 1\n%s 0 auto 6100 18000 2026-11-30 A\n",
-		"s3dchat host-layers 1\n%s 1 au/to 6100 18000 2026-11-30 A\n",
-		"s3dchat host-layers 1\n%s 1 auto 0 18000 2026-11-30 A\n",
-		"s3dchat host-layers 1\n%s 1 auto 6100 -1 2026-11-30 A\n",
-		"s3dchat host-layers 1\n%s 1 auto 6100 99999999999 2026-11-30 A\n",
-		"s3dchat host-layers 1\n%s 1 auto 6100 nan 2026-11-30 A\n",
-		"s3dchat host-layers 1\n%s 1 auto 6100 18000 2026-11-3 A\n",
-		"s3dchat host-layers 1\n%s 1 auto 6100 18000 2026-11-300 A\n",
-		"s3dchat host-layers 1\n%s 1 auto 6100 18000 ----------  A\n",
-		"s3dchat host-layers 1\n%s 1 auto 6100 18000 2026-11-30 %s\n",
+		"", "\n", "s3dchat host-layers 1\n", "s3dchat host-layers 2",
+		"s3dchat host-layers 2\n%s 1 auto 6100 18000 2026-11-30 A\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 18000 0 20000 2026-11-30 A\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 18000 300000 0 2026-11-30 A\n",
+		"s3dchat host-layers 2\nx\n", "s3dchat host-layers 2\n\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 18000 300000 20000 2026-11-30 A",
+		"s3dchat host-layers 2\n%s1 1 auto 6100 18000 300000 20000 2026-11-30 A\n",
+		"s3dchat host-layers 2\n%s 0 auto 6100 18000 300000 20000 2026-11-30 A\n",
+		"s3dchat host-layers 2\n%s 1 au/to 6100 18000 300000 20000 2026-11-30 A\n",
+		"s3dchat host-layers 2\n%s 1 auto 0 18000 300000 20000 2026-11-30 A\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 -1 300000 20000 2026-11-30 A\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 99999999999 300000 20000 2026-11-30 A\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 nan 300000 20000 2026-11-30 A\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 18000 300000 20000 2026-11-3 A\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 18000 300000 20000 2026-11-300 A\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 18000 300000 20000 ----------  A\n",
+		"s3dchat host-layers 2\n%s 1 auto 6100 18000 300000 20000 2026-11-30 %s\n",
 	};
 	char text[512];
 	struct engine_opt o = on_card(1);
@@ -235,7 +240,7 @@ static void test_no_text(void **state)
 	FILE *f = fopen(file, "wb");
 
 	(void)state;
-	fwrite("s3dchat host-layers 1\n\0\n", 1, 24, f);
+	fwrite("s3dchat host-layers 2\n\0\n", 1, 24, f);
 	fclose(f);
 	assert_true(by_cpu(&o) && fake.measured == 1 && lines() == 2);
 	f = fopen(file, "ab");          /* behind what is good and of this model */
@@ -244,7 +249,7 @@ static void test_no_text(void **state)
 	assert_true(by_cpu(&o) && fake.measured == 2 && lines() == 2);
 	f = fopen(file, "ab");
 	for (int i = 0; i < 2000; i++)
-		fprintf(f, "%s 1 auto 6100 18000 2026-11-30 A\n", HASH);
+		fprintf(f, "%s 1 auto 6100 18000 300000 20000 2026-11-30 A\n", HASH);
 	fclose(f);
 	assert_true(by_cpu(&o) && fake.measured == 3 && lines() == 2);
 	remove(file);
@@ -362,6 +367,76 @@ static void test_sidecar(void **state)
 	}
 }
 
+/* Groups that cpu and card share, if that pays: which layers go where, by speeds that are kept. */
+static void test_groups(void **state)
+{
+	struct engine_opt o = on_card(1);
+
+	(void)state;
+	o.host = HOST_CPU;
+	o.cqil = "0:4:2";
+	fake.own = 1e9;
+	by_cpu(&o);
+	assert_int_equal(fake.measured, 1);
+	assert_int_equal(lines(), 2);
+	assert_int_equal(seen.host_layers, 2);
+	assert_true(seen.groups.size == 2 && seen.groups.share == 1 && seen.groups.other > 0);
+	assert_true(seen.groups.spread.from == 0 && seen.groups.spread.size == 2);
+	assert_memory_equal(&fake.told[0].spread, &seen.groups.spread,
+			    sizeof(seen.groups.spread));
+	fake.cross = 1;         /* not asked again, with auto too */
+	o.host = HOST_AUTO;
+	by_cpu(&o);
+	assert_int_equal(fake.measured, 1);
+	assert_int_equal(seen.groups.spread.size, 2);
+	none(NULL);
+	by_cpu(&o);
+	assert_true(seen.groups.share == 1 && !seen.groups.spread.size && seen.by_cpu);
+	assert_int_equal(fake.told[0].spread.size, 0);
+	o.cqil = "0:4:2:1";
+	by_cpu(&o);
+	assert_int_equal(seen.groups.share, 0);
+	o.cqil = NULL;
+	by_cpu(&o);
+	assert_int_equal(seen.groups.share, 0);
+}
+
+static void test_groups_not_measured(void **state)
+{
+	struct engine_opt o = on_card(0);
+
+	(void)state;
+	o.host = HOST_CPU;
+	o.cqil = "0:4:2";
+	assert_true(by_cpu(&o));
+	assert_non_null(strstr(note, "--cqil: CPU and GPU share no groups but one"));
+	assert_non_null(strstr(note, "no bus to be seen"));
+	assert_int_equal(fake.told[0].spread.size, 0);
+	o.be.budget = 0;                /* nothing is the cpu's, and nobody asks */
+	by_cpu(&o);
+	assert_string_equal(note, "");
+}
+
+/* Only before a sidecar's bridge, which is to layer 2. */
+static void test_groups_sidecar(void **state)
+{
+	struct engine_opt o = on_card(1);
+
+	(void)state;
+	o.host = HOST_CPU;
+	o.cqil = "0:4:2";
+	o.sidecar = side;
+	o.limit_layers = true;
+	fake.own = 1e9;
+	o.be.budget = 0;
+	o.gpu_layers = 3;
+	by_cpu(&o);
+	assert_true(seen.sidecar > 0 && seen.groups.spread.to == 2);
+	o.gpu_layers = 2;               /* 0 of the group, and what is alone then: 2, not 1 */
+	by_cpu(&o);
+	assert_true(seen.sidecar > 0 && seen.groups.share == 1 && !seen.groups.spread.size);
+}
+
 static void write_side(void)
 {
 	enum { K = 3, WIDTH = 64 };
@@ -411,6 +486,7 @@ int main(void)
 		TEST(test_both), TEST(test_stored), TEST(test_keys), TEST(test_broken),
 		TEST(test_no_text), TEST(test_many), TEST(test_not_asked),
 		TEST(test_not_measured), TEST(test_fits_only_so), TEST(test_sidecar),
+		TEST(test_groups), TEST(test_groups_not_measured), TEST(test_groups_sidecar),
 	};
 
 	return cmocka_run_group_tests_name("host layers", tests, set_up, tear_down);

@@ -7,7 +7,8 @@ EMULATED_TESTS := $(if $(X86),$(patsubst %,$B/tests/test_%_emulated,kernels colu
 TESTS := $(patsubst tests/%.c,$B/tests/%,$(wildcard tests/test_*.c)) $(EMULATED_TESTS) \
 	$B/tests/test_emu
 EMU_TESTS := $(addprefix $B/tests/test_cuda,_text _faults _bridge _bridge_faults _arch _windows \
-	_rings _s3d _warm _groups _prune _split _split_bridge _split_faults) $B/tests/test_cuda
+	_rings _s3d _warm _groups _prune _split _split_bridge _split_faults \
+	_split_groups) $B/tests/test_cuda
 # An emulated GPU is coroutines of one thread: nothing can race there, and to say so takes an hour.
 LEFT_OUT := $(if $(filter tsan,$(FLAVOUR)),$(EMU_TESTS))
 RUN_TESTS := $(filter-out $(LEFT_OUT),$(TESTS))

@@ -102,29 +102,39 @@ static double stream(struct bench *b)
 	return isinf(best) ? NAN : (double)bytes / best / 1e9;
 }
 
-/* Of passes that the CPU began: means of one. */
+/* Of passes that CPU and GPU share: means of one; and what groups of layers are to take. */
 static void handed(struct bench *b, const struct backend_counts *c)
 {
+	const struct host_groups *g = &b->e->plan.groups;
 	double n = (double)c->handed;
 
-	bench_add(b, n / (double)c->passes, "crossings", "decode_crossings");
+	bench_add(b, (double)c->crossings / n, "crossings", "decode_crossings");
 	bench_add(b, (double)c->handed_bytes / n, "bytes", "decode_handed");
 	bench_add(b, c->first_s / n * 1e6, "us", "decode_cpu");
 	bench_add(b, c->rest_s / n * 1e6, "us", "decode_gpu");
+	if (!g->share)
+		return;
+	bench_add(b, g->share, "layers", "group_layers");
+	bench_add(b, g->cpu * 1e6, "us", "group_cpu");
+	bench_add(b, g->other * 1e6, "us", "group_gpu");
+	bench_add(b, g->cross * 1e6, "us", "group_handing");
 }
 
 /* How a device that records its passes got through those since the last look. */
 static void counts(struct bench *b)
 {
 	struct backend_counts c;
+	double steps, each;     /* one that CPU and GPU share may be several of the GPU's passes */
 
 	if (!probe_counts(b->e, &c) || c.passes < 2)
 		return;
+	steps = (double)(c.handed ? c.handed : c.passes);
+	each = (double)c.passes / steps;
 	if (c.replays)
-		bench_add(b, (double)c.launches / (double)c.replays, "launches",
+		bench_add(b, (double)c.launches / (double)c.replays * each, "launches",
 			  "decode_launches");
 	bench_add(b, 100.0 * (double)c.replays / (double)c.passes, "%", "decode_replays");
-	bench_add(b, c.idle_s / (double)(c.passes - 1) * 1e6, "us", "decode_idle");
+	bench_add(b, c.idle_s / (double)(c.passes - 1) * each * 1e6, "us", "decode_idle");
 	if (c.handed)
 		handed(b, &c);
 }

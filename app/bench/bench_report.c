@@ -143,6 +143,14 @@ static void table_probes(const struct bench *b, FILE *f)
 		put_row(f, "the CPU's part of a step", bench_spread(b, "decode_cpu"), 1, "us");
 		put_row(f, "the GPU's part of a step", bench_spread(b, "decode_gpu"), 1, "us");
 	}
+	if (b->e->plan.groups.share) {
+		put_row(f, "CPU's layers of a group", bench_spread(b, "group_layers"), 0, "");
+		put_row(f, "the CPU for these", bench_spread(b, "group_cpu"), 1, "us, planned");
+		put_row(f, "the GPU for the others", bench_spread(b, "group_gpu"), 1,
+			"us, planned");
+		put_row(f, "handing rows over", bench_spread(b, "group_handing"), 1,
+			"us, planned");
+	}
 	if (b->e->strat.draft)
 		put_row(f, "little model, a step", bench_spread(b, "draft_step"), 1, "us");
 	for (int k = 1; k <= BENCH_ROWS_MAX; k++) {

@@ -54,7 +54,8 @@ _(INT, gpu_layers, "gpu-layers", "ngl", "n-gpu-layers", "N", "-1", -1, 1 << 20, 
 _(CHOICE, host_layers, "host-layers", "", "", "bus|cpu|auto", "bus", 0, 0, IN_RUN, MODEL, \
 	"cuda: what becomes of layers that the GPU's memory does not hold: bus: the GPU computes " \
 	"them and reads them from host memory, the last ones; cpu: the CPU computes them, the " \
-	"first ones; auto: who reads them faster, which is measured once") \
+	"first ones, or some of each group (--cqil); auto: who reads them faster, which is " \
+	"measured once") \
 _(INT, vram, "vram", "", "", "MiB", "0", 0, 1 << 24, IN_RUN, MODEL, \
 	"cuda: memory of the GPU that the models may take; 0: what is free, less a margin") \
 _(BOOL, force, "force", "", "", "", "", 0, 0, IN_RUN, MODEL, \

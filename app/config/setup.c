@@ -32,7 +32,10 @@ struct engine_opt setup_engine(const struct options *o)
 
 char *setup_host_file(const struct options *o)
 {
-	char *path = strcmp(o->host_layers, "auto") ? NULL :
+	bool groups = *o->cqil && strcmp(o->cqil, "off") != 0;
+	bool asked = !strcmp(o->host_layers, "auto") ||
+		     (!strcmp(o->host_layers, "cpu") && groups);
+	char *path = !asked ? NULL :
 		     model_path_xdg("XDG_STATE_HOME", ".local/state", "host-layers");
 
 	if (path)

@@ -66,6 +66,21 @@ static json_t *memory(const struct talk *t)
 	return j;
 }
 
+/* How both compute groups of layers. */
+static json_t *host_groups(const struct model_info *i)
+{
+	json_t *j = json_object();
+
+	json_object_set_new(j, "at_once", json_boolean(i->shared));
+	put_count(j, "layers", true, i->group_size);
+	put_count(j, "cpu_layers", true, i->group_share);
+	json_object_set_new(j, "cpu_seconds", number(i->group_cpu, false));
+	json_object_set_new(j, "gpu_seconds", number(i->group_gpu, false));
+	json_object_set_new(j, "handing_seconds", number(i->group_cross, false));
+	json_object_set_new(j, "gpu_speed", number(i->gpu_speed, true));
+	return j;
+}
+
 /* Layers that the GPU's memory does not hold. */
 static json_t *host_layers(const struct model_info *i)
 {
@@ -77,6 +92,8 @@ static json_t *host_layers(const struct model_info *i)
 	json_object_set_new(j, "bus_speed", number(chosen ? i->bus_speed : NAN, true));
 	json_object_set_new(j, "cpu_speed", number(chosen ? i->cpu_speed : NAN, true));
 	put_text(j, "measured", chosen ? i->measured : NULL);
+	put_text(j, "layers", i->layers);
+	json_object_set_new(j, "groups", i->group_share ? host_groups(i) : json_null());
 	return j;
 }
 

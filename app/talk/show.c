@@ -139,6 +139,16 @@ static void mebibytes(FILE *out, const struct talk *t, const char *name, enum me
 	line(out, name, text);
 }
 
+/* Groups of layers, by both at once. */
+static void show_groups(const struct model_info *i, FILE *out)
+{
+	fprintf(out, "%-18s of %d layers %d by the CPU in %.3f ms, %d by the GPU in %.3f ms "
+		"(%.1f GB/s), handing over %.3f ms: ", "groups", i->group_size, i->group_share,
+		i->group_cpu * 1e3, i->group_size - i->group_share, i->group_gpu * 1e3,
+		i->gpu_speed / 1e9, i->group_cross * 1e3);
+	fputs(i->shared ? "at once\n" : "not worth it\n", out);
+}
+
 static void show_gpu(const struct talk *t, FILE *out)
 {
 	const struct model_info *i = &t->info;
@@ -154,11 +164,12 @@ static void show_gpu(const struct talk *t, FILE *out)
 		fprintf(out, "%-18s %8.1f MiB in every pass: %d of %d layers\n", "over the bus",
 			command_bytes(t, MEMORY_HOST) / (1024 * 1024), i->host_layers, i->n_layers);
 	if (i->bus_speed > 0)
-		fprintf(out, "%-18s layers %d..%d %s: bus %.1f GB/s, CPU %.1f GB/s, measured %s\n",
-			"faster", i->by_cpu ? 0 : i->n_layers - i->host_layers,
-			(i->by_cpu ? i->host_layers : i->n_layers) - 1,
-			i->by_cpu ? "by the CPU" : "over the bus", i->bus_speed / 1e9,
+		fprintf(out, "%-18s layers %s %s: bus %.1f GB/s, CPU %.1f GB/s, measured %s\n",
+			(i->cpu_speed > i->bus_speed) == i->by_cpu ? "faster" : "as asked",
+			i->layers, i->by_cpu ? "by the CPU" : "over the bus", i->bus_speed / 1e9,
 			i->cpu_speed / 1e9, i->measured);
+	if (i->group_share)
+		show_groups(i, out);
 }
 
 static void show_memory(const struct talk *t, FILE *out)
@@ -183,8 +194,8 @@ static void show_model(const struct talk *t, FILE *out)
 	fprintf(out, "%-18s %s\n", "chat frame", t->ready ? i->frame : "-");
 	fprintf(out, "%-18s %s", "cqil", t->ready ? i->cqil : "-");
 	if (t->ready && i->apart)
-		fprintf(out, " (layers %d..%d are by the CPU and run apart from their group)",
-			i->host_layers - i->apart, i->host_layers - 1);
+		fprintf(out, " (%d of the groups end where layers by the CPU and by the GPU meet)",
+			i->apart);
 	fputc('\n', out);
 	fprintf(out, "%-18s %s\n", "dip", t->ready ? i->dip : "-");
 	number(out, "weights/token", t->ready, "%.1f MB", (double)i->token_weights / 1e6);

@@ -73,9 +73,16 @@ struct model_info {
 	size_t host_weights;    /* of these, which every pass reads */
 	bool by_cpu;            /* the cpu computes them, with so many bytes; else over the bus */
 	size_t host;
+	char layers[256];       /* which they are, see memory_layers */
 	double bus_speed, cpu_speed;    /* bytes a second, by which that was chosen; 0: by order */
+	double gpu_speed;       /* of what is in its memory */
 	char measured[11];      /* that day */
-	int apart;              /* layers of a group that the cpu has and the gpu not; 0: none */
+	/* Of a group of so many layers as many are the cpu's, the seconds of both for theirs and of
+	 * handing over, and whether that pays; share 0: there are no groups. */
+	int group_size, group_share;
+	bool shared;
+	double group_cpu, group_gpu, group_cross;
+	int apart;              /* groups of which both have layers and that run in parts */
 };
 
 struct msg {

@@ -29,9 +29,13 @@ struct model_info worker_planned(const struct memory_plan *p)
 		.gpu = p->device, .budget = p->budget < SIZE_MAX ? p->budget : 0,
 		.host_weights = p->host_weights, .host_layers = p->host_layers,
 		.n_layers = p->n_layers, .by_cpu = p->by_cpu, .host = p->host,
-		.bus_speed = p->speed.bus, .cpu_speed = p->speed.cpu,
+		.bus_speed = p->speed.bus, .cpu_speed = p->speed.cpu, .gpu_speed = p->speed.own,
+		.group_size = p->groups.size, .group_share = p->groups.share,
+		.shared = p->groups.spread.size > 1, .group_cpu = p->groups.cpu,
+		.group_gpu = p->groups.other, .group_cross = p->groups.cross,
 	};
 
+	memory_layers(p, i.layers);
 	memcpy(i.measured, p->speed.date, sizeof(i.measured));
 	return i;
 }
@@ -115,7 +119,9 @@ void worker_tell_loaded(struct worker *w, enum msg_kind kind, bool again)
 	snprintf(m.info.frame, sizeof(m.info.frame), "%s",
 		 e->tmpl ? template_name(e->tmpl) : "none");
 	grouping_text(&e->group, m.info.cqil);
-	m.info.apart = e->plan.by_cpu ? grouping_apart(&e->group, e->plan.host_layers) : 0;
+	m.info.apart = !e->plan.by_cpu ? 0 :
+		       grouping_apart(&e->group, &e->plan.groups.spread, e->plan.n_layers,
+				      e->plan.host_layers);
 	pruning_text(&e->dip, m.info.dip);
 	snprintf(m.info.device, sizeof(m.info.device), "%s: %s", engine_backend(e),
 		 engine_device(e));

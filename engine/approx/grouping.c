@@ -50,9 +50,18 @@ const char *grouping_text(const struct grouping *g, char text[GROUPING_TEXT])
 	return text;
 }
 
-int grouping_apart(const struct grouping *g, int at)
+int grouping_apart(const struct grouping *g, const struct host_spread *s, int n_layers, int n)
 {
-	bool inside = at > g->from && at < g->to;
+	uint64_t host[MODEL_MAX_LAYERS / 64];
+	int apart = 0;
 
-	return g->size > 1 && g->bypass && inside ? (at - g->from) % g->size : 0;
+	spread_layers(s, n_layers, n, host);
+	for (int l = g->from; g->size > 1 && g->bypass && l < g->to; l += g->size) {
+		int end = l + g->size < g->to ? l + g->size : g->to, here = 0;
+
+		for (int i = l; i < end; i++)
+			here += plan_has(host, i);
+		apart += here && here < end - l;
+	}
+	return apart;
 }

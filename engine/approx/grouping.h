@@ -4,6 +4,7 @@
 #define S3D_GROUPING_H
 #include "base/util.h"
 #include "kernels/plan.h"
+#include "kernels/spread.h"
 
 enum { GROUPING_TEXT = 48 };
 
@@ -12,7 +13,7 @@ enum { GROUPING_TEXT = 48 };
 int grouping_parse(const char *spec, int n_layers, struct grouping *, char err[ERR_MAX]);
 /* As grouping_parse takes it; returns text. */
 const char *grouping_text(const struct grouping *, char text[GROUPING_TEXT]);
-/* Layers of a group with bypass before layer `at`, where others of it are not: two devices cut
- * there run it as two groups.  0: there is no such group. */
-int grouping_apart(const struct grouping *, int at);
+/* Groups with bypass of which the host, which has n layers of n_layers, and another device have
+ * some each: these run in parts. */
+int grouping_apart(const struct grouping *, const struct host_spread *, int n_layers, int n);
 #endif

@@ -51,13 +51,15 @@ struct rings {
 	int top;                        /* behind the last position that was written */
 };
 
-/* Of a device that has the layers from..to-1 only: the others have no rows. */
-static inline void rings_lay_out(struct rings *r, const struct model_config *c, int from, int to,
-				 int n_ctx, int n_batch, int n_back)
+/* Of a device that has some layers only, a bit for each (NULL: all): others have no rows. */
+static inline void rings_lay_out(struct rings *r, const struct model_config *c,
+				 const uint64_t *has, int n_ctx, int n_batch, int n_back)
 {
 	r->all = 0;
 	for (int l = 0; l < c->n_layers; l++) {
-		r->rows[l] = l < from || l >= to ? 0 : window_rows(c, l, n_ctx, n_batch, n_back);
+		bool here = !has || (has[l / 64] >> (l % 64) & 1);
+
+		r->rows[l] = here ? window_rows(c, l, n_ctx, n_batch, n_back) : 0;
 		r->at[l] = r->all;
 		r->all += (size_t)c->n_kv_heads * (size_t)r->rows[l];
 	}

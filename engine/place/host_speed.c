@@ -101,8 +101,10 @@ static double cpu_speed(const struct model *m, const struct backend_opt *o, char
 	return speed;
 }
 
-/* Of one layer, as it is read in a pass, but no more than is quickly measured. */
-static double bus_speed(const struct backend *be, const struct model *m, char err[ERR_MAX])
+/* Of one layer, as it is read in a pass, but no more than is quickly measured; of what the device
+ * has some layers, for it has caches. */
+static double bus_speed(const struct backend *be, const struct model *m, enum bus_way way,
+			char err[ERR_MAX])
 {
 	size_t bytes = 0;
 	double t;
@@ -110,8 +112,15 @@ static double bus_speed(const struct backend *be, const struct model *m, char er
 	for (int i = 0; i < LAYER_MATS; i++)
 		bytes += m->layer[0].mat[i]->bytes;
 	bytes = bytes < MIB ? MIB : bytes > 64 * MIB ? 64 * MIB : bytes & ~(size_t)15;
-	t = be->bus->read(bytes, err);
+	bytes *= way == BUS_OWN ? 4 : 1;
+	t = be->bus->read(way, bytes, err);
 	return t > 0 ? (double)bytes / t : 0;
+}
+
+/* One row of the residual stream; it can be longer than a read takes, but not shorter. */
+static double crossing(const struct backend *be, const struct model *m, char err[ERR_MAX])
+{
+	return be->bus->read(BUS_CALL, (size_t)m->cfg.n_embd * sizeof(float), err);
 }
 
 static int measure(const struct backend *be, const struct model *m, const struct backend_opt *o,
@@ -120,11 +129,9 @@ static int measure(const struct backend *be, const struct model *m, const struct
 	time_t now = time(NULL);
 	struct tm day;
 
-	*v = (struct host_speed){ .bus = bus_speed(be, m, err) };
-	if (v->bus <= 0)
-		return -1;
-	v->cpu = cpu_speed(m, o, err);
-	if (v->cpu <= 0)
+	*v = (struct host_speed){ .bus = bus_speed(be, m, BUS_HOST, err) };
+	if (v->bus <= 0 || (v->own = bus_speed(be, m, BUS_OWN, err)) <= 0 ||
+	    (v->cross = crossing(be, m, err)) <= 0 || (v->cpu = cpu_speed(m, o, err)) <= 0)
 		return -1;
 	if (!localtime_r(&now, &day) || !strftime(v->date, sizeof(v->date), "%Y-%m-%d", &day))
 		return fail(err, "the clock shows no date");
@@ -152,7 +159,7 @@ int host_speed(const char *path, const struct backend *be, const struct model *m
 	if (measure(be, m, o, v, err) != 0)
 		return -1;
 	if (path && host_speed_write(path, &key, v, why) != 0)
-		fail(note, "what was measured for --host-layers auto is not kept, the next start "
+		fail(note, "what was measured for --host-layers is not kept, the next start "
 		     "measures again: %.300s", why);
 	return 0;
 }

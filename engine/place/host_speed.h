@@ -1,5 +1,6 @@
 /* host_speed.h - how fast weights in host memory are read: over the bus by a device that has none
- * of them, and by the cpu as it computes with them.  What --host-layers auto goes by.
+ * of them, and by the cpu as it computes with them; and how fast those are that the device has, and
+ * a call of it.  What --host-layers auto and groups that both compute go by.
  *
  * Measured once for a model and a machine, and then kept in a small file of text.  No state.
  * Invariant: a speed is measured, here or when the file was written, or there is none. */
@@ -9,7 +10,8 @@
 
 enum { HOST_DATE = 11 };
 struct host_speed {
-	double bus, cpu;        /* bytes a second; 0: not measured */
+	double bus, cpu, own;   /* bytes a second; 0: not measured */
+	double cross;           /* seconds until rows are handed over */
 	char date[HOST_DATE];   /* of the measurement, as in 2026-11-30 */
 };
 

@@ -1,7 +1,8 @@
 /* host_speed_file.c - see host_speed.h: the file.
  *
  * Lines of text: what it is, then one for each measurement, the newest first: the model's hash,
- * threads, kernels, bus and cpu in MB/s, the date, the device's name.  Only the first OTHERS are
+ * threads, kernels, bus, cpu and the device's own memory in MB/s, nanoseconds of handing over, the
+ * date, the device's name.  Only the first OTHERS are
  * kept when one is added.
  * Invariant: every line is what it must be, or nothing of the file counts. */
 #include "engine/place/host_speed.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 
 enum { OTHERS = 63, FILE_MOST = 1 << 16 };
-static const char head[] = "s3dchat host-layers 1";
+static const char head[] = "s3dchat host-layers 2";
 
 struct entry {
 	struct host_key key;
@@ -32,19 +33,21 @@ static bool is_date(const char *s)
 /* The device's name is the rest of the line, and is compared only. */
 static bool read_entry(const char *line, struct entry *e)
 {
-	int bus, cpu, end = 0;
+	int bus, cpu, own, cross, end = 0;
 
 	memset(e, 0, sizeof(*e));
-	if (sscanf(line, "%64[0-9a-f] %4d %15[a-z0-9] %8d %8d %10[0-9-] %n", e->key.model,
-		   &e->key.threads, e->kernels, &bus, &cpu, e->speed.date, &end) != 6 || !end ||
-	    line[end - 1] != ' ')
+	if (sscanf(line, "%64[0-9a-f] %4d %15[a-z0-9] %8d %8d %8d %9d %10[0-9-] %n", e->key.model,
+		   &e->key.threads, e->kernels, &bus, &cpu, &own, &cross, e->speed.date,
+		   &end) != 8 || !end || line[end - 1] != ' ')
 		return false;
-	if (strlen(e->key.model) != 64 || e->key.threads < 1 || bus < 1 || cpu < 1 ||
-	    !is_date(e->speed.date) || strlen(line + end) >= sizeof(e->key.device))
+	if (strlen(e->key.model) != 64 || e->key.threads < 1 || bus < 1 || cpu < 1 || own < 1 ||
+	    cross < 1 || !is_date(e->speed.date) || strlen(line + end) >= sizeof(e->key.device))
 		return false;
 	snprintf(e->key.device, sizeof(e->key.device), "%s", line + end);
 	e->speed.bus = bus * 1e6;
 	e->speed.cpu = cpu * 1e6;
+	e->speed.own = own * 1e6;
+	e->speed.cross = cross * 1e-9;
 	return true;
 }
 
@@ -106,11 +109,17 @@ static int in_mb(double speed)
 	return speed < 1e6 ? 1 : speed > 9e13 ? 90000000 : (int)(speed / 1e6 + 0.5);
 }
 
+static int in_ns(double seconds)
+{
+	return seconds < 1e-9 ? 1 : seconds > 0.9 ? 900000000 : (int)(seconds * 1e9 + 0.5);
+}
+
 static void put(FILE *f, const struct host_key *key, const char *kernels,
 		const struct host_speed *v)
 {
-	fprintf(f, "%s %d %s %d %d %s %s\n", key->model, key->threads, kernels, in_mb(v->bus),
-		in_mb(v->cpu), v->date, key->device);
+	fprintf(f, "%s %d %s %d %d %d %d %s %s\n", key->model, key->threads, kernels,
+		in_mb(v->bus), in_mb(v->cpu), in_mb(v->own), in_ns(v->cross), v->date,
+		key->device);
 }
 
 int host_speed_write(const char *path, const struct host_key *key, const struct host_speed *v,

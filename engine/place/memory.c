@@ -15,26 +15,54 @@ static size_t head_bytes(const struct quant_info *type, int head_dim)
 	return padded * sizeof(uint16_t);
 }
 
-/* Of the layers from..to-1. */
-static size_t kv_of(const struct model *m, const struct backend_opt *be, int from, int to,
+/* Of the layers that a set has; NULL: of all. */
+static size_t kv_of(const struct model *m, const struct backend_opt *be, const uint64_t *has,
 		    int n_ctx)
 {
 	size_t each = head_bytes(be->cache_k, m->cfg.head_dim) +
 		      head_bytes(be->cache_v, m->cfg.head_dim);
 	struct rings rings;
 
-	rings_lay_out(&rings, &m->cfg, from, to, n_ctx, be->n_batch, be->n_back);
+	rings_lay_out(&rings, &m->cfg, has, n_ctx, be->n_batch, be->n_back);
 	return each * rings.all;
 }
 
 size_t memory_kv(const struct model *m, const struct backend_opt *be, int n_ctx)
 {
-	return kv_of(m, be, be->split ? be->host_layers : 0, m->cfg.n_layers, n_ctx);
+	return kv_of(m, be, NULL, n_ctx) - memory_kv_host(m, be, n_ctx);
 }
 
 size_t memory_kv_host(const struct model *m, const struct backend_opt *be, int n_ctx)
 {
-	return be->split ? kv_of(m, be, 0, be->host_layers, n_ctx) : 0;
+	uint64_t host[MODEL_MAX_LAYERS / 64];
+
+	spread_layers(&be->spread, m->cfg.n_layers, be->host_layers, host);
+	return be->split ? kv_of(m, be, host, n_ctx) : 0;
+}
+
+static bool in_host(const struct memory_plan *p, const uint64_t *host, int layer)
+{
+	return layer < p->n_layers && (p->by_cpu ? plan_has(host, layer) :
+				       layer >= p->n_layers - p->host_layers);
+}
+
+/* As much of it as there is room for. */
+const char *memory_layers(const struct memory_plan *p, char text[MEMORY_LAYERS])
+{
+	uint64_t host[MODEL_MAX_LAYERS / 64];
+	int n = 0, end;
+
+	*text = '\0';
+	spread_layers(&p->groups.spread, p->n_layers, p->host_layers, host);
+	for (int l = 0; l < p->n_layers; l = end) {
+		for (end = l; in_host(p, host, end); end++)
+			;
+		if (end > l && n < MEMORY_LAYERS - 16)
+			n += sprintf(text + n, end > l + 1 ? "%s%d..%d" : "%s%d", n ? "," : "", l,
+				     end - 1);
+		end += end == l;
+	}
+	return text;
 }
 
 /* Each part of what is needed and of what there is, and what helps. */

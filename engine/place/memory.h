@@ -5,7 +5,7 @@
 #define S3D_MEMORY_H
 #include "base/machine.h"
 #include "kernels/backend.h"
-#include "engine/place/host_speed.h"
+#include "engine/place/host_groups.h"
 #include "engine/model/window.h"
 
 struct memory_plan {            /* bytes, where the backend computes */
@@ -21,8 +21,13 @@ struct memory_plan {            /* bytes, where the backend computes */
 	size_t host_weights;    /* of that weights, which every pass reads once */
 	int host_layers, n_layers;      /* of the big model */
 	bool by_cpu;            /* the cpu computes these layers: nothing is read over the bus */
-	struct host_speed speed;        /* by which that was chosen */
+	struct host_speed speed;        /* by which that was chosen, and */
+	struct host_groups groups;      /* what both compute at once */
 };
+
+/* Which layers are in host memory, as 0..3,8; returns text. */
+enum { MEMORY_LAYERS = 256 };
+const char *memory_layers(const struct memory_plan *, char text[MEMORY_LAYERS]);
 
 /* All that will be taken, of a device's own memory or by the whole process; 0: unknown, as now
  * is. */

@@ -47,10 +47,12 @@ static size_t weight_bytes(const struct dev *d, bool packed)
 	const struct model *m = d->model;
 	size_t sum = 0;
 
-	for (int i = d->split ? 0 : -1; i < LAYER_MATS * d->n_layers; i++) {
+	for (int i = d->split ? 0 : -1; i < LAYER_MATS * m->cfg.n_layers; i++) {
 		const struct gguf_tensor *t = i < 0 ? m->output :
 			m->layer[i / LAYER_MATS].mat[i % LAYER_MATS];
 
+		if (i >= 0 && !plan_has(d->has, i / LAYER_MATS))
+			continue;
 		sum += packed ? mat_packed(d, t, i < 0 ? BY_UNITS : lie_of(d, i % LAYER_MATS)) :
 		       mat_packs(d, t) ? 0 : t->bytes;
 	}
@@ -82,19 +84,22 @@ static int load_weights(struct dev *d, const struct backend_opt *opt, char err[E
 {
 	const struct model *m = d->model;
 	uint8_t *at;
+	int n = 0;
 
 	d->arena_bytes = weight_bytes(d, true);
-	d->layer = mem_new((size_t)d->n_layers, sizeof(*d->layer), err);
+	d->layer = mem_new((size_t)m->cfg.n_layers, sizeof(*d->layer), err);
 	at = d->arena = mem_new(d->arena_bytes + ARENA_PAST, 1, err);
 	if (!d->layer || !d->arena)
 		return -1;
 	mem_huge(d->arena, d->arena_bytes);
-	for (int l = 0; l < d->n_layers; l++) {
+	for (int l = 0; l < m->cfg.n_layers; l++) {
+		if (!plan_has(d->has, l))
+			continue;
 		if (load_layer(d, l, &at, err) != 0)
 			return -1;
 		gguf_drop_all(m->file); /* pages around what was read were mapped with it */
 		if (opt->progress)
-			opt->progress(opt->progress_ctx, (l + 1.0) / (d->n_layers + 1.0));
+			opt->progress(opt->progress_ctx, ++n / (d->n_layers + 1.0));
 	}
 	if (!d->split)
 		mat_load(d, &d->output, m->output, m->file, BY_UNITS, &at);
@@ -197,7 +202,7 @@ static void dev_close(struct dev *d)
 {
 	if (!d)
 		return;
-	for (int l = 0; d->layer && l < d->n_layers; l++) {
+	for (int l = 0; d->layer && l < d->model->cfg.n_layers; l++) {
 		for (int i = 0; i < LAYER_NORMS; i++)
 			mem_free(d->layer[l].norm[i]);
 		mem_free(d->layer[l].qkv_bias);
@@ -224,6 +229,7 @@ static int dev_set(struct dev *d, const struct model *m, const struct backend_op
 	d->model = m;
 	d->split = opt->split;
 	d->n_layers = opt->split ? opt->host_layers : m->cfg.n_layers;
+	spread_layers(&opt->spread, m->cfg.n_layers, d->n_layers, d->has);
 	if (check_shape(&d->model->cfg, err) != 0 ||
 	    quant_cache(opt->cache_k, &d->q8_k, err) != 0 ||
 	    quant_cache(opt->cache_v, &d->q8_v, err) != 0)
@@ -367,7 +373,7 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 		return NULL;
 	kv->dev = d;
 	kv->head.n_ctx = memory_rows(n_ctx);
-	rings_lay_out(&kv->head.rings, &d->model->cfg, 0, d->n_layers, kv->head.n_ctx, d->n_batch,
+	rings_lay_out(&kv->head.rings, &d->model->cfg, d->has, kv->head.n_ctx, d->n_batch,
 		      d->n_back);
 	if (planes_new(kv, &kv->k, d->q8_k, err) != 0 ||
 	    planes_new(kv, &kv->v, d->q8_v, err) != 0 || open_parts(d, kv->head.n_ctx, err) != 0) {
@@ -394,8 +400,8 @@ static void dev_lay(struct dev *d, bool columns)
 {
 	static const enum layer_mat mlp[] = { MAT_GATE, MAT_UP, MAT_DOWN };
 
-	for (int l = 0; l < d->n_layers; l++)
-		for (int i = 0; i < 3; i++) {
+	for (int l = 0; l < d->model->cfg.n_layers; l++)
+		for (int i = 0; plan_has(d->has, l) && i < 3; i++) {
 			const struct gguf_tensor *t = d->model->layer[l].mat[mlp[i]];
 
 			mat_lay(d, &d->layer[l].mat[mlp[i]], t, d->model->file,

@@ -44,10 +44,11 @@ struct dev {
 	bool owns_pool;         /* false: another device's, which outlives this one */
 	bool floats;            /* every matrix by the float kernel */
 	bool columns;           /* there is room for MLPs by columns */
-	int n_layers;           /* that it has, the first ones */
-	bool split;             /* and no output: others compute the rest */
+	bool split;             /* it has no output, and only some layers: */
+	int n_layers;           /* so many, */
+	uint64_t has[MODEL_MAX_LAYERS / 64];    /* these: a bit for each */
 	int n_threads, n_batch, n_out, n_back;
-	struct cpu_layer *layer;        /* (n_layers) */
+	struct cpu_layer *layer;        /* (all), empty but where it has them */
 	struct mat output;              /* none: it is split */
 	float *norm;            /* (n_embd) */
 	uint8_t *arena;         /* packed matrices */
@@ -88,7 +89,7 @@ struct kept {           /* residual rows that entered the layers of kv_head, see
 struct kv {
 	struct kv_head head;
 	struct dev *dev;
-	struct plane k, v;      /* (n_layers, n_kv_heads) of them; q8_0 keys are rotated */
+	struct plane k, v;      /* (its layers, n_kv_heads) of them; q8_0 keys are rotated */
 	struct kept kept;
 };
 

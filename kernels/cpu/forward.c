@@ -472,8 +472,8 @@ static void forward(void *arg, int t)
 
 const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 {
-	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b, 0,
-				      d->n_layers + !d->split };
+	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b, d->has,
+				      false, d->split };
 	struct step s = { .d = d, .kv = kv, .b = b };
 
 	if (pass_check(&limits, kv, b, d->err) != 0)

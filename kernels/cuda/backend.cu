@@ -131,7 +131,18 @@ static int check_shape(const struct model_config *c, char err[ERR_MAX])
 /* Layers whose weights are not in its memory: read over the bus, or another device's. */
 static int *elsewhere(struct dev *d)
 {
-	return d->split ? &d->from : &d->host_layers;
+	return d->split ? &d->elsewhere : &d->host_layers;
+}
+
+/* So many of them. */
+static void put_elsewhere(struct dev *d, const struct backend_opt *opt, int n)
+{
+	int all = d->model->cfg.n_layers;
+
+	*elsewhere(d) = n < all ? n : all;
+	spread_layers(&opt->spread, all, d->elsewhere, d->has);
+	for (int i = 0; i < MODEL_MAX_LAYERS / 64; i++)
+		d->has[i] = ~d->has[i];
 }
 
 /* All that takes no memory of the device. */
@@ -153,7 +164,7 @@ static struct dev *dev_new(const struct model *m, const struct backend_opt *opt,
 	d->ld_qkv = (c->n_heads + 2 * c->n_kv_heads) * c->head_dim;
 	d->ld_out = c->n_out + row_peaks(c->n_out);
 	d->split = opt->split;
-	*elsewhere(d) = opt->host_layers < c->n_layers ? opt->host_layers : c->n_layers;
+	put_elsewhere(d, opt, opt->host_layers);
 	d->layer = (struct cuda_layer *)mem_new((size_t)c->n_layers, sizeof(*d->layer), err);
 	if (d->share && d->n_batch > d->share->n_batch)
 		d->n_batch = d->share->n_batch;         /* what its room is for */
@@ -194,7 +205,7 @@ static int fit(struct dev *d, const struct backend_opt *opt, int n_ctx, size_t *
 	kv.dev = d;
 	kv.head.n_ctx = memory_rows(n_ctx);
 	place_work(d);
-	for (;; ++*elsewhere(d)) {
+	for (;; put_elsewhere(d, opt, *elsewhere(d) + 1)) {
 		*parts = kv_place(&kv);
 		*cache = kv.bytes;
 		*parts -= kv.bytes;
@@ -322,7 +333,7 @@ static struct backend_memory dev_memory(const struct dev *d)
 		.work = d->work_bytes + d->cross.work,
 		.host = d->host_bytes + mail_bytes(d) + rows_bytes(d) + enter_bytes(d),
 		.host_weights = d->host_layer_bytes,
-		.host_layers = d->split ? d->from : d->host_layers,
+		.host_layers = d->split ? d->elsewhere : d->host_layers,
 	};
 }
 

@@ -59,9 +59,8 @@ size_t kv_place(struct kv *kv)
 {
 	struct arena a = { kv->arena, 0 };
 
-	rings_lay_out(&kv->head.rings, &kv->dev->model->cfg, kv->dev->from,
-		      kv->dev->model->cfg.n_layers, kv->head.n_ctx, kv->dev->n_batch,
-		      kv->dev->n_back);
+	rings_lay_out(&kv->head.rings, &kv->dev->model->cfg, kv->dev->has, kv->head.n_ctx,
+		      kv->dev->n_batch, kv->dev->n_back);
 	cut_all(kv);
 	kv->bytes = plane_place(kv, &kv->k, kv->dev->q8_k, &a);
 	kv->bytes += plane_place(kv, &kv->v, kv->dev->q8_v, &a);

@@ -111,8 +111,8 @@ static int run_lanes(struct dev *d, const struct batch *b)
 /* 0, or -1 when the backend was asked for what it cannot do. */
 static int check(struct dev *d, const struct kv *kv, const struct batch *b)
 {
-	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b, d->from,
-				      d->model->cfg.n_layers + 1 };
+	struct pass_limits limits = { &d->model->cfg, d->n_batch, d->n_out, d->cross.b, d->has,
+				      d->elsewhere > 0, false };
 
 	if (!d->enter && (b->run->op[0].part == OP_ENTER || leaves(b)))
 		return fail(d->err, "cuda: it was not opened for rows of another device");

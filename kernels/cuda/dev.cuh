@@ -143,11 +143,12 @@ struct dev {
 					 * uses, for no two passes run at once; or NULL */
 	bool shares;            /* there is one, or will be */
 	int n_batch, n_out, n_back, ld_qkv, ld_out;
-	int from;               /* the first layer that it has; > 0: no embeddings */
+	int elsewhere;          /* layers that another device has; > 0: and the embeddings */
+	uint64_t has[MODEL_MAX_LAYERS / 64];    /* the others: a bit for each */
 	bool split;             /* those before are another device's */
 	int host_layers;        /* the last ones, whose weights are in host memory */
 	bool q8_k, q8_v;
-	struct cuda_layer *layer;       /* (n_layers) empty before `from` */
+	struct cuda_layer *layer;       /* (n_layers) empty where it has none */
 	struct mat embd, output;
 	const float *norm;      /* (device) (n_embd) */
 	uint8_t *arena;         /* (device) all of it but what is in host_arena */

@@ -1,6 +1,7 @@
 /* dev_api.cuh - what the parts of the cuda backend ask of each other on the host. */
 #ifndef S3D_CUDA_DEV_API_CUH
 #define S3D_CUDA_DEV_API_CUH
+#include "kernels/backend_bus.h"
 #include "kernels/cuda/op/product.cuh"
 
 /* x_load: every kernel of a part has its first use, see kernels_load. */
@@ -110,6 +111,6 @@ int stage_sum(struct dev *);            /* the pass has ended: adds up what was 
 void stage_close(struct dev *);
 struct backend_counts counts_look(struct dev *);
 double stream_time(struct dev *, size_t bytes);
-double bus_read(size_t bytes, char err[ERR_MAX]);
+double bus_read(enum bus_way, size_t bytes, char err[ERR_MAX]);
 cudaError_t timing_load(void);
 #endif

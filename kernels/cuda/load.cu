@@ -38,7 +38,7 @@ static void place_layer(struct dev *d, int l, struct arena *device, struct arena
 /* Whether another device has the table of embeddings already. */
 static bool shares_embd(const struct dev *d)
 {
-	return d->share && !d->share->from && d->share->model->embd == d->model->embd;
+	return d->share && !d->share->elsewhere && d->share->model->embd == d->model->embd;
 }
 
 void weights_place(struct dev *d)
@@ -47,8 +47,9 @@ void weights_place(struct dev *d)
 	struct arena device = { d->arena, 0 }, host = { d->host_device, 0 };
 	int on_device = m->cfg.n_layers - d->host_layers;
 
-	for (int l = d->from; l < m->cfg.n_layers; l++)
-		place_layer(d, l, &device, l < on_device ? &device : &host);
+	for (int l = 0; l < m->cfg.n_layers; l++)
+		if (plan_has(d->has, l))
+			place_layer(d, l, &device, l < on_device ? &device : &host);
 	d->norm = place_words(&device, m->cfg.n_embd);
 	d->inv_freq = place_words(&device, rope_sets(&m->cfg) * m->cfg.n_rot / 2);
 	d->out_id = m->out_id ? (const int *)place_words(&device, m->cfg.n_out) : NULL;
@@ -56,7 +57,7 @@ void weights_place(struct dev *d)
 	d->output = shares_embd(d) && m->output == m->embd ? d->share->output :
 		    mat_place(&device, m->output);
 	d->host_layer_bytes = host.at;
-	if (!d->from)
+	if (!d->elsewhere)
 		d->embd = shares_embd(d) ? d->share->embd :
 			  m->embd == m->output ? d->output : mat_place(&host, m->embd);
 	d->arena_bytes = device.at;
@@ -141,8 +142,8 @@ int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX]
 	const struct model *m = d->model;
 	bool own_embd = !shares_embd(d);
 
-	for (int l = d->from; l < m->cfg.n_layers; l++) {
-		if (load_layer(d, l, err) != 0)
+	for (int l = 0; l < m->cfg.n_layers; l++) {
+		if (plan_has(d->has, l) && load_layer(d, l, err) != 0)
 			return -1;
 		if (opt->progress)
 			opt->progress(opt->progress_ctx, (l + 1.0) / (m->cfg.n_layers + 1.0));
@@ -153,7 +154,7 @@ int weights_load(struct dev *d, const struct backend_opt *opt, char err[ERR_MAX]
 		return -1;
 	if ((own_embd || m->output != m->embd) && mat_load(d, &d->output, m->output, err) != 0)
 		return -1;
-	if (!d->from && own_embd && m->embd != m->output &&
+	if (!d->elsewhere && own_embd && m->embd != m->output &&
 	    mat_load(d, &d->embd, m->embd, err) != 0)
 		return -1;
 	if (opt->progress)

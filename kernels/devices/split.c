@@ -21,8 +21,9 @@ static const struct backend *there;
 enum { PIECES = 4, PIECE_ROWS = 32 };
 
 struct dev {
-	const struct model_config *cfg;
-	int at;                 /* layers of the cpu */
+	const struct model *model;
+	struct backend_opt opt; /* that it was opened with */
+	int at;                 /* layers of the cpu, */
 	uint64_t host[MODEL_MAX_LAYERS / 64];   /* these: a bit for each */
 	struct dev *cpu, *gpu;
 	struct leg leg;         /* of a pass, the one in work */
@@ -70,7 +71,7 @@ static void loaded(void *ctx, double done)
 static int open_halves(struct dev *d, const struct model *m, const struct backend_opt *o,
 		       char err[ERR_MAX])
 {
-	double cpu_part = (double)d->at / (d->cfg->n_layers + 1);
+	double cpu_part = (double)d->at / (d->model->cfg.n_layers + 1);
 	struct stretch gpu = { o, 0, 1 - cpu_part }, cpu = { o, 1 - cpu_part, cpu_part };
 	struct backend_opt half = *o;
 
@@ -88,6 +89,17 @@ static int open_halves(struct dev *d, const struct model *m, const struct backen
 	return d->cpu ? 0 : -1;
 }
 
+static int most_rows(const struct backend_opt *o)
+{
+	return o->n_batch > 0 ? o->n_batch : BATCH_DEFAULT;
+}
+
+/* Of the rows that both halves take or made. */
+static size_t rows_bytes(const struct model *m, const struct backend_opt *o)
+{
+	return (size_t)most_rows(o) * (size_t)m->cfg.n_embd * sizeof(float);
+}
+
 static struct dev *dev_open(const struct model *m, const struct backend_opt *o, char err[ERR_MAX])
 {
 	struct dev *d = mem_new(1, sizeof(*d), err);
@@ -95,15 +107,16 @@ static struct dev *dev_open(const struct model *m, const struct backend_opt *o, 
 
 	if (!d)
 		return NULL;
-	d->cfg = &m->cfg;
+	d->model = m;
 	d->at = !o->split ? 0 : o->host_layers < most ? o->host_layers : most;
-	d->n_rows = o->n_batch > 0 ? o->n_batch : BATCH_DEFAULT;
+	d->opt = *o;
+	d->opt.host_layers = d->at;
+	d->n_rows = most_rows(o);
 	for (int i = 0; i < 2; i++)
 		d->lane[i] = mem_new((size_t)d->n_rows, sizeof(*d->lane[i]), err);
-	for (int l = 0; l < d->at; l++)
-		d->host[l / 64] |= (uint64_t)1 << (l % 64);
+	spread_layers(&o->spread, most, d->at, d->host);
 	if (d->at)
-		d->x = mem_new((size_t)d->n_rows * (size_t)m->cfg.n_embd, sizeof(*d->x), err);
+		d->x = mem_new(rows_bytes(m, o), 1, err);
 	if (!d->lane[0] || !d->lane[1] || (d->at && !d->x) || open_halves(d, m, o, err) != 0) {
 		dev_close(d);
 		return NULL;
@@ -115,10 +128,10 @@ static struct dev *dev_open(const struct model *m, const struct backend_opt *o, 
 	return d;
 }
 
-/* Adds what the cpu takes for its layers. */
-static void add_host(struct backend_memory *m, const struct backend_memory *cpu)
+/* Adds what the cpu takes for its layers, and what is handed over. */
+static void add_host(struct backend_memory *m, const struct backend_memory *cpu, size_t rows)
 {
-	m->host += cpu->weights + cpu->work;
+	m->host += cpu->weights + cpu->work + rows;
 	m->host_weights = cpu->weights;
 }
 
@@ -135,7 +148,7 @@ static int dev_plan(const struct model *m, const struct backend_opt *o, int n_ct
 		return 0;
 	if (backend_cpu.plan(m, &half, n_ctx, &cpu, err) != 0)
 		return -1;
-	add_host(out, &cpu);
+	add_host(out, &cpu, rows_bytes(m, o));
 	return 0;
 }
 
@@ -145,7 +158,7 @@ static struct backend_memory dev_memory(const struct dev *d)
 
 	if (d->cpu) {
 		cpu = backend_cpu.memory(d->cpu);
-		add_host(&m, &cpu);
+		add_host(&m, &cpu, rows_bytes(d->model, &d->opt));
 	}
 	return m;
 }
@@ -182,6 +195,7 @@ static struct backend_counts dev_counts(struct dev *d)
 	struct backend_counts c = there->counts(d->gpu);
 
 	c.handed = d->counts.handed;
+	c.crossings = d->counts.crossings;
 	c.handed_bytes = d->counts.handed_bytes;
 	c.first_s = d->counts.first_s;
 	c.rest_s = d->counts.rest_s;
@@ -292,7 +306,8 @@ static const float *run_here(struct dev *d, struct kv *kv, const struct batch *b
 
 static void count_crossing(struct dev *d, const struct batch *b)
 {
-	d->counts.handed_bytes += sizeof(float) * (size_t)b->n * (size_t)d->cfg->n_embd;
+	d->counts.crossings++;
+	d->counts.handed_bytes += sizeof(float) * (size_t)b->n * (size_t)d->model->cfg.n_embd;
 }
 
 /* The other half's.  Ahead: it may go on with it. */
@@ -321,7 +336,7 @@ static const float *run_there(struct dev *d, struct kv *kv, const struct batch *
 static const float *run_together(struct dev *d, struct kv *kv, const struct batch *b,
 				 const float *rows)
 {
-	size_t n = (size_t)b->n * (size_t)d->cfg->n_embd;
+	size_t n = (size_t)b->n * (size_t)d->model->cfg.n_embd;
 	const float *here, *other;
 	double start;
 
@@ -407,24 +422,14 @@ static const float *forward(struct dev *d, struct kv *kv, const struct batch *b)
 
 /* ---- drafts ---- */
 
-/* What crosses a bridge, and the rows that it takes, are to be on one device. */
-int split_bridge(const struct model_config *c, int at, int layer, char err[ERR_MAX])
-{
-	if (layer >= at)
-		return 0;
-	return fail(err, "drafts over a bridge to layer %d: the cpu has %d of the %d layers, and "
-		    "may have %d (-ngl %d, or --host-layers bus)", layer, at, c->n_layers, layer,
-		    c->n_layers - layer);
-}
-
 static int bridge_there(const struct dev *d, int layer, char err[ERR_MAX])
 {
-	return split_bridge(d->cfg, d->at, layer, err);
+	return spread_bridge(&d->opt.spread, &d->model->cfg, d->at, layer, err);
 }
 
 static int kv_keep(struct kv *kv, const int *layer, int n, char err[ERR_MAX])
 {
-	if (keep_fits(kv->dev->cfg, layer, n, err) != 0)
+	if (keep_fits(&kv->dev->model->cfg, layer, n, err) != 0)
 		return -1;
 	for (int i = 0; i < n; i++)
 		if (bridge_there(kv->dev, layer[i], err) != 0)
@@ -434,7 +439,7 @@ static int kv_keep(struct kv *kv, const int *layer, int n, char err[ERR_MAX])
 
 static int bridge(struct dev *d, const struct bridge *g, char err[ERR_MAX])
 {
-	if (g && (bridge_fits(d->cfg, g, err) != 0 || bridge_there(d, g->s, err) != 0)) {
+	if (g && (bridge_fits(&d->model->cfg, g, err) != 0 || bridge_there(d, g->s, err) != 0)) {
 		char old[ERR_MAX];
 
 		there->draft->bridge(d->gpu, NULL, old);

@@ -1,5 +1,6 @@
-/* split.h - a backend whose devices are made of two: the cpu computes the first layers of a model,
- * another backend the rest, and rows of the residual stream go from one to the other once a pass.
+/* split.h - a backend whose devices are made of two: the cpu computes some layers of a model, the
+ * first ones or of each group some (spread.h), another backend the rest, and rows of the residual
+ * stream go from one to the other: once a pass, or there and back for each group.
  *
  * Its tables stay until the process ends.  A device that is opened without backend_opt.split, or
  * whose layers all fit, is the other backend's alone. */
@@ -9,7 +10,4 @@
 
 /* Over a backend with memory of its own, whose name it has; over one at a time. */
 const struct backend *backend_split(const struct backend *over);
-/* Whether drafts may cross a bridge to that layer where the cpu has the first `at`; -1: err says
- * what would help. */
-int split_bridge(const struct model_config *, int at, int layer, char err[ERR_MAX]);
 #endif
