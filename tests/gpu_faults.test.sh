@@ -10,7 +10,7 @@ if [ ! -x "$program" ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export HOME=$work/home XDG_DATA_HOME=$work/data LC_ALL=C.UTF-8
+export HOME=$work/home XDG_DATA_HOME=$work/data XDG_STATE_HOME=$work/state LC_ALL=C.UTF-8
 mkdir -p "$HOME"
 "$B"/tests/mkmodel "$work/tiny.gguf" || exit 1
 one=(timeout 60 "$program" -m "$work/tiny.gguf" -md none --backend cuda -t 1 -s 4 -n 6)
@@ -70,3 +70,13 @@ goes_on() {
 }
 goes_on 2 "a chat goes on, and keeps all its turns"
 goes_on 3 "and where the CPU computes layers too" -ngl 2 --host-layers cpu
+# By speeds that make both compute a group: measured first, and then said.
+groups=(-ngl 2 --host-layers cpu --cqil 1:3:2)
+"${one[@]}" "${groups[@]}" -p hello >"$work/out" 2>"$work/err"
+sed -E -i 's/ auto [0-9]+ [0-9]+ [0-9]+ [0-9]+ / auto 6100 18 300000 1 /' \
+	"$XDG_STATE_HOME/s3dchat/host-layers"
+if "${one[@]}" "${groups[@]}" -p hello --json 2>"$work/err" | grep -q '"at_once":true'; then
+	goes_on 4 "and where both compute a group" "${groups[@]}"
+else
+	echo "not ok 4 - and where both compute a group: they do not"
+fi

@@ -242,14 +242,14 @@ static bool life(const void *of, char err[ERR_MAX])
 	struct backend_opt o = { .n_batch = 40, .n_out = 20, .n_threads = 1, .split = true,
 				 .host_layers = 4, .spread = { 1, LAYERS, 2, 0.5 } };
 	static struct schedule run;
-	struct batch b = { .tok = tokens, .n = 40, .n_out = 1, .run = &run };
+	struct batch b = { .tok = tokens, .n = 17, .n_out = 1, .run = &run };
 	struct dev *d = split->open(m, &o, err);
 	struct kv *kv = d ? split->kv_new(d, 96, err) : NULL;
 	bool fine = kv;
 
 	schedule_make(&run, m, &(struct plan){ .target = true,
 					       .group = { 1, LAYERS, 2, 0, false } });
-	for (int i = 0; fine && i < 3; i++) {
+	for (int i = 0; fine && i < 3; i++) {   /* as a prompt, recorded, and replayed */
 		fine = split->forward(d, kv, &b) != NULL;
 		if (!fine)
 			snprintf(err, ERR_MAX, "%s", split->error(d));
