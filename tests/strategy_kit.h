@@ -186,9 +186,9 @@ static inline void all_accepted(void)
 	assert_true(st->emitted > (st->rounds - 1) * engine->strat.opt.draft_max / 2);
 }
 
-/* An answer to a prompt, which must be what plain writes. */
-static inline void identical(const char *(*switcher)(int), int prompt, float temp, float penalty,
-			     long *accepted)
+/* Answers to a prompt by n strategies, each of which must be what plain writes. */
+static inline void all_identical(const char *(*const by[])(int), int n_by, int prompt, float temp,
+				 float penalty, long accepted[])
 {
 	uint64_t seed = (uint64_t)(prompt * 3) + (temp > 0) + (temp > 0.9f);
 	int want[LEN], got[LEN], n, m;
@@ -196,22 +196,37 @@ static inline void identical(const char *(*switcher)(int), int prompt, float tem
 	begin(prompt, temp, seed, penalty);
 	n = answer(plain, want);
 	check_stats(n);
-	begin(prompt, temp, seed, penalty);
-	m = answer(switcher, got);
-	check_stats(m);
-	assert_int_equal(n, m);
-	assert_memory_equal(want, got, sizeof(int) * (size_t)n);
-	*accepted += engine->strat.stats.accepted;
+	for (int i = 0; i < n_by; i++) {
+		begin(prompt, temp, seed, penalty);
+		m = answer(by[i], got);
+		check_stats(m);
+		assert_int_equal(n, m);
+		assert_memory_equal(want, got, sizeof(int) * (size_t)n);
+		accepted[i] += engine->strat.stats.accepted;
+	}
 }
 
-static inline void identity(const char *(*switcher)(int), long *accepted)
+static inline void identical(const char *(*switcher)(int), int prompt, float temp, float penalty,
+			     long *accepted)
+{
+	all_identical(&switcher, 1, prompt, temp, penalty, accepted);
+}
+
+/* The same for every prompt, temperature and penalty; accepted[i] of by[i]. */
+static inline void identities(const char *(*const by[])(int), int n_by, long accepted[])
 {
 	static const float temps[] = { 0, 0.7f, 1.0f };
 
 	for (int p = 0; p < PROMPTS; p++)
 		for (int t = 0; t < 3; t++)
 			for (int penalty = 0; penalty < 2; penalty++)
-				identical(switcher, p, temps[t], penalty ? 1.2f : 1.0f, accepted);
+				all_identical(by, n_by, p, temps[t], penalty ? 1.2f : 1.0f,
+					      accepted);
+}
+
+static inline void identity(const char *(*switcher)(int), long *accepted)
+{
+	identities(&switcher, 1, accepted);
 }
 
 #endif
