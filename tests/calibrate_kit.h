@@ -39,7 +39,7 @@ static int calibrate(struct calibrate_opt o, struct calibrate_result *r, char er
 {
 	o.engine = (struct engine_opt){ .model = model, .backend = "cpu",
 					.chat_template = o.engine.chat_template,
-					.be = { .n_threads = 2, .kernels = "auto" } };
+					.be = { .n_threads = 1, .kernels = "auto" } };
 	o.out = o.out ? o.out : out;
 	o.minutes = o.minutes > 0 ? o.minutes : 0.02;
 	o.lanes = o.lanes ? o.lanes : 8;
