@@ -26,6 +26,17 @@ static inline const struct backend *cuda_device(char err[ERR_MAX])
 #endif
 }
 
+/* How many rows a test that is to see each number of them takes, ending with 0.  Emulated, where a
+ * row takes long, the numbers at which another kernel, or another block of one, begins or ends
+ * (product_few): those between run what their neighbours run. */
+static const int few_counts[] = {
+#ifdef DEVICE_REAL
+	1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 0
+#else
+	1, 2, 3, 4, 5, 8, 9, 16, 17, 0
+#endif
+};
+
 /* For a program's main: the same, or NULL and why not; with an argument, a pattern, only the tests
  * of such names run. */
 static inline const struct backend *cuda_begin(int argc, char **argv)

@@ -147,25 +147,33 @@ static inline void same_rows(const float *a, const float *b, size_t rows, const 
 	assert_memory_equal(a, b, rows * (size_t)r->m->cfg.n_vocab * sizeof(float));
 }
 
-/* A row's logits do not depend on how many rows ran with it: 1 to 17 of them from pos on, which are
- * as many as a step has.  The text before is read so many rows at a time. */
-static inline void check_rows_alike(struct rig *r, int pos, int step)
+/* A row's logits do not depend on how many rows ran with it: so many of them from pos on, up to 17,
+ * which are as many as a step has; the counts end with 0.  The text before is read so many rows at
+ * a time. */
+enum { ALIKE = 17 };
+static inline void check_counts_alike(struct rig *r, int pos, int step, const int *counts)
 {
 	size_t vocab = (size_t)r->m->cfg.n_vocab;
-	float *one[17], *many;
+	float *one[ALIKE], *many;
 
 	for (int at = 0; at < pos; at += step)
 		free(run(r, NULL, at, pos - at < step ? pos - at : step, 1));
-	for (int i = 0; i < 17; i++)
+	for (int i = 0; i < ALIKE; i++)
 		one[i] = run(r, NULL, pos + i, 1, 1);
-	for (int n = 1; n <= 17; n++) {
-		many = run(r, NULL, pos, n, n);
-		for (int i = 0; i < n; i++)
+	for (; *counts; counts++) {
+		many = run(r, NULL, pos, *counts, *counts);
+		for (int i = 0; i < *counts; i++)
 			same_rows(one[i], many + (size_t)i * vocab, 1, r);
 		free(many);
 	}
-	for (int i = 0; i < 17; i++)
+	for (int i = 0; i < ALIKE; i++)
 		free(one[i]);
+}
+
+static const int all_counts[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 0 };
+static inline void check_rows_alike(struct rig *r, int pos, int step)
+{
+	check_counts_alike(r, pos, step, all_counts);
 }
 
 /* Rows written ahead, by drafts that failed or by a pass that skipped layers, leave no trace. */

@@ -19,20 +19,69 @@ struct naive {
 	/* The least distance, in parts of it, of a score that was just enough to be kept from the
 	 * next: others may round that the other way. */
 	double closest;
+	struct decoded *decoded;        /* (TENSORS) for many positions; NULL: for each anew */
 };
+
+/* A matrix as floats. */
+enum { TENSORS = 512 };
+struct decoded {
+	const struct gguf_tensor *t;
+	float *w;
+};
+
+static inline float *decode(const struct gguf_tensor *t)
+{
+	float *w = malloc(sizeof(float) * (size_t)(t->dim[0] * t->dim[1]));
+	size_t row = quant_bytes(quant_info((int)t->type), t->dim[0]);
+
+	for (int64_t r = 0; r < t->dim[1]; r++)
+		quant_row(t->type, (const uint8_t *)t->data + (size_t)r * row, w + r * t->dim[0],
+			  t->dim[0]);
+	return w;
+}
+
+static inline void times(const float *w, const struct gguf_tensor *t, const double *x, double *y)
+{
+	for (int64_t r = 0; r < t->dim[1]; r++) {
+		double sum = 0;
+
+		for (int64_t i = 0; i < t->dim[0]; i++)
+			sum += (double)w[r * t->dim[0] + i] * x[i];
+		y[r] = sum;
+	}
+}
 
 static inline void dense(const struct gguf_tensor *t, const double *x, double *y)
 {
-	float *w = malloc(sizeof(float) * (size_t)t->dim[0]);
-	size_t row = quant_bytes(quant_info((int)t->type), t->dim[0]);
+	float *w = decode(t);
 
-	for (int64_t r = 0; r < t->dim[1]; r++) {
-		quant_row(t->type, (const uint8_t *)t->data + (size_t)r * row, w, t->dim[0]);
-		y[r] = 0;
-		for (int64_t i = 0; i < t->dim[0]; i++)
-			y[r] += (double)w[i] * x[i];
-	}
+	times(w, t, x, y);
 	free(w);
+}
+
+static inline void naive_times(const struct naive *s, const struct gguf_tensor *t, const double *x,
+			       double *y)
+{
+	struct decoded *d = s->decoded;
+
+	if (!d) {
+		dense(t, x, y);
+		return;
+	}
+	while (d->t && d->t != t)
+		d++;
+	assert_true(d < s->decoded + TENSORS - 1);
+	if (!d->t)
+		*d = (struct decoded){ t, decode(t) };
+	times(d->w, t, x, y);
+}
+
+static inline void naive_forget(struct naive *s)
+{
+	for (struct decoded *d = s->decoded; d && d->t; d++)
+		free(d->w);
+	free(s->decoded);
+	s->decoded = NULL;
 }
 
 static inline void rms(const struct gguf_tensor *t, const double *x, double *y, double eps)
@@ -211,9 +260,9 @@ static inline void naive_attend(struct naive *s, int l, int pos, double *x)
 	double n[WIDE], q[WIDE], o[WIDE], y[WIDE];
 
 	rms(w->norm[NORM_ATTN], x, n, (double)c->norm_eps);
-	dense(w->mat[MAT_Q], n, q);
-	dense(w->mat[MAT_K], n, k);
-	dense(w->mat[MAT_V], n, v);
+	naive_times(s, w->mat[MAT_Q], n, q);
+	naive_times(s, w->mat[MAT_K], n, k);
+	naive_times(s, w->mat[MAT_V], n, v);
 	naive_adapt(s, l, ADAPT_QKV, n, 0, c->n_heads * c->head_dim, q);
 	naive_adapt(s, l, ADAPT_QKV, n, c->n_heads * c->head_dim, kv, k);
 	naive_adapt(s, l, ADAPT_QKV, n, c->n_heads * c->head_dim + kv, kv, v);
@@ -231,7 +280,7 @@ static inline void naive_attend(struct naive *s, int l, int pos, double *x)
 		rotate_heads(k, c->n_kv_heads, c->head_dim);
 	round_heads(v, c->n_kv_heads, c->head_dim, s->cache & Q8_VALUES);
 	naive_attention(s, l, pos, q, o);
-	dense(w->mat[MAT_OUT], o, y);
+	naive_times(s, w->mat[MAT_OUT], o, y);
 	naive_adapt(s, l, ADAPT_OUT, o, 0, d, y);
 	add_residual(c, w->norm[NORM_ATTN_POST], y, x);
 }
@@ -306,14 +355,14 @@ static inline void naive_mlp(struct naive *s, int l, double *x)
 
 	rms(w->norm[NORM_FFN], x, n, (double)c->norm_eps);
 	naive_prune(s, l, MAT_GATE, 2, s->prune.in, c->n_embd, n);
-	dense(w->mat[MAT_GATE], n, gate);
-	dense(w->mat[MAT_UP], n, up);
+	naive_times(s, w->mat[MAT_GATE], n, gate);
+	naive_times(s, w->mat[MAT_UP], n, up);
 	naive_adapt(s, l, ADAPT_GATE_UP, n, 0, c->n_ff, gate);
 	naive_adapt(s, l, ADAPT_GATE_UP, n, c->n_ff, c->n_ff, up);
 	for (int i = 0; i < c->n_ff; i++)
 		gate[i] = naive_act(c, gate[i]) * up[i];
 	naive_prune(s, l, MAT_DOWN, 1, s->prune.hidden, c->n_ff, gate);
-	dense(w->mat[MAT_DOWN], gate, y);
+	naive_times(s, w->mat[MAT_DOWN], gate, y);
 	naive_adapt(s, l, ADAPT_DOWN, gate, 0, c->n_embd, y);
 	add_residual(c, w->norm[NORM_FFN_POST], y, x);
 }
@@ -375,7 +424,7 @@ static inline void naive_layers(struct naive *s, int from, int to, int pos, doub
 	if (to < s->m->cfg.n_layers)
 		return;
 	rms(s->m->norm, x, n, (double)s->m->cfg.norm_eps);
-	dense(s->m->output, n, logits);
+	naive_times(s, s->m->output, n, logits);
 	for (int i = 0; i < s->m->cfg.n_vocab; i++)
 		logits[i] = capped(logits[i] * (double)s->m->cfg.logit_scale,
 				   (double)s->m->cfg.logit_cap);
@@ -389,40 +438,75 @@ static inline void naive_step(struct naive *s, int pos, double *logits)
 	naive_layers(s, 0, s->m->cfg.n_layers, pos, x, logits);
 }
 
-/* Largest distance of the backend's logits from the naive ones over `end` positions, so many rows a
- * pass, and *rms. */
-static inline double distance_in(struct rig *r, enum cache cache, int end, int rows,
-				 double *rms_error)
+/* The backend's logits of `end` positions, so many rows a pass. */
+static inline float *all_rows(struct rig *r, int end, int rows)
 {
-	const struct model_config *c = &r->m->cfg;
-	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
-	struct naive s = { r->m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)),
-			   cache, NULL, NULL, r->group, r->prune, 1 };
-	double *want = malloc(sizeof(double) * (size_t)c->n_vocab), worst = 0, sum = 0;
-	float *got = malloc(sizeof(float) * (size_t)end * (size_t)c->n_vocab);
+	size_t vocab = (size_t)r->m->cfg.n_vocab;
+	float *got = malloc(sizeof(float) * (size_t)end * vocab);
 
 	for (int pos = 0; pos < end; pos += rows) {
 		int n = end - pos < rows ? end - pos : rows;
 		float *some = run(r, NULL, pos, n, n);
 
-		memcpy(got + (size_t)pos * (size_t)c->n_vocab, some,
-		       sizeof(float) * (size_t)n * (size_t)c->n_vocab);
+		memcpy(got + (size_t)pos * vocab, some, sizeof(float) * (size_t)n * vocab);
 		free(some);
+	}
+	return got;
+}
+
+/* A way to run a text, and how far from the naive logits it comes out. */
+struct distance {
+	int end, rows;          /* positions; of them in a pass */
+	double most, rms;
+};
+
+static inline void distances_in(struct rig *r, enum cache cache, struct distance *d, int n)
+{
+	const struct model_config *c = &r->m->cfg;
+	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
+	struct naive s = { .m = r->m, .k = calloc(kv, sizeof(double)),
+			   .v = calloc(kv, sizeof(double)), .cache = cache, .group = r->group,
+			   .prune = r->prune, .closest = 1,
+			   .decoded = calloc(TENSORS, sizeof(struct decoded)) };
+	double *want = malloc(sizeof(double) * (size_t)c->n_vocab);
+	float *got[4];
+	int end = 0;
+
+	assert_true(n <= 4);
+	for (int i = 0; i < n; i++) {
+		got[i] = all_rows(r, d[i].end, d[i].rows);
+		end = d[i].end > end ? d[i].end : end;
+		d[i].most = d[i].rms = 0;
 	}
 	for (int pos = 0; pos < end; pos++) {
 		naive_step(&s, pos, want);
-		for (int v = 0; v < c->n_vocab; v++) {
-			double e = fabs(want[v] - (double)got[(size_t)pos * (size_t)c->n_vocab +
-							       (size_t)v]);
-			worst = e > worst || isnan(e) ? e : worst;
-			sum += e * e;
-		}
+		for (int i = 0; i < n; i++)
+			for (int v = 0; pos < d[i].end && v < c->n_vocab; v++) {
+				double e = fabs(want[v] - (double)got[i][(size_t)pos *
+							(size_t)c->n_vocab + (size_t)v]);
+
+				d[i].most = e > d[i].most || isnan(e) ? e : d[i].most;
+				d[i].rms += e * e;
+			}
 	}
-	free(got);
+	for (int i = 0; i < n; i++) {
+		d[i].rms = sqrt(d[i].rms / d[i].end / c->n_vocab);
+		free(got[i]);
+	}
+	naive_forget(&s);
 	free(want);
 	free(s.k);
 	free(s.v);
-	*rms_error = sqrt(sum / end / c->n_vocab);
-	return worst;
+}
+
+/* Largest distance over `end` positions, so many rows a pass, and *rms. */
+static inline double distance_in(struct rig *r, enum cache cache, int end, int rows,
+				 double *rms_error)
+{
+	struct distance d = { .end = end, .rows = rows };
+
+	distances_in(r, cache, &d, 1);
+	*rms_error = d.rms;
+	return d.most;
 }
 #endif

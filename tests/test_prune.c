@@ -105,8 +105,10 @@ static void check_model(struct rig *r)
 {
 	const struct model_config *c = &r->m->cfg;
 	size_t kv = (size_t)c->n_layers * CTX * (size_t)(c->n_kv_heads * c->head_dim);
-	struct naive s = { r->m, calloc(kv, sizeof(double)), calloc(kv, sizeof(double)), F16,
-			   NULL, NULL, r->group, r->prune, 1 };
+	struct naive s = { .m = r->m, .k = calloc(kv, sizeof(double)),
+			   .v = calloc(kv, sizeof(double)), .cache = F16, .group = r->group,
+			   .prune = r->prune, .closest = 1,
+			   .decoded = calloc(TENSORS, sizeof(struct decoded)) };
 	double want[MK_VOCAB_MIN], worst = 0;
 	int rows = 0;
 
@@ -129,6 +131,7 @@ static void check_model(struct rig *r)
 	}
 	print_message("# %s: at most %.2g in %d rows\n", c->arch, worst, rows);
 	assert_true(worst < 0.02 && rows > TEXTS / 6);
+	naive_forget(&s);
 	free(s.k);
 	free(s.v);
 }
