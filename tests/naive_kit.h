@@ -4,6 +4,7 @@
  * Included once by a test program.  struct naive borrows the model. */
 #ifndef S3D_NAIVE_KIT_H
 #define S3D_NAIVE_KIT_H
+#include "tests/dense_kit.h"
 #include "tests/forward_kit.h"
 
 /* ---- the naive forward: one position at a time, all in double, nothing shared ---- */
@@ -21,43 +22,6 @@ struct naive {
 	double closest;
 	struct decoded *decoded;        /* (TENSORS) for many positions; NULL: for each anew */
 };
-
-/* A matrix as floats. */
-enum { TENSORS = 512 };
-struct decoded {
-	const struct gguf_tensor *t;
-	float *w;
-};
-
-static inline float *decode(const struct gguf_tensor *t)
-{
-	float *w = malloc(sizeof(float) * (size_t)(t->dim[0] * t->dim[1]));
-	size_t row = quant_bytes(quant_info((int)t->type), t->dim[0]);
-
-	for (int64_t r = 0; r < t->dim[1]; r++)
-		quant_row(t->type, (const uint8_t *)t->data + (size_t)r * row, w + r * t->dim[0],
-			  t->dim[0]);
-	return w;
-}
-
-static inline void times(const float *w, const struct gguf_tensor *t, const double *x, double *y)
-{
-	for (int64_t r = 0; r < t->dim[1]; r++) {
-		double sum = 0;
-
-		for (int64_t i = 0; i < t->dim[0]; i++)
-			sum += (double)w[r * t->dim[0] + i] * x[i];
-		y[r] = sum;
-	}
-}
-
-static inline void dense(const struct gguf_tensor *t, const double *x, double *y)
-{
-	float *w = decode(t);
-
-	times(w, t, x, y);
-	free(w);
-}
 
 static inline void naive_times(const struct naive *s, const struct gguf_tensor *t, const double *x,
 			       double *y)
