@@ -61,8 +61,7 @@ CUDA_PIC := $(addprefix $B/pic/,base/util.o base/utf8.o engine/gguf/quant.o kern
 	kernels/pass.o kernels/schedule.o kernels/spread.o kernels/stage.o)
 CUDA_OBJ := $(CUDA_SRC:%.cu=$B/%.o) $(CUDA_PIC)
 
-LIB_SRC := $(wildcard base/*.c engine/*.c engine/*/*.c kernels/*.c \
-	kernels/devices/*.c kernels/cpu/*.c)
+LIB_SRC := $(wildcard base/*.c engine/*.c engine/*/*.c kernels/*.c kernels/*/*.c)
 ISA_SRC := $(wildcard kernels/cpu/isa/*.c)
 APP_SRC := $(filter-out app/main.c,$(wildcard app/*.c app/*/*.c ui/*/*.c))
 MORE_OBJ := $(foreach i,$(MORE),$(patsubst %,$B/kernels/cpu/isa/%.$i.o,packed columns table))

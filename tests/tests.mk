@@ -43,6 +43,9 @@ $B/tests/fuzz_gguf: $B/tests/fuzz_gguf.o $(patsubst %.c,$B/%.o,$(wildcard engine
 		engine/text/*.c engine/model/*.c base/utf8.c base/util.c))
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# The kernels that take most of the time keep their registers, see cuda_build.test.sh.
+$B/kernels/cuda/op/product.o $B/kernels/cuda/op/attend.o: NVCC_FLAGS += -Xptxas -warn-spills
+
 # An emulated GPU: the cuda backend's own files, compiled by g++ with tests/emu in CUDA's place.
 EMU_OBJ := $(patsubst %.cpp,$B/emu/%.o,$(filter-out tests/emu/test_%,$(wildcard tests/emu/*.cpp)))
 EMU_CUDA_OBJ := $(CUDA_SRC:%.cu=$B/emu/%.o)
