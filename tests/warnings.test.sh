@@ -19,7 +19,7 @@ for f in app/part engine/clean engine/warns kernels/cpu/isa/columns kernels/cpu/
 	echo "int ${f##*/}_$$;" >"$f.c"
 done
 for f in base/util base/utf8 engine/gguf/quant kernels/bridge kernels/pass kernels/schedule \
-		kernels/stage; do
+		kernels/spread kernels/stage; do
 	echo "int $f;" | tr / _ >"$f.c"
 done
 echo 'int emulation;' >tests/emu/emulation.cpp
