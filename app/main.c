@@ -13,6 +13,7 @@
 #include "app/run/run.h"
 #include "app/run/run_json.h"
 #include "base/text.h"
+#include "app/tools/quantize.h"
 #include "app/tools/tokenize.h"
 #include "app/tui/tui_main.h"
 #include "app/worker/worker.h"
@@ -86,11 +87,11 @@ static void tell_warnings(const struct config *cfg)
 	}
 }
 
-/* Commands that take a model get the default one when none is named. */
+/* Commands that take a model behind -m get the default one when none is named. */
 static int with_model(struct options *o, char err[ERR_MAX])
 {
 	char *path = model_path(o->model, err);
-	int rc = -1;
+	int rc;
 
 	if (!path)
 		return -1;
@@ -145,7 +146,9 @@ static int run(int argc, char **argv, char err[ERR_MAX])
 		return rc;
 	rc = file_names_open(&names, &o, err);
 	if (!rc)
-		rc = o.mode == MODE_CHAT ? chat(&o, &cfg, full, err) : with_model(&o, err);
+		rc = o.mode == MODE_CHAT ? chat(&o, &cfg, full, err) :
+		     o.mode == MODE_QUANTIZE ? quantize_main(&o, stdout, err) :
+		     with_model(&o, err);
 	file_names_free(&names);
 	return rc;
 }

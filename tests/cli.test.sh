@@ -257,8 +257,11 @@ bad_output() {
 	[ $? -eq 1 ] && says "No space left" &&
 	"$s3dchat" --help >/dev/full 2>"$work/err"
 	[ $? -eq 1 ] || return 1
-	{ "$s3dchat" $tiny -n 500 -c 512 --temp 0 -p x 2>"$work/err"; echo $? >"$work/rc"; } |
-		head -c 1 >/dev/null
+	{
+		sleep 1         # by then the reader is gone
+		"$s3dchat" $tiny -n 500 -c 512 --temp 0 -p x 2>"$work/err"
+		echo $? >"$work/rc"
+	} | head -c 0
 	[ "$(cat "$work/rc")" -eq 141 ] && [ ! -s "$work/err" ]
 }
 t "full disk: status 1 and a message; a reader that has enough: 141 and none" bad_output

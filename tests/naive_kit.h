@@ -21,6 +21,8 @@ struct naive {
 	 * next: others may round that the other way. */
 	double closest;
 	struct decoded *decoded;        /* (TENSORS) for many positions; NULL: for each anew */
+	/* Is shown what every matrix multiplies, or NULL. */
+	void (*seen)(const struct gguf_tensor *t, const double *x);
 };
 
 static inline void naive_times(const struct naive *s, const struct gguf_tensor *t, const double *x,
@@ -28,6 +30,8 @@ static inline void naive_times(const struct naive *s, const struct gguf_tensor *
 {
 	struct decoded *d = s->decoded;
 
+	if (s->seen)
+		s->seen(t, x);
 	if (!d) {
 		dense(t, x, y);
 		return;

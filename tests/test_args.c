@@ -118,10 +118,10 @@ static void test_commands(void **state)
 	(void)state;
 	assert_int_equal(parse("eval -m a -c 512 --kl ref text.txt"), 0);
 	assert_int_equal(opts.mode, MODE_EVAL);
-	assert_string_equal(opts.text, "text.txt");
+	assert_string_equal(opts.arg[0], "text.txt");
 	assert_string_equal(opts.kl, "ref");
 	assert_int_equal(parse("eval -- --odd"), 0);
-	assert_string_equal(opts.text, "--odd");
+	assert_string_equal(opts.arg[0], "--odd");
 	assert_int_equal(parse("tokenize --decode --special"), 0);
 	assert_true(opts.mode == MODE_TOKENIZE && opts.decode && opts.special);
 	assert_int_equal(parse("bench --csv --reps 2"), 0);

@@ -162,9 +162,9 @@ static int eval_both(void)
 	char err[ERR_MAX] = "";
 
 	read_options(&o);
-	o.text = "/no/such\033[2J\u200Efile";
+	o.arg[0] = "/no/such\033[2J\u200Efile";
 	told(eval_run(&o, stdout, err), err);
-	o.text = model_file;
+	o.arg[0] = model_file;
 	o.chunks = 1;
 	return told(eval_run(&o, stdout, err), err);
 }

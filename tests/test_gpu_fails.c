@@ -329,7 +329,7 @@ static void test_other_commands(void **state)
 
 	(void)state;
 	opts.mode = MODE_EVAL;
-	opts.text = text_file;
+	opts.arg[0] = text_file;
 	opts.ctx = 64;
 	for (int n = 1; n < 4; n++) {
 		fake.lost = false;

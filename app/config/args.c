@@ -2,6 +2,7 @@
  *
  * Invariant: a number is taken only if all of its text was read and it lies in its range. */
 #include "app/config/args.h"
+#include "engine/quantize/recipe.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -21,7 +22,16 @@ const size_t option_rows_n = sizeof(option_rows) / sizeof(option_rows[0]);
 
 static const char *const mode_names[MODE_N] = {
 	[MODE_CHAT] = "", [MODE_EVAL] = "eval", [MODE_TOKENIZE] = "tokenize",
-	[MODE_BENCH] = "bench", [MODE_CALIBRATE] = "calibrate",
+	[MODE_BENCH] = "bench", [MODE_CALIBRATE] = "calibrate", [MODE_QUANTIZE] = "quantize",
+};
+
+/* What a command takes that is no option. */
+static const struct {
+	int n;
+	const char *what, *usage;
+} mode_args[MODE_N] = {
+	[MODE_EVAL] = { 1, "text", "TEXT-FILE" },
+	[MODE_QUANTIZE] = { ARGS_MOST, "files and type", "IN.gguf OUT.gguf TYPE" },
 };
 
 const char *args_mode_name(enum mode m)
@@ -303,15 +313,15 @@ static int take_option(struct options *o, char *const *argv, int i, char err[ERR
 
 static int take_text(struct options *o, const char *arg, char err[ERR_MAX])
 {
-	for (int m = MODE_CHAT + 1; m < MODE_N && !o->text; m++)
+	for (int m = MODE_CHAT + 1; m < MODE_N && !o->n_args; m++)
 		if (!strcmp(arg, mode_names[m]))
 			return fail(err, "'%s' must come first: s3dchat %s ...", arg, arg);
 	if (o->mode == MODE_CHAT)
 		return fail(err, "unexpected argument '%s' (a prompt goes behind -p, a model "
 			    "behind -m)", arg);
-	if (o->mode != MODE_EVAL || o->text)
+	if (o->n_args == mode_args[o->mode].n)
 		return fail(err, "unexpected argument '%s'", arg);
-	o->text = arg;
+	o->arg[o->n_args++] = arg;
 	return 0;
 }
 
@@ -352,8 +362,9 @@ int args_parse_over(struct options *o, int argc, char *const *argv, char err[ERR
 			return -1;
 		}
 	}
-	if (o->mode == MODE_EVAL && !o->text && !o->help && !o->version)
-		return fail(err, "which text? s3dchat eval [options] TEXT-FILE");
+	if (o->n_args < mode_args[o->mode].n && !o->help && !o->version)
+		return fail(err, "which %s? s3dchat %s [options] %s", mode_args[o->mode].what,
+			    mode_names[o->mode], mode_args[o->mode].usage);
 	return args_check(o, err);
 }
 
@@ -407,11 +418,15 @@ void args_help(FILE *f, enum mode m)
 		"       s3dchat tokenize [options]      text on standard input to token ids\n"
 		"       s3dchat bench [options]         measure this machine\n"
 		"       s3dchat calibrate [options]     let a model draft for itself\n"
+		"       s3dchat quantize IN OUT TYPE    a smaller copy of a model file\n"
 		"s3dchat COMMAND --help lists what that command takes.\n",
 		"Usage: s3dchat eval [options] TEXT     perplexity of a text file\n",
 		"Usage: s3dchat tokenize [options]      text on standard input to token ids\n",
 		"Usage: s3dchat bench [options]         measure this machine\n",
 		"Usage: s3dchat calibrate [options]     let a model draft for itself\n",
+		"Usage: s3dchat quantize [options] IN.gguf OUT.gguf TYPE\n"
+		"A smaller copy of a model file.  TYPE is one of\n "
+		RECIPE_NAMES "\n",
 	};
 
 	fputs(usage[m], f);

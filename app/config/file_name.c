@@ -123,8 +123,10 @@ static int replace(struct file_names *f, const char **name, char err[ERR_MAX])
 
 int file_names_open(struct file_names *f, struct options *o, char err[ERR_MAX])
 {
-	int rc = replace(f, &o->text, err);
+	int rc = 0;
 
+	for (int i = 0; i < o->n_args && !rc; i++)
+		rc = replace(f, &o->arg[i], err);
 	for (size_t i = 0; i < option_rows_n && !rc; i++)
 		if (option_rows[i].kind == OPT_FILE)
 			rc = replace(f, (const char **)((char *)o + option_rows[i].offset), err);

@@ -20,7 +20,7 @@ bool file_name_is_quoted(const char *line, size_t at);  /* the character there *
 
 /* All options that name files, with ~ replaced; the names last until file_names_free. */
 struct file_names {
-	char *v[OPTION_N + 1];
+	char *v[OPTION_N + ARGS_MOST];
 	int n;
 };
 int file_names_open(struct file_names *, struct options *, char err[ERR_MAX]);

@@ -15,10 +15,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum mode { MODE_CHAT, MODE_EVAL, MODE_TOKENIZE, MODE_BENCH, MODE_CALIBRATE, MODE_N };
+enum mode { MODE_CHAT, MODE_EVAL, MODE_TOKENIZE, MODE_BENCH, MODE_CALIBRATE,
+	MODE_QUANTIZE, MODE_N };
 enum option_where {
 	IN_CHAT = 1 << MODE_CHAT, IN_EVAL = 1 << MODE_EVAL, IN_TOKENIZE = 1 << MODE_TOKENIZE,
-	IN_BENCH = 1 << MODE_BENCH, IN_CALIBRATE = 1 << MODE_CALIBRATE, IN_ALL = (1 << MODE_N) - 1,
+	IN_BENCH = 1 << MODE_BENCH, IN_CALIBRATE = 1 << MODE_CALIBRATE,
+	IN_QUANTIZE = 1 << MODE_QUANTIZE, IN_ALL = (1 << MODE_N) - 1,
+	IN_MODEL = IN_ALL & ~IN_QUANTIZE,       /* whatever takes a model behind -m */
 	IN_RUN = IN_CHAT | IN_EVAL | IN_BENCH | IN_CALIBRATE,   /* whatever runs the model */
 	LIVE = 1 << MODE_N,                     /* /set may change it during a chat */
 	OF_MODEL = 1 << (MODE_N + 1),   /* LIVE, but the model's: no saved chat holds it */
@@ -30,7 +33,7 @@ enum option_group { GROUP_MODEL, GROUP_ANSWER, GROUP_SAMPLING, GROUP_STRATEGY, G
 	"For one command only", "General" }
 
 #define OPTIONS(_) \
-_(FILE, model, "model", "m", "", "FILE", "", 0, 0, IN_ALL, MODEL, \
+_(FILE, model, "model", "m", "", "FILE", "", 0, 0, IN_MODEL, MODEL, \
 	"GGUF model file, or any part of a split one (default: the one that ./start fetched)") \
 _(FILE, model_draft, "model-draft", "md", "spec-draft-model", "FILE|none", "", 0, 0, \
 	IN_CHAT | IN_BENCH, MODEL, "little model with the same vocabulary, which drafts " \
@@ -40,7 +43,7 @@ _(FILE, sidecar, "sidecar", "", "", "FILE|none", "", 0, 0, IN_CHAT | IN_BENCH, M
 	"model MODEL.gguf, if there is one)") \
 _(INT, ctx, "ctx-size", "c", "", "N", "0", 0, 1 << 20, IN_CHAT | IN_EVAL | IN_BENCH, MODEL, \
 	"context size in tokens; 0: the model's own, at most 4096 (eval: 512)") \
-_(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN, MODEL, \
+_(INT, threads, "threads", "t", "", "N", "0", 0, 1024, IN_RUN | IN_QUANTIZE, MODEL, \
 	"threads, at most as many as there are processors for the process; 0: that many") \
 _(CHOICE, cache_type_k, "cache-type-k", "ctk", "", "f16|q8_0", "f16", 0, 0, IN_RUN, MODEL, \
 	"how the cache holds keys: q8_0 takes about half the memory, and rounds them") \
@@ -155,8 +158,10 @@ _(TEXT, dip_draft, "dip-draft", "", "", "RHO|off", "", 0, 0, IN_CHAT | IN_BENCH,
 	"(default: as in dip)") \
 _(FILE, kl, "kl", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
 	"compare with float32 logits recorded in FILE") \
-_(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL, COMMANDS, \
-	"score the first N chunks only; 0: all") \
+_(FILE, record, "record", "", "", "FILE", "", 0, 0, IN_EVAL, COMMANDS, \
+	"write the logits of all rows to FILE, for --kl with other models or settings") \
+_(INT, chunks, "chunks", "", "", "N", "0", 0, 1 << 20, IN_EVAL | IN_QUANTIZE, COMMANDS, \
+	"run the first N chunks of the text only (quantize: of 512 tokens); 0: all") \
 _(BOOL, decode, "decode", "", "", "", "", 0, 0, IN_TOKENIZE, COMMANDS, \
 	"ids on standard input to text") \
 _(BOOL, special, "special", "", "", "", "", 0, 0, IN_TOKENIZE, COMMANDS, \
@@ -188,7 +193,14 @@ _(FLOAT, minutes, "minutes", "", "", "M", "8", 0.05, 10000, IN_CALIBRATE, COMMAN
 _(FILE, output, "output", "o", "", "FILE", "", 0, 0, IN_CALIBRATE, COMMANDS, \
 	"where the result goes (default: NAME.s3d.gguf, or NAME.cqil, beside the model " \
 	"NAME.gguf)") \
-_(BOOL, progress, "progress", "", "", "", "", 0, 0, IN_CALIBRATE, COMMANDS, \
+_(FILE, calib, "calib", "", "", "FILE", "", 0, 0, IN_QUANTIZE, COMMANDS, \
+	"run the text of FILE through the model first: errors then count by how large the " \
+	"activations are that meet them") \
+_(FILE, imatrix, "imatrix", "", "", "FILE", "", 0, 0, IN_QUANTIZE, COMMANDS, \
+	"the same from a file that llama-imatrix has written, GGUF or .dat") \
+_(BOOL, dry_run, "dry-run", "", "", "", "", 0, 0, IN_QUANTIZE, COMMANDS, \
+	"write nothing; show what each tensor would become") \
+_(BOOL, progress, "progress", "", "", "", "", 0, 0, IN_CALIBRATE | IN_QUANTIZE, COMMANDS, \
 	"progress as lines for programs on standard output") \
 _(TEXT, theme, "theme", "", "", "NAME", "", 0, 0, IN_CHAT, GENERAL, \
 	"theme of the full screen: default, light, mono, high-contrast, solarized, dusk") \
@@ -217,9 +229,11 @@ _(BOOL, help, "help", "h", "", "", "", 0, 0, IN_ALL, GENERAL, "show this help")
 #define OPTION_ONE(...) + 1
 enum { OPTION_N = OPTIONS(OPTION_ONE) };
 #undef OPTION_ONE
+enum { ARGS_MOST = 3 };
 struct options {
 	enum mode mode;
-	const char *text;       /* the file that eval reads: its one argument */
+	const char *arg[ARGS_MOST];     /* what is no option: eval TEXT, quantize IN OUT TYPE */
+	int n_args;
 	OPTIONS(OPTION_FIELD)
 	bool given[OPTION_N];   /* on the command line, by row of option_rows */
 };

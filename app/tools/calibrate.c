@@ -1,78 +1,23 @@
-/* calibrate.c - see calibrate.h.
- *
- * Invariant: a signal only sets a flag, which the engine asks for between two passes. */
+/* calibrate.c - see calibrate.h.  Signals: see teller.h. */
 #include "app/tools/calibrate.h"
 #include "app/config/args.h"
 #include "app/config/model_path.h"
 #include "app/config/setup.h"
 #include "app/tools/sweep_table.h"
+#include "app/tools/teller.h"
 #include "base/text.h"
 #include "engine/calibrate/calibrate.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t stopped;
-
-struct teller {
-	FILE *out;
-	bool machine, terminal;
-	bool line;              /* one is on the terminal that the next overwrites */
-	double told;
-};
-
-static void on_signal(int sig)
-{
-	stopped = sig;
-}
-
-static bool stop(void *ctx)
-{
-	(void)ctx;
-	return stopped;
-}
-
-static void end_line(struct teller *t)
-{
-	if (t->line)
-		fputs("\r\033[K", stderr);
-	t->line = false;
-}
-
-static void on_note(void *ctx, const char *text)
-{
-	end_line(ctx);
-	text_tell("calibrate", text);
-}
-
 static void on_begin(void *ctx, double seconds, size_t bytes)
 {
-	end_line(ctx);
+	teller_end_line(ctx);
 	fprintf(stderr, "calibrate: about %.*f minutes and %zu MiB of memory; Ctrl+C stops\n",
 		seconds < 100 ? 1 : 0, seconds / 60, (bytes >> 20) + 1);
-}
-
-static void on_progress(void *ctx, double done, double left, const char *what)
-{
-	enum { EACH = 10 };
-	struct teller *t = ctx;
-	int seconds = (int)(left + 0.5);
-
-	if (t->machine) {
-		fprintf(t->out, "progress %.4f seconds-left %d\n", done, seconds);
-		fflush(t->out);
-		return;
-	}
-	if (!t->terminal && clock_now() - t->told < EACH)
-		return;
-	t->told = clock_now();
-	end_line(t);
-	fprintf(stderr, "calibrate: %.0f %%, about %d:%02d left, %s%s", 100 * done, seconds / 60,
-		seconds % 60, what, t->terminal ? "" : "\n");
-	t->line = t->terminal;
 }
 
 static void print_shares(FILE *f, const double *v)
@@ -151,8 +96,8 @@ static int calibrate(const struct options *o, struct teller *t, const char *path
 	struct calibrate_opt c = {
 		.engine = setup_engine(o), .out = path,
 		.text = *o->calibrate_text ? o->calibrate_text : NULL,
-		.minutes = (double)o->minutes, .begin = on_begin, .progress = on_progress,
-		.note = on_note, .stop = stop, .ctx = t,
+		.minutes = (double)o->minutes, .begin = on_begin, .progress = teller_progress,
+		.note = teller_note, .stop = teller_stopped, .ctx = t,
 	};
 	char *host = setup_host_file(o);
 	int rc;
@@ -162,10 +107,10 @@ static int calibrate(const struct options *o, struct teller *t, const char *path
 	c.engine.chat_template = *o->chat_template ? o->chat_template : NULL;
 	rc = calibrate_run(&c, &r, err);
 	free(host);
-	end_line(t);
+	teller_end_line(t);
 	if (rc == 1) {
 		tell_stop(r.kept, "text", path);
-		return 128 + stopped;
+		return 128 + teller_signal();
 	}
 	if (rc == 0 && o->verbose)
 		print_times(&r);
@@ -182,7 +127,7 @@ static int sweep(const struct options *o, struct teller *t, const char *path, ch
 		.engine = setup_engine(o), .out = path,
 		.text = *o->calibrate_text ? o->calibrate_text : NULL,
 		.minutes = given ? (double)o->minutes : MINUTES, .begin = on_begin,
-		.progress = on_progress, .note = on_note, .stop = stop, .ctx = t,
+		.progress = teller_progress, .note = teller_note, .stop = teller_stopped, .ctx = t,
 	};
 	char *host = setup_host_file(o);
 	int rc;
@@ -191,13 +136,13 @@ static int sweep(const struct options *o, struct teller *t, const char *path, ch
 	s.engine.host_file = host;
 	rc = sweep_run(&s, &r, err);
 	free(host);
-	end_line(t);
+	teller_end_line(t);
 	if (rc == 1)
 		tell_stop(r.kept, "table", path);
 	else if (rc == 0)
 		rc = sweep_table(t->out, &r, path, err);
 	sweep_free(&r);
-	return rc == 1 ? 128 + stopped : rc;
+	return rc == 1 ? 128 + teller_signal() : rc;
 }
 
 static char *new_path(const struct options *o)
@@ -209,8 +154,7 @@ static char *new_path(const struct options *o)
 
 int calibrate_main(const struct options *o, FILE *out, char err[ERR_MAX])
 {
-	struct teller t = { .out = out, .machine = o->progress, .terminal = isatty(STDERR_FILENO) };
-	struct sigaction act = { .sa_handler = on_signal }, was_int, was_term;
+	struct teller t;
 	char *path = new_path(o);
 	int rc;
 
@@ -218,12 +162,9 @@ int calibrate_main(const struct options *o, FILE *out, char err[ERR_MAX])
 		return fail(err, "no place for the result; name one with -o FILE");
 	if (!*o->output)
 		model_path_make(path);
-	stopped = 0;
-	sigaction(SIGINT, &act, &was_int);
-	sigaction(SIGTERM, &act, &was_term);
+	teller_open(&t, "calibrate", out, o->progress);
 	rc = o->calibrate_cqil ? sweep(o, &t, path, err) : calibrate(o, &t, path, err);
-	sigaction(SIGINT, &was_int, NULL);
-	sigaction(SIGTERM, &was_term, NULL);
+	teller_close(&t);
 	free(path);
 	return rc;
 }

@@ -24,6 +24,7 @@ struct eval {
 	int *ids;               /* (n_ids) the whole text */
 	int n_ids, chunk, n_chunks;
 	struct eval_ref ref;    /* .f is NULL without --kl */
+	struct eval_record record;
 	double *kl;             /* (n_chunks * rows) of the rows so far, with --kl */
 	long n;                 /* rows scored */
 	double nll, nll2, nll_ref;      /* sums of -log p, its square, and the reference's */
@@ -35,7 +36,7 @@ static int tokenize_text(struct eval *v, char err[ERR_MAX])
 {
 	int bos = tokenizer_add_bos(v->e->tok) ? tokenizer_bos(v->e->tok) : -1;
 	size_t len;
-	char *text = file_read(v->opt->text, 0, TEXT_MAX, &len, err);
+	char *text = file_read(v->opt->arg[0], 0, TEXT_MAX, &len, err);
 	int n = text ? tokenizer_encode_new(v->e->tok, text, len, false, bos >= 0, &v->ids, err) :
 		       -1;
 
@@ -53,7 +54,7 @@ static int choose_chunks(struct eval *v, char err[ERR_MAX])
 	v->n_chunks = v->n_ids / v->chunk;
 	if (!v->n_chunks)
 		return fail(err, "%s: %d token%s, less than one chunk of %d; give a longer text "
-			    "or a smaller -c", v->opt->text, v->n_ids, text_s(v->n_ids),
+			    "or a smaller -c", v->opt->arg[0], v->n_ids, text_s(v->n_ids),
 			    v->chunk);
 	if (v->opt->chunks && v->opt->chunks < v->n_chunks)
 		v->n_chunks = v->opt->chunks;
@@ -72,7 +73,7 @@ static int check_ref(struct eval *v, char err[ERR_MAX])
 	for (int i = 0; i < v->n_chunks * v->chunk; i++)
 		if (v->ids[i] != r->ids[i])
 			return fail(err, "%s: made for another text: token %d is %d there and %d "
-				    "in %s", r->path, i, r->ids[i], v->ids[i], v->opt->text);
+				    "in %s", r->path, i, r->ids[i], v->ids[i], v->opt->arg[0]);
 	v->kl = mem_new((size_t)v->n_chunks * (size_t)r->n_rows, sizeof(*v->kl), err);
 	return v->kl ? 0 : -1;
 }
@@ -116,7 +117,12 @@ static int eval_open(struct eval *v, char err[ERR_MAX])
 			    v->ref.chunk, v->chunk);
 	if (open_engine(v, err) || tokenize_text(v, err) || choose_chunks(v, err))
 		return -1;
-	return v->ref.f ? check_ref(v, err) : 0;
+	if (v->ref.f && check_ref(v, err))
+		return -1;
+	if (!*v->opt->record)
+		return 0;
+	return eval_record_begin(&v->record, v->opt->record, v->n_chunks, v->chunk,
+				 v->e->target.n_vocab, v->ids, err);
 }
 
 static void eval_close(struct eval *v)
@@ -134,6 +140,8 @@ static int score_row(struct eval *v, const float *logits, int next, char err[ERR
 
 	if (!isfinite(nll))
 		return fail(err, "the logits of row %ld are not finite", v->n);
+	if (v->record.open && eval_record_row(&v->record, logits, err))
+		return -1;
 	if (v->ref.f) {
 		if (eval_ref_compare(&v->ref, logits, next, &row, err))
 			return -1;
@@ -251,6 +259,8 @@ int eval_run(const struct options *o, FILE *out, char err[ERR_MAX])
 
 	if (!rc)
 		rc = run_chunks(&v, err);
+	if (eval_record_end(&v.record, !rc, err))
+		rc = -1;
 	if (!rc)
 		report(&v, out);
 	if (!rc)

@@ -5,6 +5,7 @@
 #ifndef S3D_APP_EVAL_H
 #define S3D_APP_EVAL_H
 #include "app/config/options.h"
+#include "base/file.h"
 #include "base/util.h"
 
 #include <stdio.h>
@@ -36,6 +37,19 @@ void eval_ref_close(struct eval_ref *);
  * really came. */
 int eval_ref_compare(struct eval_ref *, const float *logits, int next, struct eval_row *,
 		     char err[ERR_MAX]);
+
+/* What this model computes, to compare others with it. */
+struct eval_record {
+	struct file_new file;
+	bool open;
+	int n_vocab;
+};
+int eval_record_begin(struct eval_record *, const char *path, int n_chunks, int chunk,
+		      int n_vocab, const int *ids, char err[ERR_MAX]);
+int eval_record_row(struct eval_record *, const float *logits, char err[ERR_MAX]);
+/* whole: all rows are there, and the file takes its place; else nothing is left of it. */
+int eval_record_end(struct eval_record *, bool whole, char err[ERR_MAX]);
+
 /* log(sum(exp(logits))), in double. */
 double eval_log_sum(const float *logits, int n);
 #endif
