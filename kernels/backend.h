@@ -112,8 +112,9 @@ struct backend {
 	struct kv *(*kv_new)(struct dev *, int n_ctx, char err[ERR_MAX]);
 	void (*kv_free)(struct kv *);
 	/* Lays the matrices of MLPs out by columns, of which a pass reads those that it needs, or
-	 * by rows again, in place and without a trace in logits.  NULL: they lie as they lie. */
-	void (*lay)(struct dev *, bool columns);
+	 * by rows again, in place and without a trace in logits; returns how many of them cannot
+	 * lie so.  NULL: they lie as they lie. */
+	int (*lay)(struct dev *, bool columns);
 	size_t (*kv_bytes)(const struct kv *);
 	/* The first position, beside 0, that a pass may begin at now: a cache forgets what is far
 	 * behind where layers see a window only.  0: any. */

@@ -175,13 +175,14 @@ static int open_work(struct dev *d, char err[ERR_MAX])
 	d->attn = room(work, n * (size_t)(c->n_heads * c->head_dim), f, err);
 	d->gate = room(work, n * (size_t)c->n_ff, f, err);
 	d->up = room(work, n * (size_t)c->n_ff, f, err);
+	d->cut = room(work, n, sizeof(*d->cut), err);
 	d->turn = room(work, n * (size_t)(rope_sets(c) * c->n_rot), f, err);
 	if (!d->split)
 		d->logits = room(work, (size_t)d->n_out * (size_t)(c->n_out + row_peaks(c->n_out)),
 				 f, err);
 	d->inv_freq = room(work, (size_t)(rope_sets(c) * c->n_rot) / 2 + 1, f, err);
 	if (!d->x || !d->tmp || !d->beside || !d->qkv || !d->attn || !d->gate || !d->up ||
-	    !d->turn || (!d->logits && !d->split) || !d->inv_freq)
+	    !d->cut || !d->turn || (!d->logits && !d->split) || !d->inv_freq)
 		return -1;
 	return open_acts(d, err);
 }
@@ -213,7 +214,7 @@ static void dev_close(struct dev *d)
 	act_close(&d->all);
 	act_close(&d->ff);
 	void *all[] = { d->layer, d->arena, d->norm, d->own, d->x, d->tmp, d->beside, d->qkv,
-			d->attn, d->gate, d->up, d->turn, d->logits, d->inv_freq, d->part,
+			d->attn, d->gate, d->up, d->cut, d->turn, d->logits, d->inv_freq, d->part,
 			d->part_acc };
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		mem_free(all[i]);
@@ -396,18 +397,21 @@ size_t kv_row_bytes(const struct kv *kv)
 }
 
 /* From the file again: a matrix has the room that it was loaded with. */
-static void dev_lay(struct dev *d, bool columns)
+static int dev_lay(struct dev *d, bool columns)
 {
 	static const enum layer_mat mlp[] = { MAT_GATE, MAT_UP, MAT_DOWN };
+	int others = 0;
 
 	for (int l = 0; l < d->model->cfg.n_layers; l++)
 		for (int i = 0; plan_has(d->has, l) && i < 3; i++) {
 			const struct gguf_tensor *t = d->model->layer[l].mat[mlp[i]];
+			struct mat *m = &d->layer[l].mat[mlp[i]];
 
-			mat_lay(d, &d->layer[l].mat[mlp[i]], t, d->model->file,
-				columns ? BY_COLUMNS : BY_UNITS,
+			mat_lay(d, m, t, d->model->file, columns ? BY_COLUMNS : BY_UNITS,
 				mat_packed(d, t, lie_of(d, (int)mlp[i])));
+			others += columns != (m->slabs > 0);
 		}
+	return others;
 }
 
 static const char *dev_error(const struct dev *d)

@@ -6,6 +6,7 @@
 #define S3D_CPU_DEV_H
 #include "kernels/cpu/cpu.h"
 #include "kernels/pass.h"
+#include "kernels/topk.h"
 #include "base/threads.h"
 
 /* Up to this many rows every thread prepares its own copy of the activations, which is cheaper
@@ -66,6 +67,7 @@ struct dev {
 	struct act *own;        /* (threads) FEW_ROOM rows of max(n_embd, n_heads*head_dim) */
 	struct act all;         /* n_batch rows of the same */
 	struct act ff;          /* n_batch rows of n_ff */
+	struct topk_cut *cut;   /* (n_batch) what stays of rows of n_ff, if they are pruned */
 	struct partial *part;   /* (n_part) */
 	float *part_acc;        /* (n_part, pad_dim) */
 	size_t n_part;

@@ -4,6 +4,7 @@
  * needs what other threads wrote begins after a barrier.
  * Invariant: the share of a thread decides only who computes a number, never how. */
 #include "kernels/cpu/bridge.h"
+#include "kernels/cpu/columns.h"
 #include "kernels/cpu/prune.h"
 #include <math.h>
 #include <string.h>
@@ -144,11 +145,15 @@ static void times(const struct step *s, const struct mat *m, int u0, int u1, con
 		  int n, float *y, int ldy)
 {
 	enum { AT_ONCE = 1 << 24 };     /* multiply-adds: some milliseconds of a slow core */
-	long unit = (long)UNIT * m->cols * n;
-	int each = s->b->halt ? (int)(AT_ONCE / unit) + 1 : u1 - u0;
+	int whole = m->slabs ? SLAB_UNITS : 1;  /* units that are multiplied together anyway */
+	long some = (long)UNIT * m->cols * n * whole;
+	int each = s->b->halt ? ((int)(AT_ONCE / some) + 1) * whole : u1 - u0, to;
 
-	for (int u = u0; u < u1 && !step_halted(s); u += each)
-		m->mul(m, u, u1 - u < each ? u1 : u + each, a, n, y, ldy);
+	for (int u = u0; u < u1 && !step_halted(s); u = to) {
+		to = s->b->halt ? (u + each) / whole * whole : u1;
+		to = to < u1 ? to : u1;
+		m->mul(m, u, to, a, n, y, ldy);
+	}
 }
 
 /* Thread t's share of several matrices over the same activations, each into its own y. */

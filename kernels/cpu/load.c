@@ -73,13 +73,21 @@ static void pack_mat(struct dev *d, struct mat *m, const struct gguf_tensor *t,
 	}
 }
 
+/* Slabs of a group: what a thread has of a matrix, so that its columns lie next to each other. */
+static int group_slabs(const struct dev *d, int rows)
+{
+	int all = column_slabs(rows), each = (all + d->n_threads - 1) / d->n_threads;
+
+	return each < COLUMN_SLABS ? each : COLUMN_SLABS;
+}
+
 /* A matrix of which all but the layout is known. */
 static void lay(struct dev *d, struct mat *m, const struct gguf_tensor *t, const struct gguf *file,
 		enum lie lie)
 {
 	bool columns = lies_by_columns(d, t, lie);
 
-	m->slabs = columns ? COLUMN_SLABS : 0;
+	m->slabs = columns ? group_slabs(d, m->rows) : 0;
 	m->mul = columns ? d->k->columns(t->type) : d->k->packed(t->type);
 	pack_mat(d, m, t, file);
 }

@@ -8,7 +8,8 @@
 
 /* Of a row of x, which enters the MLP of the i-th layer of a group, what does not count. */
 void prune_in(const struct step *, const struct op *, int i, float *x);
-/* Of what gate and up of all layers of a group have made, in d->gate: each row by one thread, which
- * also quantises it for d->ff where that is asked for.  A barrier must lie before and behind. */
+/* Of what gate and up of all layers of a group have made, in d->gate: where a row is cut is found by
+ * one thread, then each cuts its part of all rows, and quantises it for d->ff where that is asked
+ * for.  A barrier must lie before and behind. */
 void prune_hidden(const struct step *, int t, const struct op *, bool quantised);
 #endif

@@ -461,6 +461,15 @@ static int guess(struct dev *d, struct kv *kv, struct guess_batch *b)
 	       fail(d->err, "%s", there->error(d->gpu));
 }
 
+/* The cpu's layers, those it is given later too; the others lie as they lie. */
+static int dev_lay(struct dev *d, bool columns)
+{
+	int others = 3 * (d->model->cfg.n_layers - d->at) * columns;
+
+	d->opt.columns = columns;
+	return others + (d->cpu ? backend_cpu.lay(d->cpu, columns) : 0);
+}
+
 /* ---- the tables ---- */
 
 static const struct backend_draft draft = {
@@ -477,7 +486,7 @@ const struct backend *backend_split(const struct backend *over)
 	table = (struct backend){
 		.name = over->name, .own_memory = over->own_memory,
 		.can_be_lost = over->can_be_lost, .groups = over->groups, .bus = over->bus,
-		.prunes = over->prunes,
+		.prunes = over->prunes, .lay = dev_lay,
 		.draft = over->draft ? &draft : NULL, .free = over->free, .used = over->used,
 		.plan = dev_plan, .open = dev_open, .close = dev_close, .kv_new = kv_new,
 		.kv_free = kv_free, .kv_bytes = kv_bytes, .kv_back = kv_back, .forward = forward,

@@ -113,22 +113,29 @@ INLINE void choose(struct chosen *c, const struct range *r, int b, int n,
 	}
 }
 
+INLINE void ask(const uint8_t *p, size_t n)
+{
+	for (size_t at = 0; at < n; at += 64)
+		__builtin_prefetch(p + at, 0, SECOND_CACHE);
+}
+
 /* Asks for what is chosen of block b, and its scales: a part of both at each slab, in the order in
  * which they lie. */
 INLINE void prefetch(enum quant_type k, const struct chosen *c, const struct range *r, int b, int s)
 {
-	const int part = bits_of(k) * UNIT, scales = (int)r->shape.scales / r->slabs;
-	const int all = c->count[0] + c->count[1], slabs = r->to - r->from, i = s - r->from;
-	const uint8_t *w = columns_at(r, b) + BLOCK * r->shape.run + s * scales;
+	const size_t low = bits_of(k) == 8 ? 128 : 64, high = (size_t)(bits_of(k) - 4) * UNIT;
+	const size_t from = (size_t)r->from, n = (size_t)(r->to - r->from);
+	const size_t scales = r->shape.scales / (size_t)r->slabs;
+	const int all = c->count[0] + c->count[1], i = s - r->from, slabs = r->to - r->from;
 
 	for (int j = all * i / slabs; j < all * (i + 1) / slabs; j++) {
 		const uint8_t *run = j < c->count[0] ? c->run[0][j] : c->run[1][j - c->count[0]];
 
-		for (int at = r->from * part; at < r->to * part; at += 64)
-			__builtin_prefetch(run + at, 0, SECOND_CACHE);
+		ask(run + from * low, n * low);
+		if (bits_of(k) == 5 || bits_of(k) == 6)
+			ask(run + r->shape.high + from * high, n * high);
 	}
-	for (int at = 0; at < scales; at += 64)
-		__builtin_prefetch(w + at, 0, SECOND_CACHE);
+	ask(columns_at(r, b) + BLOCK * r->shape.run + (size_t)s * scales, scales);
 }
 
 /* Adds block b's products of slab s, given those of the codes. */
