@@ -45,9 +45,9 @@ struct engine_opt {
 /* Threads that are too many, of the little model (draft_compat_note), why the strategy is plain,
  * why the cpu computes though a better backend is there, what is odd about the model file, that it
  * does not fit into memory, a context that the model does not know, that "auto" found no groups, or
- * not which way to layers is faster. */
+ * not which way to layers is faster, that pruned MLPs read all columns. */
 enum engine_note { NOTE_THREADS, NOTE_DRAFT, NOTE_STRATEGY, NOTE_BACKEND, NOTE_MODEL,
-	NOTE_MEMORY, NOTE_CONTEXT, NOTE_GROUPS, NOTE_LAYERS, NOTES };
+	NOTE_MEMORY, NOTE_CONTEXT, NOTE_GROUPS, NOTE_LAYERS, NOTE_COLUMNS, NOTES };
 
 struct engine {
 	struct model *model;

@@ -26,6 +26,20 @@ static int resolve(struct engine *e, const char *spec, struct dip *d, char err[E
 	return 0;
 }
 
+/* As the target reads its MLPs now. */
+static void lay(struct engine *e)
+{
+	int all = 3 * e->model->cfg.n_layers, others = 0;
+	bool columns = pruning_any(&e->dip.keep);
+
+	*e->notes[NOTE_COLUMNS] = '\0';
+	if (e->be->lay)
+		others = e->be->lay(e->dev, columns);
+	if (columns && others)
+		fail(e->notes[NOTE_COLUMNS], "--dip: %d of the %d matrices of MLPs are read whole, "
+		     "as their type, backend or shape has no form by columns", others, all);
+}
+
 static void prune_drafts(struct engine *e, const struct dip *d)
 {
 	e->draft_dip = *d;
@@ -51,6 +65,7 @@ int engine_prune(struct engine *e, const struct dip_opt *o, char err[ERR_MAX])
 	if (resolve(e, o->spec, &d, err) != 0 || engine_prune_target(e, &e->group, &d, err) != 0)
 		return -1;
 	e->dip = d;
+	lay(e);
 	if (!e->dip_apart)
 		prune_drafts(e, &d);
 	return 0;

@@ -2,6 +2,7 @@
  *
  * Invariant: what host_layers says was planned with all that will lie there, or this has failed. */
 #include "engine/placement.h"
+#include "engine/approx/pruning.h"
 #include "engine/draft_compat.h"
 #include "engine/engine_approx.h"
 #include "engine/engine_sidecar.h"
@@ -41,6 +42,7 @@ int placement_settle(struct engine *e, const struct engine_opt *o, struct placem
 	s->little_be = s->be;
 	s->little_be.n_out = STEP_MAX;
 	s->little_be.shares = true;
+	s->be.columns = pruning_asked(o->dip.spec);
 	if (o->limit_layers)
 		s->be.host_layers = at_least(e->model->cfg.n_layers - o->gpu_layers, 0);
 	e->be = backend_find(o->backend, e->be_err);

@@ -12,6 +12,7 @@ static const char MODEL[] = SCRATCH ".gguf", SIDE[] = SCRATCH ".s3d.gguf";
 static struct mk_spec spec = MK_SMALL(.n_layers = 4, .n_embd = 64, .n_heads = 4, .n_kv_heads = 2,
 	.n_ff = 96, .type = "F16", .tied = true, .seed = 9);
 enum { WIDTH = 64, K = 3 };
+static const char *dip_draft;           /* of engines that open_with opens */
 
 /* Row o is the row that comes in; only every second token can be drafted if half is set. */
 static inline void write_sidecar(const char *path, const struct model *m, bool half)
@@ -42,7 +43,8 @@ static inline void write_sidecar(const char *path, const struct model *m, bool h
 static inline void open_with(const char *backend, bool half, const char *little, int n_ctx)
 {
 	struct engine_opt o = { .model = MODEL, .sidecar = SIDE, .model_draft = little,
-				.backend = backend, .n_ctx = n_ctx, .be = { .n_threads = 1 } };
+				.backend = backend, .n_ctx = n_ctx, .dip_draft = dip_draft,
+				.be = { .n_threads = 1 } };
 	struct model *m;
 	char err[ERR_MAX];
 

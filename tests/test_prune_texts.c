@@ -3,10 +3,13 @@
  * or likewise, and drafts that read less leave the model's own text alone. */
 #define LEN 96
 #include "engine/approx/pruning.h"
+#include "engine/info.h"
+#include "kernels/backend_time.h"
 #include "kernels/prune.h"
+#include <math.h>
 #include "tests/strategy_kit.h"
 
-static const char MODEL[] = "build/test-prune.gguf";
+static const char MODEL[] = "build/test-prune.gguf", WIDE_MODEL[] = "build/test-prune-wide.gguf";
 
 static const char *self(int step)
 {
@@ -126,6 +129,65 @@ static void go_on(struct dip_opt dip, const int *before, int n, int *out)
 	assert_int_equal(engine_prompt(engine, ids, k + n, err), 0);
 	read_prompt();
 	answer_to(plain, 30, out);
+}
+
+/* Bytes of weights that a token reads: of its stages, less what attention reads of the cache. */
+static double bytes_read(void)
+{
+	struct backend_stage s[BACKEND_STAGES_MAX];
+	struct emit out[STEP_MAX];
+	char err[ERR_MAX];
+	bool done;
+	double bytes = 0;
+	int n = engine->be->stages(engine->dev, s);
+
+	assert_int_equal(engine_strategy(engine, "plain", err), 0);
+	assert_int_equal(engine_step(engine, 1, out, &done, err), 1);
+	n = engine->be->stages(engine->dev, s);
+	for (int i = 0; i < n; i++)
+		bytes += strcmp(s[i].name, "attention") ? (double)s[i].bytes : 0;
+	return bytes;
+}
+
+/* A target's MLPs lie by columns while they are pruned, from the start or from then on: it reads
+ * what its plan says.  In drafts alone they are read whole, for the text's sake. */
+static void test_columns(void **state)
+{
+	static const char *const parts[] = { ".7", "off", ".35", "off" };
+	struct mk_spec spec = MK_SMALL(.n_layers = 3, .n_embd = 256, .n_heads = 4,
+				       .n_kv_heads = 2, .n_ff = 768, .type = "Q4_0", .seed = 41);
+	struct engine_opt o = { .model = WIDE_MODEL, .n_ctx = 256, .be = { .n_threads = 2 } };
+	char err[ERR_MAX];
+
+	(void)state;
+	if (mk_write(WIDE_MODEL, &spec, err) != 0)
+		fail_msg("%s", err);
+	for (int first = 0; first < 4; first++) {
+		engine_close(engine);
+		o.dip = (struct dip_opt){ parts[first], false, false };
+		o.dip_draft = first == 3 ? ".5" : NULL;
+		if (!(engine = engine_open(&o, err)))
+			fail_msg("%s", err);
+		for (int i = first; i < 4; i++) {
+			double want;
+
+			if (engine_prune(engine, &(struct dip_opt){ parts[i], false, false }, err))
+				fail_msg("%s", err);
+			begin(2, 0, 5, 1);
+			want = (double)engine_token_bytes(engine);
+			assert_true(fabs(bytes_read() / want - 1) < .05);
+			assert_string_equal(engine->notes[NOTE_COLUMNS], "");
+		}
+	}
+	remove(WIDE_MODEL);
+	/* without whole slabs of rows that needs room from the start, or there is a word about it */
+	use((struct dip_opt){ ".5", false, false }, NULL);
+	assert_string_equal(engine->notes[NOTE_COLUMNS], "");
+	use((struct dip_opt){ "off", false, false }, NULL);
+	assert_int_equal(engine_prune(engine, &(struct dip_opt){ ".5", false, false }, err), 0);
+	assert_non_null(strstr(engine->notes[NOTE_COLUMNS], "12 of the 12"));
+	assert_int_equal(engine_prune(engine, &(struct dip_opt){ "off", false, false }, err), 0);
+	assert_string_equal(engine->notes[NOTE_COLUMNS], "");
 }
 
 static void test_change(void **state)
@@ -257,6 +319,7 @@ int main(void)
 		cmocka_unit_test(test_second_answer),
 		cmocka_unit_test(test_drafts),
 		cmocka_unit_test(test_change),
+		cmocka_unit_test(test_columns),
 		cmocka_unit_test(test_strategies),
 	};
 

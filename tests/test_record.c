@@ -285,6 +285,19 @@ static bool stats_say(const struct stats *s, const char *text)
 	return found;
 }
 
+/* A part of the MLPs, and what a token then needs of the weights. */
+static void test_pruned(void **state)
+{
+	struct stats_view v = { .s = STATS_NONE_YET, .token_weights = 52.3e6 };
+
+	(void)state;
+	assert_false(shows(&v, STATS_SIDE, "dip"));
+	assert_false(shows(&v, STATS_SIDE, "52.3 MB"));
+	strcpy(v.dip, ".5 weighted");
+	assert_true(shows(&v, STATS_SIDE, ".5 weighted"));
+	assert_true(shows(&v, STATS_SIDE, "52.3 MB"));
+}
+
 /* That the strategy is slower shows while it is so, also where there is no room for all rows. */
 static void test_slower(void **state)
 {
@@ -311,7 +324,8 @@ int main(void)
 		cmocka_unit_test_setup(test_in_mid_answer, set_up),
 		cmocka_unit_test_setup(test_saved, set_up),
 		cmocka_unit_test_setup(test_files, set_up),
-		cmocka_unit_test(test_pane), cmocka_unit_test(test_slower),
+		cmocka_unit_test(test_pane), cmocka_unit_test(test_pruned),
+		cmocka_unit_test(test_slower),
 	};
 
 	return cmocka_run_group_tests(tests, write_model, remove_all);

@@ -17,6 +17,30 @@ static void test_identity(void **state)
 	}
 }
 
+/* MLPs that read less in its drafts only, and in the model too: the text is plain's, and other
+ * drafts hold than without. */
+static void test_pruned(void **state)
+{
+	long accepted[3] = { 0 };
+	char err[ERR_MAX];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		dip_draft = i ? ".4" : NULL;
+		open_with("cpu", false, NULL, 512);
+		if (i == 2 && engine_prune(engine, &(struct dip_opt){ ".6", false, false }, err))
+			fail_msg("%s", err);
+		identity(s3d, &accepted[i]);
+		assert_int_equal(engine_exact(engine), i < 2);
+		shut();
+	}
+	dip_draft = NULL;
+	print_message("# %ld drafts accepted, %ld pruned, %ld of a pruned model\n", accepted[0],
+		      accepted[1], accepted[2]);
+	assert_true(accepted[1] > 50 && accepted[2] > 50);
+	assert_true(accepted[1] < accepted[0]);
+}
+
 /* Over layers of which some see a window only. */
 static void test_windows(void **state)
 {
@@ -155,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_pruned),
 		cmocka_unit_test(test_windows),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_context_end),

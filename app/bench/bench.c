@@ -64,6 +64,7 @@ static int load(struct bench *b, char err[ERR_MAX])
 	note(b->e->notes[NOTE_LAYERS]);
 	note(b->e->notes[NOTE_MEMORY]);
 	note(b->e->notes[NOTE_GROUPS]);
+	note(b->e->notes[NOTE_COLUMNS]);
 	note(b->e->sidecar_err);
 	note(*b->e->draft_err ? b->e->draft_err : b->e->notes[NOTE_DRAFT]);
 	b->token_bytes = engine_token_bytes(b->e);

@@ -490,6 +490,9 @@ void talk_take(struct talk *t, const struct msg *m)
 	case MSG_DIP:
 		take_still(t, &t->opt.dip, m->text);
 		break;
+	case MSG_DIP_SCORE:
+		take_still(t, &t->opt.dip_score, m->text);
+		break;
 	case MSG_ERROR:
 		take_error(t, m->error);
 		break;

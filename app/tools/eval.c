@@ -102,6 +102,8 @@ static int open_engine(struct eval *v, char err[ERR_MAX])
 		text_tell("eval", v->e->notes[NOTE_GROUPS]);
 	if (v->e && *v->e->notes[NOTE_LAYERS])
 		text_tell("eval", v->e->notes[NOTE_LAYERS]);
+	if (v->e && *v->e->notes[NOTE_COLUMNS])
+		text_tell("eval", v->e->notes[NOTE_COLUMNS]);
 	return v->e ? 0 : -1;
 }
 

@@ -247,6 +247,7 @@ static void memory_came(struct tui *t)
 	t->stats.ctx_size = i->ctx_size;
 	snprintf(t->stats.cqil, sizeof(t->stats.cqil), "%s", strcmp(i->cqil, "off") ? i->cqil : "");
 	snprintf(t->stats.dip, sizeof(t->stats.dip), "%s", strcmp(i->dip, "off") ? i->dip : "");
+	t->stats.token_weights = i->token_weights ? (double)i->token_weights : -1;
 	t->stats.gpu = i->gpu;
 	t->stats.budget = i->budget ? (double)i->budget : -1;
 	t->stats.used = i->used ? (double)i->used : -1;

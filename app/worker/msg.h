@@ -32,7 +32,7 @@ enum msg_kind {
 			 * question will be, in the words in which that is told then; else 0 */
 	MSG_SIDECAR,    /* info: of the same model, another sidecar or chat frame in use */
 	/* text: the setting of that name, still; what was set could not be done */
-	MSG_CQIL, MSG_DIP,
+	MSG_CQIL, MSG_DIP, MSG_DIP_SCORE,
 	MSG_CALIBRATING,        /* a calibration beside the chat has got on, or ended */
 };
 

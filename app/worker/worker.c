@@ -73,6 +73,7 @@ static int load_all(struct worker *w, char err[ERR_MAX])
 	worker_note(w, w->engine->notes[NOTE_MEMORY]);
 	worker_note(w, w->engine->notes[NOTE_GROUPS]);
 	worker_note(w, w->engine->notes[NOTE_LAYERS]);
+	worker_note(w, w->engine->notes[NOTE_COLUMNS]);
 	worker_note(w, w->engine->notes[NOTE_BACKEND]);
 	worker_note(w, *w->engine->notes[NOTE_STRATEGY] ? w->engine->notes[NOTE_STRATEGY] :
 						   w->engine->draft_err);

@@ -211,13 +211,19 @@ static void change_groups(struct worker *w, const char *before)
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 
-static void change_pruning(struct worker *w, const char *before)
+/* Of dip and dip-score that which was changed is put back. */
+static void change_pruning(struct worker *w, const char *dip_before, const char *score_before)
 {
 	struct dip_opt dip = setup_engine(&w->opt).dip;
 	char err[ERR_MAX];
+	bool refused = engine_prune(w->engine, &dip, err) != 0;
 
-	if (engine_prune(w->engine, &dip, err))
-		put_back(w, &w->opt.dip, before, err, (struct msg){ .kind = MSG_DIP });
+	if (refused && strcmp(w->opt.dip_score, score_before) != 0)
+		put_back(w, &w->opt.dip_score, score_before, err,
+			 (struct msg){ .kind = MSG_DIP_SCORE });
+	else if (refused)
+		put_back(w, &w->opt.dip, dip_before, err, (struct msg){ .kind = MSG_DIP });
+	worker_note(w, w->engine->notes[NOTE_COLUMNS]);
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 
@@ -225,9 +231,9 @@ static void change_pruning(struct worker *w, const char *before)
 static void change_settings(struct worker *w, const struct options *o)
 {
 	bool before, frame = strcmp(w->opt.chat_template, o->chat_template) != 0;
-	const char *cqil = w->opt.cqil, *dip = w->opt.dip;
+	const char *cqil = w->opt.cqil, *dip = w->opt.dip, *score = w->opt.dip_score;
 	bool pruning = strcmp(dip, o->dip) != 0 || w->opt.dip_prompt != o->dip_prompt ||
-		       strcmp(w->opt.dip_score, o->dip_score) != 0;
+		       strcmp(score, o->dip_score) != 0;
 
 	w->opt = *o;
 	if (!w->engine)
@@ -239,7 +245,7 @@ static void change_settings(struct worker *w, const struct options *o)
 	if (strcmp(cqil, o->cqil) != 0)
 		change_groups(w, cqil);
 	if (pruning)
-		change_pruning(w, dip);
+		change_pruning(w, dip, score);
 	if (engine_exact(w->engine) != before)
 		msgq_put(&w->out, (struct msg){ .kind = MSG_EXACT, .exact = !before });
 }

@@ -30,9 +30,22 @@ int pruning_parse(const char *spec, struct pruning *out, char err[ERR_MAX])
 	return 0;
 }
 
+bool pruning_any(const struct pruning *p)
+{
+	return p->in > 0 && (p->in < 1 || p->hidden < 1);
+}
+
+bool pruning_asked(const char *spec)
+{
+	struct pruning p;
+	char err[ERR_MAX];
+
+	return pruning_parse(spec, &p, err) == 0 && pruning_any(&p);
+}
+
 const char *pruning_text(const struct dip *d, char text[PRUNING_TEXT])
 {
-	bool on = d->keep.in > 0 && (d->keep.in < 1 || d->keep.hidden < 1);
+	bool on = pruning_any(&d->keep);
 
 	snprintf(text, PRUNING_TEXT, "%s%s%s", on ? d->spec : "off", on && d->weighted ?
 		 " weighted" : "", on && d->prompts ? " with prompts" : "");

@@ -22,6 +22,8 @@ enum { PRUNING_TEXT = 48 };
 /* spec: RHO, a part of the columns above 0 and up to 1; RHO:even, the same part of all; RHO:hidden,
  * of down's alone, for as many in all; or "off" (NULL and "" too).  -1: it is none of these. */
 int pruning_parse(const char *spec, struct pruning *, char err[ERR_MAX]);
+bool pruning_any(const struct pruning *);       /* something is left out */
+bool pruning_asked(const char *spec);           /* by this; false too if it is wrong */
 /* As that takes it, with its score and prompts if they are not the usual ones; returns text. */
 const char *pruning_text(const struct dip *, char text[PRUNING_TEXT]);
 #endif

@@ -69,6 +69,11 @@ static void dip(const struct stats_view *v, char *out)
 	snprintf(out, FIGURE_TEXT, "%s", v->dip);
 }
 
+static void token_weights(const struct stats_view *v, char *out)
+{
+	number(out, v->token_weights >= 0, "%.1f MB", v->token_weights / 1e6);
+}
+
 static void positions(const struct stats_view *v, char *out)
 {
 	double share[STATS_DRAFTS];
@@ -172,6 +177,7 @@ static const struct {
 	{ "tokens/s", now, 0 }, { "", NULL, 6 }, { "", NULL, 12 }, { "average", average, 2 },
 	{ "first token", first, 8 }, { "prompt/s", prompt, 18 }, { "strategy", strategy, 1 },
 	{ "output", exactness, 3 }, { "cqil", cqil, 3 }, { "dip", dip, 3 },
+	{ "weights/token", token_weights, 8 },
 	{ "accepted", acceptance, 4 },
 	{ "tokens/round", per_round, 7 }, { "by position", positions, 9 },
 	{ "dr/ver/choose", shares, 10 }, { "plain tokens/s", plain_rate, 17 },
@@ -217,8 +223,10 @@ static const char *label(int i, const struct stats_view *v)
 
 static bool is_there(int i, const struct stats_view *v)
 {
-	if (rows[i].value == cqil || rows[i].value == dip)
-		return rows[i].value == cqil ? *v->cqil : *v->dip;
+	if (rows[i].value == cqil)
+		return *v->cqil;
+	if (rows[i].value == dip || rows[i].value == token_weights)
+		return *v->dip;
 	return rows[i].value != slower || v->s.slower;
 }
 

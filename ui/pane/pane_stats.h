@@ -16,6 +16,7 @@ struct stats_view {
 	bool exact;
 	char cqil[48];          /* layers that run in groups, as the option has it; "": none */
 	char dip[48];           /* how much of what MLPs read is kept; "": all */
+	double token_weights;   /* bytes of weights that a token needs then */
 	double plain_rate;      /* tokens/s of plain steps in this chat */
 	double rss, weights, draft, kv, work;   /* bytes */
 	/* A GPU's memory is meant, but by rss: what this process takes there and what it may. */
