@@ -44,7 +44,8 @@ static int check_names(const struct options *o, char err[ERR_MAX])
 	if (skip_parse(o->self_skip, MODEL_MAX_LAYERS, NULL, err) ||
 	    advice_check(o->cqil, MODEL_MAX_LAYERS, err) ||
 	    advice_check(o->cqil_draft, MODEL_MAX_LAYERS, err) ||
-	    pruning_parse(o->dip, &keep, err) || pruning_parse(o->dip_draft, &keep, err))
+	    pruning_parse(o->dip, &keep, err) || pruning_parse(o->dip_draft, &keep, err) ||
+	    pruning_aware(o->dip_ca, &keep, err))
 		return -1;
 	if (*o->chat_template && !template_find(o->chat_template))
 		return fail(err, "--chat-template: '%s' is not one of: %s", o->chat_template,

@@ -40,10 +40,28 @@ static void lay(struct engine *e)
 		     "as their type, backend or shape has no form by columns", others, all);
 }
 
+/* A cache of columns for the text, or none, as spec says. */
+static int resolve_cache(struct engine *e, const struct dip_opt *o, struct dip *d,
+			 char err[ERR_MAX])
+{
+	const struct backend_columns *be = e->be->columns;
+
+	if (pruning_aware(o->aware, &d->keep, err) != 0)
+		return -1;
+	snprintf(d->aware, sizeof(d->aware), "%s", o->aware ? o->aware : "");
+	if (d->keep.in <= 0)
+		d->keep.gamma = 0;
+	if (d->keep.gamma > 0 && !be)
+		return fail(err, "the %s backend has no cache of columns; --dip-ca off, or "
+			    "--backend cpu, which has", e->be->name);
+	return be ? be->kv_columns(e->target.kv, d->keep.gamma > 0 ? &o->cache : NULL, err) : 0;
+}
+
 static void prune_drafts(struct engine *e, const struct dip *d)
 {
 	e->draft_dip = *d;
-	e->skip.prune = d->keep;
+	e->draft_dip.keep.gamma = 0;    /* drafts leave no trace in the cache, and see none */
+	e->skip.prune = e->draft_dip.keep;
 	skip_use(&e->skip, &e->skip.now, &e->skip.now.plan);
 	engine_sidecar_group(e);
 }
@@ -53,6 +71,7 @@ int engine_prune_target(struct engine *e, const struct grouping *g, const struct
 {
 	struct plan text = { .target = true, .group = *g, .prune = d->keep }, prompt = text;
 
+	prompt.prune.gamma = 0;         /* it begins with what is written */
 	if (!d->prompts)
 		prompt.prune = (struct pruning){ .in = 0 };
 	return session_target(&e->target, e->model, &text, &prompt, STEP_MAX, err);
@@ -62,7 +81,8 @@ int engine_prune(struct engine *e, const struct dip_opt *o, char err[ERR_MAX])
 {
 	struct dip d = { .weighted = o->weighted, .prompts = o->prompts };
 
-	if (resolve(e, o->spec, &d, err) != 0 || engine_prune_target(e, &e->group, &d, err) != 0)
+	if (resolve(e, o->spec, &d, err) != 0 || resolve_cache(e, o, &d, err) != 0 ||
+	    engine_prune_target(e, &e->group, &d, err) != 0)
 		return -1;
 	e->dip = d;
 	lay(e);

@@ -35,6 +35,12 @@ size_t engine_token_bytes(const struct engine *e)
 	return schedule_bytes(&e->target.base);
 }
 
+struct column_counts engine_columns(const struct engine *e)
+{
+	return e->be->columns ? e->be->columns->kv_counts(e->target.kv) :
+				(struct column_counts){ .rows = 0 };
+}
+
 size_t engine_used(const struct engine *e)
 {
 	return e->plan.device ? e->be->used() : 0;

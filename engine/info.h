@@ -16,6 +16,8 @@ struct engine_memory engine_memory(const struct engine *);
 size_t engine_used(const struct engine *);
 /* Bytes of weights that a pass for one token needs, in the file's types; see struct op. */
 size_t engine_token_bytes(const struct engine *);
+/* What the cache of columns has done since the text began, or was set; 0: there is none. */
+struct column_counts engine_columns(const struct engine *);
 /* err, of a pass that failed, with the backend's name before it and what to do behind it; -1. */
 int engine_fail(const struct engine *, const char *then, char err[ERR_MAX]);
 #endif

@@ -14,6 +14,7 @@
 
 struct dev;             /* one model resident on one backend */
 struct kv;              /* one cache, rows 0..n_ctx-1 */
+struct backend_columns;
 struct backend_draft;
 struct schedule;
 struct backend_stage;
@@ -99,6 +100,7 @@ struct backend {
 	bool prunes, weighs;
 	const struct backend_draft *draft;      /* NULL: it takes no bridges and guesses nothing */
 	const struct backend_bus *bus;          /* NULL: it reads no host memory over one */
+	const struct backend_columns *columns;  /* NULL: no cache of columns, what prunes or not */
 	/* Bytes that a process may still take where this backend computes, SIZE_MAX: unknown; and
 	 * those that this process takes there now, 0: unknown. */
 	size_t (*free)(void);

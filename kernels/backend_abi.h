@@ -4,6 +4,7 @@
 #ifndef S3D_BACKEND_ABI_H
 #define S3D_BACKEND_ABI_H
 #include "kernels/backend_bus.h"
+#include "kernels/backend_columns.h"
 #include "kernels/backend_draft.h"
 #include "kernels/schedule.h"
 #include "kernels/backend_time.h"
@@ -24,13 +25,14 @@ enum { BACKEND_ABI_MAX = 128 };
 static inline const char *backend_abi(char out[BACKEND_ABI_MAX])
 {
 	snprintf(out, BACKEND_ABI_MAX,
-		 "%s/%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu", S3D_VERSION,
+		 "%s/%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu.%zu",
+		 S3D_VERSION,
 		 sizeof(struct backend), sizeof(struct backend_opt), sizeof(struct backend_memory),
 		 sizeof(struct backend_stage), sizeof(struct batch), sizeof(struct lane),
 		 sizeof(struct schedule), sizeof(struct model), sizeof(struct gguf_tensor),
 		 sizeof(struct quant_info), sizeof(struct guess_batch), sizeof(struct bridge),
 		 sizeof(struct backend_draft), sizeof(struct backend_bus),
-		 sizeof(struct backend_counts));
+		 sizeof(struct backend_counts), sizeof(struct backend_columns));
 	return out;
 }
 /* What the entry asks first; -1 with the reason. */

@@ -34,6 +34,11 @@ struct pruning {
 	/* NULL: those stay that are largest; else those whose product with the norm of their
 	 * column is. */
 	const struct column_norms *norms;
+	/* Above 0: which stay depends on a cache of columns in fast memory too (DIP-CA, see
+	 * backend_columns.h): a number whose column is not there counts times this.  At 1 what the
+	 * cache holds changes nothing, and is counted. */
+	float gamma;
+	bool warm;              /* the first rows of a text come from 1 to gamma */
 };
 
 struct plan {

@@ -77,8 +77,11 @@ static void add_sub_layer(struct schedule *s, const struct model *m, const struc
 		op->keep_in = acting(p->prune.in, m->cfg.n_embd);
 		op->keep_hidden = acting(p->prune.hidden, m->cfg.n_ff);
 	}
-	if (op->keep_in || op->keep_hidden)
+	if (op->keep_in || op->keep_hidden) {
 		s->norms = p->prune.norms;
+		s->gamma = p->prune.gamma;
+		s->warm = p->prune.warm;
+	}
 	for (int i = op_stages(op).first; i <= (int)op_stages(op).last; i++)
 		for (int l = layer; l < layer + n; l++)
 			op->bytes += stage_bytes(s, m, op, l, (enum stage)i);
@@ -141,6 +144,7 @@ static uint64_t make_id(const struct schedule *s)
 	uint64_t h = mix(0xcbf29ce484222325u, (uint64_t)(uintptr_t)s->bridge);
 
 	h = mix(h, (uint64_t)(uintptr_t)s->norms);
+	h = mix(h, (uint64_t)(s->gamma * 1e9f) << 1 | s->warm);
 	for (int i = 0; i < s->n; i++) {
 		const struct op *op = &s->op[i];
 
@@ -273,6 +277,8 @@ static void leg_begin(struct schedule *run, const struct schedule *s, const stru
 {
 	run->whole = false;
 	run->norms = s->norms;
+	run->gamma = s->gamma;
+	run->warm = s->warm;
 	run->bridge = NULL;
 	run->n_group = 1;
 	run->n = 0;

@@ -64,6 +64,8 @@ struct schedule {
 	bool whole;             /* the model itself, nothing left out, at once or beside it */
 	int n_group;            /* layers of its largest group */
 	const struct column_norms *norms;       /* weigh inputs of MLPs; NULL: nothing does */
+	float gamma;            /* as in struct pruning; 0: no cache of columns takes part */
+	bool warm;
 	const struct bridge *bridge;    /* crossed by one of the operations; NULL: none is */
 	int n;
 	struct op op[2 * MODEL_MAX_LAYERS + 4];

@@ -43,7 +43,9 @@ usage() {
 	run 2 --cqil-draft 4:4:2 -p x && run 2 --cqil 0:4:2:-1 -p x && says "bypass" &&
 	run 1 $tiny --cqil 1:9:2 -p x && says "no layers 1 to 8" && ! says "--help" &&
 	run 2 --dip 1.5 -p x && says "--dip" && run 2 --dip-draft x -p x && says "--dip" &&
-	run 2 --dip .5:odd -p x && says ":even" && run 2 --dip-score best -p x &&
+	run 2 --dip .5:odd -p x && says ":even" && run 2 --dip-ca 2 -p x && says "--dip-ca" &&
+	run 2 --dip-policy fifo -p x && run 2 --dip-cache 0 -p x && says "--dip-cache" &&
+	run 2 --dip-score best -p x &&
 	run 2 --chat-template magic -p x && says "magic" &&
 	run 2 eval && run 2 bench -p x && run 2 hello && [ ! -s "$work/out" ]
 }
@@ -177,7 +179,8 @@ json() {
 	keys='tokens_per_second first_token_seconds prompt_tokens prompt_tokens_per_second strategy
 		exact slower_than_plain acceptance tokens_per_round by_position drafting verifying
 		choosing context_used context_size seed rounds drafted tested
-		accepted model memory ended_by dip token_weights'
+		accepted model memory ended_by dip token_weights
+		cache_hit_rate cache_bytes_per_token missed_bytes_per_token'
 	run 0 $tiny -s 3 -n 30 --temp 2 --json -p hello && [ ! -s "$work/err" ] &&
 	[ "$(wc -l <"$work/out")" -eq 1 ] && [ -z "$(LC_ALL=C tr -d '\n -~' <"$work/out")" ] &&
 	python3 - "$work/out" $keys <<-'PY' || return 1
@@ -191,7 +194,14 @@ json() {
 		assert "error" not in o
 	PY
 	run 0 $tiny -n 9 --dip .5 --json -p hello && python3 -c 'import json, sys
-o = json.load(open(sys.argv[1])); assert o["dip"] == ".5" and o["exact"] is False' "$work/out" &&
+o = json.load(open(sys.argv[1])); assert o["dip"] == ".5" and o["exact"] is False
+assert o["cache_hit_rate"] is None' "$work/out" &&
+	run 0 $tiny -n 40 --dip .5 --dip-ca .2 --strategy plain --json -p hello && python3 -c '
+import json, sys
+o = json.load(open(sys.argv[1])); assert o["dip"] == ".5 ca .2" and o["exact"] is False
+all = o["cache_bytes_per_token"] + o["missed_bytes_per_token"]
+assert 0 < o["missed_bytes_per_token"] < o["cache_bytes_per_token"] and o["cache_hit_rate"] < 1
+assert all < .6 * o["token_weights"], o' "$work/out" &&
 	run 0 $tiny -n 400 --strategy ngram --temp 0 --json -p hello &&
 	python3 -c 'import json, sys; o = json.load(open(sys.argv[1])); assert o["tested"] > 0 and \
 		abs(o["acceptance"] - o["accepted"] / o["tested"]) < 1e-5' "$work/out" &&

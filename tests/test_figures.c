@@ -14,6 +14,7 @@ static const struct stats all = {
 	.first_s = 0.1234, .rounds = 80, .drafted = 170, .tested = 160, .accepted = 120,
 	.pos_tested = { 80, 50, 0, 30 }, .pos_accepted = { 60, 45, 0, 15 },
 	.draft_s = 1, .verify_s = 6.5, .choose_s = 0.5, .ctx_used = 231,
+	.columns = 4000, .cached = 3000, .fast_bytes = 9e8, .slow_bytes = 2.4e8,
 };
 
 static void check(const struct stats *s, enum figure f, double value, const char *full,
@@ -50,6 +51,9 @@ static void test_known(void **state)
 	check(&all, FIGURE_VERIFYING, 0.8125, "81.2 %", "81");
 	check(&all, FIGURE_CHOOSING, 0.0625, "6.2 %", "6");
 	check(&all, FIGURE_CTX_USED, 231, "231", "231");
+	check(&all, FIGURE_HIT_RATE, 0.75, "75.0 %", "75 %");
+	check(&all, FIGURE_FAST_BYTES, 4.5e6, "4.50 MB/token", "4.5");
+	check(&all, FIGURE_SLOW_BYTES, 1.2e6, "1.20 MB/token", "1.2");
 }
 
 /* The figures that are known (bit by bit), of an answer; the others are '-' everywhere. */

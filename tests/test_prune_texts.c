@@ -43,7 +43,8 @@ static void read_prompt(void)
 static void test_strategies(void **state)
 {
 	static const struct dip_opt all[] = {
-		{ ".5", false, false }, { ".6", true, true }, { ".7:even", true, false },
+		{ .spec = ".5" }, { .spec = ".6", .weighted = true, .prompts = true },
+		{ .spec = ".7:even", .weighted = true },
 	};
 	static const char *(*const by[])(int) = { ngram, self, random_one };
 
@@ -81,10 +82,10 @@ static void test_second_answer(void **state)
 	int want[2 * LEN], got[2 * LEN], n;
 
 	(void)state;
-	use((struct dip_opt){ ".5", false, false }, NULL);
+	use((struct dip_opt){ .spec = ".5" }, NULL);
 	n = chat(plain, want);
 	for (int i = 0; i < 2; i++) {
-		use((struct dip_opt){ ".5", false, false }, NULL);
+		use((struct dip_opt){ .spec = ".5" }, NULL);
 		assert_int_equal(chat(i ? self : ngram, got), n);
 		assert_memory_equal(want, got, sizeof(*want) * (size_t)n);
 	}
@@ -98,10 +99,10 @@ static void test_drafts(void **state)
 
 	(void)state;
 	for (int p = 0; p < PROMPTS; p++) {
-		use((struct dip_opt){ "off", false, false }, NULL);
+		use((struct dip_opt){ .spec = "off" }, NULL);
 		begin(p, 0.7f, 5, 1);
 		n = answer(plain, want);
-		use((struct dip_opt){ "off", true, false }, ".7");
+		use((struct dip_opt){ .spec = "off", .weighted = true }, ".7");
 		assert_true(engine_exact(engine));
 		begin(p, 0.7f, 5, 1);
 		assert_int_equal(answer(self, got), n);
@@ -111,7 +112,7 @@ static void test_drafts(void **state)
 	}
 	assert_true(accepted > 0 && accepted < drafted);
 	/* a draft that is the model itself always holds */
-	use((struct dip_opt){ ".5", false, false }, NULL);
+	use((struct dip_opt){ .spec = ".5" }, NULL);
 	begin(2, 0, 5, 1);
 	answer(self, got);
 	all_accepted();
@@ -164,14 +165,14 @@ static void test_columns(void **state)
 		fail_msg("%s", err);
 	for (int first = 0; first < 4; first++) {
 		engine_close(engine);
-		o.dip = (struct dip_opt){ parts[first], false, false };
+		o.dip = (struct dip_opt){ .spec = parts[first] };
 		o.dip_draft = first == 3 ? ".5" : NULL;
 		if (!(engine = engine_open(&o, err)))
 			fail_msg("%s", err);
 		for (int i = first; i < 4; i++) {
 			double want;
 
-			if (engine_prune(engine, &(struct dip_opt){ parts[i], false, false }, err))
+			if (engine_prune(engine, &(struct dip_opt){ .spec = parts[i] }, err))
 				fail_msg("%s", err);
 			begin(2, 0, 5, 1);
 			want = (double)engine_token_bytes(engine);
@@ -180,21 +181,22 @@ static void test_columns(void **state)
 		}
 	}
 	remove(WIDE_MODEL);
-	/* without whole slabs of rows that needs room from the start, or there is a word about it */
-	use((struct dip_opt){ ".5", false, false }, NULL);
+	/* without whole slabs of rows: from the start, or there is a word about it */
+	use((struct dip_opt){ .spec = ".5" }, NULL);
 	assert_string_equal(engine->notes[NOTE_COLUMNS], "");
-	use((struct dip_opt){ "off", false, false }, NULL);
-	assert_int_equal(engine_prune(engine, &(struct dip_opt){ ".5", false, false }, err), 0);
+	use((struct dip_opt){ .spec = "off" }, NULL);
+	assert_int_equal(engine_prune(engine, &(struct dip_opt){ .spec = ".5" }, err), 0);
 	assert_non_null(strstr(engine->notes[NOTE_COLUMNS], "12 of the 12"));
-	assert_int_equal(engine_prune(engine, &(struct dip_opt){ "off", false, false }, err), 0);
+	assert_int_equal(engine_prune(engine, &(struct dip_opt){ .spec = "off" }, err), 0);
 	assert_string_equal(engine->notes[NOTE_COLUMNS], "");
 }
 
 static void test_change(void **state)
 {
 	static const struct dip_opt steps[] = {
-		{ "off", false, false }, { ".5", false, false }, { ".5", true, false },
-		{ ".5", true, true }, { "1", true, true },
+		{ .spec = "off" }, { .spec = ".5" }, { .spec = ".5", .weighted = true },
+		{ .spec = ".5", .weighted = true, .prompts = true },
+		{ .spec = "1", .weighted = true, .prompts = true },
 	};
 	enum { N = sizeof(steps) / sizeof(steps[0]) };
 	int wrote[N * 30], want[30];
@@ -215,7 +217,7 @@ static void test_change(void **state)
 		assert_memory_equal(want, wrote + i * 30, sizeof(want));
 	}
 	/* what cannot be leaves all as it was */
-	assert_int_equal(engine_prune(engine, &(struct dip_opt){ "2", false, false }, err), -1);
+	assert_int_equal(engine_prune(engine, &(struct dip_opt){ .spec = "2" }, err), -1);
 	assert_non_null(strstr(err, "--dip"));
 	assert_true(!engine_exact(engine) && !strcmp(engine->dip.spec, ".5"));
 }
@@ -248,7 +250,7 @@ static void test_prompts(void **state)
 		struct kv *kv;
 		float *want;
 
-		use((struct dip_opt){ ".5", false, prompts }, NULL);
+		use((struct dip_opt){ .spec = ".5", .prompts = prompts }, NULL);
 		schedule_make(&dense, engine->model, &(struct plan){ .target = true });
 		schedule_make(&less, engine->model, &(struct plan){ .target = true,
 							.prune = prune_split(.5) });

@@ -134,6 +134,14 @@ static void test_pruning(void **state)
 	assert_prints("/strategy", "approximate");
 	assert_refused("/set dip 2", "--dip");
 	assert_prints("/show model", "dip                .5 weighted with prompts\n");
+	assert_prints("/set dip-ca .2", "dip-ca is now .2\n");
+	assert_prints("/set dip-policy lru", "dip-policy is now lru\n");
+	assert_prints("/set dip-cache 0.1", "dip-cache is now 0.1\n");
+	ask_long();
+	assert_record("ngram", false);
+	assert_prints("/show model", "dip                .5 weighted with prompts ca .2\n");
+	assert_prints("/stats", "cache hit rate");
+	assert_refused("/set dip-ca 3", "--dip-ca");
 	run("/set dip off");
 	ask_long();
 	assert_record("ngram", true);

@@ -17,19 +17,20 @@ static void test_identity(void **state)
 	}
 }
 
-/* MLPs that read less in its drafts only, and in the model too: the text is plain's, and other
- * drafts hold than without. */
+/* MLPs that read less in its drafts only, and in the model too: the text is plain's. */
 static void test_pruned(void **state)
 {
 	long accepted[3] = { 0 };
+	size_t bytes[3];
 	char err[ERR_MAX];
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		dip_draft = i ? ".4" : NULL;
 		open_with("cpu", false, NULL, 512);
-		if (i == 2 && engine_prune(engine, &(struct dip_opt){ ".6", false, false }, err))
+		if (i == 2 && engine_prune(engine, &(struct dip_opt){ .spec = ".6" }, err))
 			fail_msg("%s", err);
+		bytes[i] = schedule_bytes(&engine->bridged);
 		identity(s3d, &accepted[i]);
 		assert_int_equal(engine_exact(engine), i < 2);
 		shut();
@@ -38,7 +39,7 @@ static void test_pruned(void **state)
 	print_message("# %ld drafts accepted, %ld pruned, %ld of a pruned model\n", accepted[0],
 		      accepted[1], accepted[2]);
 	assert_true(accepted[1] > 50 && accepted[2] > 50);
-	assert_true(accepted[1] < accepted[0]);
+	assert_true(bytes[1] < bytes[0] && bytes[2] < bytes[0]);
 }
 
 /* Over layers of which some see a window only. */

@@ -328,12 +328,12 @@ static void test_pruning(void **state)
 	assert_true(weighted.norms == norms && weighted.id != s.id);
 	assert_int_equal(cut(&weighted, 2, &all, &s, err), 0);
 	assert_true(all.norms == norms && s.norms == norms && s.op[2].keep_hidden == 76);
-	p.prune = (struct pruning){ 1, 0, norms };
+	p.prune = (struct pruning){ .in = 1, .norms = norms };
 	schedule_make(&all, &m, &p);
 	schedule_make(&s, &m, &(struct plan){ .target = true });
 	assert_true(all.whole && !all.norms && all.id == s.id);
 	assert_int_equal(schedule_bytes(&all), schedule_bytes(&s));
-	p.prune = (struct pruning){ 1e-6, 0, NULL };    /* one at least */
+	p.prune = (struct pruning){ .in = 1e-6 };    /* one at least */
 	schedule_make(&s, &m, &p);
 	assert_true(s.op[2].keep_in == 1 && !s.op[2].keep_hidden && !s.whole);
 }

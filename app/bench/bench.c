@@ -17,7 +17,7 @@
 enum { BATCH_ROWS = 512 };
 static bool no_probes(const struct options *o)
 {
-	return o->strategies || o->bild_grid;
+	return o->strategies || o->bild_grid || o->dip_sim;
 }
 
 static void note(const char *text)
@@ -76,7 +76,8 @@ static int bench_open(struct bench *b, char err[ERR_MAX])
 {
 	if (b->opt->probes && no_probes(b->opt))
 		return fail(err, "--probes and %s leave nothing to do",
-			    b->opt->bild_grid ? "--bild-grid" : "--strategies");
+			    b->opt->bild_grid ? "--bild-grid" : b->opt->dip_sim ? "--dip-sim" :
+			    "--strategies");
 	b->pool = mem_new((size_t)BENCH_SERIES_MAX * (size_t)b->reps, sizeof(*b->pool), err);
 	if (!b->pool || prompts_load(&b->prompts, b->opt->prompts, err) || load(b, err))
 		return -1;
@@ -102,7 +103,9 @@ static int measure(struct bench *b, char err[ERR_MAX])
 			rc = bench_probe_run(b, rep, err);
 		if (!rc && b->ids && b->opt->stages)
 			rc = bench_stages_run(b, err);
-		if (!rc && !b->opt->probes)
+		if (!rc && !rep && b->opt->dip_sim)     /* nothing of it is measured by a clock */
+			rc = bench_sim_run(b, err);
+		if (!rc && !b->opt->probes && !b->opt->dip_sim)
 			rc = bench_strategy_run(b, rep, err);
 	}
 	if (isatty(STDERR_FILENO))

@@ -103,6 +103,14 @@ int bench_strategy_check(const struct bench *, char err[ERR_MAX]);
 int bench_judge(struct bench *, const int *ids, int n, const struct bench_answer *,
 		const struct bench_answer *plain, struct bench_quality *, char err[ERR_MAX]);
 
+/* Plain's answer to a prompt at temperature 0. */
+int bench_plain(struct bench *, const struct prompt *, char err[ERR_MAX]);
+
+/* ---- bench_sim.c ---- */
+
+int bench_sim_run(struct bench *, char err[ERR_MAX]);
+void bench_sim_report(const struct bench *, FILE *out);
+
 /* ---- bench_report.c, bench_table.c ---- */
 
 void bench_table(const struct bench *, FILE *out);      /* the strategies */

@@ -174,7 +174,9 @@ void bench_report(const struct bench *b, FILE *f)
 		table_probes(b, f);
 	if (b->ids && b->opt->stages)
 		bench_stages_report(b, f);
-	if (b->opt->bild_grid)
+	if (b->opt->dip_sim)
+		bench_sim_report(b, f);
+	else if (b->opt->bild_grid)
 		bench_grid(b, f);
 	else if (!b->opt->probes)
 		bench_table(b, f);

@@ -227,6 +227,19 @@ static int run_prompt(struct bench *b, int rep, const struct prompt *p, const in
 	return 0;
 }
 
+int bench_plain(struct bench *b, const struct prompt *p, char err[ERR_MAX])
+{
+	struct bench_answer a;
+	int *ids = NULL, n, rc = render(b, p, &ids, &n, err);
+
+	b->e->strat.law = (struct sampler_opt)SAMPLER_DEFAULTS;
+	b->e->strat.law.temp = 0;
+	if (!rc)
+		rc = run_contender(b, &b->contender[0], ids, n, &a, err);
+	free(ids);
+	return rc;
+}
+
 static void record_quality(struct bench *b, const struct bench_quality *q, const char *name,
 			   double temp)
 {

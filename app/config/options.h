@@ -153,6 +153,16 @@ _(BOOL, dip_prompt, "dip-prompt", "", "", "", "", 0, 0, \
 	IN_CHAT | IN_EVAL | IN_BENCH | LIVE | OF_MODEL, STRATEGY, \
 	"dip: for what is read too, not only for what is written (eval: the first half of a " \
 	"chunk is read)") \
+_(TEXT, dip_ca, "dip-ca", "", "", "GAMMA|off", "off", 0, 0, \
+	IN_CHAT | IN_EVAL | IN_BENCH | LIVE | OF_MODEL, STRATEGY, \
+	"dip: columns that a cache in fast memory does not hold count GAMMA (0 to 1) times as " \
+	"much in what is written (GAMMA:warm: the first tokens come from 1 to GAMMA)") \
+_(FLOAT, dip_cache, "dip-cache", "", "", "MiB|auto", "auto", 0.001, 1 << 24, \
+	IN_CHAT | IN_EVAL | IN_BENCH | LIVE | OF_MODEL, STRATEGY, \
+	"dip-ca: size of that cache; auto: half of the MLPs' columns") \
+_(CHOICE, dip_policy, "dip-policy", "", "", "lfu|lru", "lfu", 0, 0, \
+	IN_CHAT | IN_EVAL | IN_BENCH | LIVE | OF_MODEL, STRATEGY, \
+	"dip-ca: the column leaves the cache that was read least often, or longest ago") \
 _(TEXT, dip_draft, "dip-draft", "", "", "RHO|off", "", 0, 0, IN_CHAT | IN_BENCH, STRATEGY, \
 	"the same in the drafts that the model makes itself (self, s3d), which stay exact " \
 	"(default: as in dip)") \
@@ -178,6 +188,12 @@ _(BOOL, strategies, "strategies", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"only compare strategies; leave out what does not depend on them") \
 _(BOOL, bild_grid, "bild-grid", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"only bild, over a grid of fallback and rollback: speed and quality") \
+_(BOOL, dip_sim, "dip-sim", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
+	"only what caches of columns would spare a slow memory, with --dip") \
+_(FLOAT, sim_fast, "sim-fast", "", "", "GB/s", "60", 0.001, 1e6, IN_BENCH, COMMANDS, \
+	"dip-sim: the memory that holds the cache, and all that is not in MLPs") \
+_(FLOAT, sim_slow, "sim-slow", "", "", "GB/s", "1", 0.001, 1e6, IN_BENCH, COMMANDS, \
+	"dip-sim: the memory that has all columns") \
 _(BOOL, stages, "stages", "", "", "", "", 0, 0, IN_BENCH, COMMANDS, \
 	"also where the time of a pass goes, stage by stage") \
 _(FILE, prompts, "prompts", "", "", "PATH", "", 0, 0, IN_BENCH, COMMANDS, \

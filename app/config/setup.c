@@ -1,6 +1,7 @@
 /* setup.c - see setup.h. */
 #include "app/config/setup.h"
 #include "app/config/model_path.h"
+#include <math.h>
 #include <string.h>
 
 /* Who names kernels of the cpu backend wants to see them at work. */
@@ -16,7 +17,12 @@ struct engine_opt setup_engine(const struct options *o)
 	return (struct engine_opt){
 		.backend = backend(o), .n_ctx = o->ctx, .self_skip = o->self_skip,
 		.cqil = o->cqil, .cqil_draft = o->cqil_draft,
-		.dip = { o->dip, !strcmp(o->dip_score, "weighted"), o->dip_prompt },
+		.dip = { .spec = o->dip, .weighted = !strcmp(o->dip_score, "weighted"),
+			 .prompts = o->dip_prompt, .aware = o->dip_ca,
+			 .cache = { .bytes = isinf(o->dip_cache) ? 0 :
+					     (size_t)((double)o->dip_cache * (1 << 20)),
+				    .policy = strcmp(o->dip_policy, "lru") ? SLOTS_LFU :
+									     SLOTS_LRU } },
 		.dip_draft = o->dip_draft,
 		.cqil_released = !strcmp(o->cqil_form, "released"),
 		.force = o->force,

@@ -119,7 +119,7 @@ static void put_answer(json_t *j, const struct talk *t, enum msg_reason why)
 	put_count(j, "seed", true, t->seed);
 	put_figures(j, s, FIGURE_TOKENS, FIGURE_PER_ROUND);
 	json_object_set_new(j, "by_position", by_position(s));
-	put_figures(j, s, FIGURE_DRAFTING, FIGURE_CTX_USED);
+	put_figures(j, s, FIGURE_DRAFTING, FIGURE_SLOW_BYTES);
 	put_count(j, "context_size", t->ready, t->info.ctx_size);
 	json_object_set_new(j, "memory", memory(t));
 	json_object_set_new(j, "host_layers", t->ready && t->info.host_layers ?

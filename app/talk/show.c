@@ -63,6 +63,8 @@ void command_stats(const struct talk *t, FILE *out)
 	by_position(out, s);
 	figures(out, s, FIGURE_DRAFTING, FIGURE_CTX_USED);
 	number(out, "context size", t->ready, "%.0f", t->info.ctx_size);
+	if (s->columns)
+		figures(out, s, FIGURE_HIT_RATE, FIGURE_SLOW_BYTES);
 	fprintf(out, "%-18s %lld\n", "seed", (long long)t->seed);
 }
 

@@ -225,20 +225,18 @@ static const char *keep_text(struct talk *t, const char *s, char err[ERR_MAX])
 	return text->s;
 }
 
-/* Groups of layers that the model can run in, kept; NULL with err. */
-static const char *groups(struct talk *t, const char *value, char err[ERR_MAX])
+/* What a setting takes that is text; NULL with err. */
+static const char *taken(struct talk *t, const struct option_row *r, const char *value,
+			 char err[ERR_MAX])
 {
-	if (advice_check(value, t->ready ? t->info.n_layers : MODEL_MAX_LAYERS, err) != 0)
-		return NULL;
-	return keep_text(t, value, err);
-}
-
-/* Likewise a part of what MLPs read. */
-static const char *part(struct talk *t, const char *value, char err[ERR_MAX])
-{
+	int n_layers = t->ready ? t->info.n_layers : MODEL_MAX_LAYERS;
 	struct pruning keep;
 
-	return pruning_parse(value, &keep, err) != 0 ? NULL : keep_text(t, value, err);
+	if ((r->offset == offsetof(struct options, cqil) && advice_check(value, n_layers, err)) ||
+	    (r->offset == offsetof(struct options, dip) && pruning_parse(value, &keep, err)) ||
+	    (r->offset == offsetof(struct options, dip_ca) && pruning_aware(value, &keep, err)))
+		return NULL;
+	return r->where & OF_MODEL ? keep_text(t, value, err) : value;
 }
 
 int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MAX])
@@ -248,11 +246,8 @@ int talk_set(struct talk *t, const char *key, const char *value, char err[ERR_MA
 
 	if (!r)
 		return -1;
-	if (r->offset == offsetof(struct options, cqil) && !(value = groups(t, value, err)))
-		return -1;
-	if (r->offset == offsetof(struct options, dip) && !(value = part(t, value, err)))
-		return -1;
-	if (r->offset == offsetof(struct options, dip_score) && !(value = keep_text(t, value, err)))
+	value = taken(t, r, value, err);
+	if (!value)
 		return -1;
 	if (r->offset == offsetof(struct options, chat_template) &&
 	    (t->busy || !(value = frame_name(value, err))))
@@ -488,7 +483,8 @@ void talk_take(struct talk *t, const struct msg *m)
 		take_still(t, &t->opt.cqil, m->text);
 		break;
 	case MSG_DIP:
-		take_still(t, &t->opt.dip, m->text);
+	case MSG_DIP_CA:
+		take_still(t, m->kind == MSG_DIP ? &t->opt.dip : &t->opt.dip_ca, m->text);
 		break;
 	case MSG_DIP_SCORE:
 		take_still(t, &t->opt.dip_score, m->text);

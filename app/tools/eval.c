@@ -229,6 +229,18 @@ static void report_kl(struct eval *v, FILE *out)
 	fprintf(out, "top1_agreement %.5f\n", (double)v->same_top / n);
 }
 
+/* What a cache of columns did, where one took part. */
+static void report_columns(const struct eval *v, FILE *out)
+{
+	struct column_counts c = engine_columns(v->e);
+	double rows = (double)c.rows;
+
+	if (c.used)
+		fprintf(out, "cache_hit_rate %.4f\ncache_bytes_per_token %.0f\n"
+			"missed_bytes_per_token %.0f\n", (double)c.hits / (double)c.used,
+			(double)c.fast / rows, (double)c.slow / rows);
+}
+
 static void report(struct eval *v, FILE *out)
 {
 	double ppl = exp(v->nll / (double)v->n);
@@ -239,6 +251,7 @@ static void report(struct eval *v, FILE *out)
 		fprintf(out, "perplexity %.4f +- %.4f over %d chunk%s of %d tokens (%ld scored)\n",
 			ppl, ppl * standard_error(v), v->n_chunks, text_s(v->n_chunks), v->chunk,
 			v->n);
+	report_columns(v, out);
 	fprintf(stderr, "%.1f s\n", clock_now() - v->start);
 }
 

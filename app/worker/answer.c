@@ -18,6 +18,7 @@ struct answer {
 	int dropped;            /* turns that have left: chat->turn[0..dropped-1] */
 	double asked, decode, now;      /* when: CMD_ANSWER came, the prompt was done, last step */
 	struct stats stats;
+	struct column_counts columns;   /* at the last look */
 	struct {
 		double at;
 		long n;
@@ -42,6 +43,21 @@ static void add_rates(struct answer *a)
 	a->sample[a->n_samples++ % SAMPLES].n = s->n_tokens;
 }
 
+/* What the cache of columns has counted since the last look; it begins again when the text does. */
+static void add_columns(struct answer *a)
+{
+	struct column_counts c = engine_columns(a->w->engine), last = a->columns;
+	struct stats *s = &a->stats;
+
+	if (c.used < last.used)
+		last = (struct column_counts){ .rows = 0 };
+	s->columns += c.used - last.used;
+	s->cached += c.hits - last.hits;
+	s->fast_bytes += (double)(c.fast - last.fast);
+	s->slow_bytes += (double)(c.slow - last.slow);
+	a->columns = c;
+}
+
 static void send_stats(struct answer *a)
 {
 	const struct strat *st = &a->w->engine->strat;
@@ -62,6 +78,7 @@ static void send_stats(struct answer *a)
 	s->plain_n = from->plain_n;
 	s->plain_s = from->plain_s;
 	s->slower = a->w->engine->cost.slower;
+	add_columns(a);
 	s->ctx_used = a->w->engine->target.n;
 	s->ctx_size = a->w->engine->target.n_ctx;
 	s->device_used = a->w->device_used;
@@ -310,6 +327,7 @@ static enum msg_reason produce(struct answer *a, char err[ERR_MAX])
 		air = 1;
 	if (set_prompt(a, n_ctx - air, err))
 		return DONE_REFUSED;
+	a->columns = engine_columns(e);
 	start = clock_now();
 	rc = prefill(a, err);
 	a->decode = a->now = clock_now();

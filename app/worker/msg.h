@@ -32,7 +32,7 @@ enum msg_kind {
 			 * question will be, in the words in which that is told then; else 0 */
 	MSG_SIDECAR,    /* info: of the same model, another sidecar or chat frame in use */
 	/* text: the setting of that name, still; what was set could not be done */
-	MSG_CQIL, MSG_DIP, MSG_DIP_SCORE,
+	MSG_CQIL, MSG_DIP, MSG_DIP_CA, MSG_DIP_SCORE,
 	MSG_CALIBRATING,        /* a calibration beside the chat has got on, or ended */
 };
 
@@ -57,7 +57,7 @@ struct model_info {
 	int ctx_size, ctx_train;
 	char arch[32], frame[32], device[96];
 	char cqil[48];          /* groups of layers, as the option has it */
-	char dip[48];           /* how much of what MLPs read is kept, see pruning_text */
+	char dip[64];           /* how much of what MLPs read is kept, see pruning_text */
 	char no_cuda[256];      /* why cuda does not do the arithmetic; "": it does, or must not */
 	double load_s;
 	bool calibrates;        /* the backend takes sidecars */

@@ -193,9 +193,8 @@ static void change_frame(struct worker *w)
 
 /* What was set cannot be done: the setting too becomes again what it was before. */
 static void put_back(struct worker *w, const char **setting, const char *before,
-		     const char *why, struct msg still)
+		     struct msg still)
 {
-	worker_error(w, why, ERROR_NOTE);
 	*setting = before;
 	msgq_put_text(&w->out, still, before, strlen(before));
 }
@@ -205,35 +204,47 @@ static void change_groups(struct worker *w, const char *before)
 	char err[ERR_MAX];
 	bool released = !strcmp(w->opt.cqil_form, "released");
 
-	if (engine_group(w->engine, w->opt.cqil, released, err))
-		put_back(w, &w->opt.cqil, before, err, (struct msg){ .kind = MSG_CQIL });
+	if (engine_group(w->engine, w->opt.cqil, released, err)) {
+		worker_error(w, err, ERROR_NOTE);
+		put_back(w, &w->opt.cqil, before, (struct msg){ .kind = MSG_CQIL });
+	}
 	worker_note(w, w->engine->notes[NOTE_GROUPS]);
 	worker_tell_loaded(w, MSG_SIDECAR, true);
 }
 
-/* Of dip and dip-score that which was changed is put back. */
-static void change_pruning(struct worker *w, const char *dip_before, const char *score_before)
+/* Of what says how MLPs are pruned that which was changed is put back. */
+static void change_pruning(struct worker *w, const struct options *before)
 {
 	struct dip_opt dip = setup_engine(&w->opt).dip;
 	char err[ERR_MAX];
 	bool refused = engine_prune(w->engine, &dip, err) != 0;
 
-	if (refused && strcmp(w->opt.dip_score, score_before) != 0)
-		put_back(w, &w->opt.dip_score, score_before, err,
+	if (refused)
+		worker_error(w, err, ERROR_NOTE);
+	if (refused && strcmp(w->opt.dip_score, before->dip_score) != 0) {
+		put_back(w, &w->opt.dip_score, before->dip_score,
 			 (struct msg){ .kind = MSG_DIP_SCORE });
-	else if (refused)
-		put_back(w, &w->opt.dip, dip_before, err, (struct msg){ .kind = MSG_DIP });
+	} else if (refused) {
+		put_back(w, &w->opt.dip, before->dip, (struct msg){ .kind = MSG_DIP });
+		put_back(w, &w->opt.dip_ca, before->dip_ca, (struct msg){ .kind = MSG_DIP_CA });
+	}
 	worker_note(w, w->engine->notes[NOTE_COLUMNS]);
 	worker_tell_loaded(w, MSG_SIDECAR, true);
+}
+
+static bool prunes_otherwise(const struct options *a, const struct options *b)
+{
+	return strcmp(a->dip, b->dip) != 0 || a->dip_prompt != b->dip_prompt ||
+	       strcmp(a->dip_score, b->dip_score) != 0 || strcmp(a->dip_ca, b->dip_ca) != 0 ||
+	       a->dip_cache < b->dip_cache || a->dip_cache > b->dip_cache ||
+	       strcmp(a->dip_policy, b->dip_policy) != 0;
 }
 
 /* A setting may make what is written exact, or end that. */
 static void change_settings(struct worker *w, const struct options *o)
 {
 	bool before, frame = strcmp(w->opt.chat_template, o->chat_template) != 0;
-	const char *cqil = w->opt.cqil, *dip = w->opt.dip, *score = w->opt.dip_score;
-	bool pruning = strcmp(dip, o->dip) != 0 || w->opt.dip_prompt != o->dip_prompt ||
-		       strcmp(score, o->dip_score) != 0;
+	const struct options old = w->opt;
 
 	w->opt = *o;
 	if (!w->engine)
@@ -242,10 +253,10 @@ static void change_settings(struct worker *w, const struct options *o)
 	worker_apply(w);
 	if (frame)
 		change_frame(w);
-	if (strcmp(cqil, o->cqil) != 0)
-		change_groups(w, cqil);
-	if (pruning)
-		change_pruning(w, dip, score);
+	if (strcmp(old.cqil, o->cqil) != 0)
+		change_groups(w, old.cqil);
+	if (prunes_otherwise(&old, o))
+		change_pruning(w, &old);
 	if (engine_exact(w->engine) != before)
 		msgq_put(&w->out, (struct msg){ .kind = MSG_EXACT, .exact = !before });
 }

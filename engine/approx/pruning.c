@@ -43,11 +43,33 @@ bool pruning_asked(const char *spec)
 	return pruning_parse(spec, &p, err) == 0 && pruning_any(&p);
 }
 
+int pruning_aware(const char *spec, struct pruning *out, char err[ERR_MAX])
+{
+	float gamma = 0;
+	int end = 0;
+
+	out->gamma = 0;
+	out->warm = false;
+	if (!spec || !*spec || !strcmp(spec, "off"))
+		return 0;
+	if (strspn(spec, ".0123456789") < 1 || sscanf(spec, "%8f%n", &gamma, &end) != 1 ||
+	    !(gamma > 0 && gamma <= 1) || (spec[end] && strcmp(spec + end, ":warm") != 0))
+		return fail(err, "--dip-ca takes off, or how much a column counts that is not in "
+			    "the cache, above 0 and up to 1 (as .2, or .2:warm), not '%.32s'",
+			    spec);
+	out->gamma = gamma;
+	out->warm = spec[end] == ':';
+	return 0;
+}
+
 const char *pruning_text(const struct dip *d, char text[PRUNING_TEXT])
 {
 	bool on = pruning_any(&d->keep);
 
-	snprintf(text, PRUNING_TEXT, "%s%s%s", on ? d->spec : "off", on && d->weighted ?
-		 " weighted" : "", on && d->prompts ? " with prompts" : "");
+	bool aware = on && d->keep.gamma > 0;
+
+	snprintf(text, PRUNING_TEXT, "%s%s%s%s%s", on ? d->spec : "off", on && d->weighted ?
+		 " weighted" : "", on && d->prompts ? " with prompts" : "", aware ? " ca " : "",
+		 aware ? d->aware : "");
 	return text;
 }

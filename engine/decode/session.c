@@ -1,5 +1,6 @@
 /* session.c - see session.h.  Rollback changes lengths only. */
 #include "engine/decode/session.h"
+#include "kernels/backend_columns.h"
 #include "kernels/backend_draft.h"
 #include <string.h>
 
@@ -62,6 +63,10 @@ int session_set(struct session *s, const int *tok, int n, char err[ERR_MAX])
 			    s->n_ctx);
 	while (common < n && common < s->n_kv && s->tok[common] == tok[common])
 		common++;
+	/* A cache of columns begins anew with every text, so that this can be written again; what
+	 * only goes on is the same text. */
+	if (s->be->columns && (n != s->n || common < n - 1 || tok[n - 1] != s->tok[n - 1]))
+		s->be->columns->kv_anew(s->kv);
 	memmove(s->tok, tok, sizeof(*tok) * (size_t)n);
 	s->n = n;
 	s->n_kv = common < n ? common : n - 1;

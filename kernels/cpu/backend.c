@@ -5,6 +5,7 @@
 #include "engine/model/rope.h"
 #include "kernels/cpu/bridge.h"
 #include "kernels/cpu/load.h"
+#include "kernels/cpu/prune.h"
 #include "kernels/devices/registry.h"
 #include "kernels/peaks.h"
 #include <stdio.h>
@@ -339,6 +340,7 @@ static void kv_free(struct kv *kv)
 	mem_free(kv->v.x);
 	mem_free(kv->v.scale);
 	mem_free(kv->kept.x);
+	column_cache_free(kv->columns);
 	mem_free(kv);
 }
 
@@ -386,14 +388,16 @@ static struct kv *kv_new(struct dev *d, int n_ctx, char err[ERR_MAX])
 
 static size_t kv_bytes(const struct kv *kv)
 {
-	return planes_bytes(kv, &kv->k) + planes_bytes(kv, &kv->v) + kept_bytes(kv);
+	return planes_bytes(kv, &kv->k) + planes_bytes(kv, &kv->v) + kept_bytes(kv) +
+	       (kv->columns ? column_cache_bytes(kv->columns) : 0);
 }
 
 size_t kv_row_bytes(const struct kv *kv)
 {
 	const struct model_config *c = &kv->dev->model->cfg;
 
-	return (kv_bytes(kv) - kept_bytes(kv)) * (size_t)c->n_kv_heads / kv->head.rings.all;
+	return (planes_bytes(kv, &kv->k) + planes_bytes(kv, &kv->v)) * (size_t)c->n_kv_heads /
+	       kv->head.rings.all;
 }
 
 /* From the file again: a matrix has the room that it was loaded with. */
@@ -441,6 +445,7 @@ const struct backend backend_cpu = {
 	.prunes = true,
 	.weighs = true,
 	.draft = &draft,
+	.columns = &cpu_columns,
 	.free = machine_free,
 	.used = machine_taken,
 	.plan = dev_plan,

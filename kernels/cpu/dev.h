@@ -83,6 +83,7 @@ struct dev {
 	char describe[64], err[ERR_MAX];
 };
 
+struct column_cache;
 struct kept {           /* residual rows that entered the layers of kv_head, see kv_keep */
 	int pos[KEEP_ROWS];     /* whose rows lie there; -1: nobody's */
 	float *x;               /* (KEEP_ROWS, layers, n_embd), position p at p % KEEP_ROWS */
@@ -93,6 +94,7 @@ struct kv {
 	struct dev *dev;
 	struct plane k, v;      /* (its layers, n_kv_heads) of them; q8_0 keys are rotated */
 	struct kept kept;
+	struct column_cache *columns;   /* or NULL, see backend_columns.h */
 };
 
 /* backend.c */

@@ -134,6 +134,14 @@ static struct act prepare_normed(const struct step *s, int t, const struct op *o
 		.mlp = op->part == OP_MLP ? op : NULL,
 	};
 
+	if (f.mlp && op->keep_in && prune_cache(s)) {
+		prune_in_cached(s, t, op, f.x, f.next);
+		pool_sync(d->pool);
+		f.x = d->tmp;
+		f.next = (size_t)s->apart * (size_t)k;
+		f.mlp = NULL;
+		return prepare(s, t, &f, formats);
+	}
 	for (int i = 0; i < op->n_group; i++)
 		f.norm[i] = d->layer[op->layer + i].norm[op->in.which];
 	return prepare(s, t, &f, formats);
@@ -481,7 +489,7 @@ const float *cpu_forward(struct dev *d, struct kv *kv, const struct batch *b)
 				      false, d->split };
 	struct step s = { .d = d, .kv = kv, .b = b };
 
-	if (pass_check(&limits, kv, b, d->err) != 0)
+	if (pass_check(&limits, kv, b, d->err) != 0 || prune_pass(&s, d->err) != 0)
 		return NULL;
 	pass_reach(kv, b);
 	step_rows(&s, b->n);

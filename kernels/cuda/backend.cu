@@ -407,6 +407,7 @@ static const struct backend backend = {
 	.weighs = false,
 	.draft = &draft,
 	.bus = &bus,
+	.columns = nullptr,
 	.free = dev_free,
 	.used = nvml_used,
 	.plan = dev_plan,

@@ -24,6 +24,12 @@ static struct ratio of_time(const struct stats *s, double seconds)
 	return (struct ratio){ seconds, s->draft_s + s->verify_s + s->choose_s };
 }
 
+/* Of what a cache of columns counts, where there is one. */
+static struct ratio of_columns(const struct stats *s, double x, double whole)
+{
+	return s->columns > 0 ? (struct ratio){ x, whole } : plain(-1);
+}
+
 static struct ratio look(const struct stats *s, enum figure f)
 {
 	if (s->n_tokens < 0)
@@ -48,6 +54,10 @@ static struct ratio look(const struct stats *s, enum figure f)
 	case FIGURE_VERIFYING: return of_time(s, s->verify_s);
 	case FIGURE_CHOOSING: return of_time(s, s->choose_s);
 	case FIGURE_CTX_USED: return plain(s->ctx_used);
+	case FIGURE_HIT_RATE:
+		return of_columns(s, (double)s->cached, (double)s->columns);
+	case FIGURE_FAST_BYTES: return of_columns(s, s->fast_bytes, (double)s->n_tokens);
+	case FIGURE_SLOW_BYTES: return of_columns(s, s->slow_bytes, (double)s->n_tokens);
 	case FIGURE_N: break;
 	}
 	return plain(-1);

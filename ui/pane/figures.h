@@ -24,7 +24,10 @@ _(PER_ROUND, "tokens per round", "tokens_per_round", false, 1, "%.2f", "%.2f") \
 _(DRAFTING, "drafting", "drafting", false, 100, "%.1f %%", "%.0f") \
 _(VERIFYING, "verifying", "verifying", false, 100, "%.1f %%", "%.0f") \
 _(CHOOSING, "choosing", "choosing", false, 100, "%.1f %%", "%.0f") \
-_(CTX_USED, "context used", "context_used", true, 1, "%.0f", "%.0f")
+_(CTX_USED, "context used", "context_used", true, 1, "%.0f", "%.0f") \
+_(HIT_RATE, "cache hit rate", "cache_hit_rate", false, 100, "%.1f %%", "%.0f %%") \
+_(FAST_BYTES, "read from cache", "cache_bytes_per_token", true, 1e-6, "%.2f MB/token", "%.1f") \
+_(SLOW_BYTES, "read elsewhere", "missed_bytes_per_token", true, 1e-6, "%.2f MB/token", "%.1f")
 
 #define FIGURE_ID(id, ...) FIGURE_##id,
 enum figure { FIGURES(FIGURE_ID) FIGURE_N };

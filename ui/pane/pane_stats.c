@@ -74,6 +74,16 @@ static void token_weights(const struct stats_view *v, char *out)
 	number(out, v->token_weights >= 0, "%.1f MB", v->token_weights / 1e6);
 }
 
+static void cached(const struct stats_view *v, char *out)
+{
+	char hits[FIGURE_TEXT], fast[FIGURE_TEXT], slow[FIGURE_TEXT];
+
+	figure(v, FIGURE_HIT_RATE, hits);
+	figure(v, FIGURE_FAST_BYTES, fast);
+	figure(v, FIGURE_SLOW_BYTES, slow);
+	snprintf(out, FIGURE_TEXT, "%.16s, %.16s+%.16s MB", hits, fast, slow);
+}
+
 static void positions(const struct stats_view *v, char *out)
 {
 	double share[STATS_DRAFTS];
@@ -178,6 +188,7 @@ static const struct {
 	{ "first token", first, 8 }, { "prompt/s", prompt, 18 }, { "strategy", strategy, 1 },
 	{ "output", exactness, 3 }, { "cqil", cqil, 3 }, { "dip", dip, 3 },
 	{ "weights/token", token_weights, 8 },
+	{ "cached", cached, 8 },
 	{ "accepted", acceptance, 4 },
 	{ "tokens/round", per_round, 7 }, { "by position", positions, 9 },
 	{ "dr/ver/choose", shares, 10 }, { "plain tokens/s", plain_rate, 17 },
@@ -227,6 +238,8 @@ static bool is_there(int i, const struct stats_view *v)
 		return *v->cqil;
 	if (rows[i].value == dip || rows[i].value == token_weights)
 		return *v->dip;
+	if (rows[i].value == cached)
+		return v->s.n_tokens > 0 && v->s.columns > 0;
 	return rows[i].value != slower || v->s.slower;
 }
 

@@ -15,7 +15,7 @@ struct stats_view {
 	char strategy[16];      /* in force, shown until an answer has its own; "": unknown */
 	bool exact;
 	char cqil[48];          /* layers that run in groups, as the option has it; "": none */
-	char dip[48];           /* how much of what MLPs read is kept; "": all */
+	char dip[64];           /* how much of what MLPs read is kept; "": all */
 	double token_weights;   /* bytes of weights that a token needs then */
 	double plain_rate;      /* tokens/s of plain steps in this chat */
 	double rss, weights, draft, kv, work;   /* bytes */

@@ -24,6 +24,10 @@ struct stats {
 	 * the big model. */
 	long plain_n;
 	double plain_s;
+	/* MLPs that choose by a cache of columns: those that were read, those of them that were in
+	 * it, and bytes of these and of the others.  0: there was none. */
+	long columns, cached;
+	double fast_bytes, slow_bytes;
 	bool slower;            /* than plain, by what the rounds of late took */
 	int ctx_used, ctx_size;
 	size_t device_used;     /* bytes of the GPU's memory that this process takes; 0: unknown */
