@@ -17,11 +17,21 @@ static void test_identity(void **state)
 	}
 }
 
+/* Whether a pass over the bridge leaves columns out. */
+static bool drafts_pruned(void)
+{
+	const struct schedule *s = &engine->bridged;
+	bool pruned = false;
+
+	for (int i = 0; i < s->n; i++)
+		pruned |= s->op[i].keep_in && s->op[i].keep_hidden;
+	return pruned;
+}
+
 /* MLPs that read less in its drafts only, and in the model too: the text is plain's. */
 static void test_pruned(void **state)
 {
 	long accepted[3] = { 0 };
-	size_t bytes[3];
 	char err[ERR_MAX];
 
 	(void)state;
@@ -30,7 +40,7 @@ static void test_pruned(void **state)
 		open_with("cpu", false, NULL, 512);
 		if (i == 2 && engine_prune(engine, &(struct dip_opt){ .spec = ".6" }, err))
 			fail_msg("%s", err);
-		bytes[i] = schedule_bytes(&engine->bridged);
+		assert_int_equal(drafts_pruned(), i > 0);
 		identity(s3d, &accepted[i]);
 		assert_int_equal(engine_exact(engine), i < 2);
 		shut();
@@ -39,7 +49,6 @@ static void test_pruned(void **state)
 	print_message("# %ld drafts accepted, %ld pruned, %ld of a pruned model\n", accepted[0],
 		      accepted[1], accepted[2]);
 	assert_true(accepted[1] > 50 && accepted[2] > 50);
-	assert_true(bytes[1] < bytes[0] && bytes[2] < bytes[0]);
 }
 
 /* Over layers of which some see a window only. */
