@@ -29,6 +29,8 @@ ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 X86 := $(filter x86_64,$(ARCH))
 ISAS := generic $(if $(X86),avx2 avx512) $(if $(filter aarch64,$(ARCH)),neon)
 ISA_OPT := $(if $(filter release tsan,$(FLAVOUR)),-O3) -ffp-contract=off
+# As fast as with -O3, in half the time of the compiler.
+$B/kernels/cpu/isa/columns.%: ISA_OPT := $(ISA_OPT:-O3=-O2)
 ISA_avx2 := -mavx2 -mfma -mf16c
 ISA_avx512 := $(ISA_avx2) $(addprefix -mavx512,f bw dq vl vnni) -mprefer-vector-width=512
 ISA_neon := -march=armv8.2-a+dotprod
@@ -112,8 +114,7 @@ $(foreach i,$(ISAS) $(MORE),$(eval $(call isa_rule,$(i))))
 $B/train/selfchat: $B/train/selfchat.o $B/libs3d.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-bench: $B/s3dchat
-	$< bench
+bench: $B/s3dchat; $< bench
 # The default model, and a link to it where the tests look.
 model:
 	@mkdir -p build/model && file=$$(scripts/get-model) && ln -sfn "$$file" build/model/
@@ -139,8 +140,7 @@ install: $B/s3dchat $(CUDA_SO) man
 	install -d $(SHARE)/s3dchat/models
 	$(if $(wildcard models/*.gguf),install -m 644 -t $(SHARE)/s3dchat/models models/*.gguf)
 
-clean:
-	rm -rf build
+clean:; rm -rf build
 include tests/tests.mk
 -include $(shell find $B -name '*.d' 2>/dev/null)
 # A check compiles anew the objects of which a compiler had something to say, and only these: the

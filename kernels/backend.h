@@ -14,11 +14,7 @@
 
 struct dev;             /* one model resident on one backend */
 struct kv;              /* one cache, rows 0..n_ctx-1 */
-struct backend_columns;
-struct backend_draft;
-struct schedule;
 struct backend_stage;
-struct backend_counts;
 
 /* The end of one of several texts that advance together, each in a cache of its own. */
 struct lane {
@@ -48,8 +44,7 @@ struct batch {
 	const struct lane *lanes;
 	struct halt *halt;      /* NULL: to the end, as backends may do in any case */
 	/* If the backend can wait: forward may return, with a pointer not to be read, before the
-	 * pass is done, and what it takes may change.  Till that is waited for, forward and wait
-	 * are all that may be called. */
+	 * pass is done, and what it takes may change; only forward and wait may be called then. */
 	bool ahead;
 };
 
@@ -76,9 +71,8 @@ struct backend_opt {
 	bool columns;           /* cpu: MLPs begin as with lay */
 	void (*progress)(void *ctx, double done);       /* 0..1 while loading, or NULL */
 	void *progress_ctx;
-	/* Is shown what each stage left, n rows of width, before the next but one begins: tests
-	 * look at all, calibration at the residual rows.  Layers count from 0; -1: not in a layer.
-	 * Or NULL. */
+	/* NULL, or is shown what each stage left, n rows of width, before the next but one begins.
+	 * Layers count from 0; -1: not in a layer. */
 	void (*watch)(void *ctx, const char *stage, int layer, const float *rows, int n,
 		      int width);
 	void *watch_ctx;
@@ -113,9 +107,8 @@ struct backend {
 	void (*close)(struct dev *);
 	struct kv *(*kv_new)(struct dev *, int n_ctx, char err[ERR_MAX]);
 	void (*kv_free)(struct kv *);
-	/* Lays the matrices of MLPs out by columns, of which a pass reads those that it needs, or
-	 * by rows again, in place and without a trace in logits; returns how many of them cannot
-	 * lie so.  NULL: they lie as they lie. */
+	/* MLPs by columns, of which a pass reads those that it needs, or by rows again, without a
+	 * trace in logits; returns how many matrices cannot lie so.  NULL: as they lie. */
 	int (*lay)(struct dev *, bool columns);
 	size_t (*kv_bytes)(const struct kv *);
 	/* The first position, beside 0, that a pass may begin at now: a cache forgets what is far

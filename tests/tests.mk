@@ -89,8 +89,8 @@ carry: $B/s3dchat $(CUDA_SO) $(DEVICE_TESTS) $B/tests/mkmodel
 
 # AMX's instructions in plain C, which every machine with AVX-512 can run, and AVX-VNNI's made of
 # AVX2's.  What the linker finds here it does not take from the library.
-ISA_amx_emulated := $(ISA_amx) -DAMX_EMULATED
-ISA_avxvnni_emulated := $(ISA_avxvnni) -mno-avxvnni -DAVXVNNI_EMULATED
+ISA_amx_emulated := $(ISA_amx) -DAMX_EMULATED -O1
+ISA_avxvnni_emulated := $(ISA_avxvnni) -mno-avxvnni -DAVXVNNI_EMULATED -O1
 EMULATED_OBJ := $(foreach i,$(MORE),$(addprefix $B/kernels/cpu/isa/,packed.$i_emulated.o \
 	columns.$i_emulated.o)) $B/kernels/cpu/amx_emulated.o \
 	$B/kernels/cpu/cpuinfo_emulated.o $B/tests/amx_emulated.o

@@ -116,7 +116,7 @@ int bench_sim_run(struct bench *b, char err[ERR_MAX])
 	for (int i = 0; i < GAMMAS && !rc; i++)
 		rc = run_aware(b, gammas[i], err);
 	column_trace_close(&t);
-	return rc;
+	return rc ? rc : use(b, b->opt->dip_ca, NULL, err);
 }
 
 static void row(const struct bench *b, FILE *f, const char *name, double part)
