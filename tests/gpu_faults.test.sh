@@ -42,7 +42,7 @@ else
 fi
 
 chat() { printf 'one\ntwo\nthree\n' | "${one[@]}" "$@" --line >"$work/out" 2>"$work/err"; }
-# goes_on NUMBER NAME OPTIONS...: a chat, a failure at every fifth call from the first answer on.
+# goes_on NUMBER NAME OPTIONS...: a chat, a failure at every ninth call from the first answer on.
 goes_on() {
 	number=$1 name=$2
 	shift 2
@@ -50,7 +50,7 @@ goes_on() {
 	all=$(calls "$work/err")
 	first=$(grep -m 1 -n 'cudaGraphLaunch' "$work/err" | cut -d: -f1)
 	bad=0 went_on=0
-	for ((i = first; i <= all; i += 5)); do
+	for ((i = first; i <= all; i += 9)); do
 		rm -rf "$work/data"
 		EMU_FAIL=$i:700 chat "$@"
 		status=$?
@@ -61,7 +61,7 @@ goes_on() {
 			echo "# call $i: status $status, $turns turns, $(tail -1 "$work/err")"
 		fi
 	done
-	echo "# three questions, $all calls, every fifth from $first on: went on $went_on times"
+	echo "# three questions, $all calls, every ninth from $first on: went on $went_on times"
 	if [ "$bad" -eq 0 ] && [ "$went_on" -gt 10 ]; then
 		echo "ok $number - $name"
 	else

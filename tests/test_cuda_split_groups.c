@@ -275,7 +275,6 @@ static void test_faults(void **state)
 	assert_non_null(m = model_open(path, NULL, err));
 	nothing_left();
 	fail_each_call(life, m, LAUNCH_FAILURE);
-	fail_each_call(life, m, ILLEGAL_ADDRESS);
 	model_close(m);
 	remove(path);
 }
