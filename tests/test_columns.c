@@ -138,7 +138,7 @@ static void compare_all(struct both *f, const struct cpu_kernels *k)
 
 	for (size_t i = 0; i < 15; i++) {
 		choose_inputs(f, k, density[i % 5], cluster[i / 5]);
-		for (int n = 1; n <= 16; n++)
+		for (int n = 1; n <= 16; n += n < 9 ? 1 : 7)    /* panels have 8 */
 			if (i % 5 == 2 || (size_t)n % 5 == i % 5)
 				compare(f, 0, units, n, k->name);
 		compare(f, 0, units, MOST_ROWS, k->name);
