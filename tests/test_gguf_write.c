@@ -312,12 +312,36 @@ static void test_full(void **state)
 	gguf_writer_free(w);
 }
 
+/* A name may hold any byte, as it may in a file that is copied. */
+static void test_zero_in_name(void **state)
+{
+	static const char name[] = "a\0b and so on, so that what is not copied is missed";
+	static const float data[8] = { 1 };
+	struct gguf_writer *w = begin();
+	struct gguf_tensor t = tensor("", QUANT_F32, 8, 0, data);
+	struct made m;
+	struct gguf *g;
+	char err[ERR_MAX];
+
+	(void)state;
+	t.name = (struct gguf_str){ name, sizeof(name) - 1 };
+	gguf_put_tensor(w, &t);
+	m = finish(w, NULL, NULL);
+	assert_int_equal(m.rc, 0);
+	g = gguf_parse(m.p, m.n, "made", err);
+	assert_non_null(g);
+	assert_int_equal(gguf_tensor_at(g, 0)->name.n, sizeof(name) - 1);
+	assert_memory_equal(gguf_tensor_at(g, 0)->name.s, name, sizeof(name) - 1);
+	gguf_close(g);
+	free(m.p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bytes), cmocka_unit_test(test_copies),
 		cmocka_unit_test(test_refused), cmocka_unit_test(test_data),
-		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_full), cmocka_unit_test(test_zero_in_name),
 	};
 
 	return cmocka_run_group_tests_name("gguf_write", tests, NULL, NULL);

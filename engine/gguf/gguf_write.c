@@ -262,11 +262,13 @@ void gguf_put_tensor(struct gguf_writer *w, const struct gguf_tensor *from)
 	if (!grow(w, &p, &w->cap_tensors, w->n_tensors, 1, sizeof(t)))
 		return;
 	w->tensor = p;
-	t.name.s = strndup(from->name.s, t.name.n);
-	if (!t.name.s)
+	t.name.s = malloc(t.name.n);    /* any bytes, zero too */
+	if (!t.name.s) {
 		bad(w, "tensor", from->name, "no memory");
-	else
-		w->tensor[w->n_tensors++] = t;
+		return;
+	}
+	memcpy((char *)t.name.s, from->name.s, t.name.n);
+	w->tensor[w->n_tensors++] = t;
 }
 
 static int name_order(const void *a, const void *b)
