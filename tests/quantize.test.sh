@@ -7,16 +7,7 @@ tmp=$(mktemp -d) && trap 'rm -rf "$tmp"' EXIT
 model=${S3D_TEST_MODEL:-build/model/SmolLM2-135M-Instruct.Q4_1.gguf}
 ref=tests/vectors/gpl3-256x2-top64.ref
 
-result() {      # result NAME: of the last command
-	rc=$?
-	n=$((n + 1))
-	if [ "$rc" -eq 0 ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		sed 's/^/# /' "$tmp/out" "$tmp/err" 2>/dev/null
-	fi
-}
+. tests/result_kit.sh
 
 quantize() {    # stdout and stderr to files
 	"$B/s3dchat" quantize "$@" >"$tmp/out" 2>"$tmp/err"

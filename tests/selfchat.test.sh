@@ -5,16 +5,7 @@ B=${B:-build/release}
 n=0
 tmp=$(mktemp -d) && trap 'rm -rf "$tmp"' EXIT
 
-result() {      # result NAME: of the last command
-	rc=$?
-	n=$((n + 1))
-	if [ "$rc" -eq 0 ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		sed 's/^/# /' "$tmp/err" "$tmp/walk" 2>/dev/null
-	fi
-}
+. tests/result_kit.sh
 
 selfchat() {    # selfchat OUT TOKENS
 	"$B/train/selfchat" -m "$tmp/m.gguf" -w "$tmp/words" -o "$1" -n "$2" -s 7 -t 1 2>"$tmp/err"

@@ -108,4 +108,19 @@ static inline bool split_begin(int argc, char **argv)
 	make_tokens();
 	return cuda;
 }
+
+/* n passes, all behind the first of one token; false with the text of the one that failed. */
+static inline bool split_passes(struct dev *d, struct kv *kv, struct batch b, int n,
+				char err[ERR_MAX])
+{
+	for (int i = 0; i < n; i++) {
+		if (!split->forward(d, kv, &b)) {
+			snprintf(err, ERR_MAX, "%s", split->error(d));
+			return false;
+		}
+		b.pos += b.n;
+		b.n = 1;
+	}
+	return true;
+}
 #endif

@@ -60,22 +60,14 @@ static bool life(const void *of, char err[ERR_MAX])
 	struct backend_memory mem;
 	struct dev *d = NULL;
 	struct kv *kv = NULL;
-	bool fine = false;
+	bool fine;
 
 	schedule_make(&whole, m, &(struct plan){ .target = true });
 	if (split->plan(m, &o, 96, &mem, err) == 0)
 		d = split->open(m, &o, err);
 	if (d)
 		kv = split->kv_new(d, 96, err);
-	for (int i = 0; kv && i < 4; i++) {     /* the first in pieces */
-		fine = split->forward(d, kv, &b) != NULL;
-		if (!fine) {
-			snprintf(err, ERR_MAX, "%s", split->error(d));
-			break;
-		}
-		b.pos += b.n;
-		b.n = 1;
-	}
+	fine = kv && split_passes(d, kv, b, 4, err);    /* the first in pieces */
 	split->kv_free(kv);
 	split->close(d);
 	return fine;

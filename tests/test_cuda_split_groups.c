@@ -248,17 +248,11 @@ static bool life(const void *of, char err[ERR_MAX])
 	struct batch b = { .tok = tokens, .n = 17, .n_out = 1, .run = &run };
 	struct dev *d = split->open(m, &o, err);
 	struct kv *kv = d ? split->kv_new(d, 96, err) : NULL;
-	bool fine = kv;
+	bool fine;
 
 	schedule_make(&run, m, &(struct plan){ .target = true,
 					       .group = { 1, LAYERS, 2, 0, false } });
-	for (int i = 0; fine && i < 3; i++) {   /* as a prompt, recorded, and replayed */
-		fine = split->forward(d, kv, &b) != NULL;
-		if (!fine)
-			snprintf(err, ERR_MAX, "%s", split->error(d));
-		b.pos += b.n;
-		b.n = 1;
-	}
+	fine = kv && split_passes(d, kv, b, 3, err);    /* as a prompt, recorded, replayed */
 	split->kv_free(kv);
 	split->close(d);
 	return fine;

@@ -80,6 +80,8 @@ static int check_ref(struct eval *v, char err[ERR_MAX])
 
 static int open_engine(struct eval *v, char err[ERR_MAX])
 {
+	static const enum engine_note told[] = { NOTE_THREADS, NOTE_BACKEND, NOTE_MEMORY,
+						 NOTE_GROUPS, NOTE_LAYERS, NOTE_COLUMNS };
 	struct engine_opt eo = setup_engine(v->opt);
 	char *cqil = model_path_cqil(v->opt->model), *host = setup_host_file(v->opt);
 
@@ -92,18 +94,9 @@ static int open_engine(struct eval *v, char err[ERR_MAX])
 	v->e = engine_open(&eo, err);
 	free(cqil);
 	free(host);
-	if (v->e && *v->e->notes[NOTE_THREADS])
-		text_tell("eval", v->e->notes[NOTE_THREADS]);
-	if (v->e && *v->e->notes[NOTE_BACKEND])
-		text_tell("eval", v->e->notes[NOTE_BACKEND]);
-	if (v->e && *v->e->notes[NOTE_MEMORY])
-		text_tell("eval", v->e->notes[NOTE_MEMORY]);
-	if (v->e && *v->e->notes[NOTE_GROUPS])
-		text_tell("eval", v->e->notes[NOTE_GROUPS]);
-	if (v->e && *v->e->notes[NOTE_LAYERS])
-		text_tell("eval", v->e->notes[NOTE_LAYERS]);
-	if (v->e && *v->e->notes[NOTE_COLUMNS])
-		text_tell("eval", v->e->notes[NOTE_COLUMNS]);
+	for (size_t i = 0; v->e && i < sizeof(told) / sizeof(told[0]); i++)
+		if (*v->e->notes[told[i]])
+			text_tell("eval", v->e->notes[told[i]]);
 	return v->e ? 0 : -1;
 }
 

@@ -9,6 +9,7 @@
 #define S3D_GGUF_H
 #include "engine/gguf/quant.h"
 #include "base/util.h"
+#include <string.h>
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -19,6 +20,10 @@ struct gguf_str {
 	const char *s;
 	size_t n;
 };
+static inline bool gguf_str_is(struct gguf_str a, const char *text)
+{
+	return a.n == strlen(text) && !memcmp(a.s, text, a.n);
+}
 
 enum gguf_type {        /* metadata value types, numbered as in the file */
 	GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,

@@ -149,7 +149,7 @@ static void set_alignment(struct gguf_writer *w, struct gguf_str key, enum gguf_
 {
 	uint64_t v = 0;
 
-	if (key.n != sizeof(GGUF_ALIGNMENT) - 1 || memcmp(key.s, GGUF_ALIGNMENT, key.n))
+	if (!gguf_str_is(key, GGUF_ALIGNMENT))
 		return;
 	if (gguf_value_size(type) && type != GGUF_F32 && type != GGUF_F64 && type != GGUF_BOOL)
 		memcpy(&v, value, gguf_value_size(type));

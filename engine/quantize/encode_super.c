@@ -19,7 +19,6 @@ struct super {                  /* a value is d * scale * (code) - dmin * min */
 	int scale_lo, scale_hi, min_hi;
 	int scale[GROUPS_MOST], min[GROUPS_MOST], code[ALL];
 	float d, dmin;          /* as f16 has them */
-	uint8_t d_half[2], dmin_half[2];
 };
 
 /* The error of a group with these integers; its codes, if code is given. */
@@ -82,8 +81,10 @@ static float improve_groups(struct super *s)
 
 static void set_factors(struct super *s, float d, float dmin)
 {
-	s->d = encode_half(s->d_half, d);
-	s->dmin = encode_half(s->dmin_half, dmin);
+	uint8_t half[2];
+
+	s->d = encode_half(half, d);
+	s->dmin = encode_half(half, dmin);
 }
 
 /* d and dmin that are best for the integers and codes of now. */
@@ -173,8 +174,8 @@ static void k_nibbles(const float *x, const float *weight, int bits, uint8_t *p,
 	for (int g = 0; g < 8; g++)
 		fit_affine(x + 32 * g, weight + 32 * g, 32, s.hi, true, &d[g], &m[g]);
 	settle(&s, d, m);
-	memcpy(p, s.d_half, 2);
-	memcpy(p + 2, s.dmin_half, 2);
+	encode_half(p, s.d);
+	encode_half(p + 2, s.dmin);
 	put_scales(p + 4, s.scale, s.min);
 	memset(low, 0, ALL / 2);
 	for (int e = 0; e < ALL; e++) {
@@ -215,5 +216,5 @@ void encode_Q6_K(const float *x, const float *weight, uint8_t *p)
 	}
 	for (int g = 0; g < 16; g++)
 		p[192 + g] = (uint8_t)(int8_t)s.scale[g];
-	memcpy(p + 208, s.d_half, 2);
+	encode_half(p + 208, s.d);
 }

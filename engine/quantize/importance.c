@@ -73,7 +73,7 @@ const float *importance_of(const struct importance *m, struct gguf_str name, int
 	for (int i = 0; m && i < m->n; i++) {
 		const struct entry *e = &m->entry[i];
 
-		if (strlen(e->name) == name.n && !memcmp(e->name, name.s, name.n))
+		if (gguf_str_is(name, e->name))
 			return e->n == n ? e->mean : NULL;
 	}
 	return NULL;

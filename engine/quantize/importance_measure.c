@@ -102,16 +102,16 @@ static int open_sums(struct watcher *w, const struct model *m, char err[ERR_MAX]
 	w->last = mem_new(embd, sizeof(double), err);
 	if (!w->norm || !w->last)
 		return -1;
-	for (int i = 0; i < LAYER_MATS; i++)
-		for (int s = 0; s < STAGES; s++)
-			if (stage_mats((enum stage)s).first == i && stage_mats((enum stage)s).n) {
-				int64_t cols = layer_mat_shape(c, (enum layer_mat)i).cols;
+	for (int s = 0; s < STAGES; s++) {
+		struct stage_mats mats = stage_mats((enum stage)s);
 
-				w->sum[s] = mem_new((size_t)(c->n_layers * cols), sizeof(double),
-						    err);
-				if (!w->sum[s])
-					return -1;
-			}
+		if (!mats.n)
+			continue;
+		w->sum[s] = mem_new((size_t)c->n_layers * (size_t)layer_mat_shape(c,
+				    (enum layer_mat)mats.first).cols, sizeof(double), err);
+		if (!w->sum[s])
+			return -1;
+	}
 	w->model = m;
 	return 0;
 }

@@ -21,11 +21,6 @@ struct quantizer {
 	enum quant_type *to;            /* (tensors) */
 };
 
-static bool key_is(struct gguf_str key, const char *name)
-{
-	return key.n == strlen(name) && !memcmp(key.s, name, key.n);
-}
-
 /* The rules ask for layers and heads; a file that does not say is not a model. */
 static int read_facts(const struct gguf *g, const char *in, struct recipe_file *f,
 		      char err[ERR_MAX])
@@ -148,7 +143,8 @@ struct work {                   /* of one writing; threads share it */
 	float *weight_room;
 	uint8_t *blocks;
 	const uint8_t *src;     /* of the piece */
-	const struct gguf_tensor *t;    /* of the input */
+	const struct gguf_tensor *t;    /* of the input: tensors are written in its order */
+	int64_t next;           /* of them */
 	enum quant_type to;
 	int rows;
 	atomic_bool bad;        /* a number is none */
@@ -238,11 +234,7 @@ static int make(void *user, const struct gguf_tensor *t, struct gguf_writer *out
 {
 	struct work *w = user;
 
-	for (int64_t i = 0; i < gguf_n_tensors(w->q->file); i++) {
-		w->t = gguf_tensor_at(w->q->file, i);
-		if (w->t->name.n == t->name.n && !memcmp(w->t->name.s, t->name.s, t->name.n))
-			break;
-	}
+	w->t = gguf_tensor_at(w->q->file, w->next++);
 	w->to = t->type;
 	if (w->to != w->t->type)
 		return convert(w, out, err);
@@ -260,7 +252,7 @@ static bool replaced(struct gguf_str key)
 	};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		if (key_is(key, ours[i]))
+		if (gguf_str_is(key, ours[i]))
 			return true;
 	return false;
 }

@@ -21,11 +21,6 @@ static bool has(const struct gguf_str *name, const char *part)
 	return memmem(name->s, name->n, part, strlen(part)) != NULL;
 }
 
-static bool named(const struct gguf_str *name, const char *whole)
-{
-	return name->n == strlen(whole) && !memcmp(name->s, whole, name->n);
-}
-
 /* Matrices that all activations of a layer go through; not norms, convolutions, routers or small
  * tables, whose rounding costs more than their bytes. */
 static bool is_matrix(const struct gguf_tensor *t)
@@ -129,14 +124,14 @@ static enum quant_type layer_type(const struct recipe_file *f, enum quant_type t
 enum quant_type recipe_type(const struct recipe *r, const struct recipe_file *f,
 			    const struct gguf_tensor *t)
 {
-	bool embeddings = named(&t->name, "token_embd.weight");
+	bool embeddings = gguf_str_is(t->name, "token_embd.weight");
 	enum quant_type type = r->type;
 
 	if (!is_matrix(t))
 		return t->type;
 	if (type_facts(type).kind == TYPE_FLOAT)
 		return type;
-	if (named(&t->name, "output.weight") || (f->tied && embeddings))
+	if (gguf_str_is(t->name, "output.weight") || (f->tied && embeddings))
 		type = output_type(type, t);
 	else if (!embeddings)
 		type = layer_type(f, type, t);
